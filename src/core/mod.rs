@@ -1,0 +1,6 @@
+//! The pure part: bytes, values and `now` in, values out.
+//!
+//! Nothing below this module opens a file or a socket, reads a clock, spawns a thread or writes a
+//! log line (`tests/tidy.rs` holds that).
+
+pub mod incident;

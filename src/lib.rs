@@ -1,0 +1,6 @@
+//! A crash flight recorder for Kubernetes nodes.
+
+#![forbid(unsafe_code)]
+
+pub mod core;
+pub mod limits;

@@ -1,0 +1,3 @@
+//! The `blackbox-daemon` command.
+
+fn main() {}
