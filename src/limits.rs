@@ -3,6 +3,8 @@
 //! Memory does not grow with time, with events, or with what a pod or a server sends: whatever is
 //! buffered, queued, kept, read or retried stops at one of these.
 
+use std::time::Duration;
+
 /// One line of the watch stream, and one pod of a LIST. etcd refuses objects over 1.5 MiB; written
 /// as JSON with every `<` escaped that is about 9 MiB; client-go stops at 16 MiB as well.
 pub const LINE_BYTES_MAX: usize = 16 << 20;
@@ -11,3 +13,41 @@ pub const LINE_BYTES_MAX: usize = 16 << 20;
 pub const LINE_BYTES_KEPT: usize = 64 << 10;
 
 const _: () = assert!(LINE_BYTES_KEPT < LINE_BYTES_MAX);
+
+/// The first delay after a failure (client-go's reflector: 800 ms).
+pub const BACKOFF_START_MAX: Duration = Duration::from_millis(800);
+
+/// The longest delay, in retry intervals: 30 s at the default of 5 s, as in client-go. With jitter
+/// that is one request in 30 to 60 s from each node while the API server is down.
+pub const BACKOFF_STEPS_CAP: u32 = 6;
+
+/// So long without a failure, and the next one starts over with a short delay (client-go: 2 min).
+pub const BACKOFF_QUIET: Duration = Duration::from_secs(120);
+
+/// `timeoutSeconds` of a watch is uniform between these, so that agents which started together do
+/// not come back together (client-go: 5 to 10 min). It also bounds how long a lost right goes unseen.
+pub const WATCH_TIMEOUT_SECONDS: (u64, u64) = (300, 600);
+
+/// A watch that ended sooner and gave nothing counts as a failure (client-go's VeryShortWatchError).
+pub const VERY_SHORT_WATCH: Duration = Duration::from_secs(1);
+
+/// A watch that lived this long had a bookmark due (they come about each minute).
+pub const BOOKMARK_DUE: Duration = Duration::from_secs(75);
+
+/// So many watches in a row with neither event nor bookmark, and a LIST asks whether the version is
+/// one of the future: the API server accepts such a watch and stays silent.
+pub const SILENT_WATCHES_MAX: u32 = 2;
+
+/// So many failed watches in a row at one version, and a LIST may find what the watch cannot say.
+pub const STREAM_ERRORS_MAX: u32 = 5;
+
+/// A LIST heals what no error shows (a watch cache that lost an event). It is answered from the
+/// server's cache; two thousand nodes make about one a second.
+pub const RELIST_INTERVAL_MIN: Duration = Duration::from_secs(30 * 60);
+
+/// See [`RELIST_INTERVAL_MIN`].
+pub const RELIST_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// The longest `Retry-After` that is obeyed: the API server asks for 30 s at most; a proxy that asks
+/// for a day must not blind the node for a day.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);

@@ -1,0 +1,131 @@
+//! Exponential backoff with jitter, on a passed-in clock and a passed-in seed.
+
+use std::time::Duration;
+
+use crate::limits::{BACKOFF_QUIET, BACKOFF_START_MAX, BACKOFF_STEPS_CAP};
+
+/// A small generator of jitter (xorshift64*): two thousand agents must not come back in step, and
+/// that is all it has to do.
+#[derive(Clone, Debug)]
+pub struct Jitter(u64);
+
+impl Jitter {
+    /// A generator for that seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
+    /// A number in [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let bits = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11;
+        bits as f64 / (1_u64 << 53) as f64
+    }
+
+    /// A duration in [`from`, `to`).
+    pub fn between(&mut self, from: Duration, to: Duration) -> Duration {
+        from + to.saturating_sub(from).mul_f64(self.unit())
+    }
+}
+
+/// Delays that double from `start` to `cap`, each with up to as much again on top; back to `start`
+/// after two quiet minutes. The same shape as client-go's reflector (`tools/cache/reflector.go`).
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    start: Duration,
+    cap: Duration,
+    next: Duration,
+    last: Option<Duration>,
+}
+
+impl Backoff {
+    /// The backoff for `BLACKBOX_K8S_RETRY_INTERVAL`: from 0.8 s, or that interval when it is
+    /// shorter, up to six times the interval.
+    pub fn new(retry_interval: Duration) -> Self {
+        let start = retry_interval.min(BACKOFF_START_MAX);
+        let cap = retry_interval * BACKOFF_STEPS_CAP;
+        Self {
+            start,
+            cap,
+            next: start,
+            last: None,
+        }
+    }
+
+    /// The delay before the next try, which begins at `now` (monotonic).
+    pub fn step(&mut self, now: Duration, jitter: &mut Jitter) -> Duration {
+        if self
+            .last
+            .is_some_and(|last| now.saturating_sub(last) > BACKOFF_QUIET)
+        {
+            self.next = self.start;
+        }
+        let base = self.next;
+        self.next = (base * 2).min(self.cap);
+        let delay = jitter.between(base, base * 2);
+        // Quiet time counts from the end of the wait.
+        self.last = Some(now + delay);
+        delay
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn delays_double_to_the_cap_and_jitter_stays_below_twice() {
+        let mut jitter = Jitter::new(42);
+        let mut backoff = Backoff::new(5 * SECOND);
+        let mut now = Duration::ZERO;
+        for base in [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0, 30.0] {
+            let delay = backoff.step(now, &mut jitter);
+            now += delay;
+            assert!(
+                delay.as_secs_f64() >= base && delay.as_secs_f64() < 2.0 * base,
+                "{delay:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_quiet_minutes_reset_it() {
+        let mut jitter = Jitter::new(1);
+        let mut backoff = Backoff::new(5 * SECOND);
+        let mut now = Duration::ZERO;
+        for _ in 0..9 {
+            now += backoff.step(now, &mut jitter);
+        }
+        assert!(backoff.step(now + 119 * SECOND, &mut jitter) >= 30 * SECOND);
+        let mut backoff = Backoff {
+            last: Some(now),
+            ..backoff
+        };
+        assert!(backoff.step(now + 121 * SECOND, &mut jitter) < 2 * SECOND);
+    }
+
+    #[test]
+    fn a_short_retry_interval_shortens_start_and_cap() {
+        let mut jitter = Jitter::new(9);
+        let mut backoff = Backoff::new(Duration::from_millis(100));
+        for _ in 0..20 {
+            assert!(backoff.step(Duration::ZERO, &mut jitter) < Duration::from_millis(1200));
+        }
+    }
+
+    #[test]
+    fn jitter_covers_its_range_and_differs_by_seed() {
+        let draws = |seed| {
+            let mut jitter = Jitter::new(seed);
+            (0..1000).map(move |_| jitter.unit()).collect::<Vec<_>>()
+        };
+        let some = draws(5);
+        assert!(some.iter().all(|x| (0.0..1.0).contains(x)));
+        assert!(some.iter().any(|x| *x < 0.05) && some.iter().any(|x| *x > 0.95));
+        assert_ne!(some, draws(7));
+    }
+}
