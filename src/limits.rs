@@ -51,3 +51,35 @@ pub const RELIST_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
 /// The longest `Retry-After` that is obeyed: the API server asks for 30 s at most; a proxy that asks
 /// for a day must not blind the node for a day.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
+
+/// A Kubernetes event's message in the agent's memory and in the incident (upstream allows 1 kB).
+pub const EVENT_MESSAGE_BYTES_MAX: usize = 512;
+
+/// How far an event's time may lie behind the end it tells of: both come from the node's clock and
+/// are cut to whole seconds.
+pub const EVENT_SKEW: Duration = Duration::from_secs(1);
+
+/// How much later than grace and probe period a kill may come after the last failure that was
+/// recorded: the kubelet's own rounds, and a slow runtime.
+pub const PROBE_SLACK: Duration = Duration::from_secs(5);
+
+/// Pods of one node that are watched. The kubelet's default is 110, the largest nodes run 500.
+pub const PODS_MAX: usize = 1024;
+
+/// Containers of one pod that are watched. The API sets no number, only 1.5 MiB for the whole pod.
+pub const CONTAINERS_PER_POD_MAX: usize = 128;
+
+/// Ends of one container that its record knows: the API shows two, and a stale view two others.
+pub const ENDS_KNOWN_PER_CONTAINER: usize = 4;
+
+/// Ends that are remembered beyond the pods' own records, for pods that went and for histories that
+/// went back: 16 bytes each and a table, about 100 kB.
+pub const ENDS_REMEMBERED_MAX: usize = 4096;
+
+/// Deleted pods that are remembered, against events which come after the deletion.
+pub const PODS_GONE_REMEMBERED_MAX: usize = 1024;
+
+/// Static pods whose mirror was deleted and may come back. A node has a handful.
+pub const STATIC_PODS_REMEMBERED_MAX: usize = 64;
+
+const _: () = assert!(ENDS_KNOWN_PER_CONTAINER <= u8::MAX as usize);

@@ -4,9 +4,25 @@
 //! log line (`tests/tidy.rs` holds that).
 
 pub mod backoff;
+pub mod classify;
+pub mod evidence;
 pub mod frame;
 pub mod incident;
 pub mod list;
+pub mod pods;
 pub mod quantity;
 pub mod reflector;
 pub mod wire;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// The time, as the core is told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Since the agent's start; never jumps. All deadlines are on this one.
+    pub monotonic: Duration,
+    /// By the node's clock, which may jump. Incidents carry this one.
+    pub wall: Timestamp,
+}

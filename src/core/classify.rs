@@ -1,0 +1,438 @@
+//! The rules: what an end, a waiting reason or a failed pod is called, and what is nobody's crash.
+//!
+//! One table each, no state. The seed's exit-code table is kept; where its example would report
+//! what is no crash (every 137 as out of memory, an exit during a rollout) the rules here go
+//! further, with what the kubelet and the runtimes really do beside them.
+
+use crate::core::incident::{ContainerKind, IncidentType, Severity};
+
+/// What is known about the end of a container instance.
+#[derive(Clone, Copy, Debug)]
+pub struct End<'a> {
+    /// 128 + n after signal n.
+    pub exit_code: i32,
+    /// Set by few runtimes; 0 otherwise.
+    pub signal: i32,
+    /// `OOMKilled`, `Error`, `Completed`, …
+    pub reason: &'a str,
+    /// Which list of the pod the container stands in.
+    pub kind: ContainerKind,
+    /// Whether the kubelet restarts it whatever its exit code.
+    pub restarts_always: bool,
+    /// The pod's deletion was asked for before the end.
+    pub under_deletion: bool,
+    /// A sidecar that ended after the pod's main containers were done.
+    pub teardown: bool,
+    /// The kubelet names the failed postStart hook beside this very instance.
+    pub hook_failed: bool,
+}
+
+/// What the rules make of an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A crash.
+    Incident(IncidentType, Severity),
+    /// Nobody's crash.
+    Quiet(Quiet),
+}
+
+/// Why an end is nobody's crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Quiet {
+    /// The pod was being deleted: a rollout, a scale-down, a drain.
+    Deletion,
+    /// It did what it was for.
+    CleanExit,
+    /// A sidecar after its pod's work.
+    SidecarTeardown,
+    /// The kubelet made the record up: no instance ended.
+    Synthetic,
+    /// Part of the pod's own failure, which is reported.
+    PodFailure,
+    /// The kubelet restarted the container to apply a change of its spec.
+    SpecChange,
+    /// Before the agent's time.
+    History,
+}
+
+/// Judges an end on what the pod's status says.
+pub fn end(end: &End<'_>) -> Verdict {
+    let (kind, severity) = exit_code(end.exit_code);
+    if end.under_deletion && !is_fault(end.exit_code, end.signal) {
+        // `OOMKilled` proves nothing here: containerd sets the reason on a *running* container that
+        // lost a child, and it stays (internal/cri/server/events.go).
+        return Verdict::Quiet(Quiet::Deletion);
+    }
+    if end.teardown {
+        return Verdict::Quiet(Quiet::SidecarTeardown);
+    }
+    if end.hook_failed {
+        return Verdict::Incident(IncidentType::HookFailure, Severity::High);
+    }
+    if end.reason == "OOMKilled" && end.exit_code == 137 {
+        return Verdict::Incident(IncidentType::Oom, Severity::Critical);
+    }
+    if is_start_reason(end.reason) {
+        return Verdict::Incident(IncidentType::StartError, Severity::High);
+    }
+    if kind == IncidentType::Graceful && !is_meant_to_run(end) {
+        return Verdict::Quiet(Quiet::CleanExit);
+    }
+    Verdict::Incident(kind, severity)
+}
+
+/// The seed's table on the exit code; signals that mean a fault of the program weigh more.
+pub fn exit_code(code: i32) -> (IncidentType, Severity) {
+    let kind = match code {
+        0 => IncidentType::Graceful,
+        1 => IncidentType::Error,
+        2 => IncidentType::Misuse,
+        125 => IncidentType::DockerError,
+        126 => IncidentType::NotExecutable,
+        127 => IncidentType::NotFound,
+        128 => IncidentType::InvalidArg,
+        130 => IncidentType::Interrupted,
+        137 => IncidentType::Killed,
+        143 => IncidentType::Terminated,
+        129.. => IncidentType::Signal,
+        _ => IncidentType::Unknown,
+    };
+    let severity = match kind {
+        IncidentType::Signal if is_fault(code, 0) => Severity::High,
+        IncidentType::Signal => Severity::Medium,
+        _ => kind.severities()[0],
+    };
+    (kind, severity)
+}
+
+/// Ends that a stop by the kubelet may look like: SIGTERM obeyed (0), taken (143), or SIGKILL (137).
+/// What asked for the stop comes later, or only in an event.
+pub fn may_be_a_stop(exit_code: i32) -> bool {
+    matches!(exit_code, 0 | 137 | 143)
+}
+
+/// The number of the signal that ended the process, where there is one.
+pub fn signal(exit_code: i32, signal: i32) -> Option<i32> {
+    if signal > 0 {
+        return Some(signal);
+    }
+    // Linux has 64 signals; 255 is the runtime's "unknown", not a signal.
+    (129..=192).contains(&exit_code).then(|| exit_code - 128)
+}
+
+/// The name of a signal, for sentences.
+pub fn signal_name(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        10 => "SIGUSR1",
+        11 => "SIGSEGV",
+        12 => "SIGUSR2",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 => "SIGSYS",
+        _ => return None,
+    })
+}
+
+/// SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV: no one sends these to stop a container.
+fn is_fault(exit_code: i32, number: i32) -> bool {
+    matches!(signal(exit_code, number), Some(4 | 6 | 7 | 8 | 11))
+}
+
+/// Reasons of a terminated record whose process never ran (containerd, dockershim).
+pub fn is_start_reason(reason: &str) -> bool {
+    matches!(reason, "StartError" | "ContainerCannotRun")
+}
+
+/// Records that the kubelet makes up (`pkg/kubelet/kubelet_pods.go`): no end of an instance.
+pub fn is_synthetic(reason: &str, container_id: &str) -> bool {
+    container_id.is_empty()
+        || matches!(reason, "RestartingAllContainers" | "ContainerStatusUnknown")
+}
+
+fn is_meant_to_run(end: &End<'_>) -> bool {
+    match end.kind {
+        ContainerKind::App | ContainerKind::Sidecar => end.restarts_always,
+        ContainerKind::Init | ContainerKind::Ephemeral => false,
+    }
+}
+
+/// A waiting reason that is an incident by itself, one for the whole episode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Episode {
+    /// The image cannot be had: the reasons flip between the try and the pause.
+    ImagePull,
+    /// A config map, secret or key is missing.
+    ConfigError,
+    /// The container cannot be created; no instance tells of it.
+    StartError,
+}
+
+impl Episode {
+    /// The incident's type.
+    pub fn kind(self) -> IncidentType {
+        match self {
+            Self::ImagePull => IncidentType::ImagePull,
+            Self::ConfigError => IncidentType::ConfigError,
+            Self::StartError => IncidentType::StartError,
+        }
+    }
+}
+
+/// The episode that a waiting reason belongs to. `CrashLoopBackOff`, `ContainerCreating` and
+/// `PodInitializing` are none: the ends before them are the incidents.
+///
+/// Reasons: kubelet `pkg/kubelet/images/types.go`, `pkg/kubelet/container/sync_result.go`,
+/// `pkg/kubelet/kuberuntime/kuberuntime_container.go`, cri-api `pkg/errors`.
+pub fn waiting(reason: &str) -> Option<Episode> {
+    Some(match reason {
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "ErrImageNeverPull"
+        | "InvalidImageName"
+        | "ImageInspectError"
+        | "RegistryUnavailable"
+        | "SignatureValidationFailed" => Episode::ImagePull,
+        "CreateContainerConfigError" => Episode::ConfigError,
+        "RunContainerError"
+        | "CreateContainerError"
+        | "PreCreateHookError"
+        | "PreStartHookError"
+        | "CreatePodSandboxError"
+        | "ConfigPodSandboxError"
+        | "RROUnsupported"
+        | "ImageVolumeMountFailed" => Episode::StartError,
+        _ => return None,
+    })
+}
+
+/// What the reason of a Failed pod means. An empty reason is none: then the containers' own ends
+/// were the failure.
+pub fn pod_failure(reason: &str) -> Option<(IncidentType, Severity)> {
+    let kind = match reason {
+        "" => return None,
+        "Evicted" => IncidentType::Evicted,
+        "DeadlineExceeded" => IncidentType::Timeout,
+        "Preempting" => IncidentType::Preempted,
+        "Terminated" | "NodeShutdown" | "Shutdown" => IncidentType::NodeShutdown,
+        _ => IncidentType::AdmissionRejected,
+    };
+    Some((kind, kind.severities()[0]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use IncidentType as T;
+    use Severity as S;
+
+    const APP: End<'_> = End {
+        exit_code: 1,
+        signal: 0,
+        reason: "Error",
+        kind: ContainerKind::App,
+        restarts_always: true,
+        under_deletion: false,
+        teardown: false,
+        hook_failed: false,
+    };
+
+    #[test]
+    fn exit_codes_follow_the_seeds_table() {
+        for (code, kind, severity) in [
+            (0, T::Graceful, S::Low),
+            (1, T::Error, S::Medium),
+            (2, T::Misuse, S::Medium),
+            (3, T::Unknown, S::Medium),
+            (124, T::Unknown, S::Medium),
+            (125, T::DockerError, S::High),
+            (126, T::NotExecutable, S::High),
+            (127, T::NotFound, S::High),
+            (128, T::InvalidArg, S::Medium),
+            (129, T::Signal, S::Medium),
+            (130, T::Interrupted, S::Low),
+            (131, T::Signal, S::Medium),
+            (132, T::Signal, S::High),
+            (134, T::Signal, S::High),
+            (135, T::Signal, S::High),
+            (136, T::Signal, S::High),
+            (137, T::Killed, S::High),
+            (139, T::Signal, S::High),
+            (143, T::Terminated, S::Medium),
+            (255, T::Signal, S::Medium),
+            (-1, T::Unknown, S::Medium),
+            (i32::MIN, T::Unknown, S::Medium),
+            (i32::MAX, T::Signal, S::Medium),
+        ] {
+            assert_eq!(exit_code(code), (kind, severity), "{code}");
+            assert!(kind.severities().contains(&severity), "{code}");
+        }
+    }
+
+    #[test]
+    fn out_of_memory_needs_the_reason_and_the_code() {
+        for (code, reason, want) in [
+            (137, "OOMKilled", Verdict::Incident(T::Oom, S::Critical)),
+            (137, "Error", Verdict::Incident(T::Killed, S::High)),
+            (
+                143,
+                "OOMKilled",
+                Verdict::Incident(T::Terminated, S::Medium),
+            ),
+            (1, "OOMKilled", Verdict::Incident(T::Error, S::Medium)),
+            (0, "OOMKilled", Verdict::Incident(T::Graceful, S::Low)),
+        ] {
+            assert_eq!(
+                end(&End {
+                    exit_code: code,
+                    reason,
+                    ..APP
+                }),
+                want,
+                "{code} {reason}"
+            );
+        }
+    }
+
+    #[test]
+    fn deletion_silences_everything_but_faults() {
+        for code in [0, 1, 2, 130, 137, 143, 255] {
+            for reason in ["Error", "OOMKilled", "Completed"] {
+                let e = End {
+                    exit_code: code,
+                    reason,
+                    under_deletion: true,
+                    ..APP
+                };
+                assert_eq!(end(&e), Verdict::Quiet(Quiet::Deletion), "{code} {reason}");
+            }
+        }
+        for code in [132, 134, 135, 136, 139] {
+            let e = End {
+                exit_code: code,
+                under_deletion: true,
+                ..APP
+            };
+            assert_eq!(end(&e), Verdict::Incident(T::Signal, S::High), "{code}");
+        }
+        let by_field = End {
+            exit_code: 1,
+            signal: 11,
+            under_deletion: true,
+            ..APP
+        };
+        assert!(matches!(end(&by_field), Verdict::Incident(..)));
+    }
+
+    #[test]
+    fn a_clean_exit_is_one_only_where_the_container_was_meant_to_run() {
+        let graceful = Verdict::Incident(T::Graceful, S::Low);
+        let quiet = Verdict::Quiet(Quiet::CleanExit);
+        for (kind, restarts_always, want) in [
+            (ContainerKind::App, true, graceful),
+            (ContainerKind::App, false, quiet),
+            (ContainerKind::Sidecar, true, graceful),
+            (ContainerKind::Init, true, quiet),
+            (ContainerKind::Init, false, quiet),
+            (ContainerKind::Ephemeral, true, quiet),
+        ] {
+            let e = End {
+                exit_code: 0,
+                reason: "Completed",
+                kind,
+                restarts_always,
+                ..APP
+            };
+            assert_eq!(end(&e), want, "{kind:?} {restarts_always}");
+        }
+    }
+
+    #[test]
+    fn hooks_starts_and_teardown_are_told_apart() {
+        let hook = End {
+            exit_code: 137,
+            hook_failed: true,
+            ..APP
+        };
+        assert_eq!(end(&hook), Verdict::Incident(T::HookFailure, S::High));
+        for reason in ["StartError", "ContainerCannotRun"] {
+            let start = End {
+                exit_code: 128,
+                reason,
+                ..APP
+            };
+            assert_eq!(end(&start), Verdict::Incident(T::StartError, S::High));
+        }
+        let sidecar = End {
+            kind: ContainerKind::Sidecar,
+            teardown: true,
+            ..APP
+        };
+        assert_eq!(end(&sidecar), Verdict::Quiet(Quiet::SidecarTeardown));
+    }
+
+    #[test]
+    fn waiting_reasons_are_grouped_into_episodes() {
+        for (reason, want) in [
+            ("ErrImagePull", Some(T::ImagePull)),
+            ("ImagePullBackOff", Some(T::ImagePull)),
+            ("InvalidImageName", Some(T::ImagePull)),
+            ("CreateContainerConfigError", Some(T::ConfigError)),
+            ("CreateContainerError", Some(T::StartError)),
+            ("CrashLoopBackOff", None),
+            ("ContainerCreating", None),
+            ("PodInitializing", None),
+            ("PostStartHookError", None),
+            ("RestartingAllContainers", None),
+            ("", None),
+        ] {
+            assert_eq!(waiting(reason).map(Episode::kind), want, "{reason}");
+        }
+    }
+
+    #[test]
+    fn pod_failures_are_named_by_their_reason() {
+        for (reason, want) in [
+            ("", None),
+            ("Evicted", Some((T::Evicted, S::High))),
+            ("DeadlineExceeded", Some((T::Timeout, S::Medium))),
+            ("Preempting", Some((T::Preempted, S::Medium))),
+            ("Terminated", Some((T::NodeShutdown, S::Medium))),
+            ("NodeShutdown", Some((T::NodeShutdown, S::Medium))),
+            ("OutOfcpu", Some((T::AdmissionRejected, S::High))),
+            ("NodeAffinity", Some((T::AdmissionRejected, S::High))),
+            (
+                "UnexpectedAdmissionError",
+                Some((T::AdmissionRejected, S::High)),
+            ),
+            ("SomethingNew", Some((T::AdmissionRejected, S::High))),
+        ] {
+            assert_eq!(pod_failure(reason), want, "{reason}");
+        }
+    }
+
+    #[test]
+    fn signals_are_read_from_either_field() {
+        for (code, number, want) in [
+            (139, 0, Some(11)),
+            (137, 9, Some(9)),
+            (1, 15, Some(15)),
+            (255, 0, None),
+            (128, 0, None),
+            (0, 0, None),
+        ] {
+            assert_eq!(signal(code, number), want, "{code} {number}");
+        }
+    }
+}

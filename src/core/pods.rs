@@ -1,0 +1,453 @@
+//! What the agent remembers of the node's pods: just enough to tell a new end from a known one.
+//!
+//! The API shows at most the two newest ends of a container, again and again in every event, every
+//! relist, every reconnect. A record knows the ends it has seen by their container IDs, and counts
+//! those it could not see by the restart count.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use jiff::Timestamp;
+
+use crate::core::classify::Episode;
+use crate::core::incident::IncidentId;
+use crate::core::reflector::is_older;
+use crate::core::wire;
+use crate::limits::{
+    CONTAINERS_PER_POD_MAX, ENDS_KNOWN_PER_CONTAINER, ENDS_REMEMBERED_MAX,
+    PODS_GONE_REMEMBERED_MAX, PODS_MAX, STATIC_PODS_REMEMBERED_MAX,
+};
+
+/// A pod's key: its UID; of a static pod the UID that the kubelet uses, which outlives its mirror.
+pub fn key<'p>(metadata: &'p wire::Metadata<'_>) -> &'p str {
+    static_uid(metadata).unwrap_or(&metadata.uid)
+}
+
+/// The kubelet's own UID of a static pod (`pkg/kubelet/config/common.go`).
+pub fn static_uid<'p>(metadata: &'p wire::Metadata<'_>) -> Option<&'p str> {
+    metadata.annotations.config_mirror.some()?;
+    metadata.annotations.config_hash.some()
+}
+
+/// What is known of a pod.
+#[derive(Debug, Default)]
+pub struct PodRecord {
+    /// Its namespace.
+    pub namespace: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// The API's UID.
+    pub uid: Box<str>,
+    /// The version last taken in.
+    pub version: String,
+    /// The earliest time at which its deletion was asked for.
+    pub deletion: Option<Timestamp>,
+    /// Its first Running was told.
+    pub started: bool,
+    /// Its end was told.
+    pub stopped: bool,
+    /// Its failure as a whole was told, or lies before the agent's time.
+    pub failed: bool,
+    is_static: bool,
+    list: u32,
+    containers: Vec<ContainerRecord>,
+}
+
+/// What is known of a container.
+#[derive(Debug)]
+pub struct ContainerRecord {
+    name: Box<str>,
+    known: [u64; ENDS_KNOWN_PER_CONTAINER],
+    next: u8,
+    episodes: u8,
+    /// How many of its instances have ended, by the restart count; `None`: never looked at.
+    pub ended_total: Option<i64>,
+    /// Unseen ends that no incident has told of yet.
+    pub unseen: i64,
+}
+
+impl ContainerRecord {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            known: [0; ENDS_KNOWN_PER_CONTAINER],
+            next: 0,
+            episodes: 0,
+            ended_total: None,
+            unseen: 0,
+        }
+    }
+
+    fn learn(&mut self, end: u64) {
+        self.known[usize::from(self.next)] = end;
+        self.next = (self.next + 1) % ENDS_KNOWN_PER_CONTAINER as u8;
+    }
+
+    /// Whether the episode is new; it is under way from now on.
+    pub fn enter(&mut self, episode: Episode) -> bool {
+        let bit = 1 << episode as u8;
+        let new = self.episodes & bit == 0;
+        self.episodes |= bit;
+        new
+    }
+
+    /// The container runs: whatever it waited for is over.
+    pub fn leave_episodes(&mut self) {
+        self.episodes = 0;
+    }
+}
+
+impl PodRecord {
+    /// The container's record, made when missing; `None` past the limit of containers.
+    pub fn container(&mut self, name: &str) -> Option<&mut ContainerRecord> {
+        let at = match self.containers.iter().position(|c| &*c.name == name) {
+            Some(at) => at,
+            None if self.containers.len() >= CONTAINERS_PER_POD_MAX => return None,
+            None => {
+                self.containers.push(ContainerRecord::new(name));
+                self.containers.len() - 1
+            }
+        };
+        Some(&mut self.containers[at])
+    }
+}
+
+/// A set that forgets the oldest past its limit.
+#[derive(Debug)]
+struct Recent {
+    set: HashSet<u64>,
+    order: VecDeque<u64>,
+    limit: usize,
+}
+
+impl Recent {
+    fn new(limit: usize) -> Self {
+        Self {
+            set: HashSet::new(),
+            order: VecDeque::new(),
+            limit,
+        }
+    }
+
+    fn insert(&mut self, value: u64) {
+        if self.set.insert(value) {
+            self.order.push_back(value);
+            if self.order.len() > self.limit
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.set.remove(&oldest);
+            }
+        }
+    }
+}
+
+/// All pods of the node, and a bounded memory of those that went.
+#[derive(Debug)]
+pub struct PodTable {
+    pods: HashMap<Box<str>, PodRecord>,
+    /// Ends of pods that went, and of histories that went back.
+    ends: Recent,
+    gone: Recent,
+    /// Records of static pods whose mirror went: it comes back with the same containers.
+    statics: VecDeque<(Box<str>, PodRecord)>,
+    list: u32,
+}
+
+impl Default for PodTable {
+    fn default() -> Self {
+        Self {
+            pods: HashMap::new(),
+            ends: Recent::new(ENDS_REMEMBERED_MAX),
+            gone: Recent::new(PODS_GONE_REMEMBERED_MAX),
+            statics: VecDeque::new(),
+            list: 0,
+        }
+    }
+}
+
+/// How an object stands to what is known of its pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// Not seen before.
+    New,
+    /// A later version.
+    Later,
+    /// This version, an earlier one, or a pod that was deleted already.
+    Stale,
+    /// The table is full.
+    NoRoom,
+}
+
+impl PodTable {
+    /// Pods now known.
+    pub fn len(&self) -> usize {
+        self.pods.len()
+    }
+
+    /// Whether no pod is known.
+    pub fn is_empty(&self) -> bool {
+        self.pods.is_empty()
+    }
+
+    /// The record of that key.
+    pub fn get(&mut self, key: &str) -> Option<&mut PodRecord> {
+        self.pods.get_mut(key)
+    }
+
+    /// Compares an object with what is known and makes room for it when it is new.
+    /// `went_back`: the server's history did, so that an older version may be the newest there is.
+    pub fn sight(&mut self, metadata: &wire::Metadata<'_>, went_back: bool) -> Sighting {
+        let key = key(metadata);
+        let version = &*metadata.resource_version;
+        if let Some(record) = self.pods.get_mut(key) {
+            record.list = self.list;
+            if *record.uid != *metadata.uid {
+                // A static pod's mirror, made again.
+                record.uid = Box::from(&*metadata.uid);
+                record.deletion = None;
+                record.stopped = false;
+            } else if !version.is_empty() {
+                let old = version == record.version || is_older(version, &record.version);
+                if old && !(went_back && version != record.version) {
+                    return Sighting::Stale;
+                }
+            }
+            version.clone_into(&mut record.version);
+            return Sighting::Later;
+        }
+        if self.gone.set.contains(&mark(key, &metadata.uid)) && !went_back {
+            return Sighting::Stale;
+        }
+        if self.pods.len() >= PODS_MAX {
+            return Sighting::NoRoom;
+        }
+        let revived = self.statics.iter().position(|(k, _)| **k == *key);
+        let known = revived
+            .and_then(|at| self.statics.remove(at))
+            .map(|(_, record)| record);
+        let sighting = if known.is_some() {
+            Sighting::Later
+        } else {
+            Sighting::New
+        };
+        let record = PodRecord {
+            namespace: Box::from(&*metadata.namespace),
+            name: Box::from(&*metadata.name),
+            uid: Box::from(&*metadata.uid),
+            version: version.to_owned(),
+            is_static: static_uid(metadata).is_some(),
+            list: self.list,
+            deletion: None,
+            stopped: false,
+            ..known.unwrap_or_default()
+        };
+        self.pods.insert(key.into(), record);
+        sighting
+    }
+
+    /// Whether this end of that container was seen before; it has been from now on.
+    pub fn learn_end(&mut self, key: &str, container: &str, end: IncidentId) -> bool {
+        let end = end.short();
+        let Some(record) = self
+            .pods
+            .get_mut(key)
+            .and_then(|pod| pod.container(container))
+        else {
+            return true;
+        };
+        if record.known.contains(&end) {
+            return true;
+        }
+        record.learn(end);
+        let known = self.ends.set.contains(&end);
+        self.ends.insert(end);
+        known
+    }
+
+    /// Whether this end of that container was seen before.
+    pub fn knows_end(&mut self, key: &str, container: &str, end: IncidentId) -> bool {
+        let end = end.short();
+        self.ends.set.contains(&end)
+            || self
+                .pods
+                .get_mut(key)
+                .and_then(|pod| pod.container(container))
+                .is_some_and(|record| record.known.contains(&end))
+    }
+
+    /// Forgets a pod that was deleted.
+    pub fn remove(&mut self, key: &str) -> Option<(Box<str>, Box<str>)> {
+        let (key, record) = self.pods.remove_entry(key)?;
+        let name = (record.namespace.clone(), record.name.clone());
+        self.gone.insert(mark(&key, &record.uid));
+        if record.is_static {
+            self.statics.push_back((key, record));
+            if self.statics.len() > STATIC_PODS_REMEMBERED_MAX {
+                self.statics.pop_front();
+            }
+        }
+        Some(name)
+    }
+
+    /// A LIST begins: what it does not name is gone at its end.
+    pub fn begin_list(&mut self) {
+        self.list = self.list.wrapping_add(1);
+    }
+
+    /// Keys of the pods that the LIST which ends now did not name.
+    pub fn unlisted(&self) -> Vec<Box<str>> {
+        self.pods
+            .iter()
+            .filter(|(_, r)| r.list != self.list)
+            .map(|(k, _)| k.clone())
+            .collect()
+    }
+}
+
+/// A mirror pod that comes back has the same key and another UID.
+fn mark(key: &str, uid: &str) -> u64 {
+    IncidentId::new(&[key, uid]).short()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata<'a>(uid: &'a str, version: &'a str) -> wire::Metadata<'a> {
+        wire::Metadata {
+            uid: uid.into(),
+            resource_version: version.into(),
+            ..Default::default()
+        }
+    }
+
+    fn mirror<'a>(uid: &'a str, version: &'a str) -> wire::Metadata<'a> {
+        let annotations = wire::Annotations {
+            config_hash: "hash".into(),
+            config_mirror: "hash".into(),
+        };
+        wire::Metadata {
+            annotations,
+            ..metadata(uid, version)
+        }
+    }
+
+    #[test]
+    fn duplicates_and_older_versions_are_stale() {
+        let mut table = PodTable::default();
+        for (version, went_back, want) in [
+            ("10", false, Sighting::New),
+            ("10", false, Sighting::Stale),
+            ("9", false, Sighting::Stale),
+            ("12", false, Sighting::Later),
+            ("11", false, Sighting::Stale),
+            ("5", true, Sighting::Later),
+            ("5", true, Sighting::Stale),
+            ("6", false, Sighting::Later),
+            ("", false, Sighting::Later),
+        ] {
+            assert_eq!(
+                table.sight(&metadata("u", version), went_back),
+                want,
+                "{version}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_event_after_the_deletion_is_stale() {
+        let mut table = PodTable::default();
+        table.sight(&metadata("u", "1"), false);
+        assert!(table.remove("u").is_some());
+        assert!(table.remove("u").is_none());
+        assert_eq!(table.sight(&metadata("u", "2"), false), Sighting::Stale);
+        assert_eq!(table.sight(&metadata("u", "2"), true), Sighting::New);
+    }
+
+    #[test]
+    fn ends_are_learned_once_also_over_the_pods_deletion() {
+        let mut table = PodTable::default();
+        table.sight(&metadata("u", "1"), false);
+        let end = IncidentId::new(&["u", "app", "containerd://1"]);
+        assert!(!table.knows_end("u", "app", end));
+        assert!(!table.learn_end("u", "app", end));
+        assert!(table.learn_end("u", "app", end));
+        table.remove("u");
+        table.sight(&metadata("u", "2"), true);
+        assert!(table.learn_end("u", "app", end));
+    }
+
+    #[test]
+    fn a_static_pod_outlives_its_mirror() {
+        let mut table = PodTable::default();
+        assert_eq!(table.sight(&mirror("u1", "1"), false), Sighting::New);
+        table
+            .get("hash")
+            .unwrap()
+            .container("app")
+            .unwrap()
+            .ended_total = Some(5);
+        table.remove("hash");
+        assert_eq!(table.sight(&mirror("u1", "2"), false), Sighting::Stale);
+        assert_eq!(table.sight(&mirror("u2", "3"), false), Sighting::Later);
+        let record = table.get("hash").unwrap();
+        assert_eq!(record.container("app").unwrap().ended_total, Some(5));
+        assert_eq!(&*record.uid, "u2");
+        assert_eq!(
+            table.sight(&mirror("u3", "2"), false),
+            Sighting::Later,
+            "made again unseen"
+        );
+    }
+
+    #[test]
+    fn nothing_grows_past_its_limit() {
+        let mut table = PodTable::default();
+        for n in 0..PODS_MAX + 10 {
+            let uid = n.to_string();
+            let want = if n < PODS_MAX {
+                Sighting::New
+            } else {
+                Sighting::NoRoom
+            };
+            assert_eq!(table.sight(&metadata(&uid, "1"), false), want);
+        }
+        for n in 0..2 * ENDS_REMEMBERED_MAX {
+            table.learn_end("0", "app", IncidentId::new(&[&n.to_string()]));
+        }
+        assert_eq!(table.ends.set.len(), ENDS_REMEMBERED_MAX);
+        assert_eq!(table.ends.order.len(), ENDS_REMEMBERED_MAX);
+        let record = table.get("0").unwrap();
+        for n in 0..2 * CONTAINERS_PER_POD_MAX {
+            record.container(&n.to_string());
+        }
+        assert_eq!(record.containers.len(), CONTAINERS_PER_POD_MAX);
+        for n in 0..3 * STATIC_PODS_REMEMBERED_MAX {
+            table.remove(&n.to_string());
+        }
+        assert!(table.statics.len() <= STATIC_PODS_REMEMBERED_MAX);
+    }
+
+    #[test]
+    fn a_list_finds_the_pods_that_went() {
+        let mut table = PodTable::default();
+        for uid in ["a", "b", "c"] {
+            table.sight(&metadata(uid, "1"), false);
+        }
+        table.begin_list();
+        table.sight(&metadata("b", "1"), false);
+        let mut gone = table.unlisted();
+        gone.sort();
+        assert_eq!(gone, [Box::from("a"), Box::from("c")]);
+    }
+
+    #[test]
+    fn an_episode_is_new_until_the_container_runs() {
+        let mut record = ContainerRecord::new("app");
+        assert!(record.enter(Episode::ImagePull));
+        assert!(!record.enter(Episode::ImagePull));
+        assert!(record.enter(Episode::ConfigError));
+        assert!(!record.enter(Episode::ImagePull));
+        record.leave_episodes();
+        assert!(record.enter(Episode::ImagePull));
+    }
+}
