@@ -83,3 +83,41 @@ pub const PODS_GONE_REMEMBERED_MAX: usize = 1024;
 pub const STATIC_PODS_REMEMBERED_MAX: usize = 64;
 
 const _: () = assert!(ENDS_KNOWN_PER_CONTAINER <= u8::MAX as usize);
+
+/// Names, reasons, images and IDs in an incident. Kubernetes allows 253 for a name; images are the
+/// longest, at 255 and a digest.
+pub const NAME_BYTES_MAX: usize = 384;
+
+/// A container's or pod's own message in an incident: a termination message is 4 kB at most, and
+/// the line has 16,000 bytes for everything.
+pub const STATUS_MESSAGE_BYTES_MAX: usize = 4096;
+
+/// What the sentence quotes of it.
+pub const SENTENCE_QUOTE_BYTES_MAX: usize = 200;
+
+/// The longest grace or probe period that is believed.
+pub const GRACE_MAX: Duration = Duration::from_secs(3600);
+
+/// Ends that are held back for evidence at the same time. Each is an incident in memory, about
+/// 2 kB; past it the oldest goes out with what is known.
+pub const PENDING_MAX: usize = 256;
+
+/// When the pod's events are looked up, from the detection on. The kubelet records a kill before it
+/// kills, but posts events from a queue; the container dies up to a second before its status shows it.
+pub const SETTLE_LOOKUPS: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(10)];
+
+/// How long an end is held at most: the kubelet's status manager sends what it has each 10 s.
+pub const SETTLE_MAX: Duration = Duration::from_secs(12);
+
+/// How much longer than its grace a pod may take to fail, once the kubelet says that it stops it.
+pub const SETTLE_STOPPING_MARGIN: Duration = Duration::from_secs(15);
+
+/// And how long that is waited for at most.
+pub const SETTLE_STOPPING_MAX: Duration = Duration::from_secs(120);
+
+/// Kubernetes events in one incident.
+pub const EVENTS_PER_INCIDENT_MAX: usize = 10;
+
+/// Kubernetes events of one pod that are kept of an answer: a pod has a dozen kinds of them.
+pub const EVENTS_PER_POD_MAX: usize = 256;

@@ -46,20 +46,12 @@ impl Backoff {
     pub fn new(retry_interval: Duration) -> Self {
         let start = retry_interval.min(BACKOFF_START_MAX);
         let cap = retry_interval * BACKOFF_STEPS_CAP;
-        Self {
-            start,
-            cap,
-            next: start,
-            last: None,
-        }
+        Self { start, cap, next: start, last: None }
     }
 
     /// The delay before the next try, which begins at `now` (monotonic).
     pub fn step(&mut self, now: Duration, jitter: &mut Jitter) -> Duration {
-        if self
-            .last
-            .is_some_and(|last| now.saturating_sub(last) > BACKOFF_QUIET)
-        {
+        if self.last.is_some_and(|last| now.saturating_sub(last) > BACKOFF_QUIET) {
             self.next = self.start;
         }
         let base = self.next;
@@ -85,10 +77,7 @@ mod tests {
         for base in [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0, 30.0] {
             let delay = backoff.step(now, &mut jitter);
             now += delay;
-            assert!(
-                delay.as_secs_f64() >= base && delay.as_secs_f64() < 2.0 * base,
-                "{delay:?}"
-            );
+            assert!(delay.as_secs_f64() >= base && delay.as_secs_f64() < 2.0 * base, "{delay:?}");
         }
     }
 
@@ -101,10 +90,7 @@ mod tests {
             now += backoff.step(now, &mut jitter);
         }
         assert!(backoff.step(now + 119 * SECOND, &mut jitter) >= 30 * SECOND);
-        let mut backoff = Backoff {
-            last: Some(now),
-            ..backoff
-        };
+        let mut backoff = Backoff { last: Some(now), ..backoff };
         assert!(backoff.step(now + 121 * SECOND, &mut jitter) < 2 * SECOND);
     }
 

@@ -285,23 +285,11 @@ mod tests {
         for (code, reason, want) in [
             (137, "OOMKilled", Verdict::Incident(T::Oom, S::Critical)),
             (137, "Error", Verdict::Incident(T::Killed, S::High)),
-            (
-                143,
-                "OOMKilled",
-                Verdict::Incident(T::Terminated, S::Medium),
-            ),
+            (143, "OOMKilled", Verdict::Incident(T::Terminated, S::Medium)),
             (1, "OOMKilled", Verdict::Incident(T::Error, S::Medium)),
             (0, "OOMKilled", Verdict::Incident(T::Graceful, S::Low)),
         ] {
-            assert_eq!(
-                end(&End {
-                    exit_code: code,
-                    reason,
-                    ..APP
-                }),
-                want,
-                "{code} {reason}"
-            );
+            assert_eq!(end(&End { exit_code: code, reason, ..APP }), want, "{code} {reason}");
         }
     }
 
@@ -309,29 +297,15 @@ mod tests {
     fn deletion_silences_everything_but_faults() {
         for code in [0, 1, 2, 130, 137, 143, 255] {
             for reason in ["Error", "OOMKilled", "Completed"] {
-                let e = End {
-                    exit_code: code,
-                    reason,
-                    under_deletion: true,
-                    ..APP
-                };
+                let e = End { exit_code: code, reason, under_deletion: true, ..APP };
                 assert_eq!(end(&e), Verdict::Quiet(Quiet::Deletion), "{code} {reason}");
             }
         }
         for code in [132, 134, 135, 136, 139] {
-            let e = End {
-                exit_code: code,
-                under_deletion: true,
-                ..APP
-            };
+            let e = End { exit_code: code, under_deletion: true, ..APP };
             assert_eq!(end(&e), Verdict::Incident(T::Signal, S::High), "{code}");
         }
-        let by_field = End {
-            exit_code: 1,
-            signal: 11,
-            under_deletion: true,
-            ..APP
-        };
+        let by_field = End { exit_code: 1, signal: 11, under_deletion: true, ..APP };
         assert!(matches!(end(&by_field), Verdict::Incident(..)));
     }
 
@@ -347,38 +321,20 @@ mod tests {
             (ContainerKind::Init, false, quiet),
             (ContainerKind::Ephemeral, true, quiet),
         ] {
-            let e = End {
-                exit_code: 0,
-                reason: "Completed",
-                kind,
-                restarts_always,
-                ..APP
-            };
+            let e = End { exit_code: 0, reason: "Completed", kind, restarts_always, ..APP };
             assert_eq!(end(&e), want, "{kind:?} {restarts_always}");
         }
     }
 
     #[test]
     fn hooks_starts_and_teardown_are_told_apart() {
-        let hook = End {
-            exit_code: 137,
-            hook_failed: true,
-            ..APP
-        };
+        let hook = End { exit_code: 137, hook_failed: true, ..APP };
         assert_eq!(end(&hook), Verdict::Incident(T::HookFailure, S::High));
         for reason in ["StartError", "ContainerCannotRun"] {
-            let start = End {
-                exit_code: 128,
-                reason,
-                ..APP
-            };
+            let start = End { exit_code: 128, reason, ..APP };
             assert_eq!(end(&start), Verdict::Incident(T::StartError, S::High));
         }
-        let sidecar = End {
-            kind: ContainerKind::Sidecar,
-            teardown: true,
-            ..APP
-        };
+        let sidecar = End { kind: ContainerKind::Sidecar, teardown: true, ..APP };
         assert_eq!(end(&sidecar), Verdict::Quiet(Quiet::SidecarTeardown));
     }
 
@@ -412,10 +368,7 @@ mod tests {
             ("NodeShutdown", Some((T::NodeShutdown, S::Medium))),
             ("OutOfcpu", Some((T::AdmissionRejected, S::High))),
             ("NodeAffinity", Some((T::AdmissionRejected, S::High))),
-            (
-                "UnexpectedAdmissionError",
-                Some((T::AdmissionRejected, S::High)),
-            ),
+            ("UnexpectedAdmissionError", Some((T::AdmissionRejected, S::High))),
             ("SomethingNew", Some((T::AdmissionRejected, S::High))),
         ] {
             assert_eq!(pod_failure(reason), want, "{reason}");

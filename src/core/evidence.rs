@@ -28,13 +28,8 @@ impl PodEvent {
     /// Takes what matters from the API's event.
     pub fn from_wire(event: &wire::Event<'_>) -> Self {
         let path = &event.involved_object.field_path;
-        let container = path
-            .split_once('{')
-            .and_then(|(_, rest)| rest.strip_suffix('}'));
-        let last = event
-            .last_timestamp
-            .time()
-            .or_else(|| event.event_time.time());
+        let container = path.split_once('{').and_then(|(_, rest)| rest.strip_suffix('}'));
+        let last = event.last_timestamp.time().or_else(|| event.event_time.time());
         Self {
             info: EventInfo {
                 kind: event.kind.to_string(),
@@ -111,11 +106,7 @@ pub fn judge(events: &[PodEvent], instance: &Instance<'_>) -> Judgement {
     let mut judgement = Judgement::default();
     for event in events {
         let info = &event.info;
-        if event
-            .container
-            .as_deref()
-            .is_some_and(|c| c != instance.container)
-        {
+        if event.container.as_deref().is_some_and(|c| c != instance.container) {
             continue;
         }
         let when = when(info, instance);
@@ -128,10 +119,7 @@ pub fn judge(events: &[PodEvent], instance: &Instance<'_>) -> Judgement {
             judgement.stopping_pod |= when != When::Elsewhere;
         }
         if let Some(cause) = cause(info, when, instance) {
-            let better = judgement
-                .cause
-                .as_ref()
-                .is_none_or(|known| rank(&cause) < rank(known));
+            let better = judgement.cause.as_ref().is_none_or(|known| rank(&cause) < rank(known));
             if better {
                 judgement.cause = Some(cause);
             }
@@ -172,11 +160,7 @@ fn cause(info: &EventInfo, when: When, instance: &Instance<'_>) -> Option<Cause>
         When::Elsewhere => return None,
     };
     let fact = format!("kubelet event {}: {}", info.reason, info.message.trim_end());
-    Some(Cause {
-        by,
-        confidence,
-        fact,
-    })
+    Some(Cause { by, confidence, fact })
 }
 
 fn when(info: &EventInfo, instance: &Instance<'_>) -> When {
@@ -186,17 +170,9 @@ fn when(info: &EventInfo, instance: &Instance<'_>) -> When {
     let began = instance.started.unwrap_or(instance.finished);
     let ended = later(instance.finished, EVENT_SKEW);
     if last > ended {
-        return if first <= ended {
-            When::Around
-        } else {
-            When::Elsewhere
-        };
+        return if first <= ended { When::Around } else { When::Elsewhere };
     }
-    if last >= began {
-        When::During
-    } else {
-        When::Elsewhere
-    }
+    if last >= began { When::During } else { When::Elsewhere }
 }
 
 fn is_probe(message: &str) -> bool {
@@ -209,10 +185,7 @@ fn is_just_before(info: &EventInfo, instance: &Instance<'_>) -> bool {
     let (Some(last), Some(period)) = (info.last_at, instance.probe_period) else {
         return false;
     };
-    let reach = instance
-        .grace
-        .saturating_add(period.saturating_mul(2))
-        .saturating_add(PROBE_SLACK);
+    let reach = instance.grace.saturating_add(period.saturating_mul(2)).saturating_add(PROBE_SLACK);
     let from = earlier(instance.finished, reach);
     let from = instance.started.map_or(from, |started| started.max(from));
     last >= from && last <= later(instance.finished, EVENT_SKEW)
@@ -230,10 +203,7 @@ fn is_restart(info: &EventInfo) -> bool {
 /// Events of the kubelet as it ends a pod (`eviction`, `preemption`, `active_deadline`,
 /// `nodeshutdown`).
 fn is_pod_stop(reason: &str) -> bool {
-    matches!(
-        reason,
-        "Evicted" | "Preempting" | "DeadlineExceeded" | "NodeShutdown" | "Shutdown"
-    )
+    matches!(reason, "Evicted" | "Preempting" | "DeadlineExceeded" | "NodeShutdown" | "Shutdown")
 }
 
 fn later(at: Timestamp, by: Duration) -> Timestamp {
@@ -281,17 +251,10 @@ mod tests {
 
     #[track_caller]
     fn caused(events: &[PodEvent]) -> Option<(EndedBy, Confidence)> {
-        let judged = judge(events, &instance())
-            .cause
-            .map(|c| (c.by, c.confidence));
+        let judged = judge(events, &instance()).cause.map(|c| (c.by, c.confidence));
         let mut reversed = events.to_vec();
         reversed.reverse();
-        assert_eq!(
-            judge(&reversed, &instance())
-                .cause
-                .map(|c| (c.by, c.confidence)),
-            judged
-        );
+        assert_eq!(judge(&reversed, &instance()).cause.map(|c| (c.by, c.confidence)), judged);
         judged
     }
 
@@ -306,109 +269,50 @@ mod tests {
             ((50, 118), Some((EndedBy::Probe, Probable))),
             ((112, 118), None),
         ] {
-            assert_eq!(
-                caused(&[event("Killing", PROBE, Some("app"), times)]),
-                want,
-                "{times:?}"
-            );
+            assert_eq!(caused(&[event("Killing", PROBE, Some("app"), times)]), want, "{times:?}");
         }
-        assert_eq!(
-            caused(&[event("Killing", PROBE, Some("other"), (107, 107))]),
-            None
-        );
+        assert_eq!(caused(&[event("Killing", PROBE, Some("other"), (107, 107))]), None);
     }
 
     #[test]
     fn an_unhealthy_event_counts_just_before_the_end_of_a_probed_container() {
         let probable = Some((EndedBy::Probe, Confidence::Probable));
         for (last, want) in [(97, None), (100, probable), (108, probable), (112, None)] {
-            let unhealthy = event(
-                "Unhealthy",
-                "Liveness probe failed: ",
-                Some("app"),
-                (90, last),
-            );
+            let unhealthy = event("Unhealthy", "Liveness probe failed: ", Some("app"), (90, last));
             assert_eq!(caused(&[unhealthy]), want, "{last}");
         }
-        let long = Instance {
-            started: Some(at(0)),
-            ..instance()
-        };
-        let early = event(
-            "Unhealthy",
-            "Startup probe failed: x",
-            Some("app"),
-            (50, 90),
-        );
-        assert_eq!(
-            judge(&[early], &long).cause,
-            None,
-            "a probe that failed long ago"
-        );
-        let ready = event(
-            "Unhealthy",
-            "Readiness probe failed: x",
-            Some("app"),
-            (108, 108),
-        );
+        let long = Instance { started: Some(at(0)), ..instance() };
+        let early = event("Unhealthy", "Startup probe failed: x", Some("app"), (50, 90));
+        assert_eq!(judge(&[early], &long).cause, None, "a probe that failed long ago");
+        let ready = event("Unhealthy", "Readiness probe failed: x", Some("app"), (108, 108));
         assert_eq!(caused(&[ready]), None);
-        let unprobed = Instance {
-            probe_period: None,
-            ..instance()
-        };
-        let stray = event(
-            "Unhealthy",
-            "Liveness probe failed: ",
-            Some("app"),
-            (108, 108),
-        );
+        let unprobed = Instance { probe_period: None, ..instance() };
+        let stray = event("Unhealthy", "Liveness probe failed: ", Some("app"), (108, 108));
         assert_eq!(judge(&[stray], &unprobed).cause, None);
     }
 
     #[test]
     fn hooks_and_spec_changes_are_named() {
         let hook = event("Killing", "FailedPostStartHook", Some("app"), (101, 101));
-        assert_eq!(
-            caused(&[hook]),
-            Some((EndedBy::Hook, Confidence::Confirmed))
-        );
-        let failed = event(
-            "FailedPostStartHook",
-            "PostStartHook failed",
-            Some("app"),
-            (101, 101),
-        );
-        assert_eq!(
-            caused(&[failed]),
-            Some((EndedBy::Hook, Confidence::Confirmed))
-        );
+        assert_eq!(caused(&[hook]), Some((EndedBy::Hook, Confidence::Confirmed)));
+        let failed = event("FailedPostStartHook", "PostStartHook failed", Some("app"), (101, 101));
+        assert_eq!(caused(&[failed]), Some((EndedBy::Hook, Confidence::Confirmed)));
         for text in [
             "Container app definition changed, will be restarted",
             "Container app resize requires restart",
         ] {
             let change = event("Killing", text, Some("app"), (107, 107));
-            assert_eq!(
-                caused(&[change]),
-                Some((EndedBy::SpecChange, Confidence::Confirmed))
-            );
+            assert_eq!(caused(&[change]), Some((EndedBy::SpecChange, Confidence::Confirmed)));
         }
     }
 
     #[test]
     fn what_is_confirmed_goes_before_what_is_probable() {
         let events = [
-            event(
-                "Unhealthy",
-                "Liveness probe failed: ",
-                Some("app"),
-                (108, 108),
-            ),
+            event("Unhealthy", "Liveness probe failed: ", Some("app"), (108, 108)),
             event("Killing", "FailedPostStartHook", Some("app"), (101, 101)),
         ];
-        assert_eq!(
-            caused(&events),
-            Some((EndedBy::Hook, Confidence::Confirmed))
-        );
+        assert_eq!(caused(&events), Some((EndedBy::Hook, Confidence::Confirmed)));
     }
 
     #[test]
@@ -434,36 +338,12 @@ mod tests {
                 false,
                 false,
             ),
-            (
-                event("BackOff", "Back-off pulling image", Some("app"), (110, 110)),
-                false,
-                false,
-            ),
-            (
-                event("Started", "Container started", Some("app"), (50, 111)),
-                true,
-                false,
-            ),
-            (
-                event("Killing", "Stopping container app", Some("app"), (107, 107)),
-                false,
-                true,
-            ),
-            (
-                event("Killing", "Stopping container app", Some("b"), (107, 107)),
-                false,
-                false,
-            ),
-            (
-                event("Evicted", "low on memory", None, (107, 107)),
-                false,
-                true,
-            ),
-            (
-                event("Evicted", "low on memory", None, (20, 20)),
-                false,
-                false,
-            ),
+            (event("BackOff", "Back-off pulling image", Some("app"), (110, 110)), false, false),
+            (event("Started", "Container started", Some("app"), (50, 111)), true, false),
+            (event("Killing", "Stopping container app", Some("app"), (107, 107)), false, true),
+            (event("Killing", "Stopping container app", Some("b"), (107, 107)), false, false),
+            (event("Evicted", "low on memory", None, (107, 107)), false, true),
+            (event("Evicted", "low on memory", None, (20, 20)), false, false),
             (event("Scheduled", "ok", None, (107, 107)), false, false),
         ] {
             let judged = judge(std::slice::from_ref(&e), &instance());
@@ -493,11 +373,7 @@ mod tests {
         ] {
             let text = format!(r#"{{"involvedObject":{{"fieldPath":"{path}"}},"count":null}}"#);
             let event: wire::Event<'_> = serde_json::from_str(&text).unwrap();
-            assert_eq!(
-                PodEvent::from_wire(&event).container.as_deref(),
-                want,
-                "{path}"
-            );
+            assert_eq!(PodEvent::from_wire(&event).container.as_deref(), want, "{path}");
         }
     }
 }

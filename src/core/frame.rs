@@ -17,11 +17,7 @@ pub struct LineTooLong {
 
 impl std::fmt::Display for LineTooLong {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "a line of the watch stream is longer than {} bytes",
-            self.limit
-        )
+        write!(f, "a line of the watch stream is longer than {} bytes", self.limit)
     }
 }
 
@@ -43,20 +39,13 @@ impl Default for FrameSplitter {
 impl FrameSplitter {
     /// A splitter that gives up at a line of more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self {
-            partial: Vec::new(),
-            limit,
-        }
+        Self { partial: Vec::new(), limit }
     }
 
     /// Takes the next block of the stream; the lines that it completes come out of
     /// [`Frames::next`]. A [`Frames`] that is dropped early loses the rest of its block.
     pub fn feed<'a>(&'a mut self, block: &'a [u8]) -> Frames<'a> {
-        Frames {
-            splitter: self,
-            rest: block,
-            hand_back: false,
-        }
+        Frames { splitter: self, rest: block, hand_back: false }
     }
 
     /// Bytes of a line whose end has not come yet. At the end of a stream they are the half line that
@@ -84,10 +73,7 @@ pub struct Frames<'a> {
 impl Frames<'_> {
     /// The next whole line, without its newline; blank lines are skipped. `None`: the block is used
     /// up. After an error the stream must be ended.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "lends the line: no Iterator can do that"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "lends the line: no Iterator can do that")]
     pub fn next(&mut self) -> Option<Result<&[u8], LineTooLong>> {
         loop {
             if std::mem::take(&mut self.hand_back) {
@@ -184,9 +170,7 @@ mod tests {
         let mut splitter = FrameSplitter::new(100);
         let mut refused = false;
         for _ in 0..20 {
-            refused |= lines(&mut splitter, &[&[b'x'; 10]])
-                .iter()
-                .any(Result::is_err);
+            refused |= lines(&mut splitter, &[&[b'x'; 10]]).iter().any(Result::is_err);
         }
         assert!(refused);
         assert!(splitter.pending() <= 100);

@@ -444,10 +444,7 @@ mod tests {
             "containerd://9e4a3c1e8bfb53c4322fad6d1da1b4e3ca2fc53461e64f22d5677afc07e841e0",
         ]);
         assert_eq!(id.to_string(), PINNED);
-        assert_eq!(
-            IncidentId::new(&[]).to_string(),
-            "6c62272e07bb014262b821756295c58d"
-        );
+        assert_eq!(IncidentId::new(&[]).to_string(), "6c62272e07bb014262b821756295c58d");
     }
 
     const PINNED: &str = "7b39adb8045d5de132921e21fed1a0d5";
@@ -461,10 +458,7 @@ mod tests {
     #[test]
     fn names_are_those_of_the_line() {
         for kind in IncidentType::ALL {
-            assert_eq!(
-                serde_json::to_string(&kind).unwrap(),
-                format!("\"{}\"", kind.name())
-            );
+            assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{}\"", kind.name()));
             assert!(!kind.severities().is_empty());
         }
         for severity in Severity::ALL {
@@ -479,13 +473,9 @@ mod tests {
 
     #[test]
     fn text_is_cut_at_characters() {
-        for (text, bytes, want) in [
-            ("abc", 3, "abc"),
-            ("abcdef", 5, "ab…"),
-            ("äöü", 5, "ä…"),
-            ("ä", 1, "…"),
-            ("", 0, ""),
-        ] {
+        for (text, bytes, want) in
+            [("abc", 3, "abc"), ("abcdef", 5, "ab…"), ("äöü", 5, "ä…"), ("ä", 1, "…"), ("", 0, "")]
+        {
             assert_eq!(cut(text, bytes), want, "{text} {bytes}");
         }
     }

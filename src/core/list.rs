@@ -103,12 +103,7 @@ impl ListSplitter {
 
     /// Takes the next block of the answer.
     pub fn feed<'a>(&'a mut self, block: &'a [u8]) -> Pieces<'a> {
-        Pieces {
-            splitter: self,
-            block,
-            from: 0,
-            hand_back: false,
-        }
+        Pieces { splitter: self, block, from: 0, hand_back: false }
     }
 
     /// Whether the outermost object was closed: only then was the list whole.
@@ -116,11 +111,7 @@ impl ListSplitter {
     /// # Errors
     /// [`ListError::Truncated`] when it was not.
     pub fn finish(&self) -> Result<(), ListError> {
-        if self.at == At::Done {
-            Ok(())
-        } else {
-            Err(ListError::Truncated)
-        }
+        if self.at == At::Done { Ok(()) } else { Err(ListError::Truncated) }
     }
 
     /// Scans a value from `bytes[0]`; the number of bytes that belong to it, and whether it ended.
@@ -176,10 +167,7 @@ pub struct Pieces<'a> {
 
 impl Pieces<'_> {
     /// The next piece; `None`: the block is used up. After an error the answer must be dropped.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "lends the piece: no Iterator can do that"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "lends the piece: no Iterator can do that")]
     pub fn next(&mut self) -> Option<Result<Piece<'_>, ListError>> {
         if std::mem::take(&mut self.hand_back) {
             self.splitter.partial.clear();
@@ -285,11 +273,7 @@ impl Pieces<'_> {
 
     fn piece(&mut self, range: std::ops::Range<usize>) -> Piece<'_> {
         let s = &mut *self.splitter;
-        let bytes = if range.is_empty() {
-            s.partial.as_slice()
-        } else {
-            &self.block[range]
-        };
+        let bytes = if range.is_empty() { s.partial.as_slice() } else { &self.block[range] };
         if s.at == At::InItem {
             s.at = At::Items;
             Piece::Item(bytes)
@@ -351,11 +335,7 @@ mod tests {
     fn every_prefix_of_a_list_is_truncated_and_never_whole() {
         let end = LIST.iter().rposition(|b| *b == b'}').unwrap();
         for at in 0..=end {
-            assert_eq!(
-                pieces(&[&LIST[..at]]).1,
-                Err(ListError::Truncated),
-                "prefix {at}"
-            );
+            assert_eq!(pieces(&[&LIST[..at]]).1, Err(ListError::Truncated), "prefix {at}");
         }
     }
 
@@ -364,11 +344,7 @@ mod tests {
         let cases: [(&str, usize, Result<(), ListError>); 8] = [
             ("{}", 0, Ok(())),
             (r#"{"items":null,"metadata":{}}"#, 1, Ok(())),
-            (
-                r#"{"items":[],"metadata":{"resourceVersion":"1"}}"#,
-                1,
-                Ok(()),
-            ),
+            (r#"{"items":[],"metadata":{"resourceVersion":"1"}}"#, 1, Ok(())),
             ("[]", 0, Err(ListError::NotJson(0))),
             ("<html>", 0, Err(ListError::NotJson(0))),
             ("", 0, Err(ListError::Truncated)),
@@ -384,10 +360,7 @@ mod tests {
     #[test]
     fn an_item_over_the_limit_ends_the_list() {
         let text = format!(r#"{{"items":[{{"a":"{}"}}]}}"#, "x".repeat(2000));
-        assert_eq!(
-            pieces(&[text.as_bytes()]).1,
-            Err(ListError::ItemTooLong(1 << 10))
-        );
+        assert_eq!(pieces(&[text.as_bytes()]).1, Err(ListError::ItemTooLong(1 << 10)));
         let blocks: Vec<&[u8]> = text.as_bytes().chunks(100).collect();
         assert_eq!(pieces(&blocks).1, Err(ListError::ItemTooLong(1 << 10)));
     }

@@ -5,13 +5,17 @@
 
 pub mod backoff;
 pub mod classify;
+pub mod detector;
+pub mod draft;
 pub mod evidence;
 pub mod frame;
 pub mod incident;
 pub mod list;
+pub mod message;
 pub mod pods;
 pub mod quantity;
 pub mod reflector;
+pub mod settle;
 pub mod wire;
 
 use std::time::Duration;

@@ -121,11 +121,7 @@ struct Recent {
 
 impl Recent {
     fn new(limit: usize) -> Self {
-        Self {
-            set: HashSet::new(),
-            order: VecDeque::new(),
-            limit,
-        }
+        Self { set: HashSet::new(), order: VecDeque::new(), limit }
     }
 
     fn insert(&mut self, value: u64) {
@@ -221,14 +217,8 @@ impl PodTable {
             return Sighting::NoRoom;
         }
         let revived = self.statics.iter().position(|(k, _)| **k == *key);
-        let known = revived
-            .and_then(|at| self.statics.remove(at))
-            .map(|(_, record)| record);
-        let sighting = if known.is_some() {
-            Sighting::Later
-        } else {
-            Sighting::New
-        };
+        let known = revived.and_then(|at| self.statics.remove(at)).map(|(_, record)| record);
+        let sighting = if known.is_some() { Sighting::Later } else { Sighting::New };
         let record = PodRecord {
             namespace: Box::from(&*metadata.namespace),
             name: Box::from(&*metadata.name),
@@ -247,11 +237,7 @@ impl PodTable {
     /// Whether this end of that container was seen before; it has been from now on.
     pub fn learn_end(&mut self, key: &str, container: &str, end: IncidentId) -> bool {
         let end = end.short();
-        let Some(record) = self
-            .pods
-            .get_mut(key)
-            .and_then(|pod| pod.container(container))
-        else {
+        let Some(record) = self.pods.get_mut(key).and_then(|pod| pod.container(container)) else {
             return true;
         };
         if record.known.contains(&end) {
@@ -295,11 +281,7 @@ impl PodTable {
 
     /// Keys of the pods that the LIST which ends now did not name.
     pub fn unlisted(&self) -> Vec<Box<str>> {
-        self.pods
-            .iter()
-            .filter(|(_, r)| r.list != self.list)
-            .map(|(k, _)| k.clone())
-            .collect()
+        self.pods.iter().filter(|(_, r)| r.list != self.list).map(|(k, _)| k.clone()).collect()
     }
 }
 
@@ -313,22 +295,13 @@ mod tests {
     use super::*;
 
     fn metadata<'a>(uid: &'a str, version: &'a str) -> wire::Metadata<'a> {
-        wire::Metadata {
-            uid: uid.into(),
-            resource_version: version.into(),
-            ..Default::default()
-        }
+        wire::Metadata { uid: uid.into(), resource_version: version.into(), ..Default::default() }
     }
 
     fn mirror<'a>(uid: &'a str, version: &'a str) -> wire::Metadata<'a> {
-        let annotations = wire::Annotations {
-            config_hash: "hash".into(),
-            config_mirror: "hash".into(),
-        };
-        wire::Metadata {
-            annotations,
-            ..metadata(uid, version)
-        }
+        let annotations =
+            wire::Annotations { config_hash: "hash".into(), config_mirror: "hash".into() };
+        wire::Metadata { annotations, ..metadata(uid, version) }
     }
 
     #[test]
@@ -345,11 +318,7 @@ mod tests {
             ("6", false, Sighting::Later),
             ("", false, Sighting::Later),
         ] {
-            assert_eq!(
-                table.sight(&metadata("u", version), went_back),
-                want,
-                "{version}"
-            );
+            assert_eq!(table.sight(&metadata("u", version), went_back), want, "{version}");
         }
     }
 
@@ -380,23 +349,14 @@ mod tests {
     fn a_static_pod_outlives_its_mirror() {
         let mut table = PodTable::default();
         assert_eq!(table.sight(&mirror("u1", "1"), false), Sighting::New);
-        table
-            .get("hash")
-            .unwrap()
-            .container("app")
-            .unwrap()
-            .ended_total = Some(5);
+        table.get("hash").unwrap().container("app").unwrap().ended_total = Some(5);
         table.remove("hash");
         assert_eq!(table.sight(&mirror("u1", "2"), false), Sighting::Stale);
         assert_eq!(table.sight(&mirror("u2", "3"), false), Sighting::Later);
         let record = table.get("hash").unwrap();
         assert_eq!(record.container("app").unwrap().ended_total, Some(5));
         assert_eq!(&*record.uid, "u2");
-        assert_eq!(
-            table.sight(&mirror("u3", "2"), false),
-            Sighting::Later,
-            "made again unseen"
-        );
+        assert_eq!(table.sight(&mirror("u3", "2"), false), Sighting::Later, "made again unseen");
     }
 
     #[test]
@@ -404,11 +364,7 @@ mod tests {
         let mut table = PodTable::default();
         for n in 0..PODS_MAX + 10 {
             let uid = n.to_string();
-            let want = if n < PODS_MAX {
-                Sighting::New
-            } else {
-                Sighting::NoRoom
-            };
+            let want = if n < PODS_MAX { Sighting::New } else { Sighting::NoRoom };
             assert_eq!(table.sight(&metadata(&uid, "1"), false), want);
         }
         for n in 0..2 * ENDS_REMEMBERED_MAX {

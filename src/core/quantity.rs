@@ -25,9 +25,7 @@ fn scaled(text: &str, decimals: i32) -> Option<i64> {
         b'+' => (false, &text[1..]),
         _ => (false, text),
     };
-    let digits_end = rest
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(rest.len());
+    let digits_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
     let (number, suffix) = rest.split_at(digits_end);
     let (integer, fraction) = number.split_once('.').unwrap_or((number, ""));
     if fraction.contains('.') || (integer.is_empty() && fraction.is_empty()) {
@@ -57,11 +55,7 @@ struct Value {
 
 impl Value {
     fn new(integer: &str, fraction: &str, more: bool) -> Option<Self> {
-        let mut value = Self {
-            mantissa: 0,
-            places: 0,
-            more,
-        };
+        let mut value = Self { mantissa: 0, places: 0, more };
         for digit in integer.bytes() {
             value.push(digit)?;
         }
@@ -77,10 +71,7 @@ impl Value {
     }
 
     fn push(&mut self, digit: u8) -> Option<()> {
-        let next = self
-            .mantissa
-            .checked_mul(10)?
-            .checked_add(i128::from(digit - b'0'))?;
+        let next = self.mantissa.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
         self.mantissa = next;
         Some(())
     }
@@ -92,13 +83,8 @@ impl Value {
 
     fn rounded_up(&self) -> i128 {
         if self.places <= 0 {
-            let factor = 10_i128
-                .checked_pow(self.places.unsigned_abs())
-                .unwrap_or(i128::MAX);
-            return self
-                .mantissa
-                .saturating_mul(factor)
-                .saturating_add(self.more.into());
+            let factor = 10_i128.checked_pow(self.places.unsigned_abs()).unwrap_or(i128::MAX);
+            return self.mantissa.saturating_mul(factor).saturating_add(self.more.into());
         }
         let Some(divisor) = 10_i128.checked_pow(self.places.unsigned_abs()) else {
             return i128::from(self.mantissa > 0 || self.more);
@@ -168,27 +154,15 @@ mod tests {
             ("128974848", Some(128_974_848), Some(128_974_848_000)),
             ("129e6", Some(129_000_000), Some(129_000_000_000)),
             ("123Mi", Some(123 << 20), Some((123 << 20) * 1000)),
-            (
-                "9007199254740988Ki",
-                Some(9_223_372_036_854_771_712),
-                Some(i64::MAX),
-            ),
+            ("9007199254740988Ki", Some(9_223_372_036_854_771_712), Some(i64::MAX)),
             ("9007199254740993Ki", Some(i64::MAX), Some(i64::MAX)),
             ("8Ei", Some(i64::MAX), Some(i64::MAX)),
             ("-9Ei", Some(i64::MIN), Some(i64::MIN)),
-            (
-                "99999999999999999999999999999999999999999999",
-                Some(i64::MAX),
-                Some(i64::MAX),
-            ),
+            ("99999999999999999999999999999999999999999999", Some(i64::MAX), Some(i64::MAX)),
             ("1e999999999999", Some(i64::MAX), Some(i64::MAX)),
             ("1e-999999999999", Some(1), Some(1)),
             ("0e999", Some(0), Some(0)),
-            (
-                "0.00000000000000000000000000000000000000001",
-                Some(1),
-                Some(1),
-            ),
+            ("0.00000000000000000000000000000000000000001", Some(1), Some(1)),
             ("", None, None),
             (".", None, None),
             ("-", None, None),

@@ -155,20 +155,14 @@ impl Reflector {
         }
         match self.next {
             Next::List(reason) => Step::List {
-                resource_version: self
-                    .list_at
-                    .map_or_else(|| self.version.clone(), str::to_owned),
+                resource_version: self.list_at.map_or_else(|| self.version.clone(), str::to_owned),
                 reason,
             },
             Next::Watch => {
-                self.watch = WatchRecord {
-                    opened: now,
-                    lines: 0,
-                };
+                self.watch = WatchRecord { opened: now, lines: 0 };
                 let (from, to) = WATCH_TIMEOUT_SECONDS;
-                let timeout = self
-                    .jitter
-                    .between(Duration::from_secs(from), Duration::from_secs(to));
+                let timeout =
+                    self.jitter.between(Duration::from_secs(from), Duration::from_secs(to));
                 Step::Watch {
                     resource_version: self.version.clone(),
                     timeout_seconds: timeout.as_secs(),
@@ -185,10 +179,7 @@ impl Reflector {
         self.list_at = None;
         self.silent_watches = 0;
         self.stream_errors = 0;
-        self.relist_due = now
-            + self
-                .jitter
-                .between(RELIST_INTERVAL_MIN, RELIST_INTERVAL_MAX);
+        self.relist_due = now + self.jitter.between(RELIST_INTERVAL_MIN, RELIST_INTERVAL_MAX);
         self.next = Next::Watch;
         went_back
     }
@@ -254,11 +245,7 @@ impl Reflector {
         let step = self.backoff.step(now, &mut self.jitter);
         let asked = at_least.unwrap_or_default().min(RETRY_AFTER_MAX);
         // Everyone was told the same number: the jitter goes on top of it.
-        let delay = if asked > step {
-            self.jitter.between(asked, asked + step)
-        } else {
-            step
-        };
+        let delay = if asked > step { self.jitter.between(asked, asked + step) } else { step };
         self.wait_until = Some(now + delay);
     }
 }

@@ -581,10 +581,7 @@ mod tests {
         .unwrap();
         assert_eq!((line.object.code, &*line.object.reason), (410, "Expired"));
         assert_eq!(line.object.details.retry_after_seconds, 1);
-        assert_eq!(
-            &*line.object.details.causes[0].reason,
-            "ResourceVersionTooLarge"
-        );
+        assert_eq!(&*line.object.details.causes[0].reason, "ResourceVersionTooLarge");
     }
 
     #[test]
@@ -600,9 +597,6 @@ mod tests {
         for text in ["", "yesterday", "2026-13-01T00:00:00Z"] {
             assert_eq!(Text::from(text).time(), None, "{text}");
         }
-        assert_eq!(
-            Text::from("1970-01-01T00:00:00Z").time(),
-            Some(Timestamp::UNIX_EPOCH)
-        );
+        assert_eq!(Text::from("1970-01-01T00:00:00Z").time(), Some(Timestamp::UNIX_EPOCH));
     }
 }

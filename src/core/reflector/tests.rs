@@ -17,32 +17,20 @@ fn watching(version: &str) -> Reflector {
 
 #[track_caller]
 fn list_version(step: &Step) -> String {
-    let Step::List {
-        resource_version, ..
-    } = step
-    else {
-        panic!("{step:?}")
-    };
+    let Step::List { resource_version, .. } = step else { panic!("{step:?}") };
     resource_version.clone()
 }
 
 #[track_caller]
 fn watch_version(step: &Step) -> String {
-    let Step::Watch {
-        resource_version, ..
-    } = step
-    else {
-        panic!("{step:?}")
-    };
+    let Step::Watch { resource_version, .. } = step else { panic!("{step:?}") };
     resource_version.clone()
 }
 
 /// Sits out a wait, which must be there, and returns what follows.
 #[track_caller]
 fn after_wait(r: &mut Reflector, now: Duration) -> (Step, Duration) {
-    let Step::Wait { until } = r.next(now) else {
-        panic!("no wait at {now:?}")
-    };
+    let Step::Wait { until } = r.next(now) else { panic!("no wait at {now:?}") };
     assert!(until > now);
     (r.next(until), until)
 }
@@ -50,12 +38,7 @@ fn after_wait(r: &mut Reflector, now: Duration) -> (Step, Duration) {
 #[test]
 fn it_lists_at_zero_and_watches_from_the_lists_version() {
     let mut r = watching("461");
-    let Step::Watch {
-        timeout_seconds, ..
-    } = r.next(SECOND)
-    else {
-        panic!()
-    };
+    let Step::Watch { timeout_seconds, .. } = r.next(SECOND) else { panic!() };
     assert!((300..600).contains(&timeout_seconds));
 }
 
@@ -74,11 +57,7 @@ fn the_version_follows_every_line_that_carries_one() {
 fn a_failed_first_list_is_repeated_after_a_wait() {
     let mut r = reflector();
     let mut now = Duration::ZERO;
-    for failure in [
-        Failure::Transient,
-        Failure::Throttled(None),
-        Failure::Expired,
-    ] {
+    for failure in [Failure::Transient, Failure::Throttled(None), Failure::Expired] {
         assert_eq!(list_version(&r.next(now)), "0");
         r.on_failure(failure, now);
         (_, now) = after_wait(&mut r, now);
@@ -107,11 +86,7 @@ fn an_expired_watch_relists_at_the_last_version_and_then_at_the_newest() {
 #[test]
 fn a_version_that_went_back_is_told() {
     for (seen, listed, back) in [("10", "9", true), ("10", "10", false), ("9", "10", false)] {
-        assert_eq!(
-            watching(seen).on_listed(listed, SECOND),
-            back,
-            "{seen} {listed}"
-        );
+        assert_eq!(watching(seen).on_listed(listed, SECOND), back, "{seen} {listed}");
     }
     assert!(!watching("opaque").on_listed("9", SECOND));
 }
@@ -123,15 +98,9 @@ fn throttling_is_obeyed_and_the_same_is_asked_again() {
     let (step, until) = after_wait(&mut r, SECOND);
     assert_eq!(watch_version(&step), "10");
     assert!(until >= 18 * SECOND && until < 21 * SECOND, "{until:?}");
-    r.on_failure(
-        Failure::Throttled(Some(Duration::from_secs(1 << 40))),
-        until,
-    );
+    r.on_failure(Failure::Throttled(Some(Duration::from_secs(1 << 40))), until);
     let (_, far) = after_wait(&mut r, until);
-    assert!(
-        far - until <= RETRY_AFTER_MAX + MINUTE,
-        "a server cannot silence us for ever"
-    );
+    assert!(far - until <= RETRY_AFTER_MAX + MINUTE, "a server cannot silence us for ever");
 }
 
 #[test]
@@ -177,33 +146,18 @@ fn a_hundred_very_short_watches_are_no_hot_loop() {
             Step::List { .. } => panic!("a short watch says nothing about versions"),
         }
     }
-    assert!(
-        requests_by_minute.iter().all(|n| *n <= 20),
-        "{requests_by_minute:?}"
-    );
+    assert!(requests_by_minute.iter().all(|n| *n <= 20), "{requests_by_minute:?}");
 }
 
 #[test]
 fn two_silent_watches_relist_and_a_bookmark_prevents_it() {
-    for (end, lived) in [
-        (WatchEnd::Idle, 5 * SECOND),
-        (WatchEnd::Clean, 300 * SECOND),
-    ] {
+    for (end, lived) in [(WatchEnd::Idle, 5 * SECOND), (WatchEnd::Clean, 300 * SECOND)] {
         let mut r = watching("999999");
         r.on_closed(end, lived);
         assert_eq!(watch_version(&r.next(lived)), "999999");
         r.on_closed(end, 2 * lived);
-        let Step::List {
-            resource_version,
-            reason,
-        } = r.next(2 * lived)
-        else {
-            panic!()
-        };
-        assert_eq!(
-            (resource_version.as_str(), reason),
-            ("999999", ListReason::Silent)
-        );
+        let Step::List { resource_version, reason } = r.next(2 * lived) else { panic!() };
+        assert_eq!((resource_version.as_str(), reason), ("999999", ListReason::Silent));
 
         let mut r = watching("10");
         let mut now = Duration::ZERO;
@@ -226,9 +180,7 @@ fn a_full_relist_comes_every_half_hour_to_hour() {
     while now < 600 * MINUTE {
         requests += 1;
         match r.next(now) {
-            Step::Watch {
-                timeout_seconds, ..
-            } => {
+            Step::Watch { timeout_seconds, .. } => {
                 now += Duration::from_secs(timeout_seconds);
                 r.on_line("10");
                 r.on_closed(WatchEnd::Clean, now);
@@ -242,10 +194,7 @@ fn a_full_relist_comes_every_half_hour_to_hour() {
         }
     }
     for pair in listed.windows(2) {
-        assert!(
-            (30 * MINUTE..70 * MINUTE).contains(&(pair[1] - pair[0])),
-            "{pair:?}"
-        );
+        assert!((30 * MINUTE..70 * MINUTE).contains(&(pair[1] - pair[0])), "{pair:?}");
     }
     assert!(requests <= 150, "{requests} in ten quiet hours");
 }
@@ -277,11 +226,8 @@ fn random_histories_never_spin_and_never_watch_unlisted() {
                     assert!(listed || matches!(step, Step::List { .. }), "seed {seed}");
                     failures += 1;
                     r.on_failure(
-                        [
-                            Failure::Expired,
-                            Failure::VersionTooLarge,
-                            Failure::Transient,
-                        ][pick as usize % 3],
+                        [Failure::Expired, Failure::VersionTooLarge, Failure::Transient]
+                            [pick as usize % 3],
                         now,
                     );
                 }
@@ -293,9 +239,6 @@ fn random_histories_never_spin_and_never_watch_unlisted() {
                 }
             }
         }
-        assert!(
-            requests < 2000,
-            "seed {seed}: {requests} requests, {failures} failures"
-        );
+        assert!(requests < 2000, "seed {seed}: {requests} requests, {failures} failures");
     }
 }
