@@ -1,0 +1,232 @@
+//! The configuration: environment variables in, one checked value out.
+//!
+//! [`Config::from_env`] is the only place that reads settings. It reads all of them before it gives
+//! up, so that one failed start shows every mistake ([`ConfigErrors`], one line each). [`SETTINGS`]
+//! is the table behind it, the README and `--help`. An empty value is an unset one, as a manifest
+//! with an optional variable has it. No secret stands in the environment, and none is ever shown:
+//! tokens and keys come from files.
+
+mod base64;
+pub mod cluster;
+pub mod duration;
+mod environment;
+mod files;
+mod kubeconfig;
+mod problem;
+mod service_account;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::core::incident::Severity;
+use crate::limits;
+
+use self::cluster::Cluster;
+use self::environment::{Environment, allowed};
+pub use self::problem::{ConfigErrors, Problem};
+pub use self::settings::{SETTINGS, Setting};
+
+/// Everything an operator can choose, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `NODE_NAME`: the node whose pods are watched. A DNS-1123 subdomain, safe in a field
+    /// selector.
+    pub node_name: String,
+    /// `POD_NAMESPACE`, else the service account's namespace: where the agent itself runs.
+    pub pod_namespace: Option<String>,
+    /// The API server: from `KUBECONFIG` if set, else the one of the cluster that the pod is in.
+    pub cluster: Cluster,
+    /// `BLACKBOX_K8S_TIMEOUT`: for connecting, and for the head of an answer.
+    pub api_timeout: Duration,
+    /// `BLACKBOX_K8S_RETRY_INTERVAL`: scales the backoff.
+    pub retry_interval: Duration,
+    /// `BLACKBOX_WATCH_IDLE_TIMEOUT`: silence that ends a watch.
+    pub watch_idle_timeout: Duration,
+    /// `BLACKBOX_LISTEN`: where HTTP is served. Port 0 lets the kernel choose.
+    pub listen: SocketAddr,
+    /// `BLACKBOX_INCIDENT_FILE`: where incidents go besides stdout.
+    pub incident_file: Option<PathBuf>,
+    /// `BLACKBOX_INCIDENT_FILE_MAX_BYTES`: the size, in bytes, at which that file is rotated.
+    pub incident_file_bytes_max: u64,
+    /// `BLACKBOX_STATE_FILE`: what was reported, across restarts.
+    pub state_file: Option<PathBuf>,
+    /// `BLACKBOX_LOOKBACK`: how old a crash may be when the agent starts. May be zero.
+    pub lookback: Duration,
+    /// `BLACKBOX_WINDOW`: the history that an incident carries. At least one sample interval, at
+    /// most [`limits::WINDOW_SAMPLES_MAX`] of them.
+    pub window: Duration,
+    /// `BLACKBOX_SAMPLE_INTERVAL`: the time between two samples.
+    pub sample_interval: Duration,
+    /// `BLACKBOX_LOG_LINES`: the most log lines in an incident. May be zero.
+    pub log_lines: usize,
+    /// `BLACKBOX_POD_LOGS`: the kubelet's log folder.
+    pub pod_logs: PathBuf,
+    /// `BLACKBOX_PROC`: the node's procfs.
+    pub proc: PathBuf,
+    /// `BLACKBOX_CGROUP`: the node's cgroup filesystem.
+    pub cgroup: PathBuf,
+    /// `BLACKBOX_IGNORE_NAMESPACES`: whose pods are not reported.
+    pub ignore_namespaces: BTreeSet<String>,
+    /// `BLACKBOX_MIN_SEVERITY`: the least severity that is reported.
+    pub min_severity: Severity,
+    /// What an operator should know before trusting this configuration, a line each, to be logged.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads the settings from `vars` (in the daemon: `std::env::vars_os()`), and the kubeconfig,
+    /// token, CA and namespace files that they name from the disk.
+    pub fn from_env(
+        vars: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigErrors> {
+        let mut environment = Environment::new(vars);
+        let config = read(&mut environment);
+        environment.warn_of_unknown();
+        let findings = environment.findings;
+        match config {
+            Some(config) if findings.problems.is_empty() => {
+                Ok(Self { warnings: findings.warnings, ..config })
+            }
+            _ => Err(ConfigErrors { problems: findings.problems }),
+        }
+    }
+}
+
+/// Reads every setting, and only then gives up if one of them has no value.
+fn read(env: &mut Environment) -> Option<Config> {
+    let node_name = env.required(&settings::NODE_NAME, values::node_name);
+    let pod_namespace = env.optional(&settings::POD_NAMESPACE, values::namespace);
+    let service_account = env.required(&settings::SERVICE_ACCOUNT, path);
+    let cluster = service_account.as_ref().and_then(|folder| read_cluster(env, folder));
+
+    let api_timeout =
+        duration(env, &settings::K8S_TIMEOUT, limits::API_TIMEOUT_MIN..=limits::API_TIMEOUT_MAX);
+    let retry_interval = duration(
+        env,
+        &settings::K8S_RETRY_INTERVAL,
+        limits::RETRY_INTERVAL_MIN..=limits::RETRY_INTERVAL_MAX,
+    );
+    let watch_idle_timeout = read_watch_idle_timeout(env);
+    let listen = env.required(&settings::LISTEN, values::listen_address);
+
+    let incident_file = env.optional(&settings::INCIDENT_FILE, path);
+    let incident_file_bytes_max = env.required(&settings::INCIDENT_FILE_MAX_BYTES, |text| {
+        let range = limits::INCIDENT_FILE_BYTES_MIN..=limits::INCIDENT_FILE_BYTES_MAX;
+        values::bytes_in(text, &range)
+    });
+    let state_file = env.optional(&settings::STATE_FILE, |text| match path(text) {
+        Ok(state) if Some(&state) == incident_file.as_ref() => {
+            Err("the file that BLACKBOX_INCIDENT_FILE names".to_owned())
+        }
+        state => state,
+    });
+
+    let lookback = duration(env, &settings::LOOKBACK, Duration::ZERO..=limits::LOOKBACK_MAX);
+    let history = read_history(env);
+    let log_lines = env.required(&settings::LOG_LINES, |text| {
+        values::count_in(text, &(0..=limits::LOG_LINES_MAX))
+    });
+    let pod_logs = env.required(&settings::POD_LOGS, path);
+    let proc = env.required(&settings::PROC, path);
+    let cgroup = env.required(&settings::CGROUP, path);
+    let ignore_namespaces = env.optional(&settings::IGNORE_NAMESPACES, values::namespaces);
+    let min_severity = env.required(&settings::MIN_SEVERITY, values::severity);
+
+    let (window, sample_interval) = history?;
+    Some(Config {
+        node_name: node_name?,
+        pod_namespace: pod_namespace
+            .or_else(|| service_account.as_deref().and_then(service_account::namespace)),
+        cluster: cluster?,
+        api_timeout: api_timeout?,
+        retry_interval: retry_interval?,
+        watch_idle_timeout: watch_idle_timeout?,
+        listen: listen?,
+        incident_file,
+        incident_file_bytes_max: incident_file_bytes_max?,
+        state_file,
+        lookback: lookback?,
+        window,
+        sample_interval,
+        log_lines: log_lines?,
+        pod_logs: pod_logs?,
+        proc: proc?,
+        cgroup: cgroup?,
+        ignore_namespaces: ignore_namespaces.unwrap_or_default(),
+        min_severity: min_severity?,
+        warnings: Vec::new(),
+    })
+}
+
+fn read_cluster(env: &mut Environment, service_account: &Path) -> Option<Cluster> {
+    let remedy = allowed(&settings::KUBECONFIG);
+    let tls_server_name = env.optional(&settings::TLS_SERVER_NAME, values::server_name);
+    let cluster = match env.value(settings::KUBECONFIG.key, &remedy) {
+        Some(list) => kubeconfig::cluster(&list, &mut env.findings)?,
+        None => service_account::cluster(env, service_account)?,
+    };
+    let tls_server_name = tls_server_name.or(cluster.tls_server_name);
+    Some(Cluster { tls_server_name, ..cluster })
+}
+
+fn read_watch_idle_timeout(env: &mut Environment) -> Option<Duration> {
+    let setting = &settings::WATCH_IDLE_TIMEOUT;
+    let range = limits::WATCH_IDLE_TIMEOUT_MIN..=limits::WATCH_IDLE_TIMEOUT_MAX;
+    let timeout = duration(env, setting, range)?;
+    if timeout < limits::WATCH_IDLE_TIMEOUT_ADVISED {
+        let warning = format!(
+            "{}: under {} s it ends healthy watches of a quiet node; the API server sends a \
+             bookmark about each minute",
+            setting.key,
+            limits::WATCH_IDLE_TIMEOUT_ADVISED.as_secs(),
+        );
+        env.findings.warnings.push(warning);
+    }
+    Some(timeout)
+}
+
+/// Window and sample interval, which bound each other.
+fn read_history(env: &mut Environment) -> Option<(Duration, Duration)> {
+    let window = duration(env, &settings::WINDOW, limits::WINDOW_MIN..=limits::WINDOW_MAX);
+    let interval = duration(
+        env,
+        &settings::SAMPLE_INTERVAL,
+        limits::SAMPLE_INTERVAL_MIN..=limits::SAMPLE_INTERVAL_MAX,
+    );
+    let (window, interval) = (window?, interval?);
+    let samples_max = limits::WINDOW_SAMPLES_MAX;
+    let other = env.text(&settings::SAMPLE_INTERVAL);
+    let wrong = if window < interval {
+        format!("shorter than {}={other:?}", settings::SAMPLE_INTERVAL.key)
+    } else if window > interval * samples_max {
+        format!("more than {samples_max} times {}={other:?}", settings::SAMPLE_INTERVAL.key)
+    } else {
+        return Some((window, interval));
+    };
+    let text = env.text(&settings::WINDOW);
+    let remedy = format!("allowed: 1 to {samples_max} sample intervals");
+    env.findings.problems.push(Problem::new(settings::WINDOW.key, text, wrong, remedy));
+    None
+}
+
+fn duration(
+    env: &mut Environment,
+    setting: &Setting,
+    range: RangeInclusive<Duration>,
+) -> Option<Duration> {
+    env.required(setting, |text| values::duration_in(text, &range))
+}
+
+/// Whether the path exists is for whoever opens it: it may appear later, and an error then is
+/// better told with what it stops from working.
+fn path(text: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(text))
+}

@@ -1,0 +1,236 @@
+//! The way to the API server that kubeconfig files describe.
+//!
+//! The rules are those of client-go's `clientcmd`: which file wins, that data wins over a file,
+//! that a token file is read again, where relative paths start. What the agent does not do (running
+//! programs for a token, proxies, passwords, impersonation) it refuses in words instead of failing
+//! later with a 401. JSON is always read; YAML with the cargo feature `kubeconfig`.
+
+mod credentials;
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use crate::limits;
+
+use self::credentials::credentials;
+use self::file::{ClusterFields, ContextFields, Entry, Merged};
+use super::base64;
+use super::cluster::{self, Cluster, PemSource, Scheme, Server, Trust};
+use super::files::{self, Pem};
+use super::problem::{Findings, Problem};
+use super::settings::KUBECONFIG;
+
+/// The cluster and user of the current context of a `KUBECONFIG` list.
+pub(super) fn cluster(list: &str, findings: &mut Findings) -> Option<Cluster> {
+    let merged = file::read_all(list, findings)?;
+    let context = findings.note(current_context(&merged, list))?;
+    let at_cluster = findings.note(named(
+        "cluster",
+        context.fields.cluster.as_deref(),
+        &merged.clusters,
+        &context.file,
+        &context.name,
+    ));
+    // A context without a user is one for anonymous access.
+    let at_user = match context.fields.user.as_deref().filter(|name| !name.is_empty()) {
+        None => Some(None),
+        name => {
+            let user = named("user", name, &merged.users, &context.file, &context.name);
+            findings.note(user).map(Some)
+        }
+    };
+    let reached = at_cluster.and_then(|entry| reach(entry, findings));
+    let credentials = at_user.and_then(|entry| credentials(entry, findings));
+    let (server, tls_server_name, trust) = reached?;
+    Some(Cluster { server, tls_server_name, trust, credentials: credentials? })
+}
+
+fn current_context<'a>(
+    merged: &'a Merged,
+    list: &str,
+) -> Result<&'a Entry<ContextFields>, Problem> {
+    let known = known_names("contexts", &merged.contexts);
+    let Some(name) = merged.current_context.as_deref() else {
+        let wrong = format!("no current-context; {known}");
+        let remedy = "choose one with kubectl config use-context";
+        return Err(Problem::new(KUBECONFIG.key, list, wrong, remedy));
+    };
+    merged.contexts.iter().find(|entry| entry.name == name).ok_or_else(|| {
+        let wrong = format!("current-context {name:?} does not exist; {known}");
+        let remedy = "choose another with kubectl config use-context";
+        Problem::new(KUBECONFIG.key, list, wrong, remedy)
+    })
+}
+
+/// The entry that a context refers to.
+fn named<'a, T>(
+    kind: &str,
+    name: Option<&str>,
+    entries: &'a [Entry<T>],
+    file: &Path,
+    context: &str,
+) -> Result<&'a Entry<T>, Problem> {
+    let known = || known_names(&format!("{kind}s"), entries);
+    let remedy = || format!("correct the {kind} of the context");
+    let Some(name) = name.filter(|name| !name.is_empty()) else {
+        let wrong = format!("context {context:?} names no {kind}; {}", known());
+        return Err(problem_in(file, wrong, remedy()));
+    };
+    entries.iter().find(|entry| entry.name == name).ok_or_else(|| {
+        let wrong = format!("context {context:?} names {kind} {name:?}, which does not exist; ");
+        problem_in(file, wrong + &known(), remedy())
+    })
+}
+
+/// What exists, for whoever mistyped it.
+fn known_names<T>(kinds: &str, entries: &[Entry<T>]) -> String {
+    if entries.is_empty() {
+        return format!("there are no {kinds}");
+    }
+    let shown = entries.iter().take(limits::NAMES_SHOWN_MAX);
+    let shown: Vec<_> = shown.map(|entry| format!("{:?}", entry.name)).collect();
+    let more = match entries.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("the {kinds} are {}{more}", shown.join(", "))
+}
+
+/// The server, the name in its certificate, and what makes that good.
+fn reach(
+    entry: &Entry<ClusterFields>,
+    findings: &mut Findings,
+) -> Option<(Server, Option<String>, Trust)> {
+    let fields = &entry.fields;
+    if given(&fields.proxy_url).is_some() {
+        let wrong = cluster_wrong(entry, "has a proxy-url, which this agent does not use");
+        findings.problems.push(problem_in(
+            &entry.file,
+            wrong,
+            "remove it, and give the agent a direct way to the API server",
+        ));
+    }
+    let tls_server_name = given(&fields.tls_server_name);
+    if tls_server_name.is_some_and(|name| !cluster::is_server_name(name)) {
+        let wrong = cluster_wrong(entry, "has a wrong tls-server-name");
+        findings.problems.push(problem_in(
+            &entry.file,
+            wrong,
+            "allowed: a DNS name or an IP address",
+        ));
+    }
+    let server = findings.note(server(entry))?;
+    let trust = trust(entry, &server, findings)?;
+    Some((server, tls_server_name.map(str::to_owned), trust))
+}
+
+fn server(entry: &Entry<ClusterFields>) -> Result<Server, Problem> {
+    let parsed = given(&entry.fields.server).ok_or("is missing").and_then(Server::parse);
+    parsed.map_err(|wrong| {
+        let wrong = cluster_wrong(entry, &format!("has a server that {wrong}"));
+        problem_in(&entry.file, wrong, "allowed: a URL like https://10.0.0.1:6443")
+    })
+}
+
+fn trust(entry: &Entry<ClusterFields>, server: &Server, findings: &mut Findings) -> Option<Trust> {
+    let fields = &entry.fields;
+    let skip = fields.insecure_skip_tls_verify == Some(true);
+    let authority = PemField {
+        name: "certificate-authority",
+        path: &fields.certificate_authority,
+        data: &fields.certificate_authority_data,
+        kind: Pem::Certificates,
+    };
+    let has_authority = given(authority.path).is_some() || given(authority.data).is_some();
+    let shown = server.url();
+    if server.scheme == Scheme::Http {
+        findings.warnings.push(format!(
+            "the API server {shown} is plain HTTP: the token and all answers can be read on the way"
+        ));
+        return Some(Trust::Plaintext);
+    }
+    match (skip, has_authority) {
+        (true, true) => {
+            let wrong = "has both a certificate authority and insecure-skip-tls-verify";
+            let wrong = cluster_wrong(entry, wrong);
+            let remedy = "remove insecure-skip-tls-verify";
+            findings.problems.push(problem_in(&entry.file, wrong, remedy));
+            None
+        }
+        (true, false) => {
+            findings.warnings.push(format!(
+                "INSECURE: insecure-skip-tls-verify is set, the certificate of {shown} is not \
+                 checked; whoever answers there gets the token. For tests only"
+            ));
+            Some(Trust::SkipVerification)
+        }
+        (false, false) => {
+            let wrong = "has no certificate authority, and this build carries no public roots";
+            let wrong = cluster_wrong(entry, wrong);
+            let remedy = "set certificate-authority or certificate-authority-data";
+            findings.problems.push(problem_in(&entry.file, wrong, remedy));
+            None
+        }
+        (false, true) => {
+            let owner = format!("cluster {:?}", entry.name);
+            Some(match findings.note(authority.read(&entry.file, &owner))?? {
+                PemSource::File(path) => Trust::CaFile(path),
+                PemSource::Data(pem) => Trust::CaData(pem),
+            })
+        }
+    }
+}
+
+/// A field that holds PEM, in one of its two forms.
+struct PemField<'a> {
+    /// Without the `-data` of its second form.
+    name: &'a str,
+    path: &'a Option<String>,
+    data: &'a Option<String>,
+    kind: Pem,
+}
+
+impl PemField<'_> {
+    /// The text, looked into. Data wins over a file, as in client-go.
+    fn read(&self, file: &Path, owner: &str) -> Result<Option<PemSource>, Problem> {
+        let Self { name, kind, .. } = *self;
+        let fail = |wrong: String| {
+            let remedy = "set it to PEM, as kubectl config set-cluster and set-credentials do";
+            problem_in(file, format!("{owner}: {wrong}"), remedy)
+        };
+        if let Some(data) = given(self.data) {
+            let text =
+                base64::decode(data).ok_or_else(|| fail(format!("{name}-data is not base64")))?;
+            files::check_pem(&text, kind).map_err(|wrong| fail(format!("{name}-data {wrong}")))?;
+            return Ok(Some(PemSource::Data(text)));
+        }
+        let Some(path) = given(self.path) else {
+            return Ok(None);
+        };
+        let path = beside(file, path);
+        files::require_pem(&path, kind)
+            .map_err(|wrong| fail(format!("{name} is wrong: {wrong}")))?;
+        Ok(Some(PemSource::File(path)))
+    }
+}
+
+/// A path in a kubeconfig, which starts from the folder of that file.
+fn beside(file: &Path, path: &str) -> PathBuf {
+    file.with_file_name(path)
+}
+
+/// An empty text is as good as none.
+fn given(field: &Option<String>) -> Option<&str> {
+    field.as_deref().filter(|text| !text.is_empty())
+}
+
+fn cluster_wrong(entry: &Entry<ClusterFields>, wrong: &str) -> String {
+    format!("cluster {:?} {wrong}", entry.name)
+}
+
+/// A problem with one file of the list.
+fn problem_in(path: &Path, wrong: impl Into<String>, remedy: impl Into<String>) -> Problem {
+    Problem::new(KUBECONFIG.key, path.display(), wrong, remedy)
+}

@@ -1,0 +1,225 @@
+//! Kubeconfig files: their fields, and how several become one.
+//!
+//! Only fields that the agent uses or has to refuse are here; any field may be absent, `null` or
+//! empty, which all mean the same. No type here has `Debug`: they hold tokens and keys.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::config::files;
+use crate::config::problem::{Findings, Problem};
+use crate::limits;
+
+use super::problem_in;
+
+/// One file, as it stands there.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawFile {
+    kind: Option<String>,
+    #[serde(rename = "current-context")]
+    current_context: Option<String>,
+    clusters: Option<Vec<Option<RawCluster>>>,
+    contexts: Option<Vec<Option<RawContext>>>,
+    users: Option<Vec<Option<RawUser>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawCluster {
+    name: Option<String>,
+    cluster: Option<ClusterFields>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawContext {
+    name: Option<String>,
+    context: Option<ContextFields>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawUser {
+    name: Option<String>,
+    user: Option<UserFields>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct ClusterFields {
+    pub(super) server: Option<String>,
+    pub(super) tls_server_name: Option<String>,
+    pub(super) insecure_skip_tls_verify: Option<bool>,
+    pub(super) certificate_authority: Option<String>,
+    pub(super) certificate_authority_data: Option<String>,
+    pub(super) proxy_url: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ContextFields {
+    pub(super) cluster: Option<String>,
+    pub(super) user: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct UserFields {
+    pub(super) client_certificate: Option<String>,
+    pub(super) client_certificate_data: Option<String>,
+    pub(super) client_key: Option<String>,
+    pub(super) client_key_data: Option<String>,
+    pub(super) token: Option<String>,
+    #[serde(rename = "tokenFile")]
+    pub(super) token_file: Option<String>,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<String>,
+    #[serde(rename = "as")]
+    pub(super) impersonate: Option<String>,
+    pub(super) as_uid: Option<String>,
+    pub(super) as_groups: Option<Vec<IgnoredAny>>,
+    pub(super) as_user_extra: Option<BTreeMap<String, IgnoredAny>>,
+    pub(super) exec: Option<IgnoredAny>,
+    pub(super) auth_provider: Option<IgnoredAny>,
+}
+
+/// A named entry, and the file that has it, which relative paths in it start from.
+pub(super) struct Entry<T> {
+    pub(super) name: String,
+    pub(super) file: PathBuf,
+    pub(super) fields: T,
+}
+
+/// All files of the list, in its order.
+#[derive(Default)]
+pub(super) struct Merged {
+    /// From the first file that has one.
+    pub(super) current_context: Option<String>,
+    pub(super) clusters: Vec<Entry<ClusterFields>>,
+    pub(super) contexts: Vec<Entry<ContextFields>>,
+    pub(super) users: Vec<Entry<UserFields>>,
+}
+
+/// Reads the files of a `KUBECONFIG` list. As in client-go's `ClientConfigLoadingRules.Load`, those
+/// that are not there are passed over, and of entries with one name the first counts.
+pub(super) fn read_all(list: &str, findings: &mut Findings) -> Option<Merged> {
+    let paths: Vec<_> =
+        env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect();
+    if paths.len() > limits::KUBECONFIG_FILES_MAX {
+        let remedy = format!("allowed: up to {} files", limits::KUBECONFIG_FILES_MAX);
+        findings.problems.push(Problem::new("KUBECONFIG", list, "too many files", remedy));
+        return None;
+    }
+    let mut merged = Merged::default();
+    let (mut found, mut failed) = (false, false);
+    for path in paths {
+        match read_one(&path) {
+            Ok(Some(file)) => {
+                found = true;
+                merged.add(&path, file);
+            }
+            Ok(None) => {}
+            Err(problem) => {
+                failed = true;
+                findings.problems.push(problem);
+            }
+        }
+    }
+    if !found && !failed {
+        let remedy = "name a kubeconfig file, or unset KUBECONFIG to use the service account";
+        findings.problems.push(Problem::new("KUBECONFIG", list, "no such file", remedy));
+    }
+    // With a broken file missing from the merge, what else looks wrong may not be.
+    (found && !failed).then_some(merged)
+}
+
+/// One file; `None` if there is none.
+fn read_one(path: &Path) -> Result<Option<RawFile>, Problem> {
+    let bytes = match files::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            let wrong = format!("cannot be read: {error}");
+            return Err(problem_in(path, wrong, "name a readable kubeconfig file"));
+        }
+    };
+    let remedy = "write it like the files that kubectl config makes";
+    let text = std::str::from_utf8(&bytes).map_err(|_| problem_in(path, "not UTF-8", remedy))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim().is_empty() {
+        return Ok(Some(RawFile::default()));
+    }
+    let file = parse(path, text)?.unwrap_or_default();
+    match file.kind.as_deref() {
+        None | Some("" | "Config") => Ok(Some(file)),
+        Some(kind) => Err(problem_in(path, format!("is of kind {kind:?}, not Config"), remedy)),
+    }
+}
+
+/// Errors give the place only: the words of the parsers quote what they found there, which may be a
+/// token.
+#[cfg(feature = "kubeconfig")]
+fn parse(path: &Path, text: &str) -> Result<Option<RawFile>, Problem> {
+    if let Ok(file) = serde_json::from_str(text) {
+        return Ok(file);
+    }
+    // JSON is YAML too, and the last word on a file that starts with a brace.
+    serde_saphyr::from_str(text).map_err(|error| match error.location() {
+        Some(at) => malformed(path, at.line(), at.column()),
+        None => malformed(path, 1, 1),
+    })
+}
+
+#[cfg(not(feature = "kubeconfig"))]
+fn parse(path: &Path, text: &str) -> Result<Option<RawFile>, Problem> {
+    serde_json::from_str(text).map_err(|error| {
+        if text.trim_start().starts_with('{') {
+            malformed(path, error.line() as u64, error.column() as u64)
+        } else {
+            let wrong = "not JSON, and this build reads JSON kubeconfigs only";
+            let remedy = "convert it with kubectl config view --raw --flatten --output json";
+            problem_in(path, wrong, remedy)
+        }
+    })
+}
+
+fn malformed(path: &Path, line: u64, column: u64) -> Problem {
+    let wrong = format!("not a kubeconfig, by what stands at line {line}, column {column}");
+    problem_in(path, wrong, "look there for a typing error or a value of the wrong kind")
+}
+
+impl Merged {
+    fn add(&mut self, path: &Path, file: RawFile) {
+        let current = file.current_context.filter(|name| !name.is_empty());
+        self.current_context = self.current_context.take().or(current);
+        for raw in file.clusters.into_iter().flatten().flatten() {
+            add_entry(&mut self.clusters, path, raw.name, raw.cluster);
+        }
+        for raw in file.contexts.into_iter().flatten().flatten() {
+            add_entry(&mut self.contexts, path, raw.name, raw.context);
+        }
+        for raw in file.users.into_iter().flatten().flatten() {
+            add_entry(&mut self.users, path, raw.name, raw.user);
+        }
+    }
+}
+
+/// Lookups take the first of a name, so a later one with the same name needs no care.
+fn add_entry<T: Default>(
+    entries: &mut Vec<Entry<T>>,
+    path: &Path,
+    name: Option<String>,
+    fields: Option<T>,
+) {
+    entries.push(Entry {
+        name: name.unwrap_or_default(),
+        file: path.to_owned(),
+        fields: fields.unwrap_or_default(),
+    });
+}

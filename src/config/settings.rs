@@ -1,0 +1,175 @@
+//! The table of all settings: the one place that `--help`, the README and the parser agree on.
+
+/// One environment variable that the agent reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The variable.
+    pub key: &'static str,
+    /// What holds when it is unset or empty, as one would write it; empty: nothing.
+    pub default: &'static str,
+    /// The values it may take, for a person; errors quote it behind `allowed:`.
+    pub allowed: &'static str,
+    /// What it does, in one line.
+    pub meaning: &'static str,
+}
+
+const fn setting(
+    key: &'static str,
+    default: &'static str,
+    allowed: &'static str,
+    meaning: &'static str,
+) -> Setting {
+    Setting { key, default, allowed, meaning }
+}
+
+pub(super) const NODE_NAME: Setting = setting(
+    "NODE_NAME",
+    "",
+    "the name of a node (lowercase letters, digits, '-' and '.'); required",
+    "the node whose pods are watched; set it from spec.nodeName",
+);
+pub(super) const POD_NAMESPACE: Setting = setting(
+    "POD_NAMESPACE",
+    "",
+    "the name of a namespace (lowercase letters, digits and '-')",
+    "the agent's own namespace; without it, the one in the service account folder",
+);
+pub(super) const KUBECONFIG: Setting = setting(
+    "KUBECONFIG",
+    "",
+    "kubeconfig files, joined by ':'",
+    "how to reach the API server from outside a pod",
+);
+pub(super) const K8S_TIMEOUT: Setting = setting(
+    "BLACKBOX_K8S_TIMEOUT",
+    "30s",
+    "1s to 5m, written like 90s, 5m or 1h30m",
+    "longest wait for a connection to the API server, and for an answer to begin",
+);
+pub(super) const K8S_RETRY_INTERVAL: Setting = setting(
+    "BLACKBOX_K8S_RETRY_INTERVAL",
+    "5s",
+    "100ms to 5m, written like 90s, 5m or 1h30m",
+    "pace of retries: doubling from 0.8s, or this if shorter, up to six times this",
+);
+pub(super) const WATCH_IDLE_TIMEOUT: Setting = setting(
+    "BLACKBOX_WATCH_IDLE_TIMEOUT",
+    "90s",
+    "1s to 10m, written like 90s, 5m or 1h30m",
+    "longest silence on a watch before it is opened anew",
+);
+pub(super) const SERVICE_ACCOUNT: Setting = setting(
+    "BLACKBOX_SERVICE_ACCOUNT",
+    "/var/run/secrets/kubernetes.io/serviceaccount",
+    "a folder",
+    "where the files token, ca.crt and namespace of the pod's service account are",
+);
+pub(super) const TLS_SERVER_NAME: Setting = setting(
+    "BLACKBOX_TLS_SERVER_NAME",
+    "",
+    "a DNS name or an IP address",
+    "the name to look for in the API server's certificate, instead of its host",
+);
+pub(super) const LISTEN: Setting = setting(
+    "BLACKBOX_LISTEN",
+    "0.0.0.0:9464",
+    "an IP address and a port, written like 0.0.0.0:9464, [::]:9464 or :9464",
+    "where metrics, health and telemetry are served",
+);
+pub(super) const INCIDENT_FILE: Setting = setting(
+    "BLACKBOX_INCIDENT_FILE",
+    "",
+    "a file",
+    "a file that gets each incident, besides stdout",
+);
+pub(super) const INCIDENT_FILE_MAX_BYTES: Setting = setting(
+    "BLACKBOX_INCIDENT_FILE_MAX_BYTES",
+    "16Mi",
+    "64Ki to 1Gi, in bytes or written like 512Ki, 16Mi or 1Gi",
+    "size at which the incident file is rotated",
+);
+pub(super) const STATE_FILE: Setting = setting(
+    "BLACKBOX_STATE_FILE",
+    "",
+    "a file other than BLACKBOX_INCIDENT_FILE",
+    "a file that remembers what was reported, across restarts of the agent",
+);
+pub(super) const LOOKBACK: Setting = setting(
+    "BLACKBOX_LOOKBACK",
+    "5m",
+    "0s to 24h, written like 90s, 5m or 1h30m",
+    "how long before the agent's start a crash may lie to be reported",
+);
+pub(super) const WINDOW: Setting = setting(
+    "BLACKBOX_WINDOW",
+    "5m",
+    "1s to 1h, written like 90s, 5m or 1h30m",
+    "how much memory and CPU history an incident carries",
+);
+pub(super) const SAMPLE_INTERVAL: Setting = setting(
+    "BLACKBOX_SAMPLE_INTERVAL",
+    "5s",
+    "1s to 1m, written like 90s, 5m or 1h30m",
+    "time between two samples of that history",
+);
+pub(super) const LOG_LINES: Setting = setting(
+    "BLACKBOX_LOG_LINES",
+    "50",
+    "0 to 500",
+    "how many of a dead container's last log lines an incident carries at most",
+);
+pub(super) const POD_LOGS: Setting =
+    setting("BLACKBOX_POD_LOGS", "/var/log/pods", "a folder", "where the kubelet keeps pod logs");
+pub(super) const PROC: Setting =
+    setting("BLACKBOX_PROC", "/proc", "a folder", "where the node's procfs is mounted");
+pub(super) const CGROUP: Setting = setting(
+    "BLACKBOX_CGROUP",
+    "/sys/fs/cgroup",
+    "a folder",
+    "where the node's cgroups are mounted",
+);
+pub(super) const IGNORE_NAMESPACES: Setting = setting(
+    "BLACKBOX_IGNORE_NAMESPACES",
+    "",
+    "up to 256 names of namespaces, joined by ','",
+    "namespaces whose pods are not reported",
+);
+pub(super) const MIN_SEVERITY: Setting = setting(
+    "BLACKBOX_MIN_SEVERITY",
+    "low",
+    "critical, high, medium or low",
+    "the least severity that is reported",
+);
+/// Read by the logger, not by this module; listed because it is part of the same contract.
+const RUST_LOG: Setting = setting(
+    "RUST_LOG",
+    "info",
+    "error, warn, info, debug, trace or off, also for each module",
+    "how much the agent says about itself on stderr",
+);
+
+/// Every setting, in the order of the documentation.
+pub const SETTINGS: &[Setting] = &[
+    NODE_NAME,
+    POD_NAMESPACE,
+    KUBECONFIG,
+    K8S_TIMEOUT,
+    K8S_RETRY_INTERVAL,
+    WATCH_IDLE_TIMEOUT,
+    SERVICE_ACCOUNT,
+    TLS_SERVER_NAME,
+    LISTEN,
+    INCIDENT_FILE,
+    INCIDENT_FILE_MAX_BYTES,
+    STATE_FILE,
+    LOOKBACK,
+    WINDOW,
+    SAMPLE_INTERVAL,
+    LOG_LINES,
+    POD_LOGS,
+    PROC,
+    CGROUP,
+    IGNORE_NAMESPACES,
+    MIN_SEVERITY,
+    RUST_LOG,
+];

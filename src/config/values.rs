@@ -1,0 +1,212 @@
+//! The forms that single values take. Each function reads one; its error says what is wrong with
+//! the text in a few words, to stand before the `allowed:` of its setting.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::core::incident::Severity;
+use crate::limits;
+
+use super::{cluster, duration};
+
+/// Longest DNS-1123 label: a namespace.
+const LABEL_BYTES_MAX: usize = 63;
+/// Longest DNS-1123 subdomain: a node.
+const SUBDOMAIN_BYTES_MAX: usize = 253;
+
+pub(super) fn duration_in(
+    text: &str,
+    range: &RangeInclusive<Duration>,
+) -> Result<Duration, String> {
+    let duration = duration::parse(text).map_err(|error| error.to_string())?;
+    in_range(duration, range)
+}
+
+pub(super) fn count_in(text: &str, range: &RangeInclusive<usize>) -> Result<usize, String> {
+    in_range(whole_number(text)?.try_into().map_err(|_| "out of range")?, range)
+}
+
+/// Bytes, bare or in units of 1024, 1024² or 1024³.
+pub(super) fn bytes_in(text: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
+    let (digits, unit) =
+        text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit: u64 = match unit {
+        "" => 1,
+        "Ki" => 1024,
+        "Mi" => 1024 * 1024,
+        "Gi" => 1024 * 1024 * 1024,
+        _ => return Err("not a number of bytes".to_owned()),
+    };
+    in_range(whole_number(digits)?.checked_mul(unit).ok_or("out of range")?, range)
+}
+
+fn whole_number(text: &str) -> Result<u64, String> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("not a whole number".to_owned());
+    }
+    // Digits only, so all that can go wrong is their number.
+    text.parse().map_err(|_| "out of range".to_owned())
+}
+
+fn in_range<T: PartialOrd>(value: T, range: &RangeInclusive<T>) -> Result<T, String> {
+    if range.contains(&value) { Ok(value) } else { Err("out of range".to_owned()) }
+}
+
+/// An address to listen on; without one (`:9464`) it is all of IPv4. Port 0 lets the kernel choose.
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let all = Ipv4Addr::UNSPECIFIED;
+    let with_address = if text.starts_with(':') { format!("{all}{text}") } else { text.to_owned() };
+    with_address.parse().map_err(|_| "not an address and a port".to_owned())
+}
+
+/// A node's name, as it goes into the field selector `spec.nodeName=`: whatever a DNS-1123
+/// subdomain cannot hold (a comma above all) would select something else. The rule is Kubernetes'
+/// `IsDNS1123Subdomain`, which bounds the whole and not its labels.
+pub(super) fn node_name(text: &str) -> Result<String, String> {
+    if text.len() <= SUBDOMAIN_BYTES_MAX && text.split('.').all(is_label_shaped) {
+        Ok(text.to_owned())
+    } else {
+        Err("not a DNS-1123 subdomain".to_owned())
+    }
+}
+
+/// A namespace's name, a DNS-1123 label.
+pub(super) fn namespace(text: &str) -> Result<String, String> {
+    if text.len() <= LABEL_BYTES_MAX && is_label_shaped(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("not a DNS-1123 label".to_owned())
+    }
+}
+
+fn is_label_shaped(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// Namespaces joined by commas, with blanks and empty places between them ignored.
+pub(super) fn namespaces(text: &str) -> Result<BTreeSet<String>, String> {
+    let mut names = BTreeSet::new();
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        names.insert(namespace(name).map_err(|wrong| format!("{name:?} is {wrong}"))?);
+        if names.len() > limits::IGNORED_NAMESPACES_MAX {
+            return Err("too many names".to_owned());
+        }
+    }
+    Ok(names)
+}
+
+pub(super) fn severity(text: &str) -> Result<Severity, String> {
+    Severity::from_name(text).ok_or_else(|| "not a severity".to_owned())
+}
+
+pub(super) fn server_name(text: &str) -> Result<String, String> {
+    if cluster::is_server_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("neither a DNS name nor an IP address".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_take_binary_units() {
+        let range = 0..=u64::MAX;
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("65536", Some(65536)),
+            ("64Ki", Some(65536)),
+            ("16Mi", Some(16 << 20)),
+            ("1Gi", Some(1 << 30)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("18014398509481984Ki", None),
+            ("", None),
+            ("Ki", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.5Mi", None),
+            ("16M", None),
+            ("16mi", None),
+            ("16 Mi", None),
+            ("16MiB", None),
+        ] {
+            assert_eq!(bytes_in(text, &range).ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn both_ends_of_a_range_belong_to_it() {
+        let range = Duration::from_secs(1)..=Duration::from_secs(60);
+        for (text, ok) in [("999ms", false), ("1s", true), ("1m", true), ("60.000000001s", false)] {
+            assert_eq!(duration_in(text, &range).is_ok(), ok, "{text}");
+        }
+        for (text, ok) in [("0", false), ("1", true), ("9", true), ("10", false), ("+1", false)] {
+            assert_eq!(count_in(text, &(1..=9)).is_ok(), ok, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_listen_address_is_an_ip_address_and_a_port() {
+        for (text, expected) in [
+            ("0.0.0.0:9464", Some("0.0.0.0:9464")),
+            (":9464", Some("0.0.0.0:9464")),
+            (":0", Some("0.0.0.0:0")),
+            ("127.0.0.1:0", Some("127.0.0.1:0")),
+            ("[::]:9464", Some("[::]:9464")),
+            ("::1:9464", None),
+            ("[::]", None),
+            ("9464", None),
+            (":", None),
+            (":65536", None),
+            ("localhost:9464", None),
+        ] {
+            let expected = expected.map(|text| text.parse().unwrap());
+            assert_eq!(listen_address(text).ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_follow_the_rules_of_kubernetes() {
+        let (a63, a64) = ("a".repeat(63), "a".repeat(64));
+        let (long, too_long) = (format!("a.{}", "a".repeat(251)), "a".repeat(254));
+        for (text, label, subdomain) in [
+            ("kube-system", true, true),
+            ("0", true, true),
+            ("ip-10-0-0-1.eu-west-1.compute.internal", false, true),
+            (&a63, true, true),
+            (&a64, false, true),
+            (&long, false, true),
+            (&too_long, false, false),
+            ("", false, false),
+            ("-a", false, false),
+            ("a-", false, false),
+            ("a..b", false, false),
+            (".a", false, false),
+            ("a.", false, false),
+            ("a.-b", false, false),
+            ("Node", false, false),
+            ("a_b", false, false),
+            ("a,metadata.name=b", false, false),
+            ("n\u{f6}de", false, false),
+        ] {
+            assert_eq!(namespace(text).is_ok(), label, "{text:?}");
+            assert_eq!(node_name(text).is_ok(), subdomain, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_namespaces_forgives_blanks_and_repeats() {
+        let names = namespaces(" kube-system, dev,,dev ,").unwrap();
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["dev", "kube-system"]);
+        assert_eq!(namespaces("dev,Prod"), Err("\"Prod\" is not a DNS-1123 label".to_owned()));
+        let many: Vec<_> = (0..=limits::IGNORED_NAMESPACES_MAX).map(|n| n.to_string()).collect();
+        assert!(namespaces(&many.join(",")).is_err());
+        assert!(namespaces(&many[1..].join(",")).is_ok());
+    }
+}
