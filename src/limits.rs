@@ -191,3 +191,17 @@ pub const IGNORED_NAMESPACES_MAX: usize = 256;
 
 const _: () = assert!(WATCH_IDLE_TIMEOUT_ADVISED.as_secs() < WATCH_IDLE_TIMEOUT_MAX.as_secs());
 const _: () = assert!(SAMPLE_INTERVAL_MAX.as_secs() <= WINDOW_MAX.as_secs());
+
+/// An incident line with its newline. Container runtimes split log lines at 16 KiB; below that a
+/// line arrives whole, with some room for what a log pipeline puts around it.
+pub const INCIDENT_LINE_BYTES_MAX: usize = 16_000;
+
+/// What is said of a malformed line or a failed request, in a log line.
+pub const FLAW_BYTES_MAX: usize = 400;
+
+/// One read of a file or of an answer's body. A TLS record holds 16 KiB.
+pub const READ_BLOCK_BYTES: usize = 16 << 10;
+
+/// Kubernetes events of a recording that a replay keeps for lookups. An hour of a busy node has a
+/// few thousand.
+pub const REPLAY_EVENTS_MAX: usize = 20_000;

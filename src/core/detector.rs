@@ -358,7 +358,8 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             return;
         }
         let ends = containers(self.drafter.pod).filter_map(|c| c.status.state.terminated.as_ref());
-        let at = ends.filter_map(|t| t.finished_at.time()).max().or(status.start_time.time());
+        let at =
+            ends.filter_map(|t| t.finished_at.time()).max().or_else(|| status.start_time.time());
         if self.is_past(at) {
             out.push(Output::Quiet(Quiet::History));
             return;

@@ -326,8 +326,8 @@ fn info(container: &Container<'_, '_>, end: Option<&wire::Terminated<'_>>) -> Co
     let waiting = state.waiting.as_ref();
     let running = state.running.as_ref();
     let text = |t: &str, bytes| Some(cut(t, bytes)).filter(|t| !t.is_empty());
-    let reason = end.map(|e| &e.reason).or(waiting.map(|w| &w.reason));
-    let message = end.map(|e| &e.message).or(waiting.map(|w| &w.message));
+    let reason = end.map(|e| &e.reason).or_else(|| waiting.map(|w| &w.reason));
+    let message = end.map(|e| &e.message).or_else(|| waiting.map(|w| &w.message));
     ContainerInfo {
         name: cut(&status.name, NAME_BYTES_MAX),
         kind: container.kind,

@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod classify;
+pub mod decode;
 pub mod detector;
 pub mod draft;
 pub mod evidence;
@@ -15,7 +16,9 @@ pub mod message;
 pub mod pods;
 pub mod quantity;
 pub mod reflector;
+pub mod report;
 pub mod settle;
+pub mod stream;
 pub mod wire;
 
 use std::time::Duration;

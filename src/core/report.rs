@@ -1,0 +1,113 @@
+//! The incident as a line: JSON, UTF-8, at most [`INCIDENT_LINE_BYTES_MAX`] with its newline.
+//!
+//! What a pod says may be long, and longer once escaped. When a line does not fit, words go first:
+//! the messages of the other containers, then of events, then of the container itself; then the
+//! details of the other containers. Facts about what died never go, and `gaps` says what went.
+
+use crate::core::incident::{ContainerInfo, Incident, cut};
+use crate::limits::INCIDENT_LINE_BYTES_MAX;
+
+/// What is taken away at each step, the least important first.
+#[derive(Clone, Copy)]
+enum Cut {
+    OtherMessages,
+    EventMessages,
+    OwnMessages(usize),
+    Events,
+    OtherContainers,
+    AllTexts(usize),
+}
+
+const STEPS: [Cut; 8] = [
+    Cut::OtherMessages,
+    Cut::EventMessages,
+    Cut::OwnMessages(1024),
+    Cut::OwnMessages(256),
+    Cut::Events,
+    Cut::OtherContainers,
+    Cut::AllTexts(128),
+    Cut::AllTexts(32),
+];
+
+/// The line, with its newline.
+pub fn line(incident: &Incident) -> Vec<u8> {
+    let whole = serialize(incident);
+    if whole.len() <= INCIDENT_LINE_BYTES_MAX {
+        return whole;
+    }
+    let mut smaller = incident.clone();
+    for step in STEPS {
+        smaller.shrink(step);
+        let line = serialize(&smaller);
+        if line.len() <= INCIDENT_LINE_BYTES_MAX {
+            return line;
+        }
+    }
+    // Not reached with names as Kubernetes allows them (a test holds that): the facts alone.
+    smaller.containers.clear();
+    smaller.telemetry.events.clear();
+    serialize(&smaller)
+}
+
+fn serialize(incident: &Incident) -> Vec<u8> {
+    let mut line = Vec::with_capacity(2048);
+    // Strings, numbers and no maps: serialising to memory has no way to fail.
+    let _ = serde_json::to_writer(&mut line, incident);
+    line.push(b'\n');
+    line
+}
+
+impl Incident {
+    fn shrink(&mut self, step: Cut) {
+        let container = self.container.clone();
+        let is_own = |c: &ContainerInfo| container.as_ref() == Some(&c.name);
+        let gap = match step {
+            Cut::OtherMessages => {
+                for c in self.containers.iter_mut().filter(|c| !is_own(c)) {
+                    c.message = None;
+                }
+                "messages of the other containers: left out, the line was too long"
+            }
+            Cut::EventMessages => {
+                for event in &mut self.telemetry.events {
+                    event.message = cut(&event.message, 80);
+                }
+                "events: messages cut, the line was too long"
+            }
+            Cut::OwnMessages(bytes) => {
+                for message in self.containers.iter_mut().filter_map(|c| c.message.as_mut()) {
+                    *message = cut(message, bytes);
+                }
+                "messages of the container: cut, the line was too long"
+            }
+            Cut::Events => {
+                self.telemetry.events.clear();
+                "events: left out, the line was too long"
+            }
+            Cut::OtherContainers => {
+                self.containers.retain(is_own);
+                "other containers: left out, the line was too long"
+            }
+            Cut::AllTexts(bytes) => {
+                self.message = cut(&self.message, bytes);
+                self.metadata.evidence.truncate(4);
+                for text in &mut self.metadata.evidence {
+                    *text = cut(text, bytes);
+                }
+                for c in &mut self.containers {
+                    c.image = cut(&c.image, bytes);
+                    c.reason = c.reason.as_deref().map(|r| cut(r, bytes));
+                    c.message = None;
+                }
+                "texts: cut, the line was too long"
+            }
+        };
+        if !self.telemetry.gaps.iter().any(|known| known == gap) {
+            self.telemetry.gaps.push(gap.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "report/tests.rs"]
+mod tests;

@@ -1,0 +1,246 @@
+//! All of the core behind one door: blocks of bytes as they come from the API server go in, what to
+//! ask next and what was detected comes out. The live agent's detect thread is a loop around this.
+
+use std::time::Duration;
+
+use crate::core::Now;
+use crate::core::decode::{self, Decoded, Flaw, FlawKind};
+use crate::core::detector::{Detector, Output};
+use crate::core::frame::FrameSplitter;
+use crate::core::list::{ListSplitter, Piece};
+use crate::core::reflector::{Failure, Reflector, Step, WatchEnd, is_older};
+use crate::core::wire;
+
+/// What came in, beside what was detected: for metrics and the log.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A line of the watch.
+    Line,
+    /// Something in it was wrong.
+    Flaw(Flaw),
+    /// The server ended the watch with an `ERROR` event, and why.
+    Error(Failure, String),
+    /// The LIST is complete. `went_back`: its version lies behind one that was seen before.
+    Listed {
+        /// See above.
+        went_back: bool,
+    },
+    /// The LIST cannot be used, and why.
+    ListFailed(String),
+}
+
+/// Whether the answer that is being read is still of use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// More of it.
+    Continue,
+    /// The reader is to drop it; its end has been dealt with.
+    Stop,
+}
+
+/// What the bytes that come in are part of.
+#[derive(Debug)]
+enum Reading {
+    Nothing,
+    List { splitter: ListSplitter, version: String, begun: bool },
+    Watch,
+}
+
+/// The state of the stream.
+#[derive(Debug)]
+pub struct Stream {
+    reflector: Reflector,
+    /// The detection, which the caller also asks and tells directly.
+    pub detector: Detector,
+    frames: FrameSplitter,
+    reading: Reading,
+    scratch: String,
+}
+
+impl Stream {
+    /// A stream that has not begun.
+    pub fn new(reflector: Reflector, detector: Detector) -> Self {
+        Self {
+            reflector,
+            detector,
+            frames: FrameSplitter::default(),
+            reading: Reading::Nothing,
+            scratch: String::new(),
+        }
+    }
+
+    /// What to do next, when nothing is being read.
+    pub fn next(&mut self, now: Duration) -> Step {
+        let step = self.reflector.next(now);
+        self.reading = match &step {
+            Step::List { .. } => Reading::List {
+                splitter: ListSplitter::default(),
+                version: String::new(),
+                begun: false,
+            },
+            Step::Watch { .. } => {
+                self.frames.reset();
+                Reading::Watch
+            }
+            Step::Wait { .. } => Reading::Nothing,
+        };
+        step
+    }
+
+    /// A block of the answer's body. After [`Flow::Stop`] no more of it may come.
+    pub fn on_block(
+        &mut self,
+        block: &[u8],
+        now: Now,
+        out: &mut Vec<Output>,
+        notes: &mut Vec<Note>,
+    ) -> Flow {
+        match self.reading {
+            Reading::Nothing => Flow::Stop,
+            Reading::List { .. } => self.on_list_block(block, now, out, notes),
+            Reading::Watch => self.on_watch_block(block, now, out, notes),
+        }
+    }
+
+    /// The answer's body came to its end, in whatever way.
+    pub fn on_end(
+        &mut self,
+        end: WatchEnd,
+        now: Now,
+        out: &mut Vec<Output>,
+        notes: &mut Vec<Note>,
+    ) {
+        match std::mem::replace(&mut self.reading, Reading::Nothing) {
+            Reading::Nothing => {}
+            Reading::List { splitter, version, begun } => {
+                let complete = match splitter.finish() {
+                    Ok(()) if version.is_empty() => Err("the list has no resourceVersion".into()),
+                    Ok(()) => Ok(()),
+                    Err(error) => Err(error.to_string()),
+                };
+                match complete {
+                    Ok(()) => {
+                        if !begun {
+                            self.detector.begin_list(false);
+                        }
+                        self.detector.end_list(out);
+                        let went_back = self.reflector.on_listed(&version, now.monotonic);
+                        notes.push(Note::Listed { went_back });
+                    }
+                    Err(why) => self.fail_list(why, now, notes),
+                }
+            }
+            Reading::Watch => {
+                if self.frames.pending() > 0 {
+                    let text = format!("{} bytes of a last line", self.frames.pending());
+                    notes.push(Note::Flaw(Flaw::new(FlawKind::Truncated, &text)));
+                    self.frames.reset();
+                }
+                self.reflector.on_closed(end, now.monotonic);
+            }
+        }
+    }
+
+    /// The request failed before there was a body of use.
+    pub fn on_failure(&mut self, failure: Failure, now: Now) {
+        if !matches!(self.reading, Reading::Nothing) {
+            self.reading = Reading::Nothing;
+            self.reflector.on_failure(failure, now.monotonic);
+        }
+    }
+
+    fn fail_list(&mut self, why: String, now: Now, notes: &mut Vec<Note>) {
+        self.detector.abort_list();
+        self.reading = Reading::Nothing;
+        self.reflector.on_failure(Failure::Transient, now.monotonic);
+        notes.push(Note::ListFailed(why));
+    }
+
+    fn on_list_block(
+        &mut self,
+        block: &[u8],
+        now: Now,
+        out: &mut Vec<Output>,
+        notes: &mut Vec<Note>,
+    ) -> Flow {
+        let Reading::List { splitter, version, begun } = &mut self.reading else {
+            return Flow::Stop;
+        };
+        let mut pieces = splitter.feed(block);
+        while let Some(piece) = pieces.next() {
+            match piece {
+                Ok(Piece::Metadata(bytes)) => {
+                    let meta: wire::Metadata<'_> =
+                        serde_json::from_slice(bytes).unwrap_or_default();
+                    (*meta.resource_version).clone_into(version);
+                }
+                Ok(Piece::Item(bytes)) => {
+                    if !std::mem::replace(begun, true) {
+                        // The API server writes metadata first. A list that does not cannot be
+                        // known to have gone back, and older pods in it are taken for stale.
+                        let went_back = is_older(version, self.reflector.version());
+                        self.detector.begin_list(went_back);
+                    }
+                    let (pod, flaw) = decode::item(bytes, &mut self.scratch);
+                    if let Some(pod) = pod {
+                        self.detector.on_listed(&pod, now, out);
+                    }
+                    notes.extend(flaw.map(Note::Flaw));
+                }
+                Err(error) => {
+                    self.fail_list(error.to_string(), now, notes);
+                    return Flow::Stop;
+                }
+            }
+        }
+        Flow::Continue
+    }
+
+    fn on_watch_block(
+        &mut self,
+        block: &[u8],
+        now: Now,
+        out: &mut Vec<Output>,
+        notes: &mut Vec<Note>,
+    ) -> Flow {
+        let mut frames = self.frames.feed(block);
+        let failure = loop {
+            let line = match frames.next() {
+                None => return Flow::Continue,
+                Some(Ok(line)) => line,
+                Some(Err(error)) => {
+                    let flaw = Flaw::new(FlawKind::LineTooLong, &error.to_string());
+                    notes.push(Note::Flaw(flaw));
+                    break Failure::Transient;
+                }
+            };
+            notes.push(Note::Line);
+            let (decoded, flaw) = decode::line(line, &mut self.scratch);
+            notes.extend(flaw.map(Note::Flaw));
+            match decoded {
+                Decoded::Applied(pod) => {
+                    self.detector.on_applied(&pod, now, out);
+                    self.reflector.on_line(&pod.metadata.resource_version);
+                }
+                Decoded::Deleted(pod) => {
+                    self.detector.on_deleted(&pod, now, out);
+                    self.reflector.on_line(&pod.metadata.resource_version);
+                }
+                Decoded::Bookmark(pod) => self.reflector.on_line(&pod.metadata.resource_version),
+                Decoded::Nothing(version) => self.reflector.on_line(&version),
+                Decoded::Error(failure, text) => {
+                    notes.push(Note::Error(failure, text));
+                    break failure;
+                }
+            }
+        };
+        self.frames.reset();
+        self.reading = Reading::Nothing;
+        self.reflector.on_failure(failure, now.monotonic);
+        Flow::Stop
+    }
+}
+
+#[cfg(test)]
+#[path = "stream/tests.rs"]
+mod tests;
