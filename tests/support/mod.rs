@@ -1,0 +1,59 @@
+//! A fake Kubernetes API server for tests and the demo: real TLS, real HTTP/1.1, real list and
+//! watch semantics, and faults on demand.
+//!
+//! ```text
+//! FakeApi ── accept ── one thread per connection
+//!               │            conn      socket, TLS, the four ways to close it
+//!               │            http      request in, response head out
+//!               │            answer    path -> list | watch | get | review | discovery
+//!               │            exchange  bytes out, bent by the script's Behaviour
+//!               └─ store (pods, events, nodes; one version counter) <- apply, delete, Player
+//! ```
+//!
+//! What it answers was checked against recordings of a Kubernetes 1.36 server (`fixtures/http`).
+
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
+#![allow(unreachable_pub, reason = "pub is the interface to the test that includes this module")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken fake fails its test")]
+
+pub mod access;
+pub mod answer;
+pub mod base64;
+pub mod change;
+pub mod client;
+pub mod clock;
+pub mod conn;
+pub mod discovery;
+pub mod exchange;
+pub mod http;
+pub mod kubeconfig;
+pub mod list;
+pub mod player;
+pub mod protobuf;
+pub mod record;
+pub mod sample;
+pub mod scratch;
+pub mod script;
+pub mod selector;
+pub mod serve;
+pub mod server;
+pub mod status;
+pub mod store;
+pub mod table;
+pub mod tls;
+pub mod watch;
+
+pub use change::Resource;
+pub use player::{Pace, Player, Recording};
+pub use record::RequestRecord;
+pub use scratch::Scratch;
+pub use script::{Behaviour, Ending, Point, Target};
+pub use server::{FakeApi, Options};
+pub use store::Store;
+
+use std::path::PathBuf;
+
+/// A file or folder below `fixtures/`.
+pub fn fixture(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path)
+}

@@ -1,0 +1,182 @@
+//! Plays a recording folder into a store: the same objects, versions, bytes and, if wanted, pace.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::change::object_version;
+use super::clock::{self, Stopper};
+use super::store::Store;
+
+/// How fast a recording is played.
+#[derive(Clone, Copy, Debug)]
+pub enum Pace {
+    /// Without waiting.
+    Fast,
+    /// This many times as fast as it happened.
+    Times(f64),
+}
+
+/// A recording folder in memory.
+pub struct Recording {
+    /// What was there when the recording began.
+    listed: Vec<Value>,
+    list_version: u64,
+    /// The watch lines of pods and events in the order of their versions.
+    steps: Vec<Step>,
+}
+
+struct Step {
+    version: u64,
+    bookmark: bool,
+    /// When it happened, after the recording's first step.
+    at: Duration,
+    line: String,
+}
+
+/// A recording being played.
+pub struct Player {
+    thread: Option<JoinHandle<()>>,
+    stopper: Arc<Stopper>,
+}
+
+impl Recording {
+    /// Reads `pods.list.json`, `pods.watch.jsonl` and, if there, `events.watch.jsonl`.
+    pub fn load(dir: &Path) -> Self {
+        let list: Value =
+            serde_json::from_slice(&fs::read(dir.join("pods.list.json")).unwrap()).unwrap();
+        let mut listed = list["items"].as_array().cloned().unwrap_or_default();
+        for item in &mut listed {
+            item["kind"] = "Pod".into();
+            item["apiVersion"] = "v1".into();
+        }
+        let pods = fs::read_to_string(dir.join("pods.watch.jsonl")).unwrap();
+        let events = fs::read_to_string(dir.join("events.watch.jsonl")).unwrap_or_default();
+        let mut steps: Vec<(Option<Timestamp>, Step)> =
+            pods.lines().chain(events.lines()).map(step).collect();
+        // A bookmark speaks of what came before it.
+        steps.sort_by_key(|(_, step)| (step.version, step.bookmark));
+        let list_version = object_version(&list);
+        Self { listed, list_version, steps: timed(steps, list_version) }
+    }
+
+    /// How many pod and event changes the recording holds.
+    pub fn changes(&self) -> usize {
+        self.steps.iter().filter(|step| !step.bookmark).count()
+    }
+
+    /// The version of the list that the recording begins with.
+    pub fn list_version(&self) -> u64 {
+        self.list_version
+    }
+
+    /// The last version in the recording.
+    pub fn last_version(&self) -> u64 {
+        self.steps.last().map_or(self.list_version, |step| step.version)
+    }
+
+    /// Puts in place what was there before the recording's watch began.
+    pub fn install(&self, store: &Store) {
+        let before = self.steps.iter().take_while(|step| step.version <= self.list_version);
+        before.for_each(|step| store.apply_recorded(&step.line));
+        store.preload(self.listed.iter().cloned(), self.list_version);
+    }
+
+    /// Installs, then plays the rest on a thread of its own.
+    pub fn play(self, store: &Arc<Store>, pace: Pace) -> Player {
+        self.install(store);
+        let stopper = Arc::new(Stopper::default());
+        let (store, stop) = (Arc::clone(store), Arc::clone(&stopper));
+        let thread = thread::Builder::new()
+            .name("fake-player".to_owned())
+            .spawn(move || self.play_steps(&store, pace, &stop))
+            .unwrap();
+        Player { thread: Some(thread), stopper }
+    }
+
+    fn play_steps(&self, store: &Store, pace: Pace, stop: &Stopper) {
+        let start = clock::now();
+        for step in self.steps.iter().filter(|step| step.version > self.list_version) {
+            let wait = match pace {
+                Pace::Fast => Duration::ZERO,
+                Pace::Times(speed) => step.at.div_f64(speed).saturating_sub(clock::now() - start),
+            };
+            if stop.is_stopped() || !wait.is_zero() && stop.wait(wait) {
+                return;
+            }
+            store.apply_recorded(&step.line);
+        }
+    }
+}
+
+impl Player {
+    /// Waits for the end of the recording.
+    pub fn wait_done(mut self) {
+        self.join();
+    }
+
+    /// Whether all of it has been played.
+    pub fn is_done(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        self.stopper.stop();
+        if !thread::panicking() {
+            self.join();
+        }
+    }
+}
+
+fn step(line: &str) -> (Option<Timestamp>, Step) {
+    let event: Value = serde_json::from_str(line).unwrap();
+    let object = &event["object"];
+    let step = Step {
+        version: object_version(object),
+        bookmark: event["type"] == "BOOKMARK",
+        at: Duration::ZERO,
+        line: line.to_owned(),
+    };
+    (happened(object), step)
+}
+
+/// When a line was written: its last write, or for an event the last time it was seen.
+fn happened(object: &Value) -> Option<Timestamp> {
+    let parse = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
+    match object["kind"].as_str() {
+        Some("Event") => parse(&object["lastTimestamp"]),
+        _ => {
+            let writes = object["metadata"]["managedFields"].as_array();
+            writes.into_iter().flatten().filter_map(|write| parse(&write["time"])).max()
+        }
+    }
+}
+
+/// Gives each step its time after the list: never before the step ahead of it.
+fn timed(steps: Vec<(Option<Timestamp>, Step)>, list_version: u64) -> Vec<Step> {
+    let mut played = steps.iter().filter(|(_, step)| step.version > list_version);
+    let Some(start) = played.find_map(|(time, _)| *time) else {
+        return steps.into_iter().map(|(_, step)| step).collect();
+    };
+    let mut last = Duration::ZERO;
+    let place = |(time, mut step): (Option<Timestamp>, Step)| {
+        let after = time.and_then(|time| Duration::try_from(time.duration_since(start)).ok());
+        last = last.max(after.unwrap_or_default());
+        step.at = last;
+        step
+    };
+    steps.into_iter().map(place).collect()
+}
