@@ -10,7 +10,7 @@ mod base64;
 pub mod cluster;
 pub mod duration;
 mod environment;
-mod files;
+pub(crate) mod files;
 mod kubeconfig;
 mod problem;
 mod service_account;

@@ -2,7 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod config;
 pub mod core;
+pub mod kube;
 pub mod limits;
+pub mod once;
 pub mod replay;
+pub mod stop;

@@ -205,3 +205,31 @@ pub const READ_BLOCK_BYTES: usize = 16 << 10;
 /// Kubernetes events of a recording that a replay keeps for lookups. An hour of a busy node has a
 /// few thousand.
 pub const REPLAY_EVENTS_MAX: usize = 20_000;
+
+/// Tokens and certificates are read again when they are older than this (client-go: one minute for
+/// tokens). The kubelet replaces a token with a fifth of its life left, twelve minutes at least.
+pub const CREDENTIALS_READ_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A whole answer may take so many times `BLACKBOX_K8S_TIMEOUT`, as long as bytes keep coming: the
+/// pods of a full node are 10 MB, and an edge node's link may be slow.
+pub const LIST_TIMEOUTS: u32 = 5;
+
+/// How much longer than its `timeoutSeconds` a watch may live, if the server does not end it.
+pub const WATCH_OVERTIME: Duration = Duration::from_secs(30);
+
+/// An unused connection older than this is not used again: load balancers drop them in silence.
+pub const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(15);
+
+/// The head of an answer. The API server's is under 1 kB; proxies add to it.
+pub const RESPONSE_HEAD_BYTES_MAX: usize = 32 << 10;
+
+/// The body of a failed answer, a `Status` of a few hundred bytes, or a proxy's page.
+pub const STATUS_BODY_BYTES_MAX: u64 = 16 << 10;
+
+/// The HTTP library's buffer for what comes in: two TLS records.
+pub const HTTP_INPUT_BUFFER_BYTES: usize = 32 << 10;
+
+/// The HTTP library's buffer for what goes out: a request with a token of 1 to 2 kB.
+pub const HTTP_OUTPUT_BUFFER_BYTES: usize = 8 << 10;
+
+const _: () = assert!(RESPONSE_HEAD_BYTES_MAX <= HTTP_INPUT_BUFFER_BYTES);

@@ -38,12 +38,12 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// The content of a file that has to be there.
-pub(super) fn require(path: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn require(path: &Path) -> Result<Vec<u8>, String> {
     read(path).map_err(|error| format!("cannot read {path:?}: {error}"))
 }
 
 /// The bearer token in a file.
-pub(super) fn require_token(path: &Path) -> Result<Secret, String> {
+pub(crate) fn require_token(path: &Path) -> Result<Secret, String> {
     token(require(path)?).map_err(|wrong| format!("{path:?} {wrong}"))
 }
 

@@ -1,0 +1,390 @@
+//! The API server over blocking HTTP: requests, their timeouts, and failures by what follows.
+//!
+//! One [`Client`] for each thread that asks, each with a connection pool of its own: what ends one
+//! stream must not end another. Any failure of the transport drops the pool, since a connection that
+//! failed once is not worth a second request.
+
+pub mod credentials;
+
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use log::info;
+use ureq::config::Config as HttpConfig;
+use ureq::tls::TlsConfig;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, BodyReader, Timeout, http};
+
+use crate::clock::Clock;
+use crate::config::cluster::Cluster;
+use crate::core::decode;
+use crate::core::reflector::Failure;
+use crate::limits::{
+    CONNECTION_IDLE_MAX, HTTP_INPUT_BUFFER_BYTES, HTTP_OUTPUT_BUFFER_BYTES, LIST_TIMEOUTS,
+    RESPONSE_HEAD_BYTES_MAX, STATUS_BODY_BYTES_MAX, WATCH_OVERTIME,
+};
+
+use self::credentials::{TlsFiles, Token};
+
+/// Why a request, or the reading of its answer, failed.
+#[derive(Debug)]
+pub enum Error {
+    /// The server answered with something other than success.
+    Status {
+        /// The HTTP code.
+        code: u16,
+        /// What follows from it.
+        failure: Failure,
+        /// The server's words.
+        text: String,
+    },
+    /// A timeout; the words say which.
+    Timeout(Timeout),
+    /// No connection.
+    Connect(String),
+    /// No trust.
+    Tls(String),
+    /// The connection broke.
+    Io(String),
+    /// The answer is no HTTP.
+    Protocol(String),
+}
+
+impl Error {
+    /// What follows, for the reflector.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Status { failure, .. } => *failure,
+            _ => Failure::Transient,
+        }
+    }
+
+    /// The HTTP code, where there was one.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Status { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    fn from_ureq(error: ureq::Error) -> Self {
+        use ureq::Error as E;
+        match error {
+            E::Timeout(timeout) => Self::Timeout(timeout),
+            E::Io(error) => Self::from_io(&error),
+            E::Rustls(error) => Self::Tls(error.to_string()),
+            E::Tls(text) => Self::Tls(text.to_owned()),
+            E::Pem(error) => Self::Tls(error.to_string()),
+            E::HostNotFound => Self::Connect("the host name has no address".to_owned()),
+            E::ConnectionFailed => Self::Connect("no connection".to_owned()),
+            other => Self::Protocol(other.to_string()),
+        }
+    }
+
+    /// A failed read of a body wraps the HTTP library's own error, or the TLS library's.
+    fn from_io(error: &io::Error) -> Self {
+        let inner = error.get_ref();
+        if let Some(E::Timeout(timeout)) = inner.and_then(|e| e.downcast_ref::<E>()) {
+            return Self::Timeout(*timeout);
+        }
+        if let Some(tls) = inner.and_then(|e| e.downcast_ref::<rustls::Error>()) {
+            return Self::Tls(tls.to_string());
+        }
+        if inner.is_some_and(|e| e.is::<E>()) {
+            return Self::Protocol(error.to_string());
+        }
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::NetworkDown => Self::Connect(error.to_string()),
+            _ => Self::Io(error.to_string()),
+        }
+    }
+}
+
+use ureq::Error as E;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status { text, .. } => write!(f, "the API server says {text}"),
+            Self::Timeout(Timeout::PerRead) => write!(f, "the API server fell silent"),
+            Self::Timeout(timeout) => write!(f, "timeout of the phase \"{timeout}\""),
+            Self::Connect(text) => write!(f, "cannot connect: {text}"),
+            Self::Tls(text) => write!(f, "no trust in the API server: {text}"),
+            Self::Io(text) => write!(f, "the connection broke: {text}"),
+            Self::Protocol(text) => write!(f, "the answer makes no sense: {text}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// How long the answer to a request may take.
+#[derive(Clone, Copy, Debug)]
+pub enum Patience {
+    /// A whole answer in one piece; large ones get more time as long as bytes come.
+    Answer,
+    /// A stream that the server ends after so many seconds.
+    Stream {
+        /// `timeoutSeconds` of the request.
+        timeout_seconds: u64,
+        /// Silence that ends it sooner.
+        idle: Duration,
+    },
+}
+
+/// Ends what a [`Client`] is waiting for, from another thread.
+#[derive(Clone, Debug)]
+pub struct Interrupt(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    agent: Mutex<Agent>,
+    dropped: AtomicBool,
+}
+
+impl Interrupt {
+    /// Breaks the request that is under way. The client goes on with the next one; whether there is
+    /// to be one is the caller's to say.
+    pub fn interrupt(&self) {
+        self.0.dropped.store(true, Ordering::Release);
+        self.0.agent.lock().unwrap_or_else(PoisonError::into_inner).clone().shutdown();
+    }
+}
+
+/// A client of the API server.
+#[derive(Debug)]
+pub struct Client {
+    base: String,
+    host: String,
+    resolver: Pinned,
+    timeout: Duration,
+    clock: Clock,
+    token: Token,
+    tls_files: TlsFiles,
+    tls: TlsConfig,
+    shared: Arc<Shared>,
+}
+
+impl Client {
+    /// A client for that API server. `timeout` is `BLACKBOX_K8S_TIMEOUT`.
+    pub fn new(cluster: &Cluster, timeout: Duration, clock: Clock) -> Self {
+        let server = &cluster.server;
+        // To check the certificate for another name, the request goes to that name and the resolver
+        // gives the server's address for it.
+        let base = match &cluster.tls_server_name {
+            Some(name) => {
+                let mut named = server.clone();
+                named.host.clone_from(name);
+                named.url()
+            }
+            None => server.url(),
+        };
+        let mut plain = server.clone();
+        plain.base_path.clear();
+        let real = plain.url();
+        let resolver = Pinned(real.parse().ok());
+        let host = real.split_once("://").map_or(real.clone(), |(_, host)| host.to_owned());
+        let mut tls_files = TlsFiles::new(cluster);
+        let tls = tls_files.changed(clock.monotonic()).unwrap_or_else(no_trust);
+        let agent = agent(timeout, &tls, &resolver);
+        let shared = Shared { agent: Mutex::new(agent), dropped: AtomicBool::new(false) };
+        Self {
+            base,
+            host,
+            resolver,
+            timeout,
+            clock,
+            token: Token::new(cluster.credentials.token.clone()),
+            tls_files,
+            tls,
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The handle that ends a wait from another thread.
+    pub fn interrupt(&self) -> Interrupt {
+        Interrupt(self.shared.clone())
+    }
+
+    /// GETs `path` (with its query) and returns the body once the head says success.
+    ///
+    /// # Errors
+    /// Every way in which that can fail; a failure of the transport also drops the connections.
+    pub fn get(&mut self, path: &str, patience: Patience) -> Result<Body, Error> {
+        let now = self.clock.monotonic();
+        if let Some(tls) = self.tls_files.changed(now) {
+            info!("certificates: read anew");
+            self.tls = tls;
+            self.renew();
+        } else if self.shared.dropped.load(Ordering::Acquire) {
+            self.renew();
+        }
+        let result = self.ask(path, patience, now);
+        match &result {
+            Err(Error::Status { code, .. }) => {
+                if *code == 401 {
+                    self.token.refused();
+                }
+            }
+            Err(Error::Tls(_) | Error::Connect(_) | Error::Timeout(_)) => {
+                self.tls_files.doubt();
+                self.renew();
+            }
+            Err(Error::Io(_) | Error::Protocol(_)) => self.renew(),
+            Ok(_) => {}
+        }
+        result
+    }
+
+    /// A body could not be read to its end: its connection is of no more use.
+    pub fn renew(&mut self) {
+        let agent = agent(self.timeout, &self.tls, &self.resolver);
+        *self.shared.agent.lock().unwrap_or_else(PoisonError::into_inner) = agent;
+        self.shared.dropped.store(false, Ordering::Release);
+    }
+
+    fn ask(&mut self, path: &str, patience: Patience, now: Duration) -> Result<Body, Error> {
+        let agent = self.shared.agent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (idle, total) = match patience {
+            Patience::Answer => (self.timeout, self.timeout * LIST_TIMEOUTS),
+            Patience::Stream { timeout_seconds, idle } => {
+                (idle, Duration::from_secs(timeout_seconds) + WATCH_OVERTIME)
+            }
+        };
+        let mut request = agent
+            .get(format!("{}{path}", self.base))
+            .config()
+            .timeout_per_read(Some(idle))
+            .timeout_recv_body(Some(total))
+            .build()
+            .header(http::header::HOST, &self.host);
+        if let Some(token) = self.token.get(now) {
+            let value = format!("Bearer {}", token.expose());
+            request = request.header(http::header::AUTHORIZATION, value);
+        }
+        let response = request.call().map_err(Error::from_ureq)?;
+        let code = response.status().as_u16();
+        let after = response.headers().get(http::header::RETRY_AFTER);
+        let after = after.and_then(|v| v.to_str().ok());
+        let after = after.and_then(|v| retry_after(v, self.clock.wall()));
+        let body = Body(response.into_body().into_reader());
+        if code == 200 {
+            return Ok(body);
+        }
+        let (failure, text) = decode::answer(code, &body.start(), after);
+        Err(Error::Status { code, failure, text })
+    }
+}
+
+/// The body of an answer.
+pub struct Body(BodyReader<'static>);
+
+impl Body {
+    /// Reads what has come, at most a buffer full; 0 at the body's end.
+    ///
+    /// # Errors
+    /// When the connection breaks or the patience ends.
+    pub fn read(&mut self, block: &mut [u8]) -> Result<usize, Error> {
+        self.0.read(block).map_err(|error| Error::from_io(&error))
+    }
+
+    /// The first bytes of it, as far as they come.
+    fn start(self) -> Vec<u8> {
+        let mut start = Vec::new();
+        // A body that breaks off says what it said.
+        let _ = self.0.take(STATUS_BODY_BYTES_MAX).read_to_end(&mut start);
+        start
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Body")
+    }
+}
+
+/// No certificate can be read yet: nobody is trusted, and the files are read again.
+fn no_trust() -> TlsConfig {
+    TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .root_certs(ureq::tls::RootCerts::Specific(Arc::default()))
+        .build()
+}
+
+fn agent(timeout: Duration, tls: &TlsConfig, resolver: &Pinned) -> Agent {
+    let config: HttpConfig = Agent::config_builder()
+        .http_status_as_error(false)
+        .user_agent(concat!("blackbox-daemon/", env!("CARGO_PKG_VERSION")))
+        .accept("application/json")
+        .accept_encoding("identity")
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .tls_config(tls.clone())
+        .timeout_resolve(Some(timeout))
+        .timeout_connect(Some(timeout))
+        .timeout_send_request(Some(timeout))
+        .timeout_recv_response(Some(timeout))
+        .max_response_header_size(RESPONSE_HEAD_BYTES_MAX)
+        .input_buffer_size(HTTP_INPUT_BUFFER_BYTES)
+        .output_buffer_size(HTTP_OUTPUT_BUFFER_BYTES)
+        .max_idle_connections(1)
+        .max_idle_connections_per_host(1)
+        .max_idle_age(CONNECTION_IDLE_MAX)
+        .build();
+    Agent::with_parts(config, DefaultConnector::default(), resolver.clone())
+}
+
+/// Gives the API server's address for whatever name the certificate is checked for.
+#[derive(Clone, Debug)]
+struct Pinned(Option<http::Uri>);
+
+impl Resolver for Pinned {
+    fn resolve(
+        &self,
+        uri: &http::Uri,
+        config: &HttpConfig,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        DefaultResolver::default().resolve(self.0.as_ref().unwrap_or(uri), config, timeout)
+    }
+}
+
+/// `Retry-After`: seconds, or a date (RFC 9110, 10.2.3).
+fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(value.trim()).ok()?;
+    Some(date.timestamp().duration_since(now).try_into().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        let now: Timestamp = "2026-11-23T05:00:00Z".parse().unwrap();
+        for (value, want) in [
+            ("7", Some(7)),
+            (" 0 ", Some(0)),
+            ("Mon, 23 Nov 2026 05:00:30 GMT", Some(30)),
+            ("Mon, 23 Nov 2026 04:00:00 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            assert_eq!(retry_after(value, now), want.map(Duration::from_secs), "{value}");
+        }
+    }
+}

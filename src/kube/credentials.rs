@@ -1,0 +1,189 @@
+//! Tokens, CAs and client certificates as they are on the disk now.
+//!
+//! The kubelet replaces a pod's token long before it expires, and whoever reads it once fails an
+//! hour, a day or a year later. So every file is read again by its path (a link is swapped in, an
+//! open file would stay the old one): the token each minute and after a 401, certificates each
+//! minute and after a failed connection. What cannot be read or used leaves the last good one in
+//! place, and is said once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
+
+use crate::config::cluster::{Cluster, PemSource, Secret, TokenSource, Trust};
+use crate::config::files;
+use crate::limits::CREDENTIALS_READ_INTERVAL;
+use crate::once::Once;
+
+/// The bearer token.
+#[derive(Debug)]
+pub struct Token {
+    source: TokenSource,
+    current: Option<Secret>,
+    read_at: Option<Duration>,
+    trouble: Once,
+}
+
+impl Token {
+    /// A token that is read when it is first asked for.
+    pub fn new(source: TokenSource) -> Self {
+        let current = match &source {
+            TokenSource::None => None,
+            TokenSource::Inline(secret) => Some(secret.clone()),
+            TokenSource::File { seed, .. } => seed.clone(),
+        };
+        Self { source, current, read_at: None, trouble: Once::new("token") }
+    }
+
+    /// The token, read again when it is older than a minute.
+    pub fn get(&mut self, now: Duration) -> Option<&Secret> {
+        if let TokenSource::File { path, .. } = &self.source {
+            let due = self.read_at.is_none_or(|at| now >= at + CREDENTIALS_READ_INTERVAL);
+            if due {
+                self.read_at = Some(now);
+                match files::require_token(path) {
+                    Ok(token) => {
+                        self.current = Some(token);
+                        self.trouble.over("the token file is good again");
+                    }
+                    Err(why) => self.trouble.say(&format!("{why}; the last good token is kept")),
+                }
+            }
+        }
+        self.current.as_ref()
+    }
+
+    /// The server refused it: the next request reads it again.
+    pub fn refused(&mut self) {
+        self.read_at = None;
+    }
+}
+
+/// What TLS is set up with.
+#[derive(Debug)]
+pub struct TlsFiles {
+    trust: Trust,
+    client_cert: Option<crate::config::cluster::ClientCert>,
+    /// CA, certificate and key as last used: they are compared byte by byte.
+    used: Option<[Vec<u8>; 3]>,
+    read_at: Option<Duration>,
+    trouble: Once,
+}
+
+impl TlsFiles {
+    /// Reads nothing yet.
+    pub fn new(cluster: &Cluster) -> Self {
+        Self {
+            trust: cluster.trust.clone(),
+            client_cert: cluster.credentials.client_cert.clone(),
+            used: None,
+            read_at: None,
+            trouble: Once::new("certificates"),
+        }
+    }
+
+    /// Has the files read again at the next chance: a connection failed.
+    pub fn doubt(&mut self) {
+        self.read_at = None;
+    }
+
+    /// The TLS setup, when it is another one than at the last call. `None`: as before.
+    pub fn changed(&mut self, now: Duration) -> Option<TlsConfig> {
+        if self.read_at.is_some_and(|at| now < at + CREDENTIALS_READ_INTERVAL) {
+            return None;
+        }
+        self.read_at = Some(now);
+        let set_up = self.read().and_then(|read| {
+            if self.used.as_ref() == Some(&read) {
+                return Ok(None);
+            }
+            let config = self.config(&read)?;
+            self.used = Some(read);
+            Ok(Some(config))
+        });
+        match set_up {
+            Ok(config) => {
+                self.trouble.over("the certificate files are good again");
+                config
+            }
+            Err(why) => {
+                self.trouble.say(&format!("{why}; the last good certificates are kept"));
+                None
+            }
+        }
+    }
+
+    fn read(&self) -> Result<[Vec<u8>; 3], String> {
+        let pem = |source: &PemSource| match source {
+            PemSource::File(path) => files::require(path),
+            PemSource::Data(data) => Ok(data.clone()),
+        };
+        let ca = match &self.trust {
+            Trust::CaFile(path) => files::require(path)?,
+            Trust::CaData(data) => data.clone(),
+            Trust::SkipVerification | Trust::Plaintext => Vec::new(),
+        };
+        match &self.client_cert {
+            Some(cert) => Ok([ca, pem(&cert.certificate)?, pem(&cert.key)?]),
+            None => Ok([ca, Vec::new(), Vec::new()]),
+        }
+    }
+
+    fn config(&self, [ca, certificate, key]: &[Vec<u8>; 3]) -> Result<TlsConfig, String> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut builder = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .unversioned_rustls_crypto_provider(provider);
+        builder = match &self.trust {
+            Trust::SkipVerification => {
+                builder.disable_verification(true).root_certs(RootCerts::Specific(Arc::default()))
+            }
+            Trust::Plaintext => builder.root_certs(RootCerts::Specific(Arc::default())),
+            Trust::CaFile(_) | Trust::CaData(_) => {
+                let roots = roots(ca)?;
+                builder.root_certs(RootCerts::Specific(Arc::new(roots)))
+            }
+        };
+        if self.client_cert.is_some() {
+            builder = builder.client_cert(Some(client_cert(certificate, key)?));
+        }
+        Ok(builder.build())
+    }
+}
+
+/// The CAs of a PEM text; at least one must be of use.
+fn roots(pem: &[u8]) -> Result<Vec<Certificate<'static>>, String> {
+    let certificates = certificates(pem, "the CA")?;
+    let mut store = rustls::RootCertStore::empty();
+    let (usable, _) = store.add_parsable_certificates(certificates.iter().cloned());
+    if usable == 0 {
+        return Err("the CA holds no certificate that TLS can use".to_owned());
+    }
+    Ok(certificates.iter().map(|c| Certificate::from_der(c).to_owned()).collect())
+}
+
+/// Certificate and key, checked here because they must fit each other: the TLS library takes it for
+/// granted that they do.
+fn client_cert(certificate: &[u8], key: &[u8]) -> Result<ClientCert, String> {
+    let chain = certificates(certificate, "the client certificate")?;
+    let key_der = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|_| "the client key holds no private key".to_owned())?;
+    let provider = rustls::crypto::ring::default_provider();
+    rustls::sign::CertifiedKey::from_der(chain.clone(), key_der, &provider)
+        .map_err(|e| format!("the client certificate and key cannot be used: {e}"))?;
+    let chain: Vec<_> = chain.iter().map(|c| Certificate::from_der(c).to_owned()).collect();
+    let key = PrivateKey::from_pem(key).map_err(|e| format!("the client key: {e}"))?;
+    Ok(ClientCert::new_with_certs(&chain, key))
+}
+
+fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match all {
+        Ok(all) if !all.is_empty() => Ok(all),
+        Ok(_) => Err(format!("{what} holds no certificate")),
+        Err(_) => Err(format!("{what} holds a broken PEM block")),
+    }
+}
