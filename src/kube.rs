@@ -18,7 +18,7 @@ use ureq::config::Config as HttpConfig;
 use ureq::tls::TlsConfig;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
-use ureq::{Agent, BodyReader, Timeout, http};
+use ureq::{Agent, BodyReader, Error as E, Timeout, http};
 
 use crate::clock::Clock;
 use crate::config::cluster::Cluster;
@@ -73,7 +73,6 @@ impl Error {
     }
 
     fn from_ureq(error: ureq::Error) -> Self {
-        use ureq::Error as E;
         match error {
             E::Timeout(timeout) => Self::Timeout(timeout),
             E::Io(error) => Self::from_io(&error),
@@ -108,8 +107,6 @@ impl Error {
         }
     }
 }
-
-use ureq::Error as E;
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -233,3 +233,65 @@ pub const HTTP_INPUT_BUFFER_BYTES: usize = 32 << 10;
 pub const HTTP_OUTPUT_BUFFER_BYTES: usize = 8 << 10;
 
 const _: () = assert!(RESPONSE_HEAD_BYTES_MAX <= HTTP_INPUT_BUFFER_BYTES);
+
+/// A detection without a sign of life for so long hangs: it wakes each ten seconds at the latest.
+pub const HEARTBEAT_MAX: Duration = Duration::from_secs(60);
+
+/// How much longer than the idle timeout a watch may be silent before the agent is not ready: the
+/// time to open it anew.
+pub const FRESH_MARGIN: Duration = Duration::from_secs(30);
+
+/// Incident lines that wait for one sink. A line has 2 to 3 kB, 16 at most: a storm on a full node
+/// fits, and a sink that hangs costs under 1 MB.
+pub const SINK_QUEUE_MAX: usize = 256;
+
+/// Messages between the reading and the detecting thread; most are blocks of [`READ_BLOCK_BYTES`].
+pub const MESSAGES_MAX: usize = 32;
+
+/// Lookups of events that wait. More than that at once are answered from what the status says.
+pub const EVENT_LOOKUPS_MAX: usize = 64;
+
+/// The rate at which events are looked up, for the sake of etcd: with all 2,000 nodes of a cluster
+/// in trouble at once that is what the API server's own fairness queues are for.
+pub const EVENT_LOOKUP_INTERVAL: Duration = Duration::from_millis(200);
+
+/// So many lookups may come at once before the rate holds.
+pub const EVENT_LOOKUP_BURST: u32 = 20;
+
+/// The right to list events is asked for again after so long without it.
+pub const EVENT_LOOKUP_DENIED_PAUSE: Duration = Duration::from_secs(300);
+
+/// The detect thread wakes at least this often, to show that it lives.
+pub const DETECT_TICK: Duration = Duration::from_secs(10);
+
+/// How long the agent's end may take, before the process ends anyway.
+pub const SHUTDOWN_MAX: Duration = Duration::from_millis(800);
+
+/// Emptied blocks that are kept for the next reads.
+pub const BLOCKS_KEPT_MAX: usize = 8;
+
+/// A thread's stack. Parsing recurses as deep as JSON may nest (128 levels), TLS handshakes need
+/// most: measured at about 60 kB in a release build, more in a debug one.
+pub const THREAD_STACK_BYTES: usize = 512 << 10;
+
+/// How often the end looks whether the detection could be told.
+pub const SHUTDOWN_POLL: Duration = Duration::from_millis(10);
+
+/// The head of a request to the agent. Prometheus and the kubelet send under 1 kB.
+pub const HTTP_HEAD_BYTES_MAX: usize = 8 << 10;
+
+/// How long a connection to the agent may take, from accept to close. The kubelet's probes wait 1 s
+/// by default, a scrape 10 s; the page is made in a millisecond.
+pub const HTTP_CONNECTION_MAX: Duration = Duration::from_secs(2);
+
+/// Connections to the agent at the same time; past it the oldest is cut off.
+pub const HTTP_CONNECTIONS_MAX: usize = 8;
+
+/// What is still taken in from a peer after the answer.
+pub const HTTP_DRAIN_BYTES_MAX: usize = 64 << 10;
+
+/// The stack of a connection's thread: it writes one page of text.
+pub const HTTP_STACK_BYTES: usize = 128 << 10;
+
+/// A file below `/proc`. `/proc/stat` grows with the number of CPUs and interrupts.
+pub const PROC_FILE_BYTES_MAX: u64 = 256 << 10;

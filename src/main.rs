@@ -1,12 +1,112 @@
 //! The `blackbox-daemon` command.
 
-fn main() {
-    let dir = std::env::args().nth(2).unwrap_or_default();
-    let out = blackbox_daemon::replay::run(
-        dir.as_ref(),
-        "node1",
-        blackbox_daemon::core::incident::Severity::Low,
-        &mut std::io::stdout().lock(),
-    );
-    eprintln!("{out:?}");
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use log::{error, warn};
+
+use blackbox_daemon::config::{Config, SETTINGS};
+use blackbox_daemon::core::incident::Severity;
+use blackbox_daemon::{daemon, replay};
+
+/// What the command line and the environment get wrong.
+const USAGE_ERROR: u8 = 2;
+
+fn main() -> ExitCode {
+    let logger = env_logger::Env::default().default_filter_or("info");
+    env_logger::Builder::from_env(logger).target(env_logger::Target::Stderr).init();
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        [] => run(),
+        ["replay", folder] => replay(Path::new(folder)),
+        ["--version" | "-V"] => say(concat!("blackbox-daemon ", env!("CARGO_PKG_VERSION"), "\n")),
+        ["--help" | "-h"] => say(&help()),
+        ["replay", ..] => usage("replay takes one folder"),
+        [first, ..] => usage(&format!("unknown command or option {first:?}")),
+    }
+}
+
+fn run() -> ExitCode {
+    let config = match Config::from_env(std::env::vars_os()) {
+        Ok(config) => config,
+        Err(errors) => {
+            for problem in errors.problems {
+                eprintln!("blackbox-daemon: {problem}");
+            }
+            return ExitCode::from(USAGE_ERROR);
+        }
+    };
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    match daemon::run(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn replay(folder: &Path) -> ExitCode {
+    let node_name = std::env::var("NODE_NAME").unwrap_or_else(|_| "recorded".to_owned());
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match replay::run(folder, &node_name, Severity::Low, &mut out) {
+        Ok(summary) => {
+            for flaw in &summary.flaws {
+                warn!("bad input ({:?}): {}", flaw.kind, flaw.text);
+            }
+            let replay::Summary { listed, lines, incidents, .. } = summary;
+            eprintln!("{incidents} incidents in {listed} listed pods and {lines} watch lines");
+            ExitCode::SUCCESS
+        }
+        // Whoever reads the lines has seen enough.
+        Err(replay::Error::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn say(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn usage(problem: &str) -> ExitCode {
+    eprintln!("blackbox-daemon: {problem}; see blackbox-daemon --help");
+    ExitCode::from(USAGE_ERROR)
+}
+
+fn help() -> String {
+    let mut help = "\
+Crash flight recorder for Kubernetes nodes: one JSON line for every container that died, and why.
+
+  blackbox-daemon               watch the pods of NODE_NAME; incidents to stdout, log to stderr
+  blackbox-daemon replay DIR    find the incidents of a recording folder, without a cluster
+  blackbox-daemon --version
+  blackbox-daemon --help
+
+Exit codes: 0 ended by a signal or done, 1 failed, 2 wrong usage or configuration.
+
+Settings (environment):
+"
+    .to_owned();
+    for setting in SETTINGS {
+        help.push_str(&format!("\n  {}", setting.key));
+        if !setting.default.is_empty() {
+            help.push_str(&format!("={}", setting.default));
+        }
+        help.push_str(&format!(
+            "\n      {}\n      allowed: {}\n",
+            setting.meaning, setting.allowed
+        ));
+    }
+    help
 }

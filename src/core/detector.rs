@@ -110,6 +110,11 @@ impl Detector {
         self.table.len()
     }
 
+    /// Ends that are held back now.
+    pub fn held(&self) -> usize {
+        self.settling.len()
+    }
+
     /// A LIST begins. `went_back`: its version lies behind one that was seen before.
     pub fn begin_list(&mut self, went_back: bool) {
         self.table.begin_list();

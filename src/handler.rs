@@ -1,0 +1,14 @@
+//! The seam between detection and what happens next.
+
+use crate::core::detector::PodName;
+use crate::core::incident::Incident;
+
+/// Receives what detection finds, on the detection's thread: an implementation must not wait.
+pub trait EventHandler {
+    /// A pod runs for the first time.
+    fn on_pod_start(&mut self, pod: &PodName);
+    /// A crash or failure.
+    fn on_pod_crash(&mut self, incident: &Incident);
+    /// A pod was deleted or has completed.
+    fn on_pod_stop(&mut self, pod: &PodName);
+}

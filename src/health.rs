@@ -1,0 +1,140 @@
+//! Whether the agent lives, and whether it sees.
+//!
+//! `/healthz` speaks of the agent's own threads only: an API server that is away is no reason to
+//! restart two thousand agents. `/readyz` speaks of the watch.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::limits::{FRESH_MARGIN, HEARTBEAT_MAX};
+
+/// The detect thread's pulse and the state of the watch. Times are monotonic.
+#[derive(Debug, Default)]
+pub struct Health {
+    beat_millis: AtomicU64,
+    heard_millis: AtomicU64,
+    synced: AtomicBool,
+    denied: AtomicBool,
+}
+
+/// Why the agent is not alive, or not ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ailment {
+    /// The detection hangs.
+    Stuck(Duration),
+    /// No LIST is complete yet.
+    NotSynced,
+    /// The API server refuses.
+    Denied,
+    /// Nothing was heard on the watch.
+    Silent(Duration),
+}
+
+impl fmt::Display for Ailment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stuck(age) => write!(f, "the detection hangs for {} s", age.as_secs()),
+            Self::NotSynced => write!(f, "the node's pods were not listed yet"),
+            Self::Denied => write!(f, "the API server denies list or watch of pods"),
+            Self::Silent(age) => write!(f, "nothing on the watch for {} s", age.as_secs()),
+        }
+    }
+}
+
+impl Health {
+    /// The detection is at work.
+    pub fn beat(&self, now: Duration) {
+        self.beat_millis.store(millis(now), Ordering::Relaxed);
+    }
+
+    /// Something came on the watch, or a LIST was complete.
+    pub fn heard(&self, now: Duration) {
+        self.heard_millis.store(millis(now), Ordering::Relaxed);
+    }
+
+    /// A LIST is complete.
+    pub fn synced(&self) {
+        self.synced.store(true, Ordering::Relaxed);
+    }
+
+    /// The API server denies what is needed, or does so no more.
+    pub fn denied(&self, denied: bool) {
+        self.denied.store(denied, Ordering::Relaxed);
+    }
+
+    /// Whether the agent's own work goes on.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn alive(&self, now: Duration) -> Result<(), Ailment> {
+        let age = since(&self.beat_millis, now);
+        if age > HEARTBEAT_MAX { Err(Ailment::Stuck(age)) } else { Ok(()) }
+    }
+
+    /// Whether crashes are seen now. `idle_timeout`: after which a silent watch is opened anew.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn ready(&self, now: Duration, idle_timeout: Duration) -> Result<(), Ailment> {
+        if self.denied.load(Ordering::Relaxed) {
+            return Err(Ailment::Denied);
+        }
+        if !self.synced.load(Ordering::Relaxed) {
+            return Err(Ailment::NotSynced);
+        }
+        let age = since(&self.heard_millis, now);
+        if age > idle_timeout + FRESH_MARGIN { Err(Ailment::Silent(age)) } else { Ok(()) }
+    }
+}
+
+fn millis(at: Duration) -> u64 {
+    u64::try_from(at.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn since(at: &AtomicU64, now: Duration) -> Duration {
+    now.saturating_sub(Duration::from_millis(at.load(Ordering::Relaxed)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_silent_api_server_never_makes_the_agent_unhealthy() {
+        let health = Health::default();
+        for minute in 0..600 {
+            let now = minute * 60 * SECOND;
+            health.beat(now);
+            assert_eq!(health.alive(now + 30 * SECOND), Ok(()));
+        }
+        assert_eq!(health.ready(SECOND, 90 * SECOND), Err(Ailment::NotSynced));
+    }
+
+    #[test]
+    fn a_detection_that_hangs_does() {
+        let health = Health::default();
+        health.beat(10 * SECOND);
+        assert_eq!(health.alive(10 * SECOND + HEARTBEAT_MAX), Ok(()));
+        let late = 11 * SECOND + HEARTBEAT_MAX;
+        assert_eq!(health.alive(late), Err(Ailment::Stuck(HEARTBEAT_MAX + SECOND)));
+    }
+
+    #[test]
+    fn readiness_follows_the_watch() {
+        let health = Health::default();
+        let idle = 90 * SECOND;
+        health.synced();
+        health.heard(100 * SECOND);
+        assert_eq!(health.ready(101 * SECOND, idle), Ok(()));
+        assert_eq!(health.ready(100 * SECOND + idle + FRESH_MARGIN, idle), Ok(()));
+        let late = 101 * SECOND + idle + FRESH_MARGIN;
+        assert!(matches!(health.ready(late, idle), Err(Ailment::Silent(_))));
+        health.denied(true);
+        assert_eq!(health.ready(101 * SECOND, idle), Err(Ailment::Denied));
+        health.denied(false);
+        assert_eq!(health.ready(101 * SECOND, idle), Ok(()));
+    }
+}

@@ -1,0 +1,40 @@
+//! SIGTERM and SIGINT: the first ends the agent in order, the second at once.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::SyncSender;
+use std::thread::Builder;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use signal_hook::iterator::Signals;
+
+use crate::daemon::Control;
+use crate::limits::THREAD_STACK_BYTES;
+
+/// The exit code when a second signal ends the process.
+const IMPATIENT: i32 = 1;
+
+/// Catches the signals from now on, and tells `control` of them.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn watch(control: SyncSender<Control>) -> io::Result<()> {
+    let asked = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        // In this order: the first signal finds the flag down and raises it, the second finds it up.
+        // That happens in the signal handler, so it works whatever hangs.
+        flag::register_conditional_shutdown(signal, IMPATIENT, asked.clone())?;
+        flag::register(signal, asked.clone())?;
+    }
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let run = move || {
+        for signal in signals.forever() {
+            if control.send(Control::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    };
+    Builder::new().name("signal".to_owned()).stack_size(THREAD_STACK_BYTES).spawn(run).map(drop)
+}
