@@ -17,6 +17,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken fake fails its test")]
 
 pub mod access;
+pub mod agent;
 pub mod answer;
 pub mod base64;
 pub mod change;
@@ -42,7 +43,9 @@ pub mod store;
 pub mod table;
 pub mod tls;
 pub mod watch;
+pub mod zoo;
 
+pub use agent::{Agent, AgentOptions, PATIENCE};
 pub use change::Resource;
 pub use player::{Pace, Player, Recording};
 pub use record::RequestRecord;

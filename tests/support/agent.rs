@@ -1,0 +1,163 @@
+//! The real binary as a child process: what it prints, what it serves, how it ends.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::clock::{self, eventually};
+
+/// Long enough for a slow machine; only a broken agent meets it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How to start an agent: the environment it gets, nothing else.
+pub struct AgentOptions {
+    env: Vec<(OsString, OsString)>,
+}
+
+impl AgentOptions {
+    /// With a kubeconfig, on a port of its own, for `node1`.
+    pub fn kubeconfig(path: &Path) -> Self {
+        let mut options = Self { env: Vec::new() };
+        options = options.env("NODE_NAME", "node1").env("BLACKBOX_LISTEN", "127.0.0.1:0");
+        options.env("KUBECONFIG", path)
+    }
+
+    /// One more variable, or another value.
+    pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        let key = key.into();
+        self.env.retain(|(known, _)| *known != key);
+        self.env.push((key, value.into()));
+        self
+    }
+
+    pub fn start(self) -> Agent {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_blackbox-daemon"))
+            .env_clear()
+            .envs(self.env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = collect(child.stdout.take().unwrap());
+        let stderr = collect(child.stderr.take().unwrap());
+        Agent { child, stdout, stderr }
+    }
+}
+
+type Lines = Arc<Mutex<Vec<String>>>;
+
+fn collect(from: impl Read + Send + 'static) -> Lines {
+    let lines = Lines::default();
+    let sink = lines.clone();
+    std::thread::Builder::new()
+        .spawn(move || {
+            for line in BufReader::new(from).lines().map_while(Result::ok) {
+                sink.lock().unwrap().push(line);
+            }
+        })
+        .unwrap();
+    lines
+}
+
+/// A running agent; killed when dropped.
+pub struct Agent {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the agent's log:\n{}", self.log());
+        }
+    }
+}
+
+impl Agent {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The incident lines so far.
+    pub fn incidents(&self) -> Vec<Value> {
+        let lines = self.stdout.lock().unwrap();
+        lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        self.stderr.lock().unwrap().join("\n")
+    }
+
+    #[track_caller]
+    pub fn wait_for_log(&self, words: &str) {
+        assert!(eventually(PATIENCE, || self.log().contains(words)), "no {words:?}");
+    }
+
+    #[track_caller]
+    pub fn wait_ready(&self) {
+        assert!(eventually(PATIENCE, || self.get("/readyz").0 == 200), "never ready");
+    }
+
+    fn http(&self) -> SocketAddr {
+        let find = || {
+            let log = self.log();
+            let (_, rest) = log.split_once("http on ")?;
+            rest.split_whitespace().next()?.parse().ok()
+        };
+        assert!(eventually(PATIENCE, || find().is_some()), "no address in the log");
+        find().unwrap()
+    }
+
+    /// Status and body of a page.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.http()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: agent\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let status = text[9..12].parse().unwrap();
+        (status, text.split_once("\r\n\r\n").unwrap().1.to_owned())
+    }
+
+    /// The value of one series, written as on the page.
+    #[track_caller]
+    pub fn metric(&self, series: &str) -> f64 {
+        let (_, page) = self.get("/metrics");
+        let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no series {series}")).parse().unwrap()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Sends the signal; how it ended, and after how long.
+    pub fn end(&mut self, signal: &str) -> (ExitStatus, Duration) {
+        let sent = clock::now();
+        self.signal(signal);
+        let status = self.wait();
+        (status, clock::now() - sent)
+    }
+
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        assert!(eventually(PATIENCE, || !self.is_running()), "it does not end");
+        self.child.wait().unwrap()
+    }
+}
