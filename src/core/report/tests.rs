@@ -1,1 +1,124 @@
 use super::*;
+use crate::core::incident::{
+    Confidence, ContainerKind, EventInfo, IncidentId, IncidentType, Metadata, Owner,
+    ResourceAnalysis, Restarts, SCHEMA, Severity, Telemetry,
+};
+use crate::limits::{
+    CONTAINERS_PER_POD_MAX, EVENT_MESSAGE_BYTES_MAX, EVENTS_PER_INCIDENT_MAX, NAME_BYTES_MAX,
+    STATUS_MESSAGE_BYTES_MAX,
+};
+use jiff::Timestamp;
+
+/// An incident with `containers` containers, every text of the greatest length, made of `fill`.
+fn incident(containers: usize, fill: char) -> Incident {
+    let text = |bytes: usize| cut(&fill.to_string().repeat(bytes), bytes);
+    let name = |n: usize| format!("c{n}{}", text(60));
+    let container = |n| ContainerInfo {
+        name: name(n),
+        kind: ContainerKind::App,
+        image: text(NAME_BYTES_MAX),
+        state: "terminated",
+        restart_count: i64::MAX,
+        exit_code: Some(i32::MIN),
+        signal: Some(11),
+        exit_class: Some("admission_rejected"),
+        reason: Some(text(NAME_BYTES_MAX)),
+        started_at: Some(Timestamp::UNIX_EPOCH),
+        finished_at: Some(Timestamp::UNIX_EPOCH),
+        message: Some(text(STATUS_MESSAGE_BYTES_MAX)),
+        resources: ResourceAnalysis { memory_limit_bytes: Some(i64::MAX), ..Default::default() },
+    };
+    let event = EventInfo {
+        kind: "Warning".into(),
+        reason: text(EVENT_MESSAGE_BYTES_MAX),
+        message: text(EVENT_MESSAGE_BYTES_MAX),
+        count: 1,
+        first_at: None,
+        last_at: Some(Timestamp::UNIX_EPOCH),
+    };
+    Incident {
+        schema: SCHEMA,
+        id: IncidentId::new(&["x"]),
+        timestamp: Timestamp::UNIX_EPOCH,
+        occurred_at: Timestamp::UNIX_EPOCH,
+        severity: Severity::High,
+        kind: IncidentType::Killed,
+        message: text(1000),
+        namespace: "n".repeat(63),
+        pod_name: "p".repeat(253),
+        pod_uid: "u".repeat(36),
+        node_name: "k".repeat(253),
+        container: Some(name(0)),
+        container_id: Some("i".repeat(77)),
+        containers: (0..containers).map(container).collect(),
+        metadata: Metadata {
+            owner: Some(Owner { kind: "ReplicaSet".into(), name: "o".repeat(253) }),
+            qos_class: Some("Burstable".into()),
+            restart_policy: Some("Always".into()),
+            confidence: Confidence::Confirmed,
+            evidence: vec![text(600); 4],
+            restarts: Some(Restarts { total: 1, unseen: 2, crash_loop: true }),
+            static_pod_uid: None,
+            agent_version: "0.0.0",
+        },
+        telemetry: Telemetry { events: vec![event; EVENTS_PER_INCIDENT_MAX], gaps: Vec::new() },
+    }
+}
+
+#[test]
+fn a_line_never_exceeds_its_limit_and_keeps_its_facts() {
+    for containers in [1, 2, 10, CONTAINERS_PER_POD_MAX] {
+        for fill in ['x', '"', '\u{1}', 'é', '😀', '<'] {
+            let whole = incident(containers, fill);
+            let line = line(&whole);
+            assert!(line.len() <= INCIDENT_LINE_BYTES_MAX, "{containers} {fill:?}: {}", line.len());
+            assert_eq!(line.iter().filter(|b| **b == b'\n').count(), 1);
+            let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+            for key in ["id", "type", "severity", "pod_name", "container", "container_id"] {
+                let fact = serde_json::to_value(&whole).unwrap()[key].clone();
+                assert_eq!(value[key], fact, "{containers} {fill:?} {key}");
+            }
+            assert_eq!(value["metadata"]["restarts"]["unseen"], 2);
+            let own = &value["containers"][0];
+            assert_eq!(own["exit_code"], i32::MIN, "{containers} {fill:?}");
+            assert!(!value["telemetry"]["gaps"].as_array().unwrap().is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_line_that_fits_is_left_alone() {
+    let mut small = incident(1, 'x');
+    small.telemetry.events.clear();
+    let value: serde_json::Value = serde_json::from_slice(&line(&small)).unwrap();
+    assert_eq!(value, serde_json::to_value(&small).unwrap());
+}
+
+/// What consumers parse: names and order of the schema's fields.
+#[test]
+fn the_fields_of_the_line_are_those_of_the_schema() {
+    let line = String::from_utf8(line(&incident(1, 'x'))).unwrap();
+    let mut at = 0;
+    for key in [
+        "schema",
+        "id",
+        "timestamp",
+        "occurred_at",
+        "severity",
+        "type",
+        "message",
+        "namespace",
+        "pod_name",
+        "pod_uid",
+        "node_name",
+        "container",
+        "container_id",
+        "containers",
+        "metadata",
+        "telemetry",
+    ] {
+        let found = line[at..].find(&format!("\"{key}\":")).unwrap_or_else(|| panic!("{key}"));
+        at += found;
+    }
+    assert!(line.starts_with(r#"{"schema":"blackbox.incident/v1","id":""#));
+}

@@ -1,1 +1,230 @@
 use super::*;
+use crate::core::backoff::Jitter;
+use crate::core::detector::History;
+use crate::core::evidence::PodEvent;
+use crate::core::incident::Incident;
+use crate::core::settle::Lookup;
+use jiff::Timestamp;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn stream() -> Stream {
+    let detector = Detector::new("node1", &[], History::Before(Duration::ZERO));
+    Stream::new(Reflector::new(5 * SECOND, 7), detector)
+}
+
+fn at(monotonic: Duration) -> Now {
+    let start: Timestamp = "2026-11-23T03:31:00Z".parse().unwrap();
+    Now { monotonic, wall: start.saturating_add(monotonic).unwrap() }
+}
+
+/// Feeds a body in blocks of the given sizes, over and over.
+fn feed(
+    stream: &mut Stream,
+    body: &[u8],
+    sizes: &mut dyn FnMut() -> usize,
+) -> (Vec<Output>, Vec<Note>, Flow) {
+    let (mut out, mut notes, mut rest) = (Vec::new(), Vec::new(), body);
+    while !rest.is_empty() {
+        let (block, tail) = rest.split_at(sizes().clamp(1, rest.len()));
+        rest = tail;
+        if stream.on_block(block, at(SECOND), &mut out, &mut notes) == Flow::Stop {
+            return (out, notes, Flow::Stop);
+        }
+    }
+    (out, notes, Flow::Continue)
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/fixtures/crash-zoo/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// The incidents as `expected.tsv` has them: pod, container, type, instance.
+fn rows(out: &[Output]) -> Vec<String> {
+    let mut rows: Vec<String> = out
+        .iter()
+        .filter_map(|o| match o {
+            Output::Incident(incident) => Some(row(incident)),
+            _ => None,
+        })
+        .collect();
+    rows.sort();
+    rows
+}
+
+fn row(i: &Incident) -> String {
+    let id = i.container_id.as_deref().unwrap_or_default();
+    let instance = match i.kind.name() {
+        "image_pull" | "config_error" => "episode",
+        _ if i.container.is_none() => &i.pod_uid,
+        _ => &id[id.len() - 12..],
+    };
+    let container = i.container.as_deref().unwrap_or("-");
+    format!("{}/{}\t{container}\t{}\t{instance}", i.namespace, i.pod_name, i.kind.name())
+}
+
+/// The kubelet's events of the recording, by the UID of their pod.
+fn recorded_events() -> Vec<(String, PodEvent)> {
+    #[derive(serde::Deserialize)]
+    struct Line<'a> {
+        #[serde(borrow)]
+        object: wire::Event<'a>,
+    }
+    let text = String::from_utf8(fixture("events.watch.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Line<'_>>(line).unwrap().object);
+    lines.map(|e| (e.involved_object.uid.to_string(), PodEvent::from_wire(&e))).collect()
+}
+
+/// Everything that comes out of the zoo, fed in blocks of these sizes.
+fn zoo(events: &[(String, PodEvent)], sizes: &mut dyn FnMut() -> usize) -> Vec<String> {
+    let mut s = stream();
+    let (mut out, mut notes) = (Vec::new(), Vec::new());
+    assert!(matches!(s.next(SECOND), Step::List { .. }));
+    feed(&mut s, &fixture("pods.list.json"), sizes);
+    s.on_end(WatchEnd::Clean, at(SECOND), &mut out, &mut notes);
+    assert_eq!(notes, [Note::Listed { went_back: false }]);
+    assert!(matches!(s.next(SECOND), Step::Watch { .. }));
+    let (mut out, notes, flow) = feed(&mut s, &fixture("pods.watch.jsonl"), sizes);
+    assert_eq!(flow, Flow::Continue);
+    assert_eq!(notes.len(), 622);
+    assert!(notes.iter().all(|n| *n == Note::Line));
+    while let Some(deadline) = s.detector.next_deadline() {
+        let mut asked = Vec::new();
+        s.detector.on_time(at(deadline), &mut asked);
+        for output in asked {
+            let Output::LookUp { key, .. } = &output else {
+                out.push(output);
+                continue;
+            };
+            let own = events.iter().filter(|(uid, _)| **uid == **key).map(|(_, e)| e.clone());
+            s.detector.on_events(key, &Lookup::Found(own.collect()), &mut out);
+        }
+    }
+    rows(&out)
+}
+
+#[test]
+fn the_zoo_gives_its_197_incidents_byte_by_byte_and_cut_at_random_places() {
+    let events = recorded_events();
+    let text = String::from_utf8(fixture("expected.tsv")).unwrap();
+    let mut expected: Vec<String> = text.lines().map(str::to_owned).collect();
+    expected.sort();
+    assert_eq!(expected.len(), 197);
+    assert_eq!(zoo(&events, &mut || usize::MAX), expected, "whole");
+    assert_eq!(zoo(&events, &mut || 1), expected, "byte by byte");
+    for seed in 1..6 {
+        let mut dice = Jitter::new(seed);
+        let largest = 10_f64.powi(i32::try_from(seed).unwrap());
+        let cut = zoo(&events, &mut || (dice.unit() * largest) as usize);
+        assert_eq!(cut, expected, "seed {seed}");
+    }
+}
+
+fn listed(stream: &mut Stream, body: &str) -> (Vec<Output>, Vec<Note>) {
+    assert!(matches!(stream.next(SECOND), Step::List { .. }));
+    let (mut out, mut notes, flow) = feed(stream, body.as_bytes(), &mut || 7);
+    if flow == Flow::Continue {
+        stream.on_end(WatchEnd::Clean, at(SECOND), &mut out, &mut notes);
+    }
+    (out, notes)
+}
+
+#[test]
+fn a_list_that_cannot_be_used_is_asked_for_again() {
+    for body in
+        ["", "<html>", r#"{"items":[]}"#, r#"{"metadata":{"resourceVersion":"7"},"items":[{}"#]
+    {
+        let mut s = stream();
+        let (_, notes) = listed(&mut s, body);
+        assert!(matches!(notes.last(), Some(Note::ListFailed(_))), "{body}: {notes:?}");
+        let Step::Wait { until } = s.next(SECOND) else { panic!("{body}: no wait") };
+        assert!(matches!(s.next(until), Step::List { .. }), "{body}");
+    }
+}
+
+#[test]
+fn one_bad_item_costs_that_item() {
+    let pod = |uid: &str, rest: &str| {
+        format!(r#"{{"metadata":{{"namespace":"n","name":"{uid}","uid":"{uid}"}}{rest}}}"#)
+    };
+    let body = format!(
+        r#"{{"metadata":{{"resourceVersion":"7"}},"items":[{},{},null,{}]}}"#,
+        pod("a", ""),
+        pod("b", r#","spec":{"containers":7}"#),
+        pod("c", "")
+    );
+    let mut s = stream();
+    let (_, notes) = listed(&mut s, &body);
+    assert_eq!(s.detector.pods(), 2);
+    let flaws: Vec<_> = notes.iter().filter(|n| matches!(n, Note::Flaw(_))).collect();
+    assert_eq!(flaws.len(), 2, "{notes:?}");
+}
+
+#[test]
+fn garbage_among_good_lines_is_counted_and_passed_over() {
+    let mut s = stream();
+    listed(&mut s, r#"{"metadata":{"resourceVersion":"7"},"items":[]}"#);
+    s.next(SECOND);
+    let good = |uid: &str| {
+        format!(
+            r#"{{"type":"ADDED","object":{{"metadata":{{"uid":"{uid}","resourceVersion":"8"}}}}}}"#
+        )
+    };
+    let body = format!("{}\n\u{0}garbage\n[]\n{{\"type\":\"ADDED\"}}\n{}\n", good("a"), good("b"));
+    let (_, notes, flow) = feed(&mut s, body.as_bytes(), &mut || 5);
+    assert_eq!(flow, Flow::Continue);
+    assert_eq!(s.detector.pods(), 2);
+    assert_eq!(notes.iter().filter(|n| **n == Note::Line).count(), 5);
+    assert_eq!(notes.iter().filter(|n| matches!(n, Note::Flaw(_))).count(), 3);
+}
+
+#[test]
+fn an_error_event_stops_the_stream_and_relists() {
+    let mut s = stream();
+    listed(&mut s, r#"{"metadata":{"resourceVersion":"7"},"items":[]}"#);
+    s.next(SECOND);
+    let body = br#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}
+        {"type":"ADDED","object":{"metadata":{"uid":"late"}}}
+"#;
+    let (_, notes, flow) = feed(&mut s, body, &mut || 1000);
+    assert_eq!(flow, Flow::Stop);
+    assert!(matches!(notes.last(), Some(Note::Error(Failure::Expired, _))));
+    assert_eq!(s.detector.pods(), 0);
+    let Step::Wait { until } = s.next(SECOND) else { panic!() };
+    let Step::List { resource_version, .. } = s.next(until) else { panic!() };
+    assert_eq!(resource_version, "7");
+}
+
+#[test]
+fn an_endless_line_stops_the_stream_and_it_is_resumed() {
+    let mut s = stream();
+    listed(&mut s, r#"{"metadata":{"resourceVersion":"7"},"items":[]}"#);
+    s.next(SECOND);
+    let block = vec![b'x'; 1 << 20];
+    let (mut out, mut notes) = (Vec::new(), Vec::new());
+    let mut blocks = 0;
+    while s.on_block(&block, at(SECOND), &mut out, &mut notes) == Flow::Continue {
+        blocks += 1;
+        assert!(blocks <= 16);
+    }
+    assert!(matches!(&notes[..], [Note::Flaw(flaw)] if flaw.kind == FlawKind::LineTooLong));
+    assert_eq!(s.frames.pending(), 0, "its memory is given back");
+    let Step::Wait { until } = s.next(SECOND) else { panic!() };
+    assert!(
+        matches!(s.next(until), Step::Watch { resource_version, .. } if resource_version == "7")
+    );
+}
+
+#[test]
+fn a_half_line_at_the_end_is_counted_and_forgotten() {
+    let mut s = stream();
+    listed(&mut s, r#"{"metadata":{"resourceVersion":"7"},"items":[]}"#);
+    s.next(SECOND);
+    feed(&mut s, br#"{"type":"ADDED","object":{"meta"#, &mut || 3);
+    let (mut out, mut notes) = (Vec::new(), Vec::new());
+    s.on_end(WatchEnd::Cut, at(2 * SECOND), &mut out, &mut notes);
+    assert!(matches!(&notes[..], [Note::Flaw(flaw)] if flaw.kind == FlawKind::Truncated));
+    while let Step::Wait { until } = s.next(3 * SECOND) {
+        s.next(until);
+    }
+}
