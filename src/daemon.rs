@@ -34,9 +34,9 @@ use crate::detect::{Deliver, Detect, Message};
 use crate::events::Events;
 use crate::health::Health;
 use crate::http::HttpServer;
-use crate::kube::Client;
+use crate::kube::{Client, Interrupt};
 use crate::limits::{
-    BLOCKS_KEPT_MAX, EVENT_LOOKUPS_MAX, MESSAGES_MAX, SHUTDOWN_MAX, SHUTDOWN_POLL,
+    BLOCKS_KEPT_MAX, CONTROL_MAX, EVENT_LOOKUPS_MAX, MESSAGES_MAX, SHUTDOWN_MAX, SHUTDOWN_POLL,
     THREAD_STACK_BYTES,
 };
 use crate::metrics::{Metrics, SinkName};
@@ -84,13 +84,16 @@ pub enum Control {
 /// When it cannot start. Nothing that the API server or the network does ends it.
 pub fn run(config: &Config) -> Result<(), Error> {
     let clock = Clock::start();
-    let (control, ended) = mpsc::sync_channel(16);
+    let (control, ended) = mpsc::sync_channel(CONTROL_MAX);
     // First of all: as PID 1 the process would otherwise ignore its signals.
     signal::watch(control.clone()).map_err(Error::Signals)?;
-    let metrics = Arc::new(Metrics::default());
-    let health = Arc::new(Health::default());
-    let stop = Stop::default();
-
+    let shared = Shared {
+        metrics: Arc::default(),
+        health: Arc::default(),
+        stop: Stop::default(),
+        clock,
+        control,
+    };
     let server = HttpServer::bind(config.listen).map_err(|e| Error::Listen(config.listen, e))?;
     info!(
         "blackbox-daemon {} watches node {} at {}; http on {}",
@@ -99,95 +102,113 @@ pub fn run(config: &Config) -> Result<(), Error> {
         config.cluster.server,
         server.local_addr()
     );
-    let pages = pages::handler(&metrics, &health, clock, config);
-    spawn("http", &control, move || server.run(clock, pages))?;
-
-    let client = || Client::new(&config.cluster, config.api_timeout, clock);
-    let (watch_client, events_client) = (client(), client());
-    let interrupts = [watch_client.interrupt(), events_client.interrupt()];
-
-    let (message_sender, messages) = mpsc::sync_channel(MESSAGES_MAX);
-    let (step_sender, steps) = mpsc::sync_channel(1);
-    let (block_sender, blocks) = mpsc::sync_channel(BLOCKS_KEPT_MAX);
-    let (wanted_sender, wanted) = mpsc::sync_channel(EVENT_LOOKUPS_MAX);
-
-    let outlet = Outlet::new(SinkName::Stdout, metrics.clone());
-    let queue = outlet.queue();
-    let (m, name) = (metrics.clone(), SinkName::Stdout.name());
-    spawn(name, &control, move || stdout::run(&queue, io::stdout(), &m, clock))?;
-
-    let watch = Watch {
-        client: watch_client,
-        path: pods_path(&config.node_name),
-        idle_timeout: config.watch_idle_timeout,
-        steps,
-        messages: message_sender.clone(),
-        blocks,
-        metrics: metrics.clone(),
-        health: health.clone(),
-        clock,
-        stop: stop.clone(),
-    };
-    spawn("watch", &control, move || watch.run())?;
-    let events = Events {
-        client: events_client,
-        wanted,
-        messages: message_sender.clone(),
-        metrics: metrics.clone(),
-        clock,
-        stop: stop.clone(),
-    };
-    spawn("events", &control, move || events.run())?;
-
-    let ignored: Vec<String> = config.ignore_namespaces.iter().cloned().collect();
-    let detector = Detector::new(&config.node_name, &ignored, History::Before(config.lookback));
-    let reflector = Reflector::new(config.retry_interval, seed(config, clock));
-    let detect = Detect {
-        stream: Stream::new(reflector, detector),
-        messages,
-        steps: step_sender,
-        blocks: block_sender,
-        interrupt: interrupts[0].clone(),
-        wanted: wanted_sender,
-        handler: Deliver {
-            outlets: vec![outlet],
-            min_severity: config.min_severity,
-            metrics: metrics.clone(),
-        },
-        metrics: metrics.clone(),
-        health,
-        clock,
-    };
-    spawn("detect", &control, move || detect.run())?;
+    let pages = pages::handler(&shared.metrics, &shared.health, clock, config);
+    shared.spawn("http", move || server.run(clock, pages))?;
+    let outlets = vec![shared.stdout()?];
+    let (messages, interrupts) = shared.detection(config, outlets)?;
 
     wait_for_the_end(&ended);
-    stop.set();
+    shared.stop.set();
     for interrupt in &interrupts {
         interrupt.interrupt();
     }
-    end(&message_sender, &ended, &metrics, clock);
+    end(&messages, &ended, &shared.metrics, clock);
     Ok(())
+}
+
+/// What every thread may have a part of.
+struct Shared {
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    stop: Stop,
+    clock: Clock,
+    control: SyncSender<Control>,
+}
+
+impl Shared {
+    /// Starts the sink "stdout".
+    fn stdout(&self) -> Result<Outlet, Error> {
+        let outlet = Outlet::new(SinkName::Stdout, self.metrics.clone());
+        let (queue, metrics, clock) = (outlet.queue(), self.metrics.clone(), self.clock);
+        let name = SinkName::Stdout.name();
+        self.spawn(name, move || stdout::run(&queue, io::stdout(), &metrics, clock))?;
+        Ok(outlet)
+    }
+
+    /// Starts "watch", "events" and "detect", and the channels between them.
+    fn detection(
+        &self,
+        config: &Config,
+        outlets: Vec<Outlet>,
+    ) -> Result<(SyncSender<Message>, [Interrupt; 2]), Error> {
+        let (message_sender, messages) = mpsc::sync_channel(MESSAGES_MAX);
+        let (step_sender, steps) = mpsc::sync_channel(1);
+        let (block_sender, blocks) = mpsc::sync_channel(BLOCKS_KEPT_MAX);
+        let (wanted_sender, wanted) = mpsc::sync_channel(EVENT_LOOKUPS_MAX);
+        let client = || Client::new(&config.cluster, config.api_timeout, self.clock);
+        let watch = Watch {
+            client: client(),
+            path: pods_path(&config.node_name),
+            idle_timeout: config.watch_idle_timeout,
+            steps,
+            messages: message_sender.clone(),
+            blocks,
+            metrics: self.metrics.clone(),
+            health: self.health.clone(),
+            clock: self.clock,
+            stop: self.stop.clone(),
+        };
+        let events = Events {
+            client: client(),
+            wanted,
+            messages: message_sender.clone(),
+            metrics: self.metrics.clone(),
+            clock: self.clock,
+            stop: self.stop.clone(),
+        };
+        let interrupts = [watch.client.interrupt(), events.client.interrupt()];
+        let ignored: Vec<String> = config.ignore_namespaces.iter().cloned().collect();
+        let history = History::Before(config.lookback);
+        let detector = Detector::new(&config.node_name, &ignored, history);
+        let reflector = Reflector::new(config.retry_interval, seed(config, self.clock));
+        let detect = Detect {
+            stream: Stream::new(reflector, detector),
+            messages,
+            steps: step_sender,
+            blocks: block_sender,
+            interrupt: interrupts[0].clone(),
+            wanted: wanted_sender,
+            handler: Deliver {
+                outlets,
+                min_severity: config.min_severity,
+                metrics: self.metrics.clone(),
+            },
+            metrics: self.metrics.clone(),
+            health: self.health.clone(),
+            clock: self.clock,
+        };
+        self.spawn("watch", move || watch.run())?;
+        self.spawn("events", move || events.run())?;
+        self.spawn("detect", move || detect.run())?;
+        Ok((message_sender, interrupts))
+    }
+
+    fn spawn(&self, name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        let control = self.control.clone();
+        let run = move || {
+            body();
+            // Nobody listens any more when the agent ends anyway.
+            let _ = control.try_send(Control::Ended(name));
+        };
+        let builder = Builder::new().name(name.to_owned()).stack_size(THREAD_STACK_BYTES);
+        builder.spawn(run).map(drop).map_err(|e| Error::Thread(name, e))
+    }
 }
 
 /// Agents that start together must not ask together: the node's name and the time make the seed.
 fn seed(config: &Config, clock: Clock) -> u64 {
     let words = [config.node_name.as_str(), &clock.wall().to_string()];
     crate::core::incident::IncidentId::new(&words).short()
-}
-
-fn spawn(
-    name: &'static str,
-    control: &SyncSender<Control>,
-    body: impl FnOnce() + Send + 'static,
-) -> Result<(), Error> {
-    let control = control.clone();
-    let run = move || {
-        body();
-        // Nobody listens any more when the agent ends anyway.
-        let _ = control.try_send(Control::Ended(name));
-    };
-    let builder = Builder::new().name(name.to_owned()).stack_size(THREAD_STACK_BYTES);
-    builder.spawn(run).map(drop).map_err(|e| Error::Thread(name, e))
 }
 
 /// Waits for a signal. A thread that ends without one has lost its partner: the agent ends too, and

@@ -27,11 +27,20 @@ use crate::metrics::{IncidentClass, LookupResult, Metrics, PodEvent};
 use crate::once::Once;
 use crate::sink::{Delivery, Outlet};
 
+/// Some bytes, in a buffer that goes back to the reader and keeps its length on the way.
+#[derive(Debug)]
+pub struct Block {
+    /// The buffer.
+    pub buffer: Vec<u8>,
+    /// How much of it is filled.
+    pub len: usize,
+}
+
 /// What the detection hears.
 #[derive(Debug)]
 pub enum Message {
     /// Bytes of the answer that is being read.
-    Block(Vec<u8>),
+    Block(Block),
     /// The answer came to its end.
     Ended(WatchEnd),
     /// The request failed.
@@ -138,16 +147,16 @@ impl<H: EventHandler> Detect<H> {
         notes: &mut Vec<Note>,
     ) {
         match message {
-            Message::Block(mut block) => {
+            Message::Block(Block { buffer, len }) => {
+                let bytes = buffer.get(..len).unwrap_or_default();
                 if *reader == Reader::Busy
-                    && self.stream.on_block(&block, now, out, notes) == Flow::Stop
+                    && self.stream.on_block(bytes, now, out, notes) == Flow::Stop
                 {
                     *reader = Reader::Dropping;
                     self.interrupt.interrupt();
                 }
-                block.clear();
                 // No room there: enough blocks are under way.
-                let _ = self.blocks.try_send(block);
+                let _ = self.blocks.try_send(buffer);
             }
             Message::Ended(end) => {
                 if *reader == Reader::Busy {

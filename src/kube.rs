@@ -189,7 +189,7 @@ impl Client {
         plain.base_path.clear();
         let real = plain.url();
         let resolver = Pinned(real.parse().ok());
-        let host = real.split_once("://").map_or(real.clone(), |(_, host)| host.to_owned());
+        let host = real.split_once("://").map_or(&*real, |(_, host)| host).to_owned();
         let mut tls_files = TlsFiles::new(cluster);
         let tls = tls_files.changed(clock.monotonic()).unwrap_or_else(no_trust);
         let agent = agent(timeout, &tls, &resolver);

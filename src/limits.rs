@@ -295,3 +295,6 @@ pub const HTTP_STACK_BYTES: usize = 128 << 10;
 
 /// A file below `/proc`. `/proc/stat` grows with the number of CPUs and interrupts.
 pub const PROC_FILE_BYTES_MAX: u64 = 256 << 10;
+
+/// Words to main: a signal, or the end of a thread. There are half a dozen threads.
+pub const CONTROL_MAX: usize = 16;

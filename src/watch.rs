@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 use log::debug;
@@ -15,7 +15,7 @@ use ureq::Timeout;
 
 use crate::clock::Clock;
 use crate::core::reflector::{Step, WatchEnd};
-use crate::detect::Message;
+use crate::detect::{Block, Message};
 use crate::health::Health;
 use crate::kube::{Client, Error, Patience};
 use crate::limits::READ_BLOCK_BYTES;
@@ -108,12 +108,11 @@ impl Watch {
         self.note_permission(verb, &answer);
         let mut body = answer?;
         loop {
-            let mut block = self.block();
-            match body.read(&mut block) {
+            let mut buffer = self.blocks.try_recv().unwrap_or_else(|_| vec![0; READ_BLOCK_BYTES]);
+            match body.read(&mut buffer) {
                 Ok(0) => return Ok(WatchEnd::Clean),
-                Ok(n) => {
-                    block.truncate(n);
-                    if self.messages.send(Message::Block(block)).is_err() {
+                Ok(len) => {
+                    if self.messages.send(Message::Block(Block { buffer, len })).is_err() {
                         return Ok(WatchEnd::Clean);
                     }
                 }
@@ -136,16 +135,6 @@ impl Watch {
                 }
             }
         }
-    }
-
-    /// An empty block of full length: one that came back, or a new one.
-    fn block(&self) -> Vec<u8> {
-        let mut block = match self.blocks.try_recv() {
-            Ok(block) => block,
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => Vec::new(),
-        };
-        block.resize(READ_BLOCK_BYTES, 0);
-        block
     }
 
     fn note_permission(&self, verb: Verb, answer: &Result<crate::kube::Body, Error>) {

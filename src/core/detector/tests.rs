@@ -221,7 +221,7 @@ fn an_eviction_is_one_incident_also_when_the_phase_lags_behind() {
 fn a_failed_phase_adds_nothing_to_the_end_that_caused_it() {
     let mut b = Bench::new();
     let dead = status(0, "c1", ended("c1", 137, "Error", 5, 30), json!({}));
-    let mut job = pod(3, dead.clone());
+    let mut job = pod(3, dead);
     job["spec"]["restartPolicy"] = "Never".into();
     b.apply(30, &job);
     job["metadata"]["resourceVersion"] = "4".into();
