@@ -70,7 +70,7 @@ pub fn line<'l>(line: &'l [u8], scratch: &'l mut String) -> (Decoded<'l>, Option
     if std::str::from_utf8(line).is_err() {
         // One wrong byte in a message must not cost the crash that it tells of.
         *scratch = String::from_utf8_lossy(line).into_owned();
-        if let Ok(line) = serde_json::from_str::<WatchLine<'_>>(scratch) {
+        if let Ok(line) = serde_json::from_slice::<WatchLine<'_>>(scratch.as_bytes()) {
             let text = format!("{}: bytes that are not UTF-8 were replaced", name(&line.object));
             let (decoded, flaw) = sort(line);
             return (decoded, flaw.or_else(|| Some(Flaw::new(FlawKind::Utf8, &text))));
@@ -78,7 +78,7 @@ pub fn line<'l>(line: &'l [u8], scratch: &'l mut String) -> (Decoded<'l>, Option
     } else {
         String::from_utf8_lossy(line).as_ref().clone_into(scratch);
     }
-    let salvage: Salvage<'_> = serde_json::from_str(scratch).unwrap_or_default();
+    let salvage: Salvage<'_> = serde_json::from_slice(scratch.as_bytes()).unwrap_or_default();
     let meta = &salvage.object.metadata;
     let kind = if error.is_data() { FlawKind::Field } else { FlawKind::Json };
     let text = format!("{}/{}: {error}", meta.namespace, meta.name);
@@ -93,13 +93,13 @@ pub fn item<'l>(item: &'l [u8], scratch: &'l mut String) -> (Option<Pod<'l>>, Op
     };
     *scratch = String::from_utf8_lossy(item).into_owned();
     if std::str::from_utf8(item).is_err()
-        && let Ok(pod) = serde_json::from_str::<Pod<'_>>(scratch)
+        && let Ok(pod) = serde_json::from_slice::<Pod<'_>>(scratch.as_bytes())
     {
         let text = format!("{}: bytes that are not UTF-8 were replaced", name(&pod));
         let (pod, flaw) = check_item(pod);
         return (pod, flaw.or_else(|| Some(Flaw::new(FlawKind::Utf8, &text))));
     }
-    let salvage: SalvageObject<'_> = serde_json::from_str(scratch).unwrap_or_default();
+    let salvage: SalvageObject<'_> = serde_json::from_slice(scratch.as_bytes()).unwrap_or_default();
     let meta = &salvage.metadata;
     let text = format!("{}/{}: {error}", meta.namespace, meta.name);
     (None, Some(Flaw::new(FlawKind::ListItem, &text)))

@@ -166,7 +166,7 @@ fn read_one(path: &Path) -> Result<Option<RawFile>, Problem> {
 /// token.
 #[cfg(feature = "kubeconfig")]
 fn parse(path: &Path, text: &str) -> Result<Option<RawFile>, Problem> {
-    if let Ok(file) = serde_json::from_str(text) {
+    if let Ok(file) = serde_json::from_slice(text.as_bytes()) {
         return Ok(file);
     }
     // JSON is YAML too, and the last word on a file that starts with a brace.
@@ -178,7 +178,7 @@ fn parse(path: &Path, text: &str) -> Result<Option<RawFile>, Problem> {
 
 #[cfg(not(feature = "kubeconfig"))]
 fn parse(path: &Path, text: &str) -> Result<Option<RawFile>, Problem> {
-    serde_json::from_str(text).map_err(|error| {
+    serde_json::from_slice(text.as_bytes()).map_err(|error| {
         if text.trim_start().starts_with('{') {
             malformed(path, error.line() as u64, error.column() as u64)
         } else {
