@@ -144,7 +144,7 @@ pub(super) const MIN_SEVERITY: Setting = setting(
 const RUST_LOG: Setting = setting(
     "RUST_LOG",
     "info",
-    "error, warn, info, debug, trace or off, also for each module",
+    "error, warn, info, debug or off, also for each module",
     "how much the agent says about itself on stderr",
 );
 

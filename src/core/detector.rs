@@ -393,15 +393,13 @@ impl<'p, 'a> View<'_, 'p, 'a> {
                 shown += i64::from(status.state.terminated.is_none());
                 continue;
             }
-            let id = self.end_id(status, &end.container_id);
-            shown += i64::from(!self.table.knows_end(self.key, &status.name, id));
+            shown += i64::from(!self.table.knows_end(self.key, &status.name, &end.container_id));
             let waits = status.state.waiting.is_some();
             current_ended |= waits && *end.container_id == *status.container_id;
         }
         if status.state.waiting.is_some() && !current_ended && !status.container_id.is_empty() {
             // Told of by its waiting reason alone.
-            let id = self.end_id(status, &status.container_id);
-            current_ended = self.table.knows_end(self.key, &status.name, id);
+            current_ended = self.table.knows_end(self.key, &status.name, &status.container_id);
         }
         let past = self.past.is_some();
         let Some(record) = self.record(&status.name) else { return };
@@ -428,14 +426,14 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             if classify::is_synthetic(&end.reason, &end.container_id) {
                 continue;
             }
-            let id = self.end_id(status, &end.container_id);
-            if self.table.learn_end(self.key, &status.name, id) {
+            if self.table.learn_end(self.key, &status.name, &end.container_id) {
                 continue;
             }
             match self.judge(container, end, is_current) {
                 Verdict::Quiet(quiet) => out.push(Output::Quiet(quiet)),
                 Verdict::Incident(kind, severity) => {
                     let verdict = (kind, severity);
+                    let id = self.end_id(status, &end.container_id);
                     let unseen = self.take_unseen(&status.name);
                     let draft = self.drafter.end(container, end, id, verdict, unseen);
                     self.release(draft, end.exit_code, is_current, out);
@@ -512,17 +510,18 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         if episode == Episode::StartError && told_by_end {
             return;
         }
-        if episode == Episode::StartError && !status.container_id.is_empty() {
-            let id = self.end_id(status, &status.container_id);
-            if !self.table.learn_end(self.key, &status.name, id) {
-                // An instance was made and never ran: it is told by its own key, so that a
-                // terminated record of it which comes later is known.
-                if let Some(record) = self.record(&status.name) {
-                    record.ended_total = record.ended_total.map(|total| total.saturating_add(1));
-                }
-                self.wait_in_vain(container, waiting, id, episode, out);
-                return;
+        // An instance was made and never ran: it is told by its own key, so that a terminated record
+        // of it which comes later is known.
+        let unknown_instance = episode == Episode::StartError
+            && !status.container_id.is_empty()
+            && !self.table.learn_end(self.key, &status.name, &status.container_id);
+        if unknown_instance {
+            if let Some(record) = self.record(&status.name) {
+                record.ended_total = record.ended_total.map(|total| total.saturating_add(1));
             }
+            let id = self.end_id(status, &status.container_id);
+            self.wait_in_vain(container, waiting, id, episode, out);
+            return;
         }
         if self.record(&status.name).is_some_and(|record| record.enter(episode)) {
             let words = [self.key, &status.name, episode.kind().name(), &status.container_id];
