@@ -161,3 +161,20 @@ impl Agent {
         self.child.wait().unwrap()
     }
 }
+
+impl Agent {
+    /// Waits until the pods of these incidents are exactly these, in any order.
+    #[track_caller]
+    pub fn wait_for_crashes_of(&self, pods: &[&str]) {
+        let named = || {
+            let incidents = self.incidents();
+            let mut names: Vec<String> =
+                incidents.iter().map(|i| i["pod_name"].as_str().unwrap().to_owned()).collect();
+            names.sort();
+            names
+        };
+        let mut want: Vec<String> = pods.iter().map(|p| (*p).to_owned()).collect();
+        want.sort();
+        assert!(eventually(PATIENCE, || named() == want), "{:?}, not {want:?}", named());
+    }
+}

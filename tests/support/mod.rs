@@ -24,6 +24,7 @@ pub mod change;
 pub mod client;
 pub mod clock;
 pub mod conn;
+pub mod crash;
 pub mod discovery;
 pub mod exchange;
 pub mod http;

@@ -1,0 +1,121 @@
+//! The ways to an API server: service account, kubeconfig, names, trust, tokens.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod support;
+
+use std::fs;
+
+use support::crash::crash;
+use support::tls::{Authority, Validity};
+use support::{AgentOptions, FakeApi, Options, Scratch};
+
+fn sees_a_crash(api: &FakeApi, options: AgentOptions) -> String {
+    let agent = options.start();
+    agent.wait_ready();
+    crash(api, "a");
+    agent.wait_for_crashes_of(&["a"]);
+    agent.log()
+}
+
+/// In a pod: service host and port, and the folder of the service account.
+fn in_cluster(api: &FakeApi, scratch: &Scratch) -> AgentOptions {
+    api.write_service_account(scratch.path());
+    AgentOptions::kubeconfig("".as_ref())
+        .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        .env("KUBERNETES_SERVICE_PORT", api.addr().port().to_string())
+        .env("BLACKBOX_SERVICE_ACCOUNT", scratch.path())
+}
+
+#[test]
+fn in_a_cluster_the_service_account_serves() {
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("in-cluster"));
+    sees_a_crash(&api, in_cluster(&api, &scratch));
+    let request = &api.requests()[0];
+    assert!(request.user_agent.starts_with("blackbox-daemon/"), "{}", request.user_agent);
+    assert_eq!(request.accept, "application/json");
+    assert_eq!(request.param("fieldSelector"), "spec.nodeName=node1");
+    assert_eq!(request.param("resourceVersion"), "0");
+}
+
+#[test]
+fn a_json_kubeconfig_serves_as_well_as_a_yaml_one() {
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("json"));
+    fs::write(scratch.join("ca.crt"), api.ca_pem()).unwrap();
+    fs::write(scratch.join("token"), api.token()).unwrap();
+    let config = serde_json::json!({
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster":
+            {"server": api.url(), "certificate-authority": "ca.crt"}}],
+        "users": [{"name": "u", "user": {"tokenFile": "token"}}],
+    });
+    fs::write(scratch.join("config.json"), config.to_string()).unwrap();
+    sees_a_crash(&api, AgentOptions::kubeconfig(&scratch.join("config.json")));
+}
+
+#[test]
+fn a_certificate_for_another_name_is_refused_unless_that_name_is_asked_for() {
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("name"));
+    api.use_identity(&api.authority().issue(&["api.example.com"], Validity::Valid));
+    let agent = in_cluster(&api, &scratch).start();
+    agent.wait_for_log("no trust in the API server");
+    assert_eq!(api.requests().len(), 0, "the token was not shown to it");
+    assert!(agent.metric("k8s_api_errors_total{code=\"tls\"}") >= 1.0);
+    drop(agent);
+    let named = in_cluster(&api, &scratch).env("BLACKBOX_TLS_SERVER_NAME", "api.example.com");
+    sees_a_crash(&api, named);
+}
+
+#[test]
+fn neither_an_expired_certificate_nor_anothers_ca_is_trusted() {
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("trust"));
+    let own = api.authority().issue(&["127.0.0.1"], Validity::Expired);
+    let foreign = Authority::new("someone else").issue(&["127.0.0.1"], Validity::Valid);
+    for identity in [own, foreign] {
+        api.use_identity(&identity);
+        let agent = in_cluster(&api, &scratch).start();
+        agent.wait_for_log("no trust in the API server");
+        assert_eq!(api.requests().len(), 0);
+    }
+}
+
+#[test]
+fn verification_is_skipped_only_where_the_kubeconfig_says_so_and_loudly() {
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("insecure"));
+    let config = serde_json::json!({
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster":
+            {"server": api.url(), "insecure-skip-tls-verify": true}}],
+        "users": [{"name": "u", "user": {"token": api.token()}}],
+    });
+    fs::write(scratch.join("config"), config.to_string()).unwrap();
+    let log = sees_a_crash(&api, AgentOptions::kubeconfig(&scratch.join("config")));
+    assert!(log.contains("WARN") && log.contains("insecure-skip-tls-verify"), "{log}");
+    assert!(!log.contains(&api.token()));
+}
+
+#[test]
+fn a_rotated_token_is_read_again_after_the_first_401() {
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("rotate"));
+    let options = in_cluster(&api, &scratch).env("BLACKBOX_K8S_RETRY_INTERVAL", "100ms");
+    let agent = options.start();
+    agent.wait_ready();
+    api.rotate_token("another");
+    api.write_service_account(scratch.path());
+    // A running watch is not asked for its token again; the next request is.
+    api.end_watches();
+    crash(&api, "a");
+    agent.wait_for_crashes_of(&["a"]);
+    assert!(agent.metric("k8s_api_errors_total{code=\"401\"}") >= 1.0);
+}
+
+#[test]
+fn a_plain_http_server_serves_with_a_warning() {
+    let options = Options { tls: false, ..Options::default() };
+    let (api, scratch) = (FakeApi::start(options), Scratch::new("plain"));
+    api.write_kubeconfig(&scratch.join("kubeconfig"));
+    let log = sees_a_crash(&api, AgentOptions::kubeconfig(&scratch.join("kubeconfig")));
+    assert!(log.contains("WARN"), "{log}");
+}
