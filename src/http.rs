@@ -18,16 +18,20 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::limits::{
     HTTP_CONNECTION_MAX, HTTP_CONNECTIONS_MAX, HTTP_DRAIN_BYTES_MAX, HTTP_HEAD_BYTES_MAX,
-    HTTP_STACK_BYTES,
+    HTTP_PAUSE, HTTP_STACK_BYTES, HTTP_THREADS_MAX,
 };
 use crate::once::Once;
 use crate::stop::Stop;
 
-use self::request::{Method, Refusal};
+use self::request::Refusal;
+
+pub use self::request::Method;
 
 /// A request as the handler sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
+    /// How it asks. The answer to HEAD is that to GET: its body is left out here.
+    pub method: Method,
     /// The path, without a query.
     pub path: &'a str,
     /// Who asks.
@@ -80,6 +84,11 @@ impl HttpServer {
         let open = Open::default();
         let mut trouble = Once::new("http");
         for id in 0.. {
+            // Each thread holds `open`, and so does this one.
+            while Arc::strong_count(&open) > HTTP_THREADS_MAX {
+                trouble.say("connections that were cut off do not end");
+                Stop::default().wait(HTTP_PAUSE);
+            }
             let served = self.listener.accept().and_then(|(stream, peer)| {
                 make_room(&open);
                 lock(&open).push_back((id, stream.try_clone()?));
@@ -98,7 +107,7 @@ impl HttpServer {
                     lock(&open).retain(|(other, _)| *other != id);
                     trouble.say(&format!("cannot serve a connection: {error}"));
                     // Out of file descriptors or threads: at once again would be a hot loop.
-                    Stop::default().wait(Duration::from_millis(100));
+                    Stop::default().wait(HTTP_PAUSE);
                 }
             }
         }
@@ -131,7 +140,7 @@ fn serve(
     let (response, allow, with_body) = loop {
         match request::parse(&head) {
             Some(Ok(asked)) => {
-                let response = handler(&Request { path: asked.path, peer });
+                let response = handler(&Request { method: asked.method, path: asked.path, peer });
                 break (response, "", asked.method == Method::Get);
             }
             Some(Err(Refusal::Method)) => break (refusal(405), "Allow: GET, HEAD\r\n", true),

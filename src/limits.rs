@@ -287,6 +287,14 @@ pub const HTTP_CONNECTION_MAX: Duration = Duration::from_secs(2);
 /// Connections to the agent at the same time; past it the oldest is cut off.
 pub const HTTP_CONNECTIONS_MAX: usize = 8;
 
+/// Threads of connections, with those that were cut off and have not ended yet. They end at their
+/// next read or write, so more than this means that the handler hangs: newcomers wait then.
+pub const HTTP_THREADS_MAX: usize = 2 * HTTP_CONNECTIONS_MAX;
+
+/// How long the server waits before it tries again, when it is out of file descriptors or threads:
+/// ten tries in a probe's second, and no hot loop.
+pub const HTTP_PAUSE: Duration = Duration::from_millis(100);
+
 /// What is still taken in from a peer after the answer.
 pub const HTTP_DRAIN_BYTES_MAX: usize = 64 << 10;
 

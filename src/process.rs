@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::limits::PROC_FILE_BYTES_MAX;
 
-/// Clock ticks a second in `/proc`: USER_HZ, 100 on every Linux that user space sees.
+/// Clock ticks a second in `/proc`: USER_HZ, 100 in the Linux ABI whatever the kernel's own HZ is.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What `/proc/self` says. What cannot be read is 0.
@@ -44,14 +44,18 @@ impl ProcessStats {
     }
 
     /// proc_pid_stat(5); the name in parentheses may hold anything.
-    fn take_stat(&mut self, text: &str, boot: f64) {
+    fn take_stat(&mut self, text: &str, boot: u64) {
         let Some((_, rest)) = text.rsplit_once(')') else { return };
         let fields: Vec<&str> = rest.split_whitespace().collect();
         // Fields 14, 15 and 22 of the manual page; the first one here is its third.
-        let ticks = |n: usize| fields.get(n - 3).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
-        self.cpu_seconds = (ticks(14) + ticks(15)) / TICKS_PER_SECOND;
-        if boot > 0.0 {
-            self.start_time_seconds = boot + ticks(22) / TICKS_PER_SECOND;
+        // Parsed as whole numbers: a float would also take "nan" and "inf".
+        let seconds = |n: usize| {
+            let ticks = fields.get(n - 3).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
+            ticks as f64 / TICKS_PER_SECOND
+        };
+        self.cpu_seconds = seconds(14) + seconds(15);
+        if boot > 0 {
+            self.start_time_seconds = boot as f64 + seconds(22);
         }
     }
 
@@ -67,9 +71,9 @@ impl ProcessStats {
     }
 }
 
-fn boot_seconds(text: &str) -> f64 {
+fn boot_seconds(text: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix("btime "));
-    line.and_then(|n| n.trim().parse().ok()).unwrap_or(0.0)
+    line.and_then(|n| n.trim().parse().ok()).unwrap_or(0)
 }
 
 fn max_fds(text: &str) -> u64 {
@@ -106,14 +110,42 @@ mod tests {
 
     #[test]
     fn garbage_and_missing_files_are_zeros() {
-        for text in ["", ")", "1 (x) S a b c", "VmRSS:\nThreads: many\nbtime x", "Max open files"] {
+        for text in [
+            "",
+            ")",
+            "1 (x) S a b c",
+            "VmRSS:\nThreads: many\nbtime x",
+            "Max open files",
+            "btime inf",
+            "btime nan",
+            "btime -1",
+            "1 (x) S 1 7 7 0 -1 4 2 0 0 0 nan inf 0 0 20 0 5 0 -1 9 8",
+        ] {
             let mut stats = ProcessStats::default();
             stats.take_stat(text, boot_seconds(text));
             stats.take_status(text);
             assert_eq!(stats, ProcessStats::default(), "{text}");
-            assert_eq!(max_fds(text), 0);
+            assert_eq!((max_fds(text), boot_seconds(text)), (0, 0), "{text}");
         }
         assert_eq!(ProcessStats::read("/nowhere".as_ref()), ProcessStats::default());
+    }
+
+    #[test]
+    fn a_missing_file_costs_only_its_own_fields() {
+        let name = format!("blackbox-process-{}", std::process::id());
+        let proc = std::env::temp_dir().join(name);
+        fs::create_dir_all(proc.join("self")).unwrap();
+        fs::write(proc.join("self/status"), "VmRSS:\t4 kB\nThreads:\t3\n").unwrap();
+        let stats = ProcessStats::read(&proc);
+        fs::remove_dir_all(&proc).unwrap();
+        let want = ProcessStats { resident_memory_bytes: 4096, threads: 3, ..Default::default() };
+        assert_eq!(stats, want);
+    }
+
+    #[test]
+    fn a_file_without_end_is_read_to_the_limit() {
+        let limit = usize::try_from(PROC_FILE_BYTES_MAX).unwrap();
+        assert_eq!(read("/dev/zero".as_ref()).len(), limit);
     }
 
     #[test]

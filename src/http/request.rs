@@ -30,7 +30,13 @@ pub enum Refusal {
 }
 
 /// Reads the head at the start of `bytes`. `None`: its end has not come yet.
+///
+/// Another protocol (TLS to this port) may never send what ends a head, and is refused at once.
 pub fn parse(bytes: &[u8]) -> Option<Result<Head<'_>, Refusal>> {
+    let mut method = bytes.iter().take_while(|b| **b != b' ');
+    if !method.all(|b| b.is_ascii_alphabetic() || *b == b'-') {
+        return Some(Err(Refusal::Malformed));
+    }
     let end = head_end(bytes)?;
     Some(parse_head(&bytes[..end]))
 }
@@ -60,7 +66,7 @@ fn parse_head(head: &[u8]) -> Result<Head<'_>, Refusal> {
     if !version.starts_with("HTTP/") || !target.starts_with('/') {
         return Err(Refusal::Malformed);
     }
-    if method.is_empty() || !method.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-') {
+    if method.is_empty() || !target.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Refusal::Malformed);
     }
     if !lines.all(|line| line.split_once(':').is_some_and(|(name, _)| is_name(name))) {
@@ -111,6 +117,30 @@ mod tests {
             assert_eq!(parse(text.as_bytes()), want, "{text:?}");
         }
         assert_eq!(parse(b"GET /\xff HTTP/1.1\r\n\r\n"), Some(Err(Refusal::Malformed)));
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_without_waiting_for_its_end() {
+        for bytes in [b"\x16\x03\x01\x02\x00\x01".as_slice(), b"\0", b"\xff GET", b"GET\r\n"] {
+            assert_eq!(parse(bytes), Some(Err(Refusal::Malformed)), "{bytes:?}");
+        }
+        for target in ["/a\u{7}b", "/a\rb", "/é"] {
+            let head = format!("GET {target} HTTP/1.1\r\n\r\n");
+            assert_eq!(parse(head.as_bytes()), Some(Err(Refusal::Malformed)), "{target:?}");
+        }
+    }
+
+    #[test]
+    fn more_bytes_do_not_change_a_verdict() {
+        for text in ["GET / HTTP/1.1\r\n\r\nGET", "PUT / HTTP/1.1\n\nx", "\r\n\r\n", "G\tT / x\n\n"]
+        {
+            let bytes = text.as_bytes();
+            for at in 0..bytes.len() {
+                if let Some(verdict) = parse(&bytes[..at]) {
+                    assert_eq!(parse(bytes), Some(verdict), "{text:?} at {at}");
+                }
+            }
+        }
     }
 
     #[test]
