@@ -106,7 +106,9 @@ impl HttpServer {
                 Err(error) => {
                     lock(&open).retain(|(other, _)| *other != id);
                     trouble.say(&format!("cannot serve a connection: {error}"));
-                    // Out of file descriptors or threads: at once again would be a hot loop.
+                    // Out of file descriptors or threads: whoever holds one longest gives it up, and
+                    // at once again would be a hot loop.
+                    cut_off_oldest(&mut lock(&open));
                     Stop::default().wait(HTTP_PAUSE);
                 }
             }
@@ -123,9 +125,13 @@ fn lock(open: &Open) -> std::sync::MutexGuard<'_, VecDeque<(u64, TcpStream)>> {
 fn make_room(open: &Open) {
     let mut open = lock(open);
     while open.len() >= HTTP_CONNECTIONS_MAX {
-        if let Some((_, oldest)) = open.pop_front() {
-            let _ = oldest.shutdown(Shutdown::Both);
-        }
+        cut_off_oldest(&mut open);
+    }
+}
+
+fn cut_off_oldest(open: &mut VecDeque<(u64, TcpStream)>) {
+    if let Some((_, oldest)) = open.pop_front() {
+        let _ = oldest.shutdown(Shutdown::Both);
     }
 }
 

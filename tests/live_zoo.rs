@@ -5,6 +5,8 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -35,6 +37,7 @@ fn the_live_agent_finds_the_zoos_incidents_and_counts_what_was_sent() {
     let incidents = agent.incidents();
     zoo::assert_all_and_nothing_else(&incidents);
     check_metrics(&api, &agent, &incidents);
+    check_with_promtool(&agent.get("/metrics").1);
     assert_eq!(agent.end("TERM").0.code(), Some(0));
 }
 
@@ -77,4 +80,25 @@ fn check_metrics(api: &FakeApi, agent: &Agent, incidents: &[Value]) {
     let (_, page) = agent.get("/metrics");
     let codes = page.lines().filter(|l| l.starts_with("k8s_api_errors_total"));
     assert!(codes.into_iter().all(|l| l.ends_with(" 0")), "{page}");
+}
+
+/// `promtool check metrics` has nothing against any name but the seed's own two.
+fn check_with_promtool(page: &str) {
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = promtool else {
+        eprintln!("SKIPPED: promtool is not in the PATH (Debian's package prometheus)");
+        return;
+    };
+    promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    for line in said.lines().filter(|line| !line.is_empty()) {
+        let seeds = ["k8s_pods_watched_total", "k8s_watch_last_event_timestamp"];
+        assert!(seeds.iter().any(|name| line.starts_with(name)), "{said}");
+    }
 }

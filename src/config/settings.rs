@@ -173,3 +173,17 @@ pub const SETTINGS: &[Setting] = &[
     MIN_SEVERITY,
     RUST_LOG,
 ];
+
+/// Settings that are checked and do nothing in this version: what they are for comes later, and an
+/// operator who sets one is told.
+pub(super) const WITHOUT_EFFECT: &[Setting] = &[
+    INCIDENT_FILE,
+    INCIDENT_FILE_MAX_BYTES,
+    STATE_FILE,
+    WINDOW,
+    SAMPLE_INTERVAL,
+    LOG_LINES,
+    POD_LOGS,
+    PROC,
+    CGROUP,
+];

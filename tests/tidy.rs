@@ -1,0 +1,115 @@
+//! Rules of the tree that no compiler holds.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use blackbox_daemon::config::SETTINGS;
+use blackbox_daemon::metrics::FAMILIES;
+
+/// Code of a file ends where its tests begin.
+const LINES_MAX: usize = 700;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files_below(folder: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files_below(&path, out);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            out.push(path);
+        }
+    }
+}
+
+/// The files below a folder, without their tests.
+fn code_below(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    files_below(&root().join(folder), &mut files);
+    files.retain(|path| path.file_name().unwrap() != "tests.rs");
+    let code = |path: PathBuf| {
+        let text = fs::read_to_string(&path).unwrap();
+        let end = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
+        let code = text[..end].to_owned();
+        (path, code)
+    };
+    files.into_iter().map(code).collect()
+}
+
+#[test]
+fn the_core_reads_no_clock_opens_nothing_and_logs_nothing() {
+    let banned = [
+        "std::fs",
+        "std::io",
+        "std::net",
+        "std::thread",
+        "std::env",
+        "std::process",
+        "Instant",
+        "SystemTime",
+        "::now()",
+        "log::",
+        "println!",
+        "use crate::kube",
+        "use crate::config",
+        "use crate::metrics",
+        "ureq",
+        "rustls",
+    ];
+    for (path, code) in code_below("src/core") {
+        let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for line in lines {
+            for word in banned {
+                assert!(!line.contains(word), "{}: {word} in {line:?}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    for (path, code) in code_below("src").into_iter().chain(code_below("tests")) {
+        let lines = code.lines().count();
+        assert!(lines <= LINES_MAX, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn the_readme_tells_every_setting_with_its_default_and_every_metric() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for setting in SETTINGS {
+        let default = match setting.default {
+            "" => String::new(),
+            default => format!("`{default}`"),
+        };
+        let row = format!(
+            "| `{}` | {default} | {} | {} |",
+            setting.key, setting.allowed, setting.meaning
+        );
+        assert!(readme.contains(&row), "README lacks the row\n{row}");
+    }
+    for family in FAMILIES {
+        let row = format!("| `{}` | {} | {} |", family.name, family.kind, family.help);
+        assert!(readme.contains(&row), "README lacks the row\n{row}");
+    }
+}
+
+#[test]
+fn the_readme_gives_a_reason_for_every_dependency() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let section = |name: &str| {
+        let (_, rest) = manifest.split_once(&format!("[{name}]\n")).unwrap();
+        rest.split("\n[").next().unwrap().to_owned()
+    };
+    for line in (section("dependencies") + &section("dev-dependencies")).lines() {
+        let Some((name, _)) = line.split_once(" = ").filter(|(n, _)| !n.starts_with('#')) else {
+            continue;
+        };
+        assert!(readme.contains(&format!("| `{name}` |")), "README lacks the dependency {name}");
+    }
+}
