@@ -1,4 +1,47 @@
-//! A crash flight recorder for Kubernetes nodes.
+//! A crash flight recorder for Kubernetes nodes: watches the pods of one node through the API
+//! server and writes one JSON line for every container that died, and why.
+//!
+//! # How the data flows
+//!
+//! ```text
+//!                 ┌────────────── steps: LIST or WATCH, from which version ──────────────┐
+//!                 ▼                                                                      │
+//! API server ─▶ watch ──blocks of bytes──▶ detect: core::stream::Stream ─────────────────┤
+//!               kube::Client   (bounded,     ListSplitter / FrameSplitter  what is one   │
+//!                               waits)       decode                        pod, or not   │
+//!                                            Reflector ──────────────────────────────────┘
+//!                                            Detector
+//!                                              PodTable   is it new?
+//!                                              classify   what is it called?
+//!                                              Settling   may it still be something else?
+//!                                                │  ▲
+//! API server ◀─── GET events of one pod ── events◀┘  │ (bounded, never waited for)
+//!                                            └───────┘
+//!                                          EventHandler
+//!                                                │ Arc<Delivery>, one bounded queue a sink, oldest drops
+//!                                                ▼
+//!                                             stdout
+//!
+//! /metrics /healthz /readyz ◀── http     SIGTERM, SIGINT ──▶ signal ──▶ main (daemon)
+//! ```
+//!
+//! [`replay`] feeds a recording through the same [`core`] without any of the threads.
+//!
+//! # What holds
+//!
+//! * [`core`] is pure: no clock, no I/O, no log. The time is an argument, failures are values.
+//! * Dependencies point one way: main → [`daemon`] → threads ([`mod@watch`], [`detect`], [`events`],
+//!   [`sink`], [`http`]) → [`kube`], [`metrics`], [`health`] → [`core`] → [`limits`].
+//! * Whatever is buffered, queued, kept or retried has a bound in [`limits`].
+//! * The thread that reads the watch waits for nothing but the detection, and the detection for
+//!   nothing at all.
+//! * There is no global state. What threads share are atomics and bounded queues; a panic ends the
+//!   process, and the kubelet starts it anew.
+//! * Only [`clock`] asks what time it is, only [`daemon`], [`mod@signal`] and [`http`] start threads.
+//!
+//! # What is not here
+//!
+//! No async runtime, no Kubernetes client library, no write to the API server, no child process.
 
 #![forbid(unsafe_code)]
 

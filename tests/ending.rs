@@ -4,11 +4,14 @@
 
 mod support;
 
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
-use support::clock::eventually;
+use support::clock::{self, eventually};
+use support::crash::crash;
 use support::{
-    AgentOptions, Behaviour, Ending, FakeApi, Options, PATIENCE, Point, Scratch, Target,
+    Agent, AgentOptions, Behaviour, Ending, FakeApi, Options, PATIENCE, Point, Scratch, Target,
 };
 
 /// The promise to the kubelet. No bench: an agent that misses it fails its users' roll-outs.
@@ -70,6 +73,26 @@ fn sigterm_ends_a_handshake_that_hangs() {
     assert!(took < PROMISE, "{took:?}");
 }
 
+/// A port whose queue of connections is full: the kernel lets further ones wait for an answer.
+struct Unanswered {
+    listener: TcpListener,
+    _queued: Vec<TcpStream>,
+}
+
+impl Unanswered {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
+        let queued: Vec<TcpStream> = (0..10_000).map_while(connect).collect();
+        Self { listener, _queued: queued }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+}
+
 #[test]
 fn sigterm_ends_an_agent_whose_api_server_is_unreachable() {
     let scratch = Scratch::new("ending-unreachable");
@@ -78,14 +101,69 @@ fn sigterm_ends_an_agent_whose_api_server_is_unreachable() {
     api.write_kubeconfig(&kubeconfig);
     let refused = api.addr();
     api.stop();
-    // An address that nobody answers for (RFC 5737) hangs in connect, a closed port refuses.
-    for address in [refused.to_string(), "192.0.2.1:6443".to_owned()] {
+    let hangs = Unanswered::new();
+    for address in [refused, hangs.address()] {
         let text = std::fs::read_to_string(&kubeconfig).unwrap();
-        std::fs::write(&kubeconfig, text.replace(&refused.to_string(), &address)).unwrap();
+        let text = text.replace(&refused.to_string(), &address.to_string());
+        std::fs::write(&kubeconfig, text).unwrap();
         let mut agent = AgentOptions::kubeconfig(&kubeconfig).start();
         agent.wait_for_log("http on");
         let (status, took) = agent.end("TERM");
         assert_eq!(status.code(), Some(0), "{address}");
         assert!(took < PROMISE, "{address}: {took:?}");
     }
+}
+
+/// An agent whose stdout is full: it has more to tell than a pipe holds.
+fn start_blocked(api: &FakeApi, scratch: &Scratch) -> Agent {
+    api.write_kubeconfig(&scratch.join("kubeconfig"));
+    let options = AgentOptions::kubeconfig(&scratch.join("kubeconfig"));
+    let agent = options.with_stdout_unread().start();
+    agent.wait_ready();
+    for n in 0..200 {
+        crash(api, &format!("pod-{n}"));
+    }
+    let told = || agent.metric("blackbox_incidents_total{type=\"error\",severity=\"medium\"}");
+    assert!(eventually(PATIENCE, || told() == 200.0), "a full pipe does not hold up the watch");
+    assert!(agent.metric("blackbox_sink_queued{sink=\"stdout\"}") > 0.0);
+    agent
+}
+
+#[test]
+fn sigterm_ends_an_agent_whose_stdout_is_full_and_says_what_is_lost() {
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("ending-full"));
+    let mut agent = start_blocked(&api, &scratch);
+    let (status, took) = agent.end("TERM");
+    assert_eq!(status.code(), Some(0));
+    assert!(took < PROMISE, "{took:?}");
+    agent.wait_for_log("incidents are not written");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("ending-twice"));
+    let mut agent = start_blocked(&api, &scratch);
+    agent.signal("TERM");
+    agent.wait_for_log("signal 15: ending");
+    agent.signal("INT");
+    assert_eq!(agent.wait().code(), Some(1));
+}
+
+#[test]
+fn as_pid_1_it_ends_as_well() {
+    let may = Command::new("/usr/bin/unshare").args(["--pid", "--fork", "true"]).status();
+    if !may.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: no right to make a PID namespace here");
+        return;
+    }
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("ending-pid-1"));
+    api.write_kubeconfig(&scratch.join("kubeconfig"));
+    let options = AgentOptions::kubeconfig(&scratch.join("kubeconfig"));
+    let mut agent = options.with_pid_1().start();
+    agent.wait_ready();
+    assert!(eventually(PATIENCE, || api.open_watches() == 1));
+    let sent = clock::now();
+    Agent::signal_to(agent.child_of_child(), "TERM");
+    assert_eq!(agent.wait().code(), Some(0), "{}", agent.log());
+    assert!(clock::now() - sent < PROMISE);
 }

@@ -187,3 +187,110 @@ fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, 
         Err(_) => Err(format!("{what} holds a broken PEM block")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::cluster::{ClientCert as Files, Credentials, Scheme, Server};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// A folder that goes with the test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("blackbox-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn write(&self, name: &str, text: &str) -> PathBuf {
+            let path = self.0.join(name);
+            fs::write(&path, text).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// A certificate and its key, PEM.
+    fn identity() -> (String, String) {
+        let made = rcgen::generate_simple_self_signed(["agent".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    fn cluster(trust: Trust, client_cert: Option<Files>) -> Cluster {
+        let (host, base_path) = ("localhost".to_owned(), String::new());
+        Cluster {
+            server: Server { scheme: Scheme::Https, host, port: 6443, base_path },
+            tls_server_name: None,
+            trust,
+            credentials: Credentials { token: TokenSource::None, client_cert },
+        }
+    }
+
+    #[test]
+    fn a_token_is_read_each_minute_and_after_a_refusal_and_the_last_good_one_is_kept() {
+        let folder = Folder::new("token");
+        let path = folder.write("token", "one\n");
+        let mut token = Token::new(TokenSource::File { path: path.clone(), seed: None });
+        let get = |token: &mut Token, now| token.get(now).map(|t| t.expose().to_owned());
+        assert_eq!(get(&mut token, Duration::ZERO).as_deref(), Some("one"));
+        folder.write("token", "two");
+        assert_eq!(get(&mut token, MINUTE / 2).as_deref(), Some("one"), "not read each time");
+        token.refused();
+        assert_eq!(get(&mut token, MINUTE / 2).as_deref(), Some("two"));
+        for bad in ["", "  \n", "a b"] {
+            folder.write("token", bad);
+            token.refused();
+            assert_eq!(get(&mut token, MINUTE).as_deref(), Some("two"), "{bad:?}");
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(get(&mut token, 3 * MINUTE).as_deref(), Some("two"));
+        folder.write("token", "three");
+        assert_eq!(get(&mut token, 4 * MINUTE).as_deref(), Some("three"));
+    }
+
+    #[test]
+    fn a_ca_that_changes_is_taken_and_one_that_is_broken_is_not() {
+        let folder = Folder::new("ca");
+        let path = folder.write("ca.crt", &identity().0);
+        let mut files = TlsFiles::new(&cluster(Trust::CaFile(path), None));
+        assert!(files.changed(Duration::ZERO).is_some());
+        assert!(files.changed(2 * MINUTE).is_none(), "the same bytes");
+        folder.write("ca.crt", &identity().0);
+        assert!(files.changed(2 * MINUTE + MINUTE / 2).is_none(), "not looked at yet");
+        files.doubt();
+        assert!(files.changed(2 * MINUTE + MINUTE / 2).is_some(), "a connection failed");
+        for bad in ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+        {
+            folder.write("ca.crt", bad);
+            files.doubt();
+            assert!(files.changed(5 * MINUTE).is_none(), "{bad:?}");
+        }
+        folder.write("ca.crt", &identity().0);
+        files.doubt();
+        assert!(files.changed(9 * MINUTE).is_some());
+    }
+
+    #[test]
+    fn a_client_certificate_must_fit_its_key() {
+        let ((cert, key), (_, other_key)) = (identity(), identity());
+        for (key, fits) in [(&key, true), (&other_key, false)] {
+            let files = Files {
+                certificate: PemSource::Data(cert.clone().into_bytes()),
+                key: PemSource::Data(key.clone().into_bytes()),
+            };
+            let cluster = cluster(Trust::CaData(cert.clone().into_bytes()), Some(files));
+            assert_eq!(TlsFiles::new(&cluster).changed(Duration::ZERO).is_some(), fits);
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,12 +18,14 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How to start an agent: the environment it gets, nothing else.
 pub struct AgentOptions {
     env: Vec<(OsString, OsString)>,
+    stdout_is_read: bool,
+    with_pid_1: bool,
 }
 
 impl AgentOptions {
     /// With a kubeconfig, on a port of its own, for `node1`.
     pub fn kubeconfig(path: &Path) -> Self {
-        let mut options = Self { env: Vec::new() };
+        let mut options = Self { env: Vec::new(), stdout_is_read: true, with_pid_1: false };
         options = options.env("NODE_NAME", "node1").env("BLACKBOX_LISTEN", "127.0.0.1:0");
         options.env("KUBECONFIG", path)
     }
@@ -36,8 +38,28 @@ impl AgentOptions {
         self
     }
 
+    /// Nobody reads what it prints: its pipe fills.
+    pub fn with_stdout_unread(mut self) -> Self {
+        self.stdout_is_read = false;
+        self
+    }
+
+    /// As the first process of a PID namespace of its own, below a parent that only waits for it.
+    pub fn with_pid_1(mut self) -> Self {
+        self.with_pid_1 = true;
+        self
+    }
+
     pub fn start(self) -> Agent {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_blackbox-daemon"))
+        let binary = env!("CARGO_BIN_EXE_blackbox-daemon");
+        let mut command = if self.with_pid_1 {
+            let mut unshare = Command::new("/usr/bin/unshare");
+            unshare.args(["--pid", "--fork", "--kill-child", binary]);
+            unshare
+        } else {
+            Command::new(binary)
+        };
+        let mut child = command
             .env_clear()
             .envs(self.env)
             .stdin(Stdio::null())
@@ -45,9 +67,13 @@ impl AgentOptions {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let stdout = collect(child.stdout.take().unwrap());
+        let stdout = child.stdout.take().unwrap();
         let stderr = collect(child.stderr.take().unwrap());
-        Agent { child, stdout, stderr }
+        let (stdout, unread) = match self.stdout_is_read {
+            true => (collect(stdout), None),
+            false => (Lines::default(), Some(stdout)),
+        };
+        Agent { child, stdout, stderr, unread }
     }
 }
 
@@ -71,6 +97,7 @@ pub struct Agent {
     child: Child,
     stdout: Lines,
     stderr: Lines,
+    unread: Option<ChildStdout>,
 }
 
 impl Drop for Agent {
@@ -142,8 +169,21 @@ impl Agent {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// The process that is PID 1 in its namespace.
+    pub fn child_of_child(&self) -> u32 {
+        let pid = self.child.id();
+        let path = format!("/proc/{pid}/task/{pid}/children");
+        let children = || std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(eventually(PATIENCE, || !children().is_empty()));
+        children().split_whitespace().next().unwrap().parse().unwrap()
+    }
+
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
+        Self::signal_to(self.child.id(), name);
+    }
+
+    pub fn signal_to(pid: u32, name: &str) {
+        let pid = pid.to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
