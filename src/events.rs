@@ -13,6 +13,7 @@ use log::debug;
 use crate::clock::Clock;
 use crate::core::evidence::PodEvent;
 use crate::core::list::{ListSplitter, Piece};
+use crate::core::pods::is_plain;
 use crate::core::reflector::Failure;
 use crate::core::settle::Lookup;
 use crate::core::wire::Event;
@@ -95,6 +96,9 @@ impl Events {
 
     fn look_up(&mut self, namespace: &str, key: &str) -> Result<Vec<PodEvent>, Error> {
         debug!("events of {key} in {namespace}");
+        if !is_plain(namespace) || !is_plain(key) {
+            return Err(Error::Protocol("the pod's namespace or UID is none".to_owned()));
+        }
         // The limit is allowed here: with no resourceVersion beside it, it pages what is newest.
         let path = format!(
             "/api/v1/namespaces/{namespace}/events?fieldSelector=involvedObject.uid%3D{key}\

@@ -19,7 +19,7 @@ use crate::core::Now;
 use crate::core::classify::{self, End, Episode, Quiet, Verdict};
 use crate::core::draft::{Container, Draft, Drafter, containers};
 use crate::core::incident::{ContainerKind, Incident, IncidentId, IncidentType};
-use crate::core::pods::{self, ContainerRecord, PodTable, Sighting};
+use crate::core::pods::{ContainerRecord, PodTable, Sighting};
 use crate::core::settle::{self, Lookup, PodState, Settled, Settling};
 use crate::core::wire;
 
@@ -148,7 +148,7 @@ impl Detector {
     /// A `DELETED`, which carries the pod's last state.
     pub fn on_deleted(&mut self, pod: &wire::Pod<'_>, now: Now, out: &mut Vec<Output>) {
         self.observe(pod, Origin::Watch, now, out);
-        let key = pods::key(&pod.metadata);
+        let key = self.table.key(&pod.metadata);
         // The mirror of a static pod may be made again before the old one's DELETED comes.
         if self.table.get(key).is_some_and(|record| *record.uid == *pod.metadata.uid) {
             self.forget(key, out);
@@ -215,7 +215,7 @@ impl Detector {
             Sighting::New => true,
             Sighting::Later => false,
         };
-        let key = pods::key(meta);
+        let key = self.table.key(meta);
         let Some(record) = self.table.get(key) else {
             return;
         };
@@ -232,14 +232,18 @@ impl Detector {
         };
         let mut view = View {
             key,
-            drafter: Drafter { pod, node_name: &self.node_name, now },
+            drafter: Drafter {
+                pod,
+                static_uid: (*key != *meta.uid).then_some(key),
+                node_name: &self.node_name,
+                now,
+            },
             table: &mut self.table,
             settling: &mut self.settling,
             past,
             deletion,
             deletion_known,
             pod_state: PodState::Alive,
-            mains_done: mains_done(pod),
         };
         view.lifecycle(out);
         view.pod_failure(out);
@@ -315,7 +319,6 @@ struct View<'d, 'p, 'a> {
     /// An earlier object had said so already.
     deletion_known: bool,
     pod_state: PodState,
-    mains_done: Option<Timestamp>,
 }
 
 impl<'p, 'a> View<'_, 'p, 'a> {
@@ -467,7 +470,8 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             restarts_always: container.restarts_always(),
             under_deletion: by_clock || by_order,
             teardown: container.kind == ContainerKind::Sidecar
-                && self.mains_done.is_some_and(|done| finished.is_none_or(|at| at >= done)),
+                && mains_done(self.drafter.pod)
+                    .is_some_and(|done| finished.is_none_or(|at| at >= done)),
             hook_failed: settle::hook_failed(container, Some(&end.container_id)),
         })
     }

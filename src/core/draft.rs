@@ -10,7 +10,6 @@ use crate::core::incident::{
     Confidence, ContainerInfo, ContainerKind, Incident, IncidentId, IncidentType, Metadata, Owner,
     ResourceAnalysis, Restarts, SCHEMA, Severity, Telemetry, cut,
 };
-use crate::core::pods::static_uid;
 use crate::core::quantity;
 use crate::core::wire;
 use crate::core::{Now, message};
@@ -176,6 +175,8 @@ pub fn started(end: &wire::Terminated<'_>) -> Option<Timestamp> {
 pub struct Drafter<'p, 'a> {
     /// The pod.
     pub pod: &'p wire::Pod<'a>,
+    /// Of a static pod: the kubelet's own UID.
+    pub static_uid: Option<&'p str>,
     /// This node.
     pub node_name: &'p str,
     /// The time of detection.
@@ -300,7 +301,7 @@ impl<'p, 'a> Drafter<'p, 'a> {
                     unseen,
                     crash_loop: is_waiting_for(c.status, "CrashLoopBackOff"),
                 }),
-                static_pod_uid: static_uid(meta).map(|uid| cut(uid, NAME_BYTES_MAX)),
+                static_pod_uid: self.static_uid.map(|uid| cut(uid, NAME_BYTES_MAX)),
                 agent_version: env!("CARGO_PKG_VERSION"),
             },
             telemetry: Telemetry::default(),

@@ -17,15 +17,16 @@ use crate::limits::{
     PODS_GONE_REMEMBERED_MAX, PODS_MAX, STATIC_PODS_REMEMBERED_MAX,
 };
 
-/// A pod's key: its UID; of a static pod the UID that the kubelet uses, which outlives its mirror.
-pub fn key<'p>(metadata: &'p wire::Metadata<'_>) -> &'p str {
-    static_uid(metadata).unwrap_or(&metadata.uid)
-}
-
-/// The kubelet's own UID of a static pod (`pkg/kubelet/config/common.go`).
+/// The kubelet's own UID of a static pod (`pkg/kubelet/config/common.go`). Anyone may write these
+/// annotations, and the UID goes into paths and selectors: only what the kubelet writes is taken.
 pub fn static_uid<'p>(metadata: &'p wire::Metadata<'_>) -> Option<&'p str> {
     metadata.annotations.config_mirror.some()?;
-    metadata.annotations.config_hash.some()
+    metadata.annotations.config_hash.some().filter(|uid| is_plain(uid))
+}
+
+/// Letters, digits and dashes: UIDs, hashes, names of namespaces.
+pub fn is_plain(text: &str) -> bool {
+    text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 /// What is known of a pod.
@@ -189,10 +190,24 @@ impl PodTable {
         self.pods.get_mut(key)
     }
 
+    /// A pod's key: its UID; of a static pod the UID that the kubelet uses, which outlives its mirror.
+    /// A pod that only claims another's has its own.
+    pub fn key<'p>(&self, metadata: &'p wire::Metadata<'_>) -> &'p str {
+        static_uid(metadata)
+            .filter(|uid| {
+                let gone = || self.statics.iter().find(|(key, _)| **key == **uid).map(|(_, r)| r);
+                let known = self.pods.get(*uid).or_else(gone);
+                known.is_none_or(|record| {
+                    *record.namespace == *metadata.namespace && *record.name == *metadata.name
+                })
+            })
+            .unwrap_or(&metadata.uid)
+    }
+
     /// Compares an object with what is known and makes room for it when it is new.
     /// `went_back`: the server's history did, so that an older version may be the newest there is.
     pub fn sight(&mut self, metadata: &wire::Metadata<'_>, went_back: bool) -> Sighting {
-        let key = key(metadata);
+        let key = self.key(metadata);
         let version = &*metadata.resource_version;
         if let Some(record) = self.pods.get_mut(key) {
             record.list = self.list;
@@ -361,6 +376,25 @@ mod tests {
         assert_eq!(record.container("app").unwrap().ended_total, Some(5));
         assert_eq!(&*record.uid, "u2");
         assert_eq!(table.sight(&mirror("u3", "2"), false), Sighting::Later, "made again unseen");
+    }
+
+    #[test]
+    fn a_pod_that_claims_anothers_uid_keeps_its_own() {
+        let mut table = PodTable::default();
+        let claim = |namespace, hash: wire::Text<'static>| {
+            let (config_hash, config_mirror) = (wire::Text::clone(&hash), hash);
+            let annotations = wire::Annotations { config_hash, config_mirror };
+            let pod = metadata("own", "5");
+            wire::Metadata { namespace, annotations, ..pod }
+        };
+        table.sight(&metadata("victim", "1"), false);
+        table.sight(&mirror("u1", "2"), false);
+        for hash in ["victim", "hash"] {
+            assert_eq!(table.key(&claim("evil".into(), hash.into())), "own", "{hash}");
+        }
+        for hash in ["../../secrets", "a&limit=1", "a,b", ""] {
+            assert_eq!(table.key(&claim("".into(), hash.into())), "own", "{hash}");
+        }
     }
 
     #[test]
