@@ -186,6 +186,7 @@ impl Shared {
             metrics: self.metrics.clone(),
             health: self.health.clone(),
             clock: self.clock,
+            stop: self.stop.clone(),
         };
         self.spawn("watch", move || watch.run())?;
         self.spawn("events", move || events.run())?;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::time::Duration;
 
 use log::{info, warn};
@@ -22,10 +22,11 @@ use crate::events::Wanted;
 use crate::handler::EventHandler;
 use crate::health::Health;
 use crate::kube::Interrupt;
-use crate::limits::DETECT_TICK;
+use crate::limits::{DETECT_TICK, FLOOD_GAP, FLOOD_NAP};
 use crate::metrics::{IncidentClass, LookupResult, Metrics, PodEvent};
 use crate::once::Once;
 use crate::sink::{Delivery, Outlet};
+use crate::stop::Stop;
 
 /// Some bytes, in a buffer that goes back to the reader and keeps its length on the way.
 #[derive(Debug)]
@@ -79,6 +80,8 @@ pub struct Detect<H> {
     pub health: Arc<Health>,
     /// The clocks.
     pub clock: Clock,
+    /// The word to stop.
+    pub stop: Stop,
 }
 
 /// What the reading thread is at.
@@ -96,17 +99,19 @@ impl<H: EventHandler> Detect<H> {
         let mut reader = Reader::Idle;
         let mut log = NoteLog::default();
         let (mut out, mut notes) = (Vec::new(), Vec::new());
+        let mut last = Duration::ZERO;
         loop {
             let now = self.clock.now();
             self.health.beat(now.monotonic);
             self.stream.detector.on_time(now, &mut out);
             let wait = self.next_step(now, &mut reader);
             self.dispatch(&mut out);
-            let message = match self.messages.recv_timeout(wait) {
+            let message = match self.receive(wait, now.monotonic.saturating_sub(last)) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => continue,
                 Ok(message) => message,
             };
+            last = now.monotonic;
             let now = self.clock.now();
             self.take(message, now, &mut reader, &mut out, &mut notes);
             for note in notes.drain(..) {
@@ -116,6 +121,19 @@ impl<H: EventHandler> Detect<H> {
         }
         self.stream.detector.finish(&mut out);
         self.dispatch(&mut out);
+    }
+
+    /// The next message. In a flood of events (the one before came `since` ago) the thread naps before
+    /// it waits: being woken for each event costs more than the event, and meanwhile a few gather.
+    fn receive(&self, wait: Duration, since: Duration) -> Result<Message, RecvTimeoutError> {
+        if since < FLOOD_GAP {
+            match self.messages.try_recv() {
+                Ok(message) => return Ok(message),
+                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+                Err(TryRecvError::Empty) => self.stop.wait(FLOOD_NAP.min(wait)),
+            };
+        }
+        self.messages.recv_timeout(wait)
     }
 
     /// Gives an idle reader its next step; how long to wait for a message at most.
