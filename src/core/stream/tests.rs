@@ -228,3 +228,73 @@ fn a_half_line_at_the_end_is_counted_and_forgotten() {
         s.next(until);
     }
 }
+
+/// Lines of the zoo with bytes replaced, cut out and doubled, and with numbers and times at the ends
+/// of their ranges: whatever they mean, nothing panics, overflows or gets out of its bounds.
+#[test]
+fn mutated_lines_never_panic() {
+    let text = String::from_utf8(fixture("pods.watch.jsonl")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let odd = [
+        ("\"restartCount\":", "\"restartCount\":9223372036854775807,\"x\":"),
+        ("\"restartCount\":", "\"restartCount\":-9223372036854775808,\"x\":"),
+        ("\"exitCode\":", "\"exitCode\":-2147483648,\"x\":"),
+        ("\"exitCode\":", "\"exitCode\":2147483647,\"signal\":2147483647,\"x\":"),
+        ("\"finishedAt\":\"2026", "\"finishedAt\":\"9999"),
+        ("\"finishedAt\":\"2026", "\"finishedAt\":\"-009"),
+        ("\"startedAt\":\"2026", "\"startedAt\":\"0001"),
+        ("\"uid\":", "\"deletionGracePeriodSeconds\":-9223372036854775808,\"uid\":"),
+        ("\"uid\":", "\"deletionTimestamp\":\"0001-01-01T00:00:00Z\",\"uid\":"),
+        (
+            "\"terminationGracePeriodSeconds\":",
+            "\"terminationGracePeriodSeconds\":9223372036854775807,\"x\":",
+        ),
+        ("\"periodSeconds\":", "\"periodSeconds\":9223372036854775807,\"x\":"),
+        ("\"memory\":\"", "\"memory\":\"99999999999999999999999E"),
+        ("\"resourceVersion\":\"", "\"resourceVersion\":\"99999999999999999999999"),
+        ("\"name\":\"app\"", "\"name\":\"\""),
+    ];
+    for seed in 1..40_u64 {
+        let mut dice = Jitter::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut pick = move |n: usize| (dice.unit() * n as f64) as usize;
+        let mut s = stream();
+        listed(&mut s, r#"{"metadata":{"resourceVersion":"461"},"items":[]}"#);
+        s.next(SECOND);
+        let (mut out, mut notes) = (Vec::new(), Vec::new());
+        for _ in 0..200 {
+            let line = lines[pick(lines.len())];
+            let mut line = match pick(3) {
+                0 => {
+                    let (from, to) = odd[pick(odd.len())];
+                    line.replacen(from, to, 1 + pick(3)).into_bytes()
+                }
+                _ => line.as_bytes().to_vec(),
+            };
+            for _ in 0..pick(4) {
+                let at = pick(line.len());
+                match pick(4) {
+                    0 => line[at] = [0xff, b'"', b'}', b'9', 0][pick(5)],
+                    1 => drop(line.drain(at..(at + pick(40)).min(line.len()))),
+                    2 => line.extend_from_within(at..(at + 40).min(line.len())),
+                    _ => {}
+                }
+                if line.is_empty() {
+                    break;
+                }
+            }
+            line.push(b'\n');
+            let stopped = s.on_block(&line, at(SECOND), &mut out, &mut notes) == Flow::Stop;
+            if stopped && let Step::Wait { until } = s.next(SECOND) {
+                s.next(until);
+            }
+        }
+        s.detector.on_time(at(100 * SECOND), &mut out);
+        s.detector.finish(&mut out);
+        for output in &out {
+            if let Output::Incident(incident) = output {
+                let line = crate::core::report::line(incident);
+                assert!(line.len() <= crate::limits::INCIDENT_LINE_BYTES_MAX, "seed {seed}");
+            }
+        }
+    }
+}
