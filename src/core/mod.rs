@@ -19,6 +19,7 @@ pub mod reflector;
 pub mod report;
 pub mod settle;
 pub mod stream;
+mod view;
 pub mod wire;
 
 use std::time::Duration;
