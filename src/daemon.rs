@@ -36,8 +36,8 @@ use crate::health::Health;
 use crate::http::HttpServer;
 use crate::kube::{Client, Interrupt};
 use crate::limits::{
-    BLOCKS_KEPT_MAX, CONTROL_MAX, EVENT_LOOKUPS_MAX, MESSAGES_MAX, SHUTDOWN_MAX, SHUTDOWN_POLL,
-    THREAD_STACK_BYTES,
+    BLOCKS_KEPT_MAX, CONTROL_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX, MESSAGES_MAX,
+    SHUTDOWN_MAX, SHUTDOWN_POLL, THREAD_STACK_BYTES,
 };
 use crate::metrics::{Metrics, SinkName};
 use crate::pages;
@@ -145,9 +145,9 @@ impl Shared {
         let (step_sender, steps) = mpsc::sync_channel(1);
         let (block_sender, blocks) = mpsc::sync_channel(BLOCKS_KEPT_MAX);
         let (wanted_sender, wanted) = mpsc::sync_channel(EVENT_LOOKUPS_MAX);
-        let client = || Client::new(&config.cluster, config.api_timeout, self.clock);
+        let client = |timeout| Client::new(&config.cluster, timeout, self.clock);
         let watch = Watch {
-            client: client(),
+            client: client(config.api_timeout),
             path: pods_path(&config.node_name),
             idle_timeout: config.watch_idle_timeout,
             steps,
@@ -159,7 +159,7 @@ impl Shared {
             stop: self.stop.clone(),
         };
         let events = Events {
-            client: client(),
+            client: client(config.api_timeout.min(EVENT_LOOKUP_TIMEOUT)),
             wanted,
             messages: message_sender.clone(),
             metrics: self.metrics.clone(),

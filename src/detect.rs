@@ -195,8 +195,11 @@ impl<H: EventHandler> Detect<H> {
 
     fn note(&self, note: Note, now: Now, log: &mut NoteLog) {
         match note {
-            Note::Line => {
+            Note::Line { used } => {
                 self.metrics.watch_events.fetch_add(1, Ordering::Relaxed);
+                if !used {
+                    return;
+                }
                 let millis = now.wall.as_millisecond().try_into().unwrap_or(0);
                 self.metrics.watch_last_event_millis.store(millis, Ordering::Relaxed);
                 self.health.heard(now.monotonic);
@@ -240,7 +243,9 @@ impl<H: EventHandler> Detect<H> {
                     }
                 }
                 Output::LookUp { namespace, key } => {
-                    if self.wanted.try_send(Wanted { namespace, key: key.clone() }).is_err() {
+                    let since = self.clock.monotonic();
+                    let wanted = Wanted { namespace, key: key.clone(), since };
+                    if self.wanted.try_send(wanted).is_err() {
                         self.metrics.event_lookups.add(LookupResult::Skipped);
                         answers.push(key);
                     }

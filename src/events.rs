@@ -21,7 +21,7 @@ use crate::detect::Message;
 use crate::kube::{Client, Error, Patience};
 use crate::limits::{
     EVENT_LOOKUP_BURST, EVENT_LOOKUP_DENIED_PAUSE, EVENT_LOOKUP_INTERVAL, EVENTS_PER_POD_MAX,
-    READ_BLOCK_BYTES, RETRY_AFTER_MAX,
+    READ_BLOCK_BYTES, RETRY_AFTER_MAX, SETTLE_MAX,
 };
 use crate::metrics::{LookupResult, Metrics, Permission, Verb};
 use crate::once::Once;
@@ -35,6 +35,8 @@ pub struct Wanted {
     pub namespace: Box<str>,
     /// The UID that its events name.
     pub key: Box<str>,
+    /// Since when (monotonic).
+    pub since: Duration,
 }
 
 /// The thread's state.
@@ -61,9 +63,16 @@ impl Events {
         let mut pace = Pace::default();
         let mut silent_until = Duration::ZERO;
         let mut denied = false;
-        while let Ok(Wanted { namespace, key }) = self.wanted.recv() {
+        while let Ok(Wanted { namespace, key, since }) = self.wanted.recv() {
             let now = self.clock.monotonic();
-            let lookup = if now < silent_until && denied {
+            let lookup = if !(is_plain(&namespace) && is_plain(&key)) {
+                self.metrics.event_lookups.add(LookupResult::Skipped);
+                Lookup::Failed("the pod's namespace or UID is none".to_owned())
+            } else if now > since + SETTLE_MAX {
+                // Its end went out without. Who waits behind it must not.
+                self.metrics.event_lookups.add(LookupResult::Skipped);
+                Lookup::Failed("the lookups before it took too long".to_owned())
+            } else if now < silent_until && denied {
                 self.metrics.event_lookups.add(LookupResult::Denied);
                 Lookup::Denied
             } else if now < silent_until {
@@ -96,9 +105,6 @@ impl Events {
 
     fn look_up(&mut self, namespace: &str, key: &str) -> Result<Vec<PodEvent>, Error> {
         debug!("events of {key} in {namespace}");
-        if !is_plain(namespace) || !is_plain(key) {
-            return Err(Error::Protocol("the pod's namespace or UID is none".to_owned()));
-        }
         // The limit is allowed here: with no resourceVersion beside it, it pages what is newest.
         let path = format!(
             "/api/v1/namespaces/{namespace}/events?fieldSelector=involvedObject.uid%3D{key}\

@@ -8,9 +8,13 @@ pub mod credentials;
 
 use std::fmt;
 use std::io::{self, Read};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Builder;
 use std::time::Duration;
+use std::vec;
 
 use jiff::Timestamp;
 use log::info;
@@ -26,7 +30,8 @@ use crate::core::decode;
 use crate::core::reflector::Failure;
 use crate::limits::{
     CONNECTION_IDLE_MAX, HTTP_INPUT_BUFFER_BYTES, HTTP_OUTPUT_BUFFER_BYTES, LIST_TIMEOUTS,
-    RESPONSE_HEAD_BYTES_MAX, STATUS_BODY_BYTES_MAX, WATCH_OVERTIME,
+    RESOLVED_MAX, RESPONSE_HEAD_BYTES_MAX, STATUS_BODY_BYTES_MAX, THREAD_STACK_BYTES,
+    WATCH_OVERTIME,
 };
 
 use self::credentials::{TlsFiles, Token};
@@ -222,7 +227,7 @@ impl Client {
             info!("certificates: read anew");
             self.tls = tls;
             self.renew();
-        } else if self.shared.dropped.load(Ordering::Acquire) {
+        } else if self.is_interrupted() {
             self.renew();
         }
         let result = self.ask(path, patience, now);
@@ -240,6 +245,11 @@ impl Client {
             Ok(_) => {}
         }
         result
+    }
+
+    /// Whether [`Interrupt::interrupt`] was called since the last [`Client::renew`].
+    pub fn is_interrupted(&self) -> bool {
+        self.shared.dropped.load(Ordering::Acquire)
     }
 
     /// A body could not be read to its end: its connection is of no more use.
@@ -277,7 +287,9 @@ impl Client {
         if code == 200 {
             return Ok(body);
         }
-        let (failure, text) = decode::answer(code, &body.start(), after);
+        let deadline = self.clock.monotonic() + self.timeout;
+        let start = body.start(|| self.clock.monotonic() < deadline);
+        let (failure, text) = decode::answer(code, &start, after);
         Err(Error::Status { code, failure, text })
     }
 }
@@ -294,11 +306,17 @@ impl Body {
         self.0.read(block).map_err(|error| Error::from_io(&error))
     }
 
-    /// The first bytes of it, as far as they come.
-    fn start(self) -> Vec<u8> {
-        let mut start = Vec::new();
-        // A body that breaks off says what it said.
-        let _ = self.0.take(STATUS_BODY_BYTES_MAX).read_to_end(&mut start);
+    /// The first bytes of it, as far as they come while `in_time`.
+    fn start(mut self, in_time: impl Fn() -> bool) -> Vec<u8> {
+        let (mut start, mut len) = (vec![0; STATUS_BODY_BYTES_MAX], 0);
+        while in_time() {
+            // A body that breaks off says what it said.
+            match self.read(&mut start[len..]) {
+                Ok(n) if n > 0 => len += n,
+                _ => break,
+            }
+        }
+        start.truncate(len);
         start
     }
 }
@@ -352,7 +370,39 @@ impl Resolver for Pinned {
         config: &HttpConfig,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        DefaultResolver::default().resolve(self.0.as_ref().unwrap_or(uri), config, timeout)
+        let uri = self.0.as_ref().unwrap_or(uri);
+        let (Some(host), Some(port)) = (uri.host(), uri.port_u16()) else {
+            return DefaultResolver::default().resolve(uri, config, timeout);
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let mut found = self.empty();
+        match host.parse() {
+            Ok(ip) => found.push(SocketAddr::new(ip, port)),
+            Err(_) => look_up(host, port, timeout)?
+                .take(RESOLVED_MAX)
+                .for_each(|address| found.push(address)),
+        }
+        if found.is_empty() { Err(E::HostNotFound) } else { Ok(found) }
+    }
+}
+
+/// The system's resolver knows no timeout, so it gets a thread of its own. The HTTP library's resolver
+/// does the same for each request, panics where there is no thread to be had, and so would end the
+/// agent on a node that has run out of them.
+fn look_up(
+    host: String,
+    port: u16,
+    timeout: NextTimeout,
+) -> Result<vec::IntoIter<SocketAddr>, ureq::Error> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    // Nobody listens any more after the timeout.
+    let run = move || drop(sender.send((host, port).to_socket_addrs()));
+    let builder = Builder::new().name("resolve".to_owned()).stack_size(THREAD_STACK_BYTES);
+    builder.spawn(run)?;
+    match receiver.recv_timeout(*timeout.after) {
+        Ok(found) => Ok(found?),
+        Err(RecvTimeoutError::Timeout) => Err(E::Timeout(timeout.reason)),
+        Err(RecvTimeoutError::Disconnected) => Err(E::HostNotFound),
     }
 }
 
@@ -366,22 +416,5 @@ fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_read_in_both_forms() {
-        let now: Timestamp = "2026-11-23T05:00:00Z".parse().unwrap();
-        for (value, want) in [
-            ("7", Some(7)),
-            (" 0 ", Some(0)),
-            ("Mon, 23 Nov 2026 05:00:30 GMT", Some(30)),
-            ("Mon, 23 Nov 2026 04:00:00 GMT", Some(0)),
-            ("soon", None),
-            ("-1", None),
-            ("", None),
-        ] {
-            assert_eq!(retry_after(value, now), want.map(Duration::from_secs), "{value}");
-        }
-    }
-}
+#[path = "kube/tests.rs"]
+mod tests;

@@ -28,7 +28,8 @@ pub const BACKOFF_QUIET: Duration = Duration::from_secs(120);
 /// not come back together (client-go: 5 to 10 min). It also bounds how long a lost right goes unseen.
 pub const WATCH_TIMEOUT_SECONDS: (u64, u64) = (300, 600);
 
-/// A watch that ended sooner and gave nothing counts as a failure (client-go's VeryShortWatchError).
+/// A watch that ended sooner and came no version further counts as a failure (client-go's
+/// VeryShortWatchError).
 pub const VERY_SHORT_WATCH: Duration = Duration::from_secs(1);
 
 /// A watch that lived this long had a bookmark due (they come about each minute).
@@ -224,13 +225,22 @@ pub const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(15);
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 32 << 10;
 
 /// The body of a failed answer, a `Status` of a few hundred bytes, or a proxy's page.
-pub const STATUS_BODY_BYTES_MAX: u64 = 16 << 10;
+pub const STATUS_BODY_BYTES_MAX: usize = 16 << 10;
+
+/// Addresses of the API server's name; the HTTP library has room for no more.
+pub const RESOLVED_MAX: usize = 16;
 
 /// The HTTP library's buffer for what comes in: two TLS records.
 pub const HTTP_INPUT_BUFFER_BYTES: usize = 32 << 10;
 
-/// The HTTP library's buffer for what goes out: a request with a token of 1 to 2 kB.
-pub const HTTP_OUTPUT_BUFFER_BYTES: usize = 8 << 10;
+/// The HTTP library's buffer for what goes out: one header, the token, must fit into it as a whole.
+pub const HTTP_OUTPUT_BUFFER_BYTES: usize = 32 << 10;
+
+/// The longest token. Those of service accounts have 1 to 2 kB, those of identity providers, with a
+/// user's groups in them, some more.
+pub const TOKEN_BYTES_MAX: usize = 24 << 10;
+
+const _: () = assert!(TOKEN_BYTES_MAX < HTTP_OUTPUT_BUFFER_BYTES);
 
 const _: () = assert!(RESPONSE_HEAD_BYTES_MAX <= HTTP_INPUT_BUFFER_BYTES);
 
@@ -258,6 +268,13 @@ pub const EVENT_LOOKUP_INTERVAL: Duration = Duration::from_millis(200);
 /// So many lookups may come at once before the rate holds.
 pub const EVENT_LOOKUP_BURST: u32 = 20;
 
+/// The longest namespace or UID that goes into a request: labels have 63 at most, UIDs 36.
+pub const PLAIN_WORD_BYTES_MAX: usize = 64;
+
+/// How long a lookup waits for the API server: an end is held for [`SETTLE_MAX`], and all lookups wait
+/// in one line.
+pub const EVENT_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The right to list events is asked for again after so long without it.
 pub const EVENT_LOOKUP_DENIED_PAUSE: Duration = Duration::from_secs(300);
 
@@ -273,6 +290,9 @@ pub const BLOCKS_KEPT_MAX: usize = 8;
 /// A thread's stack. Parsing recurses as deep as JSON may nest (128 levels), TLS handshakes need
 /// most: measured at about 60 kB in a release build, more in a debug one.
 pub const THREAD_STACK_BYTES: usize = 512 << 10;
+
+/// How much longer than [`SHUTDOWN_MAX`] the process has after a signal, whatever hangs.
+pub const SHUTDOWN_MARGIN: Duration = Duration::from_millis(100);
 
 /// How often the end looks whether the detection could be told.
 pub const SHUTDOWN_POLL: Duration = Duration::from_millis(10);

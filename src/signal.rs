@@ -11,9 +11,10 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use crate::daemon::Control;
-use crate::limits::THREAD_STACK_BYTES;
+use crate::limits::{SHUTDOWN_MARGIN, SHUTDOWN_MAX, THREAD_STACK_BYTES};
+use crate::stop::Stop;
 
-/// The exit code when a second signal ends the process.
+/// The exit code when a second signal ends the process, or the end in order hangs.
 const IMPATIENT: i32 = 1;
 
 /// Catches the signals from now on, and tells `control` of them.
@@ -30,11 +31,13 @@ pub fn watch(control: SyncSender<Control>) -> io::Result<()> {
     }
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let run = move || {
-        for signal in signals.forever() {
-            if control.send(Control::Signal(signal)).is_err() {
-                return;
-            }
+        let Some(signal) = signals.forever().next() else { return };
+        if control.send(Control::Signal(signal)).is_err() {
+            return;
         }
+        // Main may hang, on a log that nobody takes for one. Nothing is waited for here that could.
+        Stop::default().wait(SHUTDOWN_MAX + SHUTDOWN_MARGIN);
+        signal_hook::low_level::exit(IMPATIENT);
     };
     Builder::new().name("signal".to_owned()).stack_size(THREAD_STACK_BYTES).spawn(run).map(drop)
 }

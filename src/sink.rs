@@ -49,15 +49,17 @@ impl Outlet {
     /// Hands an incident over. Never waits: past the queue's limit the oldest is dropped, counted
     /// and said.
     pub fn send(&mut self, delivery: Arc<Delivery>) {
+        // Up before it is in, down after it is out: so the number never lags behind for ever.
+        self.metrics.sink_queued.add(self.name);
         match self.queue.push(delivery) {
             Some(_) => {
+                self.metrics.sink_queued.take(self.name);
                 self.metrics.sink_dropped.add(self.name);
                 let name = self.name.name();
                 self.overflow.say(&format!("{name} is not read: the oldest incidents are dropped"));
             }
             None => self.overflow.over("they are written again"),
         }
-        self.metrics.sink_queued.set(self.name, self.queue.len() as u64);
     }
 
     /// The far end's queue.

@@ -118,14 +118,17 @@ impl Watch {
                 }
                 Err(error) => {
                     drop(body);
+                    let unwanted = self.client.is_interrupted();
                     self.client.renew();
+                    if unwanted {
+                        // The detection had enough of it, or the agent ends: no failure of anybody.
+                        return Ok(WatchEnd::Cut);
+                    }
                     if verb == Verb::List {
                         return Err(error);
                     }
-                    if !self.stop.is_set() {
-                        self.count(&error);
-                        debug!("the watch ended: {error}");
-                    }
+                    self.count(&error);
+                    debug!("the watch ended: {error}");
                     return Ok(match error {
                         Error::Timeout(Timeout::PerRead) => WatchEnd::Idle,
                         // The server forgot to end it; it was heard meanwhile.

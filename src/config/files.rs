@@ -54,6 +54,9 @@ pub(super) fn token(bytes: Vec<u8>) -> Result<Secret, &'static str> {
     if token.is_empty() {
         return Err("is empty");
     }
+    if token.len() > limits::TOKEN_BYTES_MAX {
+        return Err("holds more than a token can have (24 KiB)");
+    }
     if !token.iter().all(u8::is_ascii_graphic) {
         return Err("holds no token: it has blanks, line breaks or bytes outside ASCII inside");
     }

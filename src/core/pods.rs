@@ -13,7 +13,7 @@ use crate::core::classify::Episode;
 use crate::core::reflector::is_older;
 use crate::core::wire;
 use crate::limits::{
-    CONTAINERS_PER_POD_MAX, ENDS_KNOWN_PER_CONTAINER, ENDS_REMEMBERED_MAX,
+    CONTAINERS_PER_POD_MAX, ENDS_KNOWN_PER_CONTAINER, ENDS_REMEMBERED_MAX, PLAIN_WORD_BYTES_MAX,
     PODS_GONE_REMEMBERED_MAX, PODS_MAX, STATIC_PODS_REMEMBERED_MAX,
 };
 
@@ -24,9 +24,11 @@ pub fn static_uid<'p>(metadata: &'p wire::Metadata<'_>) -> Option<&'p str> {
     metadata.annotations.config_hash.some().filter(|uid| is_plain(uid))
 }
 
-/// Letters, digits and dashes: UIDs, hashes, names of namespaces.
+/// Letters, digits and dashes: UIDs, hashes, names of namespaces. Nothing else may become a part of a
+/// request or a path.
 pub fn is_plain(text: &str) -> bool {
-    text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    (1..=PLAIN_WORD_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 /// What is known of a pod.

@@ -14,7 +14,7 @@
 //! | List at a version | 410, 504 ResourceVersionTooLarge | List at "" (newest) at once |
 //! | Watch | 410 as a status or as an event | List at the last version |
 //! | Watch | 401, 403, 429, 5xx, no connection | wait, Watch at the last version |
-//! | Watch | clean end, idle end, cut | Watch at the last version at once, unless it was very short |
+//! | Watch | clean end, idle end, cut | Watch at the last version at once, unless it was very short and for nothing |
 //! | Watch | two in a row without event and bookmark | List at the last version |
 //! | Watch | 30 to 60 minutes since the last list | List at the last version when the watch ends |
 //!
@@ -113,6 +113,8 @@ pub struct Reflector {
     backoff: Backoff,
     jitter: Jitter,
     watch: WatchRecord,
+    /// The version that the last watch was asked for.
+    watched_from: String,
     silent_watches: u32,
     stream_errors: u32,
 }
@@ -135,6 +137,7 @@ impl Reflector {
             backoff: Backoff::new(retry_interval),
             jitter: Jitter::new(seed),
             watch: WatchRecord::default(),
+            watched_from: String::new(),
             silent_watches: 0,
             stream_errors: 0,
         }
@@ -160,6 +163,7 @@ impl Reflector {
             },
             Next::Watch => {
                 self.watch = WatchRecord { opened: now, lines: 0 };
+                self.version.clone_into(&mut self.watched_from);
                 let (from, to) = WATCH_TIMEOUT_SECONDS;
                 let timeout =
                     self.jitter.between(Duration::from_secs(from), Duration::from_secs(to));
@@ -231,7 +235,11 @@ impl Reflector {
         } else if now >= self.relist_due {
             self.relist(ListReason::Periodic);
         }
-        if self.watch.lines == 0 && (lived < VERY_SHORT_WATCH || end == WatchEnd::Cut) {
+        // Lines alone are no progress: a proxy's page is made of lines, too, and a server that forgets
+        // what it was asked for begins anew each time.
+        let stands_still = self.version == self.watched_from;
+        if stands_still && lived < VERY_SHORT_WATCH || self.watch.lines == 0 && end == WatchEnd::Cut
+        {
             self.back_off(now, None);
         }
     }

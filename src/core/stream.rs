@@ -15,7 +15,10 @@ use crate::core::wire;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Note {
     /// A line of the watch.
-    Line,
+    Line {
+        /// Whether it is the API server's at all, as far as can be told.
+        used: bool,
+    },
     /// Something in it was wrong.
     Flaw(Flaw),
     /// The server ended the watch with an `ERROR` event, and why.
@@ -214,8 +217,9 @@ impl Stream {
                     break Failure::Transient;
                 }
             };
-            notes.push(Note::Line);
             let (decoded, flaw) = decode::line(line, &mut self.scratch);
+            let used = !matches!(&decoded, Decoded::Nothing(version) if version.is_empty());
+            notes.push(Note::Line { used });
             notes.extend(flaw.map(Note::Flaw));
             match decoded {
                 Decoded::Applied(pod) => {

@@ -65,6 +65,13 @@ impl<L: Label> Family<L> {
         }
     }
 
+    /// One less, of a gauge.
+    pub fn take(&self, label: L) {
+        if let Some(value) = self.value(label) {
+            value.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     /// Sets a gauge.
     pub fn set(&self, label: L, n: u64) {
         if let Some(value) = self.value(label) {

@@ -14,7 +14,6 @@ use crate::once::Once;
 pub fn run(queue: &Queue<Arc<Delivery>>, mut out: impl Write, metrics: &Metrics, clock: Clock) {
     let mut trouble = Once::new("stdout");
     while let Some(delivery) = queue.pop() {
-        metrics.sink_queued.set(SinkName::Stdout, queue.len() as u64);
         // The line goes out in one piece, so that readers never see a part of one for long.
         match out.write_all(&delivery.line).and_then(|()| out.flush()) {
             Ok(()) => {
@@ -28,6 +27,8 @@ pub fn run(queue: &Queue<Arc<Delivery>>, mut out: impl Write, metrics: &Metrics,
                 trouble.say(&format!("cannot write ({error}): incidents are lost"));
             }
         }
+        // Only now: a line on which the write hangs still waits.
+        metrics.sink_queued.take(SinkName::Stdout);
     }
 }
 
@@ -36,6 +37,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::sink::Outlet;
 
     struct Broken;
     impl Write for Broken {
@@ -70,5 +72,48 @@ mod tests {
         let metrics = Metrics::default();
         run(&queue(), Broken, &metrics, Clock::start());
         assert_eq!(metrics.sink_dropped.get(SinkName::Stdout), 2);
+    }
+
+    #[test]
+    fn nothing_waits_once_all_is_written_whoever_was_faster() {
+        let incident = |n: i64| {
+            let occurred_at = Timestamp::from_second(n).unwrap();
+            Arc::new(Delivery { line: b"{}\n".to_vec(), occurred_at })
+        };
+        let metrics = Arc::new(Metrics::default());
+        for _ in 0..2000 {
+            let mut outlet = Outlet::new(SinkName::Stdout, metrics.clone());
+            let queue = outlet.queue();
+            std::thread::scope(|scope| {
+                scope.spawn(|| run(&queue, std::io::sink(), &metrics, Clock::start()));
+                outlet.send(incident(1));
+                outlet.send(incident(2));
+                drop(outlet);
+            });
+            assert_eq!(metrics.sink_queued.get(SinkName::Stdout), 0);
+        }
+    }
+
+    #[test]
+    fn a_line_on_which_the_write_hangs_still_waits() {
+        struct Asked<'a>(&'a Metrics, u64);
+        impl Write for Asked<'_> {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.1 = self.0.sink_queued.get(SinkName::Stdout);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let metrics = Arc::new(Metrics::default());
+        let mut outlet = Outlet::new(SinkName::Stdout, metrics.clone());
+        let occurred_at = Timestamp::UNIX_EPOCH;
+        outlet.send(Arc::new(Delivery { line: b"{}\n".to_vec(), occurred_at }));
+        let queue = outlet.queue();
+        drop(outlet);
+        let mut out = Asked(&metrics, 0);
+        run(&queue, &mut out, &metrics, Clock::start());
+        assert_eq!((out.1, metrics.sink_queued.get(SinkName::Stdout)), (1, 0));
     }
 }

@@ -242,3 +242,17 @@ fn random_histories_never_spin_and_never_watch_unlisted() {
         assert!(requests < 2000, "seed {seed}: {requests} requests, {failures} failures");
     }
 }
+
+#[test]
+fn a_short_watch_whose_lines_lead_nowhere_waits_and_one_that_gets_on_does_not() {
+    for lines in [&["", "", ""][..], &["10"], &["3", "7", "10"]] {
+        let mut r = watching("10");
+        lines.iter().for_each(|version| r.on_line(version));
+        r.on_closed(WatchEnd::Clean, SECOND / 10);
+        after_wait(&mut r, SECOND / 10);
+    }
+    let mut r = watching("10");
+    r.on_line("11");
+    r.on_closed(WatchEnd::Clean, SECOND / 10);
+    assert_eq!(watch_version(&r.next(SECOND / 10)), "11");
+}

@@ -87,7 +87,7 @@ fn zoo(events: &[(String, PodEvent)], sizes: &mut dyn FnMut() -> usize) -> Vec<S
     let (mut out, notes, flow) = feed(&mut s, &fixture("pods.watch.jsonl"), sizes);
     assert_eq!(flow, Flow::Continue);
     assert_eq!(notes.len(), 622);
-    assert!(notes.iter().all(|n| *n == Note::Line));
+    assert!(notes.iter().all(|n| *n == Note::Line { used: true }));
     while let Some(deadline) = s.detector.next_deadline() {
         let mut asked = Vec::new();
         s.detector.on_time(at(deadline), &mut asked);
@@ -174,7 +174,7 @@ fn garbage_among_good_lines_is_counted_and_passed_over() {
     let (_, notes, flow) = feed(&mut s, body.as_bytes(), &mut || 5);
     assert_eq!(flow, Flow::Continue);
     assert_eq!(s.detector.pods(), 2);
-    assert_eq!(notes.iter().filter(|n| **n == Note::Line).count(), 5);
+    assert_eq!(notes.iter().filter(|n| matches!(n, Note::Line { .. })).count(), 5);
     assert_eq!(notes.iter().filter(|n| matches!(n, Note::Flaw(_))).count(), 3);
 }
 
