@@ -23,7 +23,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::Builder;
 use std::time::Duration;
 
-use log::{error, info, warn};
+use log::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -46,9 +46,11 @@ use crate::sink::{Outlet, stdout};
 use crate::stop::Stop;
 use crate::watch::{Watch, pods_path};
 
-/// Why the agent cannot start.
+/// Why the agent cannot start, or ends without a signal.
 #[derive(Debug)]
 pub enum Error {
+    /// A thread came to its end by itself.
+    Ended(&'static str),
     /// The address of `BLACKBOX_LISTEN` cannot be had.
     Listen(SocketAddr, io::Error),
     /// The kernel gives no thread.
@@ -60,6 +62,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Ended(name) => write!(f, "the thread {name} ended by itself"),
             Self::Listen(addr, e) => write!(f, "cannot listen on {addr} (BLACKBOX_LISTEN): {e}"),
             Self::Thread(name, e) => write!(f, "cannot start the thread {name}: {e}"),
             Self::Signals(e) => write!(f, "cannot catch signals: {e}"),
@@ -81,7 +84,8 @@ pub enum Control {
 /// Runs the agent until a signal ends it in order.
 ///
 /// # Errors
-/// When it cannot start. Nothing that the API server or the network does ends it.
+/// When it cannot start, or a thread ends by itself. Nothing that the API server or the network does
+/// makes it end.
 pub fn run(config: &Config) -> Result<(), Error> {
     let clock = Clock::start();
     let (control, ended) = mpsc::sync_channel(CONTROL_MAX);
@@ -107,13 +111,13 @@ pub fn run(config: &Config) -> Result<(), Error> {
     let outlets = vec![shared.stdout()?];
     let (messages, interrupts) = shared.detection(config, outlets)?;
 
-    wait_for_the_end(&ended);
+    let why = wait_for_the_end(&ended);
     shared.stop.set();
     for interrupt in &interrupts {
         interrupt.interrupt();
     }
     end(&messages, &ended, &shared.metrics, clock);
-    Ok(())
+    why
 }
 
 /// What every thread may have a part of.
@@ -214,11 +218,14 @@ fn seed(config: &Config, clock: Clock) -> u64 {
 
 /// Waits for a signal. A thread that ends without one has lost its partner: the agent ends too, and
 /// the kubelet starts it anew.
-fn wait_for_the_end(ended: &Receiver<Control>) {
+fn wait_for_the_end(ended: &Receiver<Control>) -> Result<(), Error> {
     match ended.recv() {
-        Ok(Control::Signal(signal)) => info!("signal {signal}: ending"),
-        Ok(Control::Ended(name)) => error!("the thread {name} ended by itself: ending"),
-        Err(_) => error!("all threads are gone: ending"),
+        Ok(Control::Signal(signal)) => {
+            info!("signal {signal}: ending");
+            Ok(())
+        }
+        Ok(Control::Ended(name)) => Err(Error::Ended(name)),
+        Err(_) => Err(Error::Ended("signal")),
     }
 }
 

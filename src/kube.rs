@@ -309,7 +309,7 @@ impl Body {
     /// The first bytes of it, as far as they come while `in_time`.
     fn start(mut self, in_time: impl Fn() -> bool) -> Vec<u8> {
         let (mut start, mut len) = (vec![0; STATUS_BODY_BYTES_MAX], 0);
-        while in_time() {
+        while len < start.len() && in_time() {
             // A body that breaks off says what it said.
             match self.read(&mut start[len..]) {
                 Ok(n) if n > 0 => len += n,

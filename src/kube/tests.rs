@@ -134,6 +134,16 @@ fn a_refusal_whose_words_trickle_is_a_refusal() {
 }
 
 #[test]
+fn a_refusal_of_many_words_is_read_to_the_limit() {
+    let len = 2 * STATUS_BODY_BYTES_MAX;
+    let answer = format!("HTTP/1.1 503 S\r\nContent-Length: {len}\r\n\r\n{}", "x".repeat(len));
+    let (url, server) = serve(vec![(answer.into_bytes(), len / 3, Duration::from_millis(10))]);
+    let answer = client(&url).get("/x", Patience::Answer);
+    assert_eq!(answer.unwrap_err().code(), Some(503));
+    server.join().unwrap();
+}
+
+#[test]
 fn retry_after_is_read_in_both_forms() {
     let now: Timestamp = "2026-11-23T05:00:00Z".parse().unwrap();
     for (value, want) in [
