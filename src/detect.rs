@@ -239,7 +239,9 @@ impl<H: EventHandler> Detect<H> {
                 }
                 Output::NoRoom(pod) => {
                     if self.metrics.pods_refused.fetch_add(1, Ordering::Relaxed) == 0 {
-                        warn!("too many pods on this node: {pod} and others are not watched");
+                        warn!(
+                            "over the limits of pods and containers: not all of {pod} is watched, nor of others"
+                        );
                     }
                 }
                 Output::LookUp { namespace, key } => {

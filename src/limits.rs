@@ -28,7 +28,7 @@ pub const BACKOFF_QUIET: Duration = Duration::from_secs(120);
 /// not come back together (client-go: 5 to 10 min). It also bounds how long a lost right goes unseen.
 pub const WATCH_TIMEOUT_SECONDS: (u64, u64) = (300, 600);
 
-/// A watch that ended sooner and came no version further counts as a failure (client-go's
+/// A watch that ended sooner and brought nothing new counts as a failure (client-go's
 /// VeryShortWatchError).
 pub const VERY_SHORT_WATCH: Duration = Duration::from_secs(1);
 
@@ -69,6 +69,10 @@ pub const PODS_MAX: usize = 1024;
 
 /// Containers of one pod that are watched. The API sets no number, only 1.5 MiB for the whole pod.
 pub const CONTAINERS_PER_POD_MAX: usize = 128;
+
+/// Elements of one list in an object: each is half a kilobyte in memory, and a line of 16 MiB has
+/// room for millions. More containers than are watched would be no use.
+pub const LIST_ITEMS_MAX: usize = 4 * CONTAINERS_PER_POD_MAX;
 
 /// Ends of one container that its record knows: the API shows two, and a stale view two others.
 pub const ENDS_KNOWN_PER_CONTAINER: usize = 4;

@@ -126,7 +126,7 @@ families! {
     DELAY "histogram" "blackbox_incident_delay_seconds" "Time from the end of a container to its incident line.";
     QUIET "counter" "blackbox_quiet_ends_total" "Ends of containers that are nobody's crash.";
     UNSEEN "counter" "blackbox_unseen_ends_total" "Ends of containers that only the restart count tells of.";
-    REFUSED "counter" "blackbox_pods_refused_total" "Sightings of pods that are not watched since the table is full.";
+    REFUSED "counter" "blackbox_pods_refused_total" "Sightings of pods that are not watched, or not all of their containers: over a limit (1024 pods, 128 containers in each).";
     HELD "gauge" "blackbox_incidents_held" "Ends that are held back until it is known what they were.";
     SINK_WRITTEN "counter" "blackbox_sink_written_total" "Incident lines written.";
     SINK_DROPPED "counter" "blackbox_sink_dropped_total" "Incident lines lost.";

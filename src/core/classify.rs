@@ -25,6 +25,8 @@ pub struct End<'a> {
     pub teardown: bool,
     /// The kubelet names the failed postStart hook beside this very instance.
     pub hook_failed: bool,
+    /// The kubelet says of this very instance that it could not be started.
+    pub start_failed: bool,
 }
 
 /// What the rules make of an end.
@@ -72,7 +74,7 @@ pub fn end(end: &End<'_>) -> Verdict {
     if end.reason == "OOMKilled" && end.exit_code == 137 {
         return Verdict::Incident(IncidentType::Oom, Severity::Critical);
     }
-    if is_start_reason(end.reason) {
+    if end.start_failed || is_start_reason(end.reason) {
         return Verdict::Incident(IncidentType::StartError, Severity::High);
     }
     if kind == IncidentType::Graceful && !is_meant_to_run(end) {
@@ -217,6 +219,12 @@ pub fn waiting(reason: &str) -> Option<Episode> {
     })
 }
 
+/// Waiting reasons that speak of an instance which was made: `containerID` is its, not that of the
+/// one before (`kuberuntime_container.go`, `startContainer`).
+pub fn is_made(reason: &str) -> bool {
+    matches!(reason, "RunContainerError" | "PreStartHookError")
+}
+
 /// What the reason of a Failed pod means. An empty reason is none: then the containers' own ends
 /// were the failure.
 pub fn pod_failure(reason: &str) -> Option<(IncidentType, Severity)> {
@@ -246,6 +254,7 @@ mod tests {
         under_deletion: false,
         teardown: false,
         hook_failed: false,
+        start_failed: false,
     };
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::core::incident::cut;
 use crate::core::reflector::Failure;
-use crate::core::wire::{Pod, Salvage, SalvageObject, Status, StatusDetails, WatchLine};
+use crate::core::wire::{Metadata, Pod, Salvage, SalvageObject, Status, StatusDetails, WatchLine};
 use crate::limits::FLAW_BYTES_MAX;
 
 /// What a line of the watch says.
@@ -103,6 +103,14 @@ pub fn item<'l>(item: &'l [u8], scratch: &'l mut String) -> (Option<Pod<'l>>, Op
     let meta = &salvage.metadata;
     let text = format!("{}/{}: {error}", meta.namespace, meta.name);
     (None, Some(Flaw::new(FlawKind::ListItem, &text)))
+}
+
+/// Hands on the metadata of an item that cannot be read otherwise, where they can be.
+pub fn named(item: &[u8], then: impl FnOnce(&Metadata<'_>)) {
+    let text = String::from_utf8_lossy(item);
+    if let Ok(salvage) = serde_json::from_str::<SalvageObject<'_>>(&text) {
+        then(&salvage.metadata);
+    }
 }
 
 fn check_item(pod: Pod<'_>) -> (Option<Pod<'_>>, Option<Flaw>) {

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use crate::core::Now;
 use crate::core::classify::Quiet;
-use crate::core::draft::{Drafter, containers};
+use crate::core::draft::{Drafter, containers, has_more_containers};
 use crate::core::incident::Incident;
 use crate::core::pods::{PodTable, Sighting};
 use crate::core::settle::{Lookup, PodState, Settled, Settling};
@@ -53,7 +53,7 @@ pub enum Output {
         /// The key to answer with; the events' `involvedObject.uid`.
         key: Box<str>,
     },
-    /// The table is full: this pod is not watched.
+    /// The table is full, or this pod has more containers than are watched.
     NoRoom(PodName),
 }
 
@@ -64,6 +64,12 @@ pub struct PodName {
     pub namespace: Box<str>,
     /// Its name.
     pub name: Box<str>,
+}
+
+impl PodName {
+    fn of(metadata: &wire::Metadata<'_>) -> Self {
+        Self { namespace: Box::from(&*metadata.namespace), name: Box::from(&*metadata.name) }
+    }
 }
 
 impl std::fmt::Display for PodName {
@@ -127,6 +133,12 @@ impl Detector {
         self.observe(pod, self.origin, now, out);
     }
 
+    /// A pod of the LIST of which no more than its metadata can be read: it is there.
+    pub fn on_unreadable(&mut self, metadata: &wire::Metadata<'_>) {
+        let key = self.table.key(metadata);
+        self.table.name(key);
+    }
+
     /// The LIST came to its end: the pods that it did not name are gone.
     pub fn end_list(&mut self, out: &mut Vec<Output>) {
         for key in self.table.unlisted() {
@@ -152,6 +164,7 @@ impl Detector {
         let key = self.table.key(&pod.metadata);
         // The mirror of a static pod may be made again before the old one's DELETED comes.
         if self.table.get(key).is_some_and(|record| *record.uid == *pod.metadata.uid) {
+            self.table.bury(key);
             self.forget(key, out);
         }
     }
@@ -207,15 +220,15 @@ impl Detector {
         let fresh = match self.table.sight(meta, went_back) {
             Sighting::Stale => return,
             Sighting::NoRoom => {
-                out.push(Output::NoRoom(PodName {
-                    namespace: Box::from(&*meta.namespace),
-                    name: Box::from(&*meta.name),
-                }));
+                out.push(Output::NoRoom(PodName::of(meta)));
                 return;
             }
             Sighting::New => true,
             Sighting::Later => false,
         };
+        if has_more_containers(pod) {
+            out.push(Output::NoRoom(PodName::of(meta)));
+        }
         let key = self.table.key(meta);
         let Some(record) = self.table.get(key) else {
             return;
@@ -273,6 +286,8 @@ pub(super) fn emit(settled: Vec<Settled>, out: &mut Vec<Output>) {
         Settled::Incident(incident) => Output::Incident(incident),
         Settled::SpecChange => Output::Quiet(Quiet::SpecChange),
         Settled::PodFailure => Output::Quiet(Quiet::PodFailure),
+        Settled::Deletion => Output::Quiet(Quiet::Deletion),
+        Settled::SidecarTeardown => Output::Quiet(Quiet::SidecarTeardown),
     }));
 }
 

@@ -85,6 +85,13 @@ pub fn containers<'p, 'a>(pod: &'p wire::Pod<'a>) -> impl Iterator<Item = Contai
     init.chain(app).chain(ephemeral).take(CONTAINERS_PER_POD_MAX)
 }
 
+/// Whether the pod has more containers than [`containers`] gives.
+pub fn has_more_containers(pod: &wire::Pod<'_>) -> bool {
+    let status = &pod.status;
+    let main = status.init_container_statuses.len() + status.container_statuses.len();
+    main + status.ephemeral_container_statuses.len() > CONTAINERS_PER_POD_MAX
+}
+
 fn named<'p, 'a>(
     specs: &'p [wire::ContainerSpec<'a>],
     name: &str,

@@ -68,6 +68,8 @@ pub struct Judgement {
     pub restarting: bool,
     /// The kubelet was stopping the whole pod: its failure or deletion is yet to be seen.
     pub stopping_pod: bool,
+    /// And it was for a failure: an eviction, a deadline, a shutdown.
+    pub failing_pod: bool,
 }
 
 /// Who ended a container, by the events.
@@ -111,7 +113,8 @@ pub fn judge(events: &[PodEvent], instance: &Instance<'_>) -> Judgement {
         }
         let when = when(info, instance);
         if event.container.is_none() {
-            judgement.stopping_pod |= is_pod_stop(&info.reason) && when != When::Elsewhere;
+            judgement.failing_pod |= is_pod_stop(&info.reason) && when != When::Elsewhere;
+            judgement.stopping_pod |= judgement.failing_pod;
             continue;
         }
         judgement.restarting |= is_restart(info) && info.last_at >= Some(instance.finished);

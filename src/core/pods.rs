@@ -214,6 +214,9 @@ impl PodTable {
         if let Some(record) = self.pods.get_mut(key) {
             record.list = self.list;
             if *record.uid != *metadata.uid {
+                if is_older(version, &record.version) && !went_back {
+                    return Sighting::Stale;
+                }
                 // A static pod's mirror, made again.
                 record.uid = Box::from(&*metadata.uid);
                 record.deletion = None;
@@ -274,11 +277,25 @@ impl PodTable {
         record.is_some_and(|record| record.known.contains(&end)) || self.ends.set.contains(&end)
     }
 
-    /// Forgets a pod that was deleted.
+    /// The pod was deleted: what comes later of it is late. (A LIST that does not name a pod is not
+    /// so sure: what comes after it is news.)
+    pub fn bury(&mut self, key: &str) {
+        if let Some(record) = self.pods.get(key) {
+            self.gone.insert(mark(key, &record.uid));
+        }
+    }
+
+    /// The LIST names a pod, but nothing more of it can be read.
+    pub fn name(&mut self, key: &str) {
+        if let Some(record) = self.pods.get_mut(key) {
+            record.list = self.list;
+        }
+    }
+
+    /// Forgets a pod that is gone.
     pub fn remove(&mut self, key: &str) -> Option<(Box<str>, Box<str>)> {
         let (key, record) = self.pods.remove_entry(key)?;
         let name = (record.namespace.clone(), record.name.clone());
-        self.gone.insert(mark(&key, &record.uid));
         if record.is_static {
             self.statics.push_back((key, record));
             if self.statics.len() > STATIC_PODS_REMEMBERED_MAX {
@@ -347,6 +364,7 @@ mod tests {
     fn an_event_after_the_deletion_is_stale() {
         let mut table = PodTable::default();
         table.sight(&metadata("u", "1"), false);
+        table.bury("u");
         assert!(table.remove("u").is_some());
         assert!(table.remove("u").is_none());
         assert_eq!(table.sight(&metadata("u", "2"), false), Sighting::Stale);
@@ -371,13 +389,15 @@ mod tests {
         let mut table = PodTable::default();
         assert_eq!(table.sight(&mirror("u1", "1"), false), Sighting::New);
         table.get("hash").unwrap().container("app").unwrap().ended_total = Some(5);
+        table.bury("hash");
         table.remove("hash");
         assert_eq!(table.sight(&mirror("u1", "2"), false), Sighting::Stale);
         assert_eq!(table.sight(&mirror("u2", "3"), false), Sighting::Later);
         let record = table.get("hash").unwrap();
         assert_eq!(record.container("app").unwrap().ended_total, Some(5));
         assert_eq!(&*record.uid, "u2");
-        assert_eq!(table.sight(&mirror("u3", "2"), false), Sighting::Later, "made again unseen");
+        assert_eq!(table.sight(&mirror("u1", "2"), false), Sighting::Stale, "an old one, late");
+        assert_eq!(table.sight(&mirror("u3", "4"), false), Sighting::Later, "made again unseen");
     }
 
     #[test]

@@ -122,6 +122,7 @@ pub struct Reflector {
 #[derive(Clone, Copy, Debug, Default)]
 struct WatchRecord {
     opened: Duration,
+    /// Lines of whatever kind: something is there and speaks.
     lines: u64,
 }
 
@@ -191,8 +192,8 @@ impl Reflector {
     /// A line of the watch was taken in, with the version it carried (empty: none).
     pub fn on_line(&mut self, version: &str) {
         self.watch.lines += 1;
-        self.stream_errors = 0;
         if !version.is_empty() && version != self.version {
+            self.stream_errors = 0;
             version.clone_into(&mut self.version);
         }
     }

@@ -14,10 +14,11 @@
 use std::time::Duration;
 
 use crate::core::Now;
-use crate::core::draft::{Container, Detail, Draft};
+use crate::core::draft::{self, Container, Detail, Draft};
 use crate::core::evidence::{self, EndedBy, Judgement, PodEvent};
-use crate::core::incident::{Confidence, EventInfo, Incident, IncidentType};
+use crate::core::incident::{Confidence, ContainerKind, EventInfo, Incident, IncidentType};
 use crate::core::message;
+use crate::core::wire;
 use crate::limits::{
     EVENTS_PER_INCIDENT_MAX, PENDING_MAX, SETTLE_LOOKUPS, SETTLE_MAX, SETTLE_STOPPING_MARGIN,
     SETTLE_STOPPING_MAX,
@@ -43,6 +44,10 @@ pub enum Settled {
     SpecChange,
     /// It is part of the pod's own failure.
     PodFailure,
+    /// The kubelet stopped the pod, and it is gone: a static pod was taken off the node.
+    Deletion,
+    /// A sidecar, at the end of its pod.
+    SidecarTeardown,
 }
 
 /// One end that is held back.
@@ -58,6 +63,8 @@ struct Pending {
     wants_pod: bool,
     /// Whether the pod's events may name a cause.
     wants_events: bool,
+    /// The pod is gone.
+    gone: bool,
     judgement: Judgement,
     events: Vec<PodEvent>,
 }
@@ -102,6 +109,7 @@ impl Settling {
             lookups: 0,
             wants_pod: !moved_on,
             wants_events: true,
+            gone: false,
             judgement: Judgement::default(),
             events: Vec::new(),
         });
@@ -127,6 +135,9 @@ impl Settling {
             if is_current && pod == PodState::Failed {
                 return Some(Settled::PodFailure);
             }
+            if is_current && pod == PodState::Ended && container.kind == ContainerKind::Sidecar {
+                return Some(Settled::SidecarTeardown);
+            }
             if !is_current || pod == PodState::Ended {
                 p.wants_pod = false;
             }
@@ -142,6 +153,7 @@ impl Settling {
     pub fn on_gone(&mut self, key: &str, out: &mut Vec<Settled>) {
         self.update(key, out, |p| {
             p.wants_pod = false;
+            p.gone = true;
             p.settle_if_complete()
         });
     }
@@ -240,6 +252,17 @@ pub fn hook_failed(container: &Container<'_, '_>, container_id: Option<&str>) ->
     waits && last.is_some_and(|t| Some(&*t.container_id) == container_id)
 }
 
+/// Whether the kubelet says of this instance that it could not be started. Not every runtime's record
+/// says so (CRI-O's reason is Error); what ran is not meant.
+pub fn start_failed(container: &Container<'_, '_>, end: &wire::Terminated<'_>) -> bool {
+    let status = container.status;
+    let waits = status.state.waiting.as_ref().is_some_and(|w| &*w.reason == "RunContainerError");
+    let last = status.last_state.terminated.as_ref();
+    let is_last = last.is_some_and(|l| *l.container_id == *end.container_id);
+    let never_ran = draft::started(end).is_none_or(|at| end.finished_at.time() <= Some(at));
+    waits && is_last && *status.container_id == *end.container_id && never_ran
+}
+
 /// Makes an incident of a draft whose type stands.
 pub fn complete(mut draft: Draft) -> Box<Incident> {
     draft.incident.message = message::sentence(&draft);
@@ -328,6 +351,9 @@ impl Pending {
             incident.severity = incident.kind.severities()[0];
             incident.metadata.confidence = cause.confidence;
             incident.metadata.evidence.push(cause.fact);
+        } else if self.gone && self.judgement.stopping_pod && !self.judgement.failing_pod {
+            // Of other pods the deletion is known before their ends; a mirror is deleted after them.
+            return Settled::Deletion;
         } else if !telemetry.gaps.is_empty() || self.wants_events || self.wants_pod {
             // Something that would have told was not to be had, or has not been said yet.
             incident.metadata.confidence = Confidence::Probable;

@@ -185,8 +185,9 @@ impl Stream {
                         self.detector.begin_list(went_back);
                     }
                     let (pod, flaw) = decode::item(bytes, &mut self.scratch);
-                    if let Some(pod) = pod {
-                        self.detector.on_listed(&pod, now, out);
+                    match pod {
+                        Some(pod) => self.detector.on_listed(&pod, now, out),
+                        None => decode::named(bytes, |meta| self.detector.on_unreadable(meta)),
                     }
                     notes.extend(flaw.map(Note::Flaw));
                 }

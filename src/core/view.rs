@@ -69,9 +69,14 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         if std::mem::replace(&mut record.failed, true) {
             return;
         }
-        let ends = containers(self.drafter.pod).filter_map(|c| c.status.state.terminated.as_ref());
-        let at =
-            ends.filter_map(|t| t.finished_at.time()).max().or_else(|| status.start_time.time());
+        let started = record.started;
+        // Init containers ended long ago, and so did the pod's start when it ran.
+        let apps = containers(self.drafter.pod).filter(|c| c.kind == ContainerKind::App);
+        let ends = apps.filter_map(|c| c.status.state.terminated.as_ref());
+        let at = ends.filter_map(|t| t.finished_at.time()).max().or_else(|| match started {
+            true => Some(self.drafter.now.wall),
+            false => status.start_time.time(),
+        });
         if self.is_past(at) {
             out.push(Output::Quiet(Quiet::History));
             return;
@@ -93,16 +98,19 @@ impl<'p, 'a> View<'_, 'p, 'a> {
     /// Ends since the last look that no object shows, kept until an incident tells of them.
     fn count_unseen(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
         let status = container.status;
-        let mut shown = 0;
-        let mut current_ended = status.state.terminated.is_some();
-        for end in [&status.last_state.terminated, &status.state.terminated].into_iter().flatten() {
+        let (mut shown, mut made_up) = (0, 0);
+        let mut current_ended = false;
+        let (last, current) = (&status.last_state.terminated, &status.state.terminated);
+        for (end, is_current) in [(last, false), (current, true)] {
+            let Some(end) = end else { continue };
             if classify::is_synthetic(&end.reason, &end.container_id) {
-                shown += i64::from(status.state.terminated.is_none());
+                // Its restart is counted with it (kubelet `convertToAPIContainerStatuses`).
+                made_up += 1;
                 continue;
             }
             shown += i64::from(!self.table.knows_end(self.key, &status.name, &end.container_id));
             let waits = status.state.waiting.is_some();
-            current_ended |= waits && *end.container_id == *status.container_id;
+            current_ended |= is_current || (waits && *end.container_id == *status.container_id);
         }
         if status.state.waiting.is_some() && !current_ended && !status.container_id.is_empty() {
             // Told of by its waiting reason alone.
@@ -117,7 +125,12 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             None if past => 0,
             None => total,
         };
-        let unseen = ended.saturating_sub(shown).max(0);
+        let not_shown = ended.saturating_sub(shown).max(0);
+        let told = not_shown.min(made_up);
+        for _ in 0..told {
+            out.push(Output::Quiet(Quiet::Synthetic));
+        }
+        let unseen = not_shown - told;
         if unseen > 0 {
             out.push(Output::Unseen(unseen));
             record.unseen = record.unseen.saturating_add(unseen);
@@ -135,6 +148,10 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             }
             if self.table.learn_end(self.key, &status.name, &end.container_id) {
                 continue;
+            }
+            // Whatever it waited for before, it was made.
+            if let Some(record) = self.record(&status.name) {
+                record.leave_episodes();
             }
             match self.judge(container, end, is_current) {
                 Verdict::Quiet(quiet) => out.push(Output::Quiet(quiet)),
@@ -174,10 +191,17 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             restarts_always: container.restarts_always(),
             under_deletion: by_clock || by_order,
             teardown: container.kind == ContainerKind::Sidecar
-                && mains_done(self.drafter.pod)
-                    .is_some_and(|done| finished.is_none_or(|at| at >= done)),
+                && self.sidecars_are_done(finished, is_current),
             hook_failed: settle::hook_failed(container, Some(&end.container_id)),
+            start_failed: settle::start_failed(container, end),
         })
+    }
+
+    /// The kubelet stops the sidecars when the main containers are done, or will never start.
+    fn sidecars_are_done(&self, finished: Option<Timestamp>, is_current: bool) -> bool {
+        let done = mains_done(self.drafter.pod);
+        done.is_some_and(|done| finished.is_none_or(|at| at >= done))
+            || (is_current && self.pod_state == PodState::Ended)
     }
 
     /// Out with it, unless it may still turn out to be something else.
@@ -219,13 +243,14 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             return;
         }
         // An instance was made and never ran: it is told by its own key, so that a terminated record
-        // of it which comes later is known.
-        let unknown_instance = episode == Episode::StartError
-            && !status.container_id.is_empty()
-            && !self.table.learn_end(self.key, &status.name, &status.container_id);
-        if unknown_instance {
+        // of it which comes before or later is known.
+        if classify::is_made(&waiting.reason) && !status.container_id.is_empty() {
+            if self.table.learn_end(self.key, &status.name, &status.container_id) {
+                return;
+            }
             if let Some(record) = self.record(&status.name) {
                 record.ended_total = record.ended_total.map(|total| total.saturating_add(1));
+                record.leave_episodes();
             }
             let id = self.end_id(status, &status.container_id);
             self.wait_in_vain(container, waiting, id, episode, out);

@@ -2,7 +2,7 @@ use super::*;
 use crate::core::backoff::Jitter;
 use crate::core::evidence::PodEvent;
 use crate::core::incident::Confidence;
-use crate::limits::SETTLE_MAX;
+use crate::limits::{CONTAINERS_PER_POD_MAX, SETTLE_MAX};
 use serde_json::{Value, json};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -583,4 +583,235 @@ fn random_histories_are_reported_once_and_add_up() {
         let ended: i64 = truths.iter().map(|t| t.ends_when_last_shown).sum();
         assert_eq!(reported as i64 + b.unseen(), ended, "seed {seed}: seen plus unseen");
     }
+}
+
+#[test]
+fn an_end_shows_that_the_image_was_had_also_when_no_running_was_seen() {
+    let mut b = Bench::new();
+    b.apply(5, &pod(2, status(0, "", waiting("ErrImagePull"), json!({}))));
+    // It ran for less than the kubelet takes to look: only its end is seen.
+    let end = || ended("c0", 1, "Error", 6, 6);
+    b.apply(7, &pod(3, status(0, "c0", waiting("CrashLoopBackOff"), end())));
+    b.apply(20, &pod(4, status(0, "c0", waiting("ErrImagePull"), end())));
+    b.apply(21, &pod(5, status(0, "c0", waiting("ImagePullBackOff"), end())));
+    assert_eq!(b.types(), ["image_pull", "error", "image_pull"]);
+    // So does an instance that was made and could not be started.
+    b.apply(30, &pod(6, status(1, "c1", waiting("RunContainerError"), end())));
+    b.apply(40, &pod(7, status(1, "c1", waiting("ImagePullBackOff"), end())));
+    assert_eq!(b.types()[3..], ["start_error", "image_pull"]);
+}
+
+#[test]
+fn a_pod_that_a_list_did_not_name_is_watched_again_when_it_is_seen_again() {
+    for went_back in [false, true] {
+        let mut b = Bench::new();
+        b.apply(5, &pod(100, status(0, "c0", running(5), json!({}))));
+        b.detector.begin_list(went_back);
+        b.detector.end_list(&mut b.out);
+        assert_eq!(b.detector.pods(), 0);
+        b.apply(20, &pod(101, status(0, "c0", ended("c0", 1, "Error", 5, 20), json!({}))));
+        assert_eq!((b.types(), b.detector.pods()), (vec!["error"], 1), "{went_back}");
+    }
+}
+
+#[test]
+fn a_deleted_pod_does_not_come_back() {
+    let mut b = Bench::new();
+    let p = pod(2, status(0, "c0", running(5), json!({})));
+    b.apply(5, &p).delete(6, &p).apply(7, &p);
+    assert_eq!(b.detector.pods(), 0);
+}
+
+#[test]
+fn a_sidecar_that_is_stopped_because_an_init_container_failed_is_no_crash() {
+    for (phase, lag) in [("Failed", false), ("Failed", true), ("Succeeded", true)] {
+        for code in [0, 143, 137] {
+            let job = |version: u64, phase: &str| {
+                json!({
+                    "metadata": {"uid": "u1", "resourceVersion": version.to_string()},
+                    "spec": {"restartPolicy": "Never", "containers": [{"name": "main"}],
+                        "initContainers": [{"name": "proxy", "restartPolicy": "Always"},
+                            {"name": "migrate"}]},
+                    "status": {"phase": phase,
+                        "containerStatuses": [{"name": "main", "state": waiting("PodInitializing")}],
+                        "initContainerStatuses": [
+                            {"name": "proxy", "containerID": "p",
+                                "state": ended("p", code, "Error", 5, 22)},
+                            {"name": "migrate", "containerID": "m",
+                                "state": ended("m", 3, "Error", 6, 20)}]}
+                })
+            };
+            let mut b = Bench::new();
+            if lag {
+                b.apply(22, &job(2, "Pending"));
+            }
+            b.apply(23, &job(3, phase)).pass(60);
+            assert_eq!(b.types(), ["unknown"], "{phase} {lag} {code}");
+            assert_eq!(b.quiets(), [Quiet::SidecarTeardown]);
+        }
+    }
+}
+
+#[test]
+fn a_static_pod_that_is_taken_off_the_node_is_no_crash() {
+    let event = |reason: &str, message: &str, field: &str| {
+        let text = json!({"reason": reason, "message": message, "count": 1,
+            "involvedObject": {"fieldPath": field},
+            "firstTimestamp": t(19), "lastTimestamp": t(19)})
+        .to_string();
+        PodEvent::from_wire(&serde_json::from_str(&text).unwrap())
+    };
+    let stopping = || event("Killing", "Stopping container app", "spec.containers{app}");
+    let evicted = || event("Evicted", "The node was low on memory", "");
+    for (events, want) in [
+        (vec![stopping()], vec![]),
+        (vec![], vec!["terminated"]),
+        (vec![stopping(), evicted()], vec!["terminated"]),
+    ] {
+        for gone_first in [false, true] {
+            let mut b = Bench::new();
+            let mut mirror = pod(3, status(0, "c1", ended("c1", 143, "Error", 10, 20), json!({})));
+            mirror["metadata"]["annotations"] =
+                json!({"kubernetes.io/config.hash": "h", "kubernetes.io/config.mirror": "h"});
+            b.apply(20, &mirror).pass(21);
+            let found = Lookup::Found(events.clone());
+            if gone_first {
+                b.delete(21, &mirror);
+                b.detector.on_events("h", &found, &mut b.out);
+            } else {
+                b.detector.on_events("h", &found, &mut b.out);
+                b.delete(22, &mirror);
+            }
+            b.pass(200);
+            assert_eq!(b.types(), want, "{events:?} {gone_first}");
+        }
+    }
+}
+
+#[test]
+fn a_pod_that_ran_and_fails_without_its_containers_failed_when_it_was_seen() {
+    let mut b = Bench::new();
+    b.apply(5, &pod(2, status(0, "c0", running(5), json!({}))));
+    let mut refused = pod(3, json!({}));
+    refused["status"] = json!({"phase": "Failed", "reason": "NodeAffinity", "startTime": t(4)});
+    b.apply(900, &refused);
+    assert_eq!(b.incidents().next().unwrap().occurred_at.to_string(), t(900));
+
+    // Its init container ended long ago; of the others the kubelet has no record.
+    let mut b = Bench::new();
+    b.apply(5, &pod(2, status(0, "c0", running(5), json!({}))));
+    let lost = json!({"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown",
+        "startedAt": null, "finishedAt": null}});
+    let mut evicted = pod(3, status(0, "c0", lost, json!({})));
+    evicted["status"]["phase"] = "Failed".into();
+    evicted["status"]["reason"] = "Evicted".into();
+    evicted["status"]["initContainerStatuses"] =
+        json!([{"name": "init", "containerID": "i", "state": ended("i", 0, "Completed", 3, 4)}]);
+    b.apply(900, &evicted);
+    assert_eq!(b.incidents().next().unwrap().occurred_at.to_string(), t(900));
+}
+
+#[test]
+fn an_end_that_the_kubelet_could_not_locate_is_counted_for_itself() {
+    let lost = || {
+        json!({"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown",
+        "startedAt": null, "finishedAt": null}})
+    };
+    let mut b = Bench::new();
+    b.apply(5, &pod(2, status(0, "c0", running(5), json!({}))));
+    b.apply(6, &pod(3, status(1, "c0", lost(), json!({}))));
+    b.apply(7, &pod(4, status(1, "c0", lost(), json!({}))));
+    b.apply(9, &pod(5, status(1, "c1", ended("c1", 1, "Error", 8, 9), lost())));
+    b.apply(10, &pod(6, status(2, "c2", running(10), ended("c1", 1, "Error", 8, 9))));
+    assert_eq!((b.types(), b.unseen()), (vec!["error"], 0));
+    assert_eq!(b.quiets(), [Quiet::Synthetic]);
+}
+
+#[test]
+fn a_start_that_fails_is_told_once_whatever_the_runtime_calls_it() {
+    // CRI-O has no StartError: the record says Error, and only the kubelet's reason tells.
+    let end = || ended("c0", -1, "Error", 6, 6);
+    for seen_first in [false, true] {
+        let mut b = Bench::new();
+        if seen_first {
+            b.apply(5, &pod(1, status(0, "c0", waiting("RunContainerError"), json!({}))));
+            b.apply(6, &pod(2, status(0, "c0", waiting("RunContainerError"), json!({}))));
+        }
+        b.apply(7, &pod(3, status(0, "c0", waiting("RunContainerError"), end())));
+        b.apply(8, &pod(4, status(0, "c0", waiting("CrashLoopBackOff"), end())));
+        assert_eq!(b.types(), ["start_error"], "{seen_first}");
+    }
+    // An instance that did run, and a next one that cannot even be made, are two matters.
+    let mut b = Bench::new();
+    b.apply(7, &pod(3, status(0, "c0", waiting("CreateContainerError"), end())));
+    assert_eq!(b.types(), ["unknown", "start_error"]);
+}
+
+#[test]
+fn a_late_delete_of_an_old_mirror_takes_nothing_from_the_new_one() {
+    let mirror = |uid: &str, version: u64| {
+        let mut p = pod(version, status(0, "c0", running(9), json!({})));
+        p["metadata"]["uid"] = uid.into();
+        p["metadata"]["annotations"] =
+            json!({"kubernetes.io/config.hash": "h", "kubernetes.io/config.mirror": "h"});
+        p
+    };
+    let mut b = Bench::new();
+    b.apply(9, &mirror("m1", 2)).apply(10, &mirror("m2", 4)).delete(11, &mirror("m1", 3));
+    assert_eq!(b.detector.pods(), 1);
+}
+
+#[test]
+fn numbers_and_times_at_the_ends_of_their_ranges_are_survived() {
+    let numbers = [i64::MIN, -1, 0, 1, i64::MAX];
+    let times =
+        ["-009999-01-02T01:59:59Z", "1970-01-01T00:00:00Z", "9999-12-30T22:00:00.999999999Z", ""];
+    for (n, time) in numbers.iter().flat_map(|n| times.iter().map(move |t| (n, t))) {
+        for history in [History::All, History::Before(Duration::MAX), History::Before(SECOND)] {
+            for code in [i32::MIN, -1, 0, 137, 255, i32::MAX] {
+                let mut b = Bench::unlisted(history);
+                let end = json!({"terminated": {"exitCode": code, "signal": code, "containerID": "c0",
+                    "reason": "Error", "startedAt": "9999-12-30T22:00:00Z", "finishedAt": time}});
+                let mut p = pod(2, status(*n, "c0", end.clone(), json!({})));
+                p["metadata"]["deletionTimestamp"] = (*time).into();
+                p["metadata"]["deletionGracePeriodSeconds"] = (*n).into();
+                p["spec"]["terminationGracePeriodSeconds"] = (*n).into();
+                p["spec"]["containers"][0]["livenessProbe"] =
+                    json!({"periodSeconds": n, "terminationGracePeriodSeconds": n});
+                b.list(5, &[p.clone()]);
+                p["metadata"]["resourceVersion"] = "3".into();
+                p["metadata"]["deletionTimestamp"] = Value::Null;
+                let again = n.wrapping_neg();
+                p["status"]["containerStatuses"][0] = status(again, "c1", end.clone(), json!({}));
+                p["status"]["containerStatuses"][0]["name"] = "app".into();
+                p["status"]["containerStatuses"][0]["state"]["terminated"]["containerID"] =
+                    "c1".into();
+                b.apply(6, &p).pass(7);
+                let text = json!({"reason": "Unhealthy", "message": "Liveness probe failed: ",
+                    "involvedObject": {"fieldPath": "spec.containers{app}"}, "count": n,
+                    "firstTimestamp": time, "lastTimestamp": time})
+                .to_string();
+                let event = PodEvent::from_wire(&serde_json::from_str(&text).unwrap());
+                b.detector.on_events("u1", &Lookup::Found(vec![event]), &mut b.out);
+                b.pass(9999);
+                assert_eq!(b.detector.held(), 0, "{n} {time} {code}");
+            }
+        }
+    }
+}
+
+#[test]
+fn containers_past_the_limit_are_told_of() {
+    let mut p = pod(2, json!({}));
+    let statuses = (0..=CONTAINERS_PER_POD_MAX).map(|n| {
+        let id = format!("c{n}");
+        let mut status = status(0, &id, ended(&id, 1, "Error", 5, 6), json!({}));
+        status["name"] = id.into();
+        status
+    });
+    p["status"]["containerStatuses"] = statuses.collect();
+    let mut b = Bench::new();
+    b.apply(7, &p);
+    assert_eq!(b.types().len(), CONTAINERS_PER_POD_MAX);
+    assert!(b.out.iter().any(|o| matches!(o, Output::NoRoom(pod) if &*pod.name == "web")));
 }

@@ -298,3 +298,45 @@ fn mutated_lines_never_panic() {
         }
     }
 }
+
+#[test]
+fn an_item_that_cannot_be_read_takes_no_known_pod_away() {
+    let mut s = stream();
+    let good = r#"{"metadata":{"uid":"u1","resourceVersion":"1"},"status":{"phase":"Running"}}"#;
+    let bad = r#"{"metadata":{"uid":"u1","resourceVersion":"6"},"status":{"phase":7}}"#;
+    let list = |version: u32, items: &str| {
+        format!(r#"{{"metadata":{{"resourceVersion":"{version}"}},"items":[{items}]}}"#)
+    };
+    listed(&mut s, &list(5, good));
+    assert_eq!(s.detector.pods(), 1);
+    s.reflector = Reflector::new(5 * SECOND, 7);
+    let (out, _) = listed(&mut s, &list(7, bad));
+    assert_eq!((s.detector.pods(), out.len()), (1, 0), "it was there, only unreadable");
+    s.reflector = Reflector::new(5 * SECOND, 7);
+    listed(&mut s, &list(8, ""));
+    assert_eq!(s.detector.pods(), 0);
+}
+
+#[test]
+fn a_proxys_page_instead_of_a_watch_is_no_hot_loop() {
+    let mut s = stream();
+    listed(&mut s, r#"{"metadata":{"resourceVersion":"5"},"items":[]}"#);
+    let same = r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"5"}}}"#;
+    for page in ["<html>\n<body>Sign in</body>\n</html>\n", &format!("{same}\n")] {
+        let (mut now, mut watches) = (10 * SECOND, 0);
+        while now < 70 * SECOND {
+            match s.next(now) {
+                Step::Wait { until } => now = until,
+                step => {
+                    watches += 1;
+                    assert!(watches < 20, "{watches} watches by {now:?} with {page}: {step:?}");
+                    feed(&mut s, page.as_bytes(), &mut || 1000);
+                    now += Duration::from_millis(5);
+                    s.on_end(WatchEnd::Clean, at(now), &mut Vec::new(), &mut Vec::new());
+                }
+            }
+        }
+        s = stream();
+        listed(&mut s, r#"{"metadata":{"resourceVersion":"5"},"items":[]}"#);
+    }
+}
