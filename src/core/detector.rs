@@ -136,7 +136,7 @@ impl Detector {
     /// A pod of the LIST of which no more than its metadata can be read: it is there.
     pub fn on_unreadable(&mut self, metadata: &wire::Metadata<'_>) {
         let key = self.table.key(metadata);
-        self.table.name(key);
+        self.table.mark_listed(key);
     }
 
     /// The LIST came to its end: the pods that it did not name are gone.

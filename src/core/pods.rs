@@ -286,7 +286,7 @@ impl PodTable {
     }
 
     /// The LIST names a pod, but nothing more of it can be read.
-    pub fn name(&mut self, key: &str) {
+    pub fn mark_listed(&mut self, key: &str) {
         if let Some(record) = self.pods.get_mut(key) {
             record.list = self.list;
         }
