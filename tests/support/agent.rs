@@ -121,6 +121,11 @@ impl Agent {
         lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// The lines after the first `from`.
+    pub fn lines_from(&self, from: usize) -> Vec<String> {
+        self.stdout.lock().unwrap()[from..].to_vec()
+    }
+
     /// What it logged so far.
     pub fn log(&self) -> String {
         self.stderr.lock().unwrap().join("\n")

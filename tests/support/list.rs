@@ -50,8 +50,12 @@ pub fn list(
         metadata["continue"] = json!(next);
     }
     let kind = format!("{}List", resource.kind());
-    let body = json!({"kind": kind, "apiVersion": "v1", "metadata": metadata, "items": items});
-    Response::json(200, &body)
+    // In the order that the API server writes: the version is known before the first item.
+    let items = Value::from(items);
+    let body = format!(
+        r#"{{"kind":"{kind}","apiVersion":"v1","metadata":{metadata},"items":{items}}}"#
+    );
+    Response::text(200, body)
 }
 
 /// The refusal for a version that is no number or that the store does not reach in time.

@@ -1,0 +1,256 @@
+//! The fault bed: the real binary, a proxy, the fake API server, and pods that go on crashing
+//! whatever happens; at the end the agent's lines are held against the book of what happened.
+
+use std::fs;
+use std::sync::{Arc, Mutex};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::agent::{Agent, AgentOptions};
+use super::clock::{self, Stopper, eventually};
+use super::proxy::Proxy;
+use super::scratch::Scratch;
+use super::server::{FakeApi, Options};
+use super::workload::{Balance, Book, Tally, Workload};
+
+/// Patience with a recovery; twice the agent's longest backoff here, several times over.
+const RECOVERY_MAX: Duration = Duration::from_secs(30);
+/// Between two steps of the workload.
+const PACE: Duration = Duration::from_millis(10);
+
+/// How a bed is made.
+pub struct BedOptions {
+    /// Of the fake.
+    pub api: Options,
+    /// Of the workload's chance.
+    pub seed: u64,
+    /// How many pods there are.
+    pub pods: usize,
+    /// What the agent is told besides.
+    pub env: Vec<(&'static str, String)>,
+    /// Between two steps of the workload.
+    pub pace: Duration,
+}
+
+impl Default for BedOptions {
+    fn default() -> Self {
+        Self {
+            api: Options {
+                bookmark_interval: Duration::from_millis(300),
+                list_wait: Duration::from_millis(300),
+                history_max: 100_000,
+                ..Options::default()
+            },
+            seed: 1,
+            pods: 6,
+            env: Vec::new(),
+            pace: PACE,
+        }
+    }
+}
+
+/// A running bed.
+pub struct Bed {
+    pub api: Arc<FakeApi>,
+    pub proxy: Proxy,
+    pub agent: Agent,
+    pub scratch: Scratch,
+    shared: Arc<Shared>,
+    driver: Option<JoinHandle<()>>,
+    row: String,
+    healed: Option<(Instant, usize)>,
+    recovery: Option<Duration>,
+}
+
+struct Shared {
+    workload: Mutex<Workload>,
+    book: Mutex<Book>,
+    tally: Mutex<Tally>,
+    run: Stopper,
+    paused: Mutex<bool>,
+}
+
+impl Bed {
+    /// Starts everything and waits until crashes are told. `row`: what is printed at the end.
+    pub fn start(row: &str) -> Self {
+        Self::with(row, BedOptions::default())
+    }
+
+    /// The same, with some options.
+    pub fn with(row: &str, options: BedOptions) -> Self {
+        let api = Arc::new(FakeApi::start(options.api));
+        let proxy = Proxy::start(api.addr());
+        let scratch = Scratch::new("bed");
+        api.write_service_account(scratch.path());
+        let mut agent = AgentOptions::kubeconfig("".as_ref())
+            .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+            .env("KUBERNETES_SERVICE_PORT", proxy.addr().port().to_string())
+            .env("BLACKBOX_SERVICE_ACCOUNT", scratch.path())
+            .env("BLACKBOX_K8S_RETRY_INTERVAL", "200ms")
+            .env("BLACKBOX_K8S_TIMEOUT", "1s")
+            .env("BLACKBOX_WATCH_IDLE_TIMEOUT", "1s");
+        for (key, value) in options.env {
+            agent = agent.env(key, value);
+        }
+        let workload = Workload::new(options.seed, options.pods);
+        workload.create(api.store());
+        let agent = agent.start();
+        let shared = Arc::new(Shared {
+            workload: Mutex::new(workload),
+            book: Mutex::default(),
+            tally: Mutex::default(),
+            run: Stopper::default(),
+            paused: Mutex::new(true),
+        });
+        let driver = drive(&api, Arc::clone(&shared), options.pace);
+        let mut bed = Self {
+            api,
+            proxy,
+            agent,
+            scratch,
+            shared,
+            driver: Some(driver),
+            row: row.to_owned(),
+            healed: None,
+            recovery: None,
+        };
+        bed.agent.wait_ready();
+        assert!(eventually(RECOVERY_MAX, || bed.api.open_watches() == 1), "no watch");
+        bed.resume();
+        assert!(eventually(RECOVERY_MAX, || bed.take_in() > 5), "no crash is told");
+        bed
+    }
+
+    /// Changes what the workload does.
+    pub fn workload(&self, change: impl FnOnce(&mut Workload)) {
+        change(&mut self.shared.workload.lock().unwrap());
+    }
+
+    /// Nothing happens on the cluster until [`Bed::resume`].
+    pub fn pause(&self) {
+        *self.shared.paused.lock().unwrap() = true;
+        // The step that is under way.
+        drop(self.shared.workload.lock().unwrap());
+    }
+
+    /// Crashes go on.
+    pub fn resume(&self) {
+        *self.shared.paused.lock().unwrap() = false;
+    }
+
+    /// Lets the fault be for so long; crashes go on.
+    pub fn wait(&self, time: Duration) {
+        Stopper::default().wait(time);
+    }
+
+    /// The fault is over: the time until a crash from now on is told is the recovery.
+    pub fn heal(&mut self) {
+        let mark = self.shared.book.lock().unwrap().order.len();
+        self.healed = Some((clock::now(), mark));
+    }
+
+    /// Waits for the recovery after [`Bed::heal`].
+    #[track_caller]
+    pub fn recover(&mut self) -> Duration {
+        let (since, mark) = self.healed.take().expect("healed before");
+        let recovered = eventually(RECOVERY_MAX, || {
+            self.take_in();
+            let book = self.shared.book.lock().unwrap();
+            let tally = self.shared.tally.lock().unwrap();
+            book.order[mark.min(book.order.len())..].iter().any(|id| tally.has(id))
+        });
+        assert!(recovered, "{}: no recovery", self.row);
+        let took = clock::now() - since;
+        self.recovery = Some(self.recovery.map_or(took, |longest| longest.max(took)));
+        took
+    }
+
+    /// Takes in the lines that came since; how many there are in all.
+    pub fn take_in(&self) -> usize {
+        let mut tally = self.shared.tally.lock().unwrap();
+        for line in self.agent.lines_from(tally.lines()) {
+            tally.take(&line);
+        }
+        tally.lines()
+    }
+
+    /// How book and lines stand now.
+    pub fn balance(&self) -> Balance {
+        self.take_in();
+        let book = self.shared.book.lock().unwrap();
+        book.balance(&self.shared.tally.lock().unwrap())
+    }
+
+    /// Stops the workload, has every container crash in sight once more, and waits until the lines
+    /// say all that happened. Prints the row.
+    #[track_caller]
+    pub fn finish(mut self) -> Balance {
+        if self.healed.is_some() {
+            self.recover();
+        }
+        self.pause();
+        let ready = eventually(RECOVERY_MAX, || {
+            self.api.open_watches() == 1 && self.agent.get("/readyz").0 == 200
+        });
+        assert!(ready, "{}: not ready at the end", self.row);
+        {
+            let mut workload = self.shared.workload.lock().unwrap();
+            workload.flush(self.api.store(), &mut self.shared.book.lock().unwrap());
+        }
+        let even = eventually(RECOVERY_MAX, || self.balance().is_even());
+        let balance = self.balance();
+        assert!(even, "{}: {balance}\n{}\n{:#?}", self.row, self.agent.log(), self.last_requests());
+        // What would be told twice would be by now.
+        self.wait(Duration::from_millis(300));
+        assert_eq!(self.balance().doubled, 0, "{}", self.row);
+        assert!(self.agent.is_running(), "{}: the agent ended", self.row);
+        assert_eq!(self.agent.metric("blackbox_sink_dropped_total{sink=\"stdout\"}"), 0.0);
+        let recovery = self.recovery.map_or_else(String::new, |r| format!("{:.1}", r.as_secs_f64()));
+        println!(
+            "| {} | {recovery} | {} | {} | {} | {} |",
+            self.row, balance.ended, balance.unseen, balance.lost, balance.doubled
+        );
+        balance
+    }
+
+    /// For a failure's message.
+    fn last_requests(&self) -> Vec<String> {
+        let all = self.api.requests();
+        let last = all.iter().skip(all.len().saturating_sub(20));
+        last.map(|r| format!("{} {} {}", r.verb, r.resource, r.query)).collect()
+    }
+
+    /// Writes the service account's files anew.
+    pub fn write_service_account(&self) {
+        self.api.write_service_account(self.scratch.path());
+    }
+
+    /// Writes one of them.
+    pub fn write(&self, file: &str, text: &str) {
+        fs::write(self.scratch.join(file), text).unwrap();
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        self.shared.run.stop();
+        if let Some(driver) = self.driver.take() {
+            let _ = driver.join();
+        }
+    }
+}
+
+fn drive(api: &Arc<FakeApi>, shared: Arc<Shared>, pace: Duration) -> JoinHandle<()> {
+    let store = Arc::clone(api.store());
+    let run = move || {
+        while !shared.run.wait(pace) {
+            let mut workload = shared.workload.lock().unwrap();
+            if *shared.paused.lock().unwrap() {
+                continue;
+            }
+            let mut book = shared.book.lock().unwrap();
+            workload.step(&store, &mut book, &shared.tally);
+        }
+    };
+    Builder::new().name("workload".to_owned()).spawn(run).unwrap()
+}

@@ -1,0 +1,289 @@
+//! A TCP proxy between the agent and the fake: what a network does to bytes it does not understand.
+//!
+//! ```text
+//! agent ── accept ── connection thread ── fake
+//!                    every byte of both ways passes the Link of the moment
+//! ```
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use super::clock::{self, Stopper};
+
+/// How often a connection looks for bytes and for the link's state.
+const TICK: Duration = Duration::from_millis(2);
+/// A connection on which nothing passes for this long is let go.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// What one look takes from a socket.
+const BLOCK_BYTES: usize = 64 << 10;
+
+/// What happens to bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// They pass.
+    Open,
+    /// Nobody listens, and open connections are closed.
+    Refused,
+    /// They go nowhere, new connections included, and nobody is told.
+    Silent,
+    /// Connections end with RST as soon as they are made.
+    Reset,
+    /// They pass this much later.
+    Late(Duration),
+    /// So many of the server's pass each tick.
+    Slow(usize),
+}
+
+/// A running proxy; it stops when dropped.
+pub struct Proxy {
+    shared: Arc<Shared>,
+    addr: SocketAddr,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    target: Mutex<SocketAddr>,
+    link: Mutex<Link>,
+    /// Connections of an earlier epoch are reset.
+    reset_epoch: AtomicU64,
+    /// Connections of an earlier epoch are closed after so many more bytes of the server.
+    cut: Mutex<(u64, usize)>,
+    open: AtomicUsize,
+    run: Stopper,
+}
+
+impl Proxy {
+    /// Listens on a free port of the loopback and passes everything on to `target`.
+    pub fn start(target: SocketAddr) -> Self {
+        Self::listen("127.0.0.1:0".parse().unwrap(), target)
+    }
+
+    /// The same on an address of choice.
+    pub fn listen(on: SocketAddr, target: SocketAddr) -> Self {
+        let listener = TcpListener::bind(on).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            target: Mutex::new(target),
+            link: Mutex::new(Link::Open),
+            reset_epoch: AtomicU64::new(0),
+            cut: Mutex::new((0, 0)),
+            open: AtomicUsize::new(0),
+            run: Stopper::default(),
+        });
+        let accepting = Arc::clone(&shared);
+        let thread = Builder::new().spawn(move || accept(listener, &accepting)).unwrap();
+        Self { shared, addr, thread: Some(thread) }
+    }
+
+    /// Where the agent is to connect.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// What happens to all bytes from now on.
+    pub fn set(&self, link: Link) {
+        *self.shared.link.lock().unwrap() = link;
+    }
+
+    /// Sends new connections elsewhere; those that are open stay.
+    pub fn retarget(&self, target: SocketAddr) {
+        *self.shared.target.lock().unwrap() = target;
+    }
+
+    /// Ends all open connections with RST.
+    pub fn reset_all(&self) {
+        self.shared.reset_epoch.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Ends all open connections with FIN once so many more bytes of the server have passed.
+    pub fn cut_all_after(&self, bytes: usize) {
+        let mut cut = self.shared.cut.lock().unwrap();
+        *cut = (cut.0 + 1, bytes);
+    }
+
+    /// Connections that are open now.
+    pub fn open(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.run.stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn accept(listener: TcpListener, shared: &Arc<Shared>) {
+    let addr = listener.local_addr().unwrap();
+    let mut listener = Some(listener);
+    let mut threads = Vec::new();
+    while !shared.run.is_stopped() {
+        if *shared.link.lock().unwrap() == Link::Refused {
+            listener = None;
+        } else if listener.is_none() {
+            listener = TcpListener::bind(addr).ok();
+            listener.as_ref().map(|l| l.set_nonblocking(true));
+        }
+        let Some(Ok((client, _))) = listener.as_ref().map(TcpListener::accept) else {
+            shared.run.wait(TICK);
+            continue;
+        };
+        let shared = Arc::clone(shared);
+        threads.retain(|thread: &JoinHandle<()>| !thread.is_finished());
+        threads.push(Builder::new().spawn(move || carry(&client, &shared)).unwrap());
+    }
+    for thread in threads {
+        let _ = thread.join();
+    }
+}
+
+/// Carries one connection to its end, whoever brings it about.
+fn carry(client: &TcpStream, shared: &Shared) {
+    shared.open.fetch_add(1, Ordering::SeqCst);
+    // A failure is a side that is gone: the drop of the sockets tells the other one.
+    let _ = Carried::new(client, shared).and_then(Carried::run);
+    shared.open.fetch_sub(1, Ordering::SeqCst);
+}
+
+struct Carried<'a> {
+    client: &'a TcpStream,
+    server: Option<TcpStream>,
+    shared: &'a Shared,
+    reset_epoch: u64,
+    cut_epoch: u64,
+    /// Bytes of the server that still pass before a cut.
+    left: Option<usize>,
+    moved_at: Instant,
+}
+
+impl<'a> Carried<'a> {
+    fn new(client: &'a TcpStream, shared: &'a Shared) -> io::Result<Self> {
+        client.set_nonblocking(true)?;
+        client.set_nodelay(true)?;
+        Ok(Self {
+            client,
+            server: None,
+            shared,
+            reset_epoch: shared.reset_epoch.load(Ordering::SeqCst),
+            cut_epoch: shared.cut.lock().unwrap().0,
+            left: None,
+            moved_at: clock::now(),
+        })
+    }
+
+    fn run(mut self) -> io::Result<()> {
+        let mut buffer = vec![0; BLOCK_BYTES];
+        while !self.shared.run.is_stopped() {
+            let link = *self.shared.link.lock().unwrap();
+            let is_reset = self.reset_epoch != self.shared.reset_epoch.load(Ordering::SeqCst);
+            if is_reset || link == Link::Reset {
+                // Without lingering a close sends RST.
+                return SockRef::from(self.client).set_linger(Some(Duration::ZERO));
+            }
+            self.heed_cut();
+            let moved = match link {
+                Link::Refused | Link::Reset => return Ok(()),
+                Link::Silent => false,
+                Link::Open => self.pass(&mut buffer, BLOCK_BYTES)?,
+                Link::Slow(bytes) => {
+                    let moved = self.pass(&mut buffer, bytes)?;
+                    self.shared.run.wait(TICK);
+                    moved
+                }
+                Link::Late(delay) => {
+                    self.shared.run.wait(delay);
+                    self.pass(&mut buffer, BLOCK_BYTES)?
+                }
+            };
+            if moved {
+                self.moved_at = clock::now();
+            } else if clock::now() - self.moved_at > IDLE_MAX {
+                return Ok(());
+            } else {
+                self.shared.run.wait(TICK);
+            }
+            if self.left == Some(0) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn heed_cut(&mut self) {
+        let (epoch, bytes) = *self.shared.cut.lock().unwrap();
+        if self.cut_epoch != epoch {
+            self.cut_epoch = epoch;
+            self.left = Some(bytes);
+        }
+    }
+
+    /// Passes on what is there, at most `limit` bytes of the server. Whether anything was.
+    fn pass(&mut self, buffer: &mut [u8], limit: usize) -> io::Result<bool> {
+        let asked = self.pass_up(buffer)?;
+        Ok(self.pass_down(buffer, limit)? || asked)
+    }
+
+    fn pass_up(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        let read = match self.client.read(buffer) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if self.server.is_none() {
+            let target = *self.shared.target.lock().unwrap();
+            let server = TcpStream::connect_timeout(&target, Duration::from_secs(5))?;
+            server.set_nodelay(true)?;
+            server.set_read_timeout(Some(TICK))?;
+            server.set_write_timeout(Some(Duration::from_secs(5)))?;
+            self.server = Some(server);
+        }
+        let server = self.server.as_mut().unwrap();
+        server.write_all(&buffer[..read])?;
+        Ok(true)
+    }
+
+    fn pass_down(&mut self, buffer: &mut [u8], limit: usize) -> io::Result<bool> {
+        let limit = limit.min(self.left.unwrap_or(limit)).min(buffer.len());
+        let Some(server) = self.server.as_mut().filter(|_| limit > 0) else {
+            return Ok(false);
+        };
+        let read = match server.read(&mut buffer[..limit]) {
+            Ok(0) => {
+                self.left = Some(0);
+                return Ok(true);
+            }
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if let Some(left) = &mut self.left {
+            *left -= read;
+        }
+        let mut bytes = &buffer[..read];
+        // A full socket of a slow agent: wait for it, as long as nothing else is to be done.
+        while !bytes.is_empty() && !self.shared.run.is_stopped() {
+            match self.client.write(bytes) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.shared.run.wait(TICK);
+                    if self.reset_epoch != self.shared.reset_epoch.load(Ordering::SeqCst) {
+                        return Ok(true);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}

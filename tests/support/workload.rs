@@ -1,0 +1,430 @@
+//! A node's pods that crash by chance, and the book of every end: the slow and plain reference for
+//! what the agent must have said.
+//!
+//! It goes through the states that a kubelet shows (terminated, CrashLoopBackOff, running again),
+//! skips some of them, and skips whole instances, as a kubelet does that could not reach the API
+//! server for a while.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+
+use super::change::Resource;
+use super::clock;
+use super::store::Store;
+
+/// What a container may end with, and what the agent has to call it.
+const ENDS: [(i32, &str, &str); 9] = [
+    (1, "Error", "error"),
+    (1, "Error", "error"),
+    (2, "Error", "misuse"),
+    (3, "Error", "unknown"),
+    (127, "Error", "not_found"),
+    (128, "StartError", "start_error"),
+    (130, "Error", "interrupted"),
+    (137, "OOMKilled", "oom"),
+    (139, "Error", "signal"),
+];
+/// Ends that are held until it is known what did them.
+const HELD_ENDS: [(i32, &str, &str); 3] =
+    [(0, "Completed", "graceful"), (137, "Error", "killed"), (143, "Error", "terminated")];
+
+/// A random number generator that a seed repeats (SplitMix64).
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// From 0 to `n` - 1.
+    pub fn below(&mut self, n: usize) -> usize {
+        usize::try_from(self.next() % n as u64).unwrap()
+    }
+
+    /// Once in `n` times.
+    pub fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// A pod's UID and a container's name.
+type Key = (String, String);
+
+/// Every end there was, by container.
+#[derive(Default)]
+pub struct Book {
+    containers: BTreeMap<Key, Entry>,
+    /// All container IDs, in the order of their ends.
+    pub order: Vec<String>,
+}
+
+#[derive(Default)]
+struct Entry {
+    /// Container ID and what it has to be called.
+    ends: BTreeMap<String, &'static str>,
+    /// It was deleted while the agent could not see it: what was not said by then never can be.
+    blind: bool,
+}
+
+/// What the agent's lines say.
+#[derive(Default)]
+pub struct Tally {
+    said: BTreeMap<Key, BTreeMap<String, String>>,
+    unseen: BTreeMap<Key, i64>,
+    doubled: Vec<String>,
+    ids: BTreeSet<String>,
+    lines: usize,
+}
+
+/// How book and tally stand to each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    pub ended: i64,
+    pub seen: i64,
+    pub unseen: i64,
+    /// Neither seen nor counted as unseen.
+    pub lost: i64,
+    /// Told twice, or of nothing.
+    pub doubled: usize,
+    /// Called by another name than the book's.
+    pub misnamed: Vec<String>,
+    /// The first containers that do not add up.
+    pub wrong: Vec<String>,
+}
+
+struct Pod {
+    name: String,
+    uid: String,
+    containers: Vec<Container>,
+}
+
+struct Container {
+    name: String,
+    /// Instances before the present one.
+    restarts: u32,
+    last: Option<Value>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Running,
+    Ended,
+    BackingOff,
+}
+
+/// The pods of node1.
+pub struct Workload {
+    dice: Dice,
+    pods: Vec<Pod>,
+    made: u32,
+    /// What may happen besides crashes: pods that come, go and come again.
+    pub churns: bool,
+    /// One in so many ends is of a kind that is held back; 0: none.
+    pub held_one_in: usize,
+    /// Deletions are blind: the agent cannot see them, nor what was before them.
+    pub blind: bool,
+}
+
+impl Workload {
+    /// `pods` pods of one or two containers.
+    pub fn new(seed: u64, pods: usize) -> Self {
+        let mut workload = Self {
+            dice: Dice::new(seed),
+            pods: Vec::new(),
+            made: 0,
+            churns: false,
+            held_one_in: 0,
+            blind: false,
+        };
+        for n in 0..pods {
+            workload.add(&format!("web-{n}"));
+        }
+        workload
+    }
+
+    fn add(&mut self, name: &str) -> usize {
+        self.made += 1;
+        let containers = 1 + self.dice.below(2);
+        let containers = (0..containers).map(|n| Container {
+            name: ["app", "side"][n].to_owned(),
+            restarts: 0,
+            last: None,
+            state: State::Running,
+        });
+        self.pods.push(Pod {
+            name: name.to_owned(),
+            uid: format!("uid-{}", self.made),
+            containers: containers.collect(),
+        });
+        self.pods.len() - 1
+    }
+
+    /// Puts all pods into the store.
+    pub fn create(&self, store: &Store) {
+        for pod in &self.pods {
+            store.apply(pod.object());
+        }
+    }
+
+    /// One step of one pod. A pod goes only when the agent has told all of its ends, or blindly.
+    pub fn step(&mut self, store: &Store, book: &mut Book, tally: &Mutex<Tally>) {
+        let at = self.dice.below(self.pods.len());
+        if self.churns && self.dice.one_in(60) {
+            self.churn(at, store, book, tally);
+            return;
+        }
+        let container = self.dice.below(self.pods[at].containers.len());
+        if self.pods[at].containers[container].state == State::Running {
+            let instances = if self.dice.one_in(12) { 2 + self.dice.below(5) } else { 1 };
+            self.end(at, container, instances, book);
+        } else {
+            let pod = &mut self.pods[at];
+            let backs_off = pod.containers[container].state == State::Ended && self.dice.one_in(2);
+            pod.containers[container].go_on(backs_off);
+        }
+        store.apply(self.pods[at].object());
+    }
+
+    /// Every container ends once more, in sight of the agent, and runs again.
+    pub fn flush(&mut self, store: &Store, book: &mut Book) {
+        for at in 0..self.pods.len() {
+            for container in 0..self.pods[at].containers.len() {
+                if self.pods[at].containers[container].state != State::Running {
+                    self.pods[at].containers[container].go_on(false);
+                    store.apply(self.pods[at].object());
+                }
+                self.end(at, container, 1, book);
+                store.apply(self.pods[at].object());
+            }
+        }
+    }
+
+    /// A pod is deleted and another takes its place, sometimes under the same name.
+    fn churn(&mut self, at: usize, store: &Store, book: &mut Book, tally: &Mutex<Tally>) {
+        let is_settled = book.is_settled(&tally.lock().unwrap(), &self.pods[at].uid);
+        if !is_settled && !self.blind {
+            return;
+        }
+        let pod = self.pods.swap_remove(at);
+        if self.blind {
+            book.blind(&pod.uid);
+        } else if self.dice.one_in(2) {
+            // As a rollout does: asked to go, stopped, gone.
+            let mut object = pod.object();
+            object["metadata"]["deletionTimestamp"] = time(clock::unix_seconds() + 30);
+            object["metadata"]["deletionGracePeriodSeconds"] = json!(30);
+            store.apply(object.clone());
+            for (container, known) in
+                object["status"]["containerStatuses"].as_array_mut().unwrap().iter_mut().zip(&pod.containers)
+            {
+                if known.state == State::Running {
+                    let id = known.id(&pod.uid, known.restarts);
+                    container["state"] = terminated(143, "Error", &id);
+                }
+            }
+            store.apply(object);
+        }
+        store.delete(Resource::Pods, "shop", &pod.name);
+        let name = if self.dice.one_in(2) { pod.name } else { format!("web-n{}", self.made) };
+        let at = self.add(&name);
+        store.apply(self.pods[at].object());
+    }
+
+    /// `instances` instances of a container end, the last of them for all to see.
+    fn end(&mut self, at: usize, container: usize, instances: usize, book: &mut Book) {
+        let pod = &mut self.pods[at];
+        for n in 0..instances {
+            let held = self.held_one_in > 0 && self.dice.one_in(self.held_one_in);
+            let (code, reason, kind) = match held {
+                true => HELD_ENDS[self.dice.below(HELD_ENDS.len())],
+                false => ENDS[self.dice.below(ENDS.len())],
+            };
+            let c = &mut pod.containers[container];
+            if n > 0 {
+                c.restarts += 1;
+            }
+            let id = c.id(&pod.uid, c.restarts);
+            c.state = State::Ended;
+            c.last = match c.last.take() {
+                Some(old) => Some(json!([old[1], terminated(code, reason, &id)])),
+                None => Some(json!([null, terminated(code, reason, &id)])),
+            };
+            book.end(&pod.uid, &c.name, &id, kind);
+        }
+    }
+}
+
+impl Container {
+    fn id(&self, uid: &str, instance: u32) -> String {
+        format!("containerd://{uid}-{}-{instance}", self.name)
+    }
+
+    fn go_on(&mut self, backs_off: bool) {
+        if backs_off {
+            self.state = State::BackingOff;
+        } else {
+            self.state = State::Running;
+            self.restarts += 1;
+        }
+    }
+
+    fn status(&self, uid: &str) -> Value {
+        let id = self.id(uid, self.restarts);
+        let ends = self.last.clone().unwrap_or(json!([null, null]));
+        let or_empty = |value: &Value| if value.is_null() { json!({}) } else { value.clone() };
+        let (state, last) = match self.state {
+            State::Running => {
+                (json!({"running": {"startedAt": time(clock::unix_seconds())}}), &ends[1])
+            }
+            State::Ended => (ends[1].clone(), &ends[0]),
+            State::BackingOff => (json!({"waiting": {"reason": "CrashLoopBackOff"}}), &ends[1]),
+        };
+        json!({"name": self.name, "restartCount": self.restarts, "containerID": id,
+            "state": state, "lastState": or_empty(last)})
+    }
+}
+
+impl Pod {
+    fn object(&self) -> Value {
+        let specs = self.containers.iter().map(|c| json!({"name": c.name}));
+        let statuses = self.containers.iter().map(|c| c.status(&self.uid));
+        json!({
+            "kind": "Pod", "apiVersion": "v1",
+            "metadata": {"name": self.name, "namespace": "shop", "uid": self.uid},
+            "spec": {"nodeName": "node1", "restartPolicy": "Always",
+                "containers": specs.collect::<Vec<_>>()},
+            "status": {"phase": "Running", "containerStatuses": statuses.collect::<Vec<_>>()}
+        })
+    }
+}
+
+fn time(unix_seconds: i64) -> Value {
+    json!(jiff::Timestamp::from_second(unix_seconds).unwrap().to_string())
+}
+
+fn terminated(code: i32, reason: &str, id: &str) -> Value {
+    let now = clock::unix_seconds();
+    json!({"terminated": {"exitCode": code, "reason": reason, "containerID": id,
+        "startedAt": time(now - 1), "finishedAt": time(now)}})
+}
+
+impl Book {
+    fn end(&mut self, uid: &str, container: &str, id: &str, kind: &'static str) {
+        let entry = self.containers.entry((uid.to_owned(), container.to_owned())).or_default();
+        assert!(entry.ends.insert(id.to_owned(), kind).is_none(), "{id} ended twice");
+        self.order.push(id.to_owned());
+    }
+
+    fn blind(&mut self, uid: &str) {
+        for (_, entry) in self.containers.iter_mut().filter(|((pod, _), _)| pod == uid) {
+            entry.blind = true;
+        }
+    }
+
+    /// Holds the agent's lines against what happened.
+    pub fn balance(&self, tally: &Tally) -> Balance {
+        let mut balance = Balance { doubled: tally.doubled.len(), ..Balance::default() };
+        balance.wrong.clone_from(&tally.doubled);
+        let nothing = BTreeMap::new();
+        for (key, entry) in &self.containers {
+            let said = tally.said.get(key).unwrap_or(&nothing);
+            let unseen = tally.unseen.get(key).copied().unwrap_or(0);
+            let (ended, seen) = (entry.ends.len() as i64, said.len() as i64);
+            let missing = ended - seen - unseen;
+            balance.ended += ended;
+            balance.seen += seen;
+            balance.unseen += unseen;
+            if missing < 0 || missing > 0 && !entry.blind {
+                balance.lost += missing.abs();
+                let text = format!("{key:?}: {ended} ended, {seen} seen, {unseen} unseen");
+                balance.wrong.push(text);
+            } else if missing > 0 {
+                balance.unseen += missing;
+            }
+            for (id, kind) in said {
+                match entry.ends.get(id) {
+                    Some(known) if known == kind => {}
+                    Some(known) => balance.misnamed.push(format!("{id} is {known}, not {kind}")),
+                    None => balance.misnamed.push(format!("{id} never ended")),
+                }
+            }
+        }
+        for key in tally.said.keys().filter(|key| !self.containers.contains_key(*key)) {
+            balance.misnamed.push(format!("{key:?} never ended"));
+        }
+        balance.wrong.truncate(5);
+        balance.misnamed.truncate(5);
+        balance
+    }
+
+    /// Whether all ends of a pod were told.
+    pub fn is_settled(&self, tally: &Tally, uid: &str) -> bool {
+        let of_pod = self.containers.iter().filter(|((pod, _), _)| pod == uid);
+        of_pod.into_iter().all(|(key, entry)| {
+            let said = tally.said.get(key).map_or(0, BTreeMap::len) as i64;
+            let unseen = tally.unseen.get(key).copied().unwrap_or(0);
+            said + unseen == entry.ends.len() as i64
+        })
+    }
+}
+
+impl Tally {
+    /// Takes in a line of the agent.
+    pub fn take(&mut self, line: &str) {
+        let incident: Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| incident[name].as_str().unwrap_or_default().to_owned();
+        let key = (text("pod_uid"), text("container"));
+        let (id, kind) = (text("container_id"), text("type"));
+        *self.unseen.entry(key.clone()).or_default() +=
+            incident["metadata"]["restarts"]["unseen"].as_i64().unwrap_or(0);
+        if self.said.entry(key).or_default().insert(id.clone(), kind).is_some()
+            || !self.ids.insert(text("id"))
+        {
+            self.doubled.push(format!("{id} was told twice"));
+        }
+        self.lines += 1;
+    }
+
+    /// Lines taken in.
+    pub fn lines(&self) -> usize {
+        self.lines
+    }
+
+    /// Whether that container's end was told.
+    pub fn has(&self, id: &str) -> bool {
+        self.said.values().any(|said| said.contains_key(id))
+    }
+}
+
+impl Balance {
+    /// Whether everything that happened was told once and by its name.
+    pub fn is_even(&self) -> bool {
+        self.lost == 0 && self.doubled == 0 && self.misnamed.is_empty()
+    }
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} crashes, {} told, {} counted as unseen, {} lost, {} doubled",
+            self.ended, self.seen, self.unseen, self.lost, self.doubled
+        )?;
+        for line in self.wrong.iter().chain(&self.misnamed) {
+            write!(f, "\n  {line}")?;
+        }
+        Ok(())
+    }
+}
