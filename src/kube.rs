@@ -65,7 +65,8 @@ impl Error {
     pub fn failure(&self) -> Failure {
         match self {
             Self::Status { failure, .. } => *failure,
-            _ => Failure::Transient,
+            Self::Protocol(_) => Failure::Transient,
+            Self::Timeout(_) | Self::Connect(_) | Self::Tls(_) | Self::Io(_) => Failure::Unavailable,
         }
     }
 

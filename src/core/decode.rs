@@ -182,6 +182,7 @@ fn failure(
     match code {
         429 => Failure::Throttled(wait),
         500.. if wait.is_some() => Failure::Throttled(wait),
+        401 | 502..=504 => Failure::Unavailable,
         _ => Failure::Transient,
     }
 }
@@ -276,13 +277,14 @@ mod tests {
                 second(1),
                 Failure::VersionTooLarge,
             ),
-            (504, r#"{"reason":"Timeout"}"#, None, Failure::Transient),
+            (504, r#"{"reason":"Timeout"}"#, None, Failure::Unavailable),
             (429, "", second(7), Failure::Throttled(second(7))),
             (429, r#"{"details":{"retryAfterSeconds":3}}"#, None, Failure::Throttled(second(3))),
             (429, "<html>", None, Failure::Throttled(None)),
             (503, "", second(2), Failure::Throttled(second(2))),
-            (502, "<html>bad gateway</html>", None, Failure::Transient),
-            (401, "", None, Failure::Transient),
+            (502, "<html>bad gateway</html>", None, Failure::Unavailable),
+            (500, "", None, Failure::Transient),
+            (401, "", None, Failure::Unavailable),
             (403, "", second(5), Failure::Transient),
         ] {
             assert_eq!(answer(code, body.as_bytes(), header).0, want, "{code} {body}");
@@ -293,7 +295,7 @@ mod tests {
     fn the_recorded_answers_are_understood() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/http/");
         for (file, code, want, says) in [
-            ("401.txt", 401, Failure::Transient, "401 Unauthorized: Unauthorized"),
+            ("401.txt", 401, Failure::Unavailable, "401 Unauthorized: Unauthorized"),
             ("403.txt", 403, Failure::Transient, "403 Forbidden: pods is forbidden"),
             ("400-continue.txt", 400, Failure::Transient, "400 BadRequest: invalid continue"),
         ] {

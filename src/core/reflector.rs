@@ -79,7 +79,10 @@ pub enum Failure {
     VersionTooLarge,
     /// 429 or 5xx: the server asks for patience, perhaps for this long.
     Throttled(Option<Duration>),
-    /// Anything that the next try may not meet: no connection, a cut, 401, 403, 500.
+    /// No answer, or one from a gateway or a gatekeeper: no connection, a timeout, 401, 502, 503, 504.
+    /// Nothing is known against our version, and a LIST would fare no better.
+    Unavailable,
+    /// Anything else that the next try may not meet: 403, 500, an answer that makes no sense.
     Transient,
 }
 
@@ -211,6 +214,8 @@ impl Reflector {
                 self.back_off(now, None);
             }
             (Failure::Throttled(after), _) => self.back_off(now, after),
+            // The version is kept: a LIST would fold the crashes of the outage into a restart count.
+            (Failure::Unavailable, _) => self.back_off(now, None),
             (_, Next::List(_)) => self.back_off(now, None),
             (Failure::Transient, Next::Watch) => {
                 self.stream_errors += 1;

@@ -57,7 +57,9 @@ fn the_version_follows_every_line_that_carries_one() {
 fn a_failed_first_list_is_repeated_after_a_wait() {
     let mut r = reflector();
     let mut now = Duration::ZERO;
-    for failure in [Failure::Transient, Failure::Throttled(None), Failure::Expired] {
+    for failure in
+        [Failure::Unavailable, Failure::Transient, Failure::Throttled(None), Failure::Expired]
+    {
         assert_eq!(list_version(&r.next(now)), "0");
         r.on_failure(failure, now);
         (_, now) = after_wait(&mut r, now);
@@ -109,6 +111,18 @@ fn a_failed_watch_resumes_at_its_version() {
     r.on_failure(Failure::Transient, SECOND);
     let (step, _) = after_wait(&mut r, SECOND);
     assert_eq!(watch_version(&step), "10");
+}
+
+#[test]
+fn an_outage_of_any_length_costs_no_version() {
+    let mut r = watching("10");
+    let mut now = SECOND;
+    for _ in 0..1000 {
+        r.on_failure(Failure::Unavailable, now);
+        let step;
+        (step, now) = after_wait(&mut r, now);
+        assert_eq!(watch_version(&step), "10");
+    }
 }
 
 #[test]
