@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,12 +20,13 @@ pub struct AgentOptions {
     env: Vec<(OsString, OsString)>,
     stdout_is_read: bool,
     with_pid_1: bool,
+    hosts: Option<PathBuf>,
 }
 
 impl AgentOptions {
     /// With a kubeconfig, on a port of its own, for `node1`.
     pub fn kubeconfig(path: &Path) -> Self {
-        let mut options = Self { env: Vec::new(), stdout_is_read: true, with_pid_1: false };
+        let mut options = Self { env: Vec::new(), stdout_is_read: true, with_pid_1: false, hosts: None };
         options = options.env("NODE_NAME", "node1").env("BLACKBOX_LISTEN", "127.0.0.1:0");
         options.env("KUBECONFIG", path)
     }
@@ -50,11 +51,25 @@ impl AgentOptions {
         self
     }
 
+    /// With that file in the place of `/etc/hosts`, in a mount namespace of its own.
+    pub fn with_hosts(mut self, hosts: &Path) -> Self {
+        self.hosts = Some(hosts.to_owned());
+        self
+    }
+
     pub fn start(self) -> Agent {
         let binary = env!("CARGO_BIN_EXE_blackbox-daemon");
         let mut command = if self.with_pid_1 {
             let mut unshare = Command::new("/usr/bin/unshare");
             unshare.args(["--pid", "--fork", "--kill-child", binary]);
+            unshare
+        } else if let Some(hosts) = &self.hosts {
+            // Names are looked up in that file alone; no question leaves the machine.
+            let mut unshare = Command::new("/usr/bin/unshare");
+            let script = "mount --bind \"$0\" /etc/hosts \
+                && echo 'hosts: files' | cat > \"$0.nss\" \
+                && mount --bind \"$0.nss\" /etc/nsswitch.conf && exec \"$1\"";
+            unshare.args(["--mount", "/bin/sh", "-c", script]).arg(hosts).arg(binary);
             unshare
         } else {
             Command::new(binary)

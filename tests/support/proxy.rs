@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::clock::{self, Stopper};
 
@@ -30,6 +30,8 @@ pub enum Link {
     Open,
     /// Nobody listens, and open connections are closed.
     Refused,
+    /// New connections get no answer at all, not even a refusal; open ones are closed.
+    Unanswered,
     /// They go nowhere, new connections included, and nobody is told.
     Silent,
     /// Connections end with RST as soon as they are made.
@@ -126,13 +128,21 @@ impl Drop for Proxy {
 fn accept(listener: TcpListener, shared: &Arc<Shared>) {
     let addr = listener.local_addr().unwrap();
     let mut listener = Some(listener);
+    let mut full = None;
     let mut threads = Vec::new();
     while !shared.run.is_stopped() {
-        if *shared.link.lock().unwrap() == Link::Refused {
-            listener = None;
-        } else if listener.is_none() {
-            listener = TcpListener::bind(addr).ok();
-            listener.as_ref().map(|l| l.set_nonblocking(true));
+        match *shared.link.lock().unwrap() {
+            Link::Refused => listener = None,
+            Link::Unanswered => {
+                listener = None;
+                full = full.or_else(|| full_queue(addr).ok());
+            }
+            _ if listener.is_none() => {
+                full = None;
+                listener = TcpListener::bind(addr).ok();
+                listener.as_ref().map(|l| l.set_nonblocking(true));
+            }
+            _ => {}
         }
         let Some(Ok((client, _))) = listener.as_ref().map(TcpListener::accept) else {
             shared.run.wait(TICK);
@@ -145,6 +155,16 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>) {
     for thread in threads {
         let _ = thread.join();
     }
+}
+
+/// A socket whose queue of connections is full: the kernel lets further ones wait for an answer.
+fn full_queue(addr: SocketAddr) -> io::Result<(Socket, Vec<TcpStream>)> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(1)?;
+    let connect = |_| TcpStream::connect_timeout(&addr, Duration::from_millis(50)).ok();
+    Ok((socket, (0..100).map_while(connect).collect()))
 }
 
 /// Carries one connection to its end, whoever brings it about.
@@ -192,7 +212,7 @@ impl<'a> Carried<'a> {
             }
             self.heed_cut();
             let moved = match link {
-                Link::Refused | Link::Reset => return Ok(()),
+                Link::Refused | Link::Unanswered | Link::Reset => return Ok(()),
                 Link::Silent => false,
                 Link::Open => self.pass(&mut buffer, BLOCK_BYTES)?,
                 Link::Slow(bytes) => {

@@ -133,6 +133,8 @@ pub struct Workload {
     pub churns: bool,
     /// One in so many ends is of a kind that is held back; 0: none.
     pub held_one_in: usize,
+    /// Ends of which no object ever shows the record.
+    pub skipped: i64,
     /// Deletions are blind: the agent cannot see them, nor what was before them.
     pub blind: bool,
 }
@@ -146,6 +148,7 @@ impl Workload {
             made: 0,
             churns: false,
             held_one_in: 0,
+            skipped: 0,
             blind: false,
         };
         for n in 0..pods {
@@ -244,6 +247,8 @@ impl Workload {
 
     /// `instances` instances of a container end, the last of them for all to see.
     fn end(&mut self, at: usize, container: usize, instances: usize, book: &mut Book) {
+        // Of several, the two newest stand in the status.
+        self.skipped += instances.saturating_sub(2) as i64;
         let pod = &mut self.pods[at];
         for n in 0..instances {
             let held = self.held_one_in > 0 && self.dice.one_in(self.held_one_in);

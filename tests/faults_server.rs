@@ -1,0 +1,184 @@
+//! The fault bed's rows of the API server: its restarts, its versions, its refusals.
+//! What a row promises and prints: `support::bed`.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod support;
+
+use std::time::Duration;
+
+use support::bed::{SECOND, millis};
+use support::clock::{eventually, unix_seconds};
+use support::{Bed, BedOptions, Behaviour, Ending, Link, PATIENCE, Point, RequestRecord, Target};
+
+#[test]
+fn an_api_server_that_restarts_without_its_history_costs_no_crash() {
+    let mut bed = Bed::start("API server restarts, refused for 2 s, every old version 410");
+    bed.proxy.set(Link::Refused);
+    bed.wait(2 * SECOND);
+    bed.api.restart();
+    bed.proxy.set(Link::Open);
+    bed.heal();
+    bed.recover();
+    assert!(bed.agent.metric("k8s_api_errors_total{code=\"connect\"}") >= 1.0);
+    assert!(bed.agent.metric("blackbox_lists_total{reason=\"expired\"}") >= 1.0);
+    let balance = bed.finish();
+    assert!(balance.unseen > 0, "an outage of two seconds hides some ends: {balance}");
+}
+
+#[test]
+fn a_history_that_is_forgotten_is_listed_again() {
+    let mut bed = Bed::start("410 inside HTTP 200 at watch start");
+    bed.forget_history();
+    bed.heal();
+    bed.recover();
+    assert!(bed.agent.metric("blackbox_lists_total{reason=\"expired\"}") >= 1.0);
+    bed.finish();
+}
+
+#[test]
+fn a_410_as_http_status_is_listed_again() {
+    let mut bed = Bed::start("410 as HTTP status at watch start, and on LIST at a version");
+    let gone = r#"{"kind":"Status","status":"Failure","reason":"Expired","code":410}"#;
+    bed.api.once(Target::WATCH_PODS, Behaviour::answer(410, gone));
+    bed.api.once(Target::LIST_PODS, Behaviour::answer(410, gone));
+    bed.api.end_watches();
+    bed.heal();
+    bed.recover();
+    let requests = pods_requests(&bed);
+    assert_eq!(requests.iter().rfind(|r| r.verb == "list").unwrap().param("resourceVersion"), "");
+    bed.finish();
+}
+
+#[test]
+fn an_etcd_restore_that_is_told_by_the_list_is_survived() {
+    let mut bed = Bed::start("504 ResourceVersionTooLarge after an etcd restore");
+    bed.api.store().advance(1_000_000);
+    bed.heal();
+    bed.recover();
+    bed.api.store().roll_back(1000);
+    bed.api.end_watches();
+    bed.heal();
+    // The watch from a version of the future is silent; two of these and it is listed anew.
+    let took = bed.recover();
+    assert!(took > SECOND, "{took:?}: nothing tells of it but the silence");
+    assert!(bed.agent.metric("blackbox_lists_total{reason=\"silent\"}") >= 1.0);
+    assert!(bed.agent.metric("k8s_api_errors_total{code=\"504\"}") >= 1.0);
+    bed.finish();
+}
+
+/// A watch that ends without an event again and again, with the agent's own pace of retries.
+#[test]
+fn watches_that_end_at_once_are_no_hot_loop() {
+    let mut bed = Bed::with(
+        "watch ends without an event after 50 ms, again and again",
+        BedOptions { env: vec![("BLACKBOX_K8S_RETRY_INTERVAL", "5s".to_owned())], ..default() },
+    );
+    bed.pause();
+    bed.wait(millis(200));
+    let asked = bed.api.requests().len();
+    bed.api.always(Target::WATCH_PODS, Behaviour::api().ends(Point::After(millis(50)), Ending::Close));
+    bed.api.end_watches();
+    bed.wait(9 * SECOND);
+    // Twenty a minute; the first minute's are the quickest of a doubling backoff.
+    let asked = bed.api.requests().len() - asked;
+    assert!((2..=6).contains(&asked), "{asked} requests in nine seconds");
+    bed.api.script().clear();
+    bed.resume();
+    bed.heal();
+    bed.recover();
+    bed.finish();
+}
+
+#[test]
+fn refusals_are_obeyed_and_told() {
+    let html = "<html><body><h1>502 Bad Gateway</h1></body></html>";
+    let date = jiff::Timestamp::from_second(unix_seconds() + 2).unwrap();
+    let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let mut bed = Bed::start("429, 503 with Retry-After (seconds, date), 500, 502 with HTML");
+    for (code, body, retry_after, at_least) in [
+        (429, "", Some("1"), SECOND),
+        (503, "", Some("1"), SECOND),
+        (503, "", Some(&*date), Duration::ZERO),
+        (500, r#"{"kind":"Status","code":500,"reason":"InternalError"}"#, None, Duration::ZERO),
+        (502, html, None, Duration::ZERO),
+    ] {
+        for target in [Target::WATCH_PODS, Target::LIST_PODS] {
+            let mut refusal = Behaviour::answer(code, body);
+            if let Some(retry_after) = retry_after {
+                refusal = refusal.header("Retry-After", retry_after);
+            }
+            bed.api.once(target, refusal);
+        }
+        let series = format!("k8s_api_errors_total{{code=\"{code}\"}}");
+        let before = bed.agent.metric(&series);
+        let asked = pods_requests(&bed).len();
+        bed.forget_history();
+        bed.heal();
+        assert!(eventually(PATIENCE, || bed.api.script().waiting() == 0), "{code}: not asked");
+        bed.recover();
+        assert_eq!(bed.agent.metric(&series), before + 2.0, "{code}");
+        // The refused watch, one that is told of the lost history, the refused list, the list.
+        let requests = &pods_requests(&bed)[asked..];
+        let [watch, after_watch, list, after_list, ..] = requests else { panic!("{code}") };
+        assert_eq!([watch.verb, list.verb, after_list.verb], ["watch", "list", "list"], "{code}");
+        for (refused, next) in [(watch, after_watch), (list, after_list)] {
+            let gap = next.at - refused.at;
+            assert!(gap >= at_least, "{code}: asked again after {gap:?}");
+        }
+    }
+    for words in ["502", "503", "429"] {
+        assert!(bed.agent.log().contains(words), "{words} is not told");
+    }
+    assert!(!bed.agent.log().contains("<html>"), "{}", bed.agent.log());
+    bed.finish();
+}
+
+#[test]
+fn a_denied_list_or_watch_is_told_and_ends_when_granted() {
+    let mut bed = Bed::start("403 for list, then for watch, 2 s each");
+    for (verb, series) in [
+        ("list", "blackbox_permission{resource=\"pods\",verb=\"list\"}"),
+        ("watch", "blackbox_permission{resource=\"pods\",verb=\"watch\"}"),
+    ] {
+        assert_eq!(bed.agent.metric(series), 1.0);
+        bed.api.access().deny(verb, "pods");
+        bed.forget_history();
+        assert!(eventually(PATIENCE, || bed.agent.metric(series) == 0.0), "{verb}");
+        assert!(eventually(PATIENCE, || bed.agent.get("/readyz").0 == 503), "{verb}");
+        bed.wait(2 * SECOND);
+        assert_eq!(bed.agent.get("/healthz").0, 200);
+        bed.api.access().allow(verb, "pods");
+        bed.heal();
+        bed.recover();
+        assert!(eventually(PATIENCE, || bed.agent.metric(series) == 1.0), "{verb}");
+        assert!(eventually(PATIENCE, || bed.agent.get("/readyz").0 == 200), "{verb}");
+        let log = bed.agent.log();
+        let told = log.lines().filter(|l| l.contains(&format!("{verb} of pods: ")) && l.contains("403"));
+        assert_eq!(told.count(), 1, "once and clearly:\n{log}");
+    }
+    assert!(bed.agent.metric("k8s_api_errors_total{code=\"403\"}") >= 2.0);
+    bed.finish();
+}
+
+#[test]
+fn denied_events_cost_a_gap_and_nothing_else() {
+    let mut bed = Bed::start("403 for events, all along");
+    bed.api.access().deny("list", "events");
+    bed.workload(|w| w.held_one_in = 5);
+    bed.wait(2 * SECOND);
+    bed.heal();
+    bed.recover();
+    assert_eq!(bed.agent.get("/readyz").0, 200);
+    assert_eq!(bed.agent.metric("blackbox_permission{resource=\"events\",verb=\"list\"}"), 0.0);
+    assert!(bed.agent.metric("blackbox_event_lookups_total{result=\"denied\"}") >= 1.0);
+    bed.finish();
+}
+
+fn pods_requests(bed: &Bed) -> Vec<RequestRecord> {
+    bed.api.requests().into_iter().filter(|r| r.resource == "pods").collect()
+}
+
+fn default() -> BedOptions {
+    BedOptions::default()
+}
