@@ -172,7 +172,11 @@ impl Shared {
         };
         let interrupts = [watch.client.interrupt(), events.client.interrupt()];
         let ignored: Vec<String> = config.ignore_namespaces.iter().cloned().collect();
-        let history = History::Before(config.lookback);
+        let started = self.clock.now();
+        let history = History::Before {
+            started: started.wall.saturating_sub(started.monotonic).unwrap_or(started.wall),
+            lookback: config.lookback,
+        };
         let detector = Detector::new(&config.node_name, &ignored, history);
         let reflector = Reflector::new(config.retry_interval, seed(config, self.clock));
         let detect = Detect {

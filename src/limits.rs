@@ -164,6 +164,10 @@ pub const WATCH_IDLE_TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
 /// sends a bookmark each minute, give or take a second and a quarter, and the line takes time.
 pub const WATCH_IDLE_TIMEOUT_ADVISED: Duration = Duration::from_secs(65);
 
+/// A wall clock that was set by more than this had never been right: a node without a battery begins
+/// in 1970.
+pub const CLOCK_JUMP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Longest `BLACKBOX_LOOKBACK`: an incident of the day before is history, not news.
 pub const LOOKBACK_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 

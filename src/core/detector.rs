@@ -23,6 +23,7 @@ use crate::core::pods::{PodTable, Sighting};
 use crate::core::settle::{Lookup, PodState, Settled, Settling};
 use crate::core::view::View;
 use crate::core::wire;
+use crate::limits::CLOCK_JUMP_MAX;
 
 /// What the first LIST counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,12 @@ pub enum History {
     /// What it shows is past, whatever its age: the replay of a recording.
     All,
     /// What ended longer than this before the agent's start is past.
-    Before(Duration),
+    Before {
+        /// The start, by the wall clock of that moment.
+        started: Timestamp,
+        /// `BLACKBOX_LOOKBACK`.
+        lookback: Duration,
+    },
 }
 
 /// What detection gives.
@@ -272,10 +278,15 @@ impl History {
     fn cut_off(self, now: Now) -> Timestamp {
         match self {
             Self::All => Timestamp::MAX,
-            // Measured back from now: the wall clock may have been set since the start.
-            Self::Before(lookback) => {
-                let back = now.monotonic.saturating_add(lookback);
-                now.wall.saturating_sub(back).unwrap_or(Timestamp::MIN)
+            Self::Before { started, lookback } => {
+                // The wall clock may have been set since the start. By how much it was wrong before
+                // is known; by which of the two the kubelet wrote a time is not. Of two that are near
+                // each other the earlier one loses nothing; a node without a clock of its own begins
+                // in 1970, and everything would be news.
+                let by_now = now.wall.saturating_sub(now.monotonic).unwrap_or(Timestamp::MIN);
+                let is_jump = by_now.duration_since(started).unsigned_abs() <= CLOCK_JUMP_MAX;
+                let start = if is_jump { by_now.min(started) } else { by_now };
+                start.saturating_sub(lookback).unwrap_or(Timestamp::MIN)
             }
         }
     }

@@ -45,6 +45,11 @@ fn status(restarts: i64, id: &str, state: Value, last: Value) -> Value {
     json!({"restartCount": restarts, "containerID": id, "state": state, "lastState": last})
 }
 
+/// The agent started at that second.
+fn before(started: i64, lookback: Duration) -> History {
+    History::Before { started: now(started).wall, lookback }
+}
+
 struct Bench {
     detector: Detector,
     out: Vec<Output>,
@@ -53,7 +58,7 @@ struct Bench {
 impl Bench {
     /// Past its first, empty LIST.
     fn new() -> Self {
-        let mut bench = Self::unlisted(History::Before(5 * SECOND));
+        let mut bench = Self::unlisted(before(0, 5 * SECOND));
         bench.list(0, &[]);
         bench
     }
@@ -324,7 +329,7 @@ fn the_first_list_is_history_but_for_the_lookback_and_what_still_waits() {
         (&recent, vec!["error"], vec![]),
         (&waits, vec!["image_pull"], vec![]),
     ] {
-        for (history, want) in [(History::Before(5 * SECOND), live), (History::All, replayed)] {
+        for (history, want) in [(before(100, 5 * SECOND), live), (History::All, replayed)] {
             let mut b = Bench::unlisted(history);
             // The agent started at 100 and lists 40 seconds later, by a clock set right meanwhile.
             b.detector.begin_list(false);
@@ -767,7 +772,7 @@ fn numbers_and_times_at_the_ends_of_their_ranges_are_survived() {
     let times =
         ["-009999-01-02T01:59:59Z", "1970-01-01T00:00:00Z", "9999-12-30T22:00:00.999999999Z", ""];
     for (n, time) in numbers.iter().flat_map(|n| times.iter().map(move |t| (n, t))) {
-        for history in [History::All, History::Before(Duration::MAX), History::Before(SECOND)] {
+        for history in [History::All, before(0, Duration::MAX), before(0, SECOND)] {
             for code in [i32::MIN, -1, 0, 137, 255, i32::MAX] {
                 let mut b = Bench::unlisted(history);
                 let end = json!({"terminated": {"exitCode": code, "signal": code, "containerID": "c0",
@@ -814,4 +819,32 @@ fn containers_past_the_limit_are_told_of() {
     b.apply(7, &p);
     assert_eq!(b.types().len(), CONTAINERS_PER_POD_MAX);
     assert!(b.out.iter().any(|o| matches!(o, Output::NoRoom(pod) if &*pod.name == "web")));
+}
+
+#[test]
+fn a_clock_that_jumps_loses_no_lookback_and_one_that_was_never_right_makes_no_news() {
+    const HOUR: i64 = 3600;
+    let long_ago = 0;
+    // The agent starts at second 100000 by the clock of then; 40 seconds later it can list.
+    for (jump, ended, is_news) in [
+        (0, 99_990, true),
+        (0, 99_000, false),
+        (HOUR, 99_990, true),
+        (HOUR, 100_020, true),
+        (HOUR, HOUR + 100_020, true),
+        (-HOUR, 99_990, true),
+        (-HOUR, 100_020 - HOUR, true),
+        (-HOUR, 100_000 - 2 * HOUR, false),
+        (400 * 24 * HOUR, long_ago, false),
+        (400 * 24 * HOUR, 400 * 24 * HOUR + 100_020, true),
+    ] {
+        let mut b = Bench::unlisted(before(100_000, 60 * SECOND));
+        b.detector.begin_list(false);
+        let end = status(1, "c1", running(200), super::tests::ended("c0", 1, "Error", ended - 1, ended));
+        let later = Now { monotonic: 40 * SECOND, wall: now(100_040 + jump).wall };
+        let text = pod(3, end).to_string();
+        b.detector.on_listed(&serde_json::from_str(&text).unwrap(), later, &mut b.out);
+        b.detector.end_list(&mut b.out);
+        assert_eq!(b.types().len(), usize::from(is_news), "{jump} {ended}");
+    }
 }

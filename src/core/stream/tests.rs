@@ -9,7 +9,9 @@ use jiff::Timestamp;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn stream() -> Stream {
-    let detector = Detector::new("node1", &[], History::Before(Duration::ZERO));
+    let started = at(Duration::ZERO).wall;
+    let history = History::Before { started, lookback: Duration::ZERO };
+    let detector = Detector::new("node1", &[], history);
     Stream::new(Reflector::new(5 * SECOND, 7), detector)
 }
 
