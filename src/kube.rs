@@ -66,7 +66,9 @@ impl Error {
         match self {
             Self::Status { failure, .. } => *failure,
             Self::Protocol(_) => Failure::Transient,
-            Self::Timeout(_) | Self::Connect(_) | Self::Tls(_) | Self::Io(_) => Failure::Unavailable,
+            Self::Timeout(_) | Self::Connect(_) | Self::Tls(_) | Self::Io(_) => {
+                Failure::Unavailable
+            }
         }
     }
 

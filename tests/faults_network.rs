@@ -24,9 +24,8 @@ fn bad_link(row: &str, links: &[(Link, Duration)]) {
     bed.heal();
     bed.recover();
     assert_eq!(bed.api.count("list", "pods"), 1, "nothing but the watch was needed");
-    let noticed = ["timeout", "connect", "io"].map(|code| {
-        bed.agent.metric(&format!("k8s_api_errors_total{{code=\"{code}\"}}"))
-    });
+    let noticed = ["timeout", "connect", "io"]
+        .map(|code| bed.agent.metric(&format!("k8s_api_errors_total{{code=\"{code}\"}}")));
     assert!(noticed.iter().sum::<f64>() >= 1.0 || matches!(links[0].0, Link::Late(_)));
     let skipped = bed.skipped();
     let balance = bed.finish();

@@ -77,7 +77,8 @@ fn watches_that_end_at_once_are_no_hot_loop() {
     bed.pause();
     bed.wait(millis(200));
     let asked = bed.api.requests().len();
-    bed.api.always(Target::WATCH_PODS, Behaviour::api().ends(Point::After(millis(50)), Ending::Close));
+    bed.api
+        .always(Target::WATCH_PODS, Behaviour::api().ends(Point::After(millis(50)), Ending::Close));
     bed.api.end_watches();
     bed.wait(9 * SECOND);
     // Twenty a minute; the first minute's are the quickest of a doubling backoff.
@@ -154,7 +155,8 @@ fn a_denied_list_or_watch_is_told_and_ends_when_granted() {
         assert!(eventually(PATIENCE, || bed.agent.metric(series) == 1.0), "{verb}");
         assert!(eventually(PATIENCE, || bed.agent.get("/readyz").0 == 200), "{verb}");
         let log = bed.agent.log();
-        let told = log.lines().filter(|l| l.contains(&format!("{verb} of pods: ")) && l.contains("403"));
+        let told =
+            log.lines().filter(|l| l.contains(&format!("{verb} of pods: ")) && l.contains("403"));
         assert_eq!(told.count(), 1, "once and clearly:\n{log}");
     }
     assert!(bed.agent.metric("k8s_api_errors_total{code=\"403\"}") >= 2.0);

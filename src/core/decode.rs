@@ -81,7 +81,7 @@ pub fn line<'l>(line: &'l [u8], scratch: &'l mut String) -> (Decoded<'l>, Option
     let salvage: Salvage<'_> = serde_json::from_slice(scratch.as_bytes()).unwrap_or_default();
     let meta = &salvage.object.metadata;
     let kind = if error.is_data() { FlawKind::Field } else { FlawKind::Json };
-    let text = format!("{}/{}: {error}", meta.namespace, meta.name);
+    let text = format!("{}: {error}", name_of(meta));
     (Decoded::Nothing(meta.resource_version.to_string()), Some(Flaw::new(kind, &text)))
 }
 
@@ -101,7 +101,7 @@ pub fn item<'l>(item: &'l [u8], scratch: &'l mut String) -> (Option<Pod<'l>>, Op
     }
     let salvage: SalvageObject<'_> = serde_json::from_slice(scratch.as_bytes()).unwrap_or_default();
     let meta = &salvage.metadata;
-    let text = format!("{}/{}: {error}", meta.namespace, meta.name);
+    let text = format!("{}: {error}", name_of(meta));
     (None, Some(Flaw::new(FlawKind::ListItem, &text)))
 }
 
@@ -123,7 +123,14 @@ fn check_item(pod: Pod<'_>) -> (Option<Pod<'_>>, Option<Flaw>) {
 
 /// The name of a pod as people write it.
 pub fn name(pod: &Pod<'_>) -> String {
-    format!("{}/{}", pod.metadata.namespace, pod.metadata.name)
+    name_of(&pod.metadata)
+}
+
+fn name_of(metadata: &Metadata<'_>) -> String {
+    if metadata.name.is_empty() {
+        return "a pod without a name".to_owned();
+    }
+    format!("{}/{}", metadata.namespace, metadata.name)
 }
 
 fn sort(line: WatchLine<'_>) -> (Decoded<'_>, Option<Flaw>) {

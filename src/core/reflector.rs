@@ -195,7 +195,8 @@ impl Reflector {
     /// A line of the watch was taken in, with the version it carried (empty: none).
     pub fn on_line(&mut self, version: &str) {
         self.watch.lines += 1;
-        if !version.is_empty() && version != self.version {
+        // A late event must not throw the position away: the server may no longer have its version.
+        if !version.is_empty() && version != self.version && !is_older(version, &self.version) {
             self.stream_errors = 0;
             version.clone_into(&mut self.version);
         }

@@ -26,7 +26,8 @@ pub struct AgentOptions {
 impl AgentOptions {
     /// With a kubeconfig, on a port of its own, for `node1`.
     pub fn kubeconfig(path: &Path) -> Self {
-        let mut options = Self { env: Vec::new(), stdout_is_read: true, with_pid_1: false, hosts: None };
+        let mut options =
+            Self { env: Vec::new(), stdout_is_read: true, with_pid_1: false, hosts: None };
         options = options.env("NODE_NAME", "node1").env("BLACKBOX_LISTEN", "127.0.0.1:0");
         options.env("KUBECONFIG", path)
     }
@@ -183,6 +184,18 @@ impl Agent {
         let (_, page) = self.get("/metrics");
         let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("no series {series}")).parse().unwrap()
+    }
+
+    /// A line of `/proc/<pid>/status`, in its unit.
+    pub fn proc_status(&self, name: &str) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// Open file descriptors.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
     pub fn is_running(&mut self) -> bool {

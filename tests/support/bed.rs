@@ -68,6 +68,14 @@ impl Default for BedOptions {
     }
 }
 
+/// What the agent holds of the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footprint {
+    pub resident_kib: u64,
+    pub threads: u64,
+    pub open_files: usize,
+}
+
 /// A running bed.
 pub struct Bed {
     pub api: Arc<FakeApi>,
@@ -107,6 +115,7 @@ impl Bed {
             .env("KUBERNETES_SERVICE_PORT", proxy.addr().port().to_string())
             .env("BLACKBOX_SERVICE_ACCOUNT", scratch.path())
             .env("BLACKBOX_K8S_RETRY_INTERVAL", "200ms")
+            .env("RUST_LOG", "info,blackbox_daemon=debug")
             .env("BLACKBOX_K8S_TIMEOUT", "1s")
             .env("BLACKBOX_WATCH_IDLE_TIMEOUT", "1s");
         if let Some(host) = options.host {
@@ -127,7 +136,7 @@ impl Bed {
             paused: Mutex::new(true),
         });
         let driver = drive(&api, Arc::clone(&shared), options.pace);
-        let mut bed = Self {
+        let bed = Self {
             api,
             proxy,
             agent,
@@ -148,6 +157,13 @@ impl Bed {
     /// Changes what the workload does.
     pub fn workload(&self, change: impl FnOnce(&mut Workload)) {
         change(&mut self.shared.workload.lock().unwrap());
+    }
+
+    /// A container ends so many times between two looks of the kubelet.
+    pub fn end_unseen(&self, instances: usize) {
+        let mut workload = self.shared.workload.lock().unwrap();
+        let mut book = self.shared.book.lock().unwrap();
+        workload.end_unseen(self.api.store(), &mut book, instances);
     }
 
     /// How many ends the workload lets nobody see; counted again by the answer.
@@ -212,6 +228,15 @@ impl Bed {
         tally.lines()
     }
 
+    /// What the agent holds of the system: resident memory in KiB, threads, open files.
+    pub fn footprint(&self) -> Footprint {
+        Footprint {
+            resident_kib: self.agent.proc_status("VmRSS"),
+            threads: self.agent.proc_status("Threads"),
+            open_files: self.agent.open_files(),
+        }
+    }
+
     /// How book and lines stand now.
     pub fn balance(&self) -> Balance {
         self.take_in();
@@ -243,7 +268,8 @@ impl Bed {
         assert_eq!(self.balance().doubled, 0, "{}", self.row);
         assert!(self.agent.is_running(), "{}: the agent ended", self.row);
         assert_eq!(self.agent.metric("blackbox_sink_dropped_total{sink=\"stdout\"}"), 0.0);
-        let recovery = self.recovery.map_or_else(String::new, |r| format!("{:.1}", r.as_secs_f64()));
+        let recovery =
+            self.recovery.map_or_else(String::new, |r| format!("{:.1}", r.as_secs_f64()));
         println!(
             "| {} | {recovery} | {} | {} | {} | {} |",
             self.row, balance.ended, balance.unseen, balance.lost, balance.doubled
@@ -252,7 +278,7 @@ impl Bed {
     }
 
     /// For a failure's message.
-    fn last_requests(&self) -> Vec<String> {
+    pub fn last_requests(&self) -> Vec<String> {
         let all = self.api.requests();
         let last = all.iter().skip(all.len().saturating_sub(20));
         last.map(|r| format!("{} {} {}", r.verb, r.resource, r.query)).collect()

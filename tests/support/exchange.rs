@@ -220,6 +220,9 @@ impl<'a> Body<'a> {
         } else {
             self.wire.get_mut().write_all(bytes)?;
         }
+        if flow != Flow::Go {
+            self.wire.get_mut().write_all(&self.behaviour.parting)?;
+        }
         self.wire.get_mut().flush()?;
         Ok(flow)
     }

@@ -52,9 +52,8 @@ pub fn list(
     let kind = format!("{}List", resource.kind());
     // In the order that the API server writes: the version is known before the first item.
     let items = Value::from(items);
-    let body = format!(
-        r#"{{"kind":"{kind}","apiVersion":"v1","metadata":{metadata},"items":{items}}}"#
-    );
+    let body =
+        format!(r#"{{"kind":"{kind}","apiVersion":"v1","metadata":{metadata},"items":{items}}}"#);
     Response::text(200, body)
 }
 

@@ -49,8 +49,8 @@ pub mod watch;
 pub mod workload;
 pub mod zoo;
 
-pub use bed::{Bed, BedOptions};
 pub use agent::{Agent, AgentOptions, PATIENCE};
+pub use bed::{Bed, BedOptions};
 pub use change::Resource;
 pub use player::{Pace, Player, Recording};
 pub use proxy::{Link, Proxy};

@@ -69,6 +69,7 @@ pub struct Behaviour {
     pub(super) pause: Duration,
     pub(super) insertions: Vec<(usize, Insertion)>,
     pub(super) truncated: Option<(usize, usize)>,
+    pub(super) parting: Vec<u8>,
     pub(super) ending: Option<(Point, Ending)>,
 }
 
@@ -167,6 +168,12 @@ impl Behaviour {
     /// Ends a watch's line number `event` (from 0) after `bytes`, with a newline.
     pub fn truncated_line(mut self, event: usize, bytes: usize) -> Self {
         self.truncated = Some((event, bytes));
+        self
+    }
+
+    /// Writes these bytes outside of any chunk right before a [`Point::Bytes`] ending.
+    pub fn parting(mut self, bytes: &[u8]) -> Self {
+        self.parting = bytes.to_vec();
         self
     }
 

@@ -214,6 +214,15 @@ impl Workload {
         }
     }
 
+    /// A container ends `instances` times before anybody sees it again.
+    pub fn end_unseen(&mut self, store: &Store, book: &mut Book, instances: usize) {
+        if self.pods[0].containers[0].state != State::Running {
+            self.pods[0].containers[0].go_on(false);
+        }
+        self.end(0, 0, instances, book);
+        store.apply(self.pods[0].object());
+    }
+
     /// A pod is deleted and another takes its place, sometimes under the same name.
     fn churn(&mut self, at: usize, store: &Store, book: &mut Book, tally: &Mutex<Tally>) {
         let is_settled = book.is_settled(&tally.lock().unwrap(), &self.pods[at].uid);
@@ -229,8 +238,11 @@ impl Workload {
             object["metadata"]["deletionTimestamp"] = time(clock::unix_seconds() + 30);
             object["metadata"]["deletionGracePeriodSeconds"] = json!(30);
             store.apply(object.clone());
-            for (container, known) in
-                object["status"]["containerStatuses"].as_array_mut().unwrap().iter_mut().zip(&pod.containers)
+            for (container, known) in object["status"]["containerStatuses"]
+                .as_array_mut()
+                .unwrap()
+                .iter_mut()
+                .zip(&pod.containers)
             {
                 if known.state == State::Running {
                     let id = known.id(&pod.uid, known.restarts);
@@ -287,7 +299,7 @@ impl Container {
 
     fn status(&self, uid: &str) -> Value {
         let id = self.id(uid, self.restarts);
-        let ends = self.last.clone().unwrap_or(json!([null, null]));
+        let ends = self.last.clone().unwrap_or_else(|| json!([null, null]));
         let or_empty = |value: &Value| if value.is_null() { json!({}) } else { value.clone() };
         let (state, last) = match self.state {
             State::Running => {
@@ -307,7 +319,9 @@ impl Pod {
         let statuses = self.containers.iter().map(|c| c.status(&self.uid));
         json!({
             "kind": "Pod", "apiVersion": "v1",
-            "metadata": {"name": self.name, "namespace": "shop", "uid": self.uid},
+            "metadata": {"name": self.name, "namespace": "shop", "uid": self.uid,
+                // Characters of two, three and four bytes, to be cut through.
+                "labels": {"note": "\u{e9}\u{4e2d}\u{1f642}".repeat(20)}},
             "spec": {"nodeName": "node1", "restartPolicy": "Always",
                 "containers": specs.collect::<Vec<_>>()},
             "status": {"phase": "Running", "containerStatuses": statuses.collect::<Vec<_>>()}

@@ -826,7 +826,7 @@ fn a_clock_that_jumps_loses_no_lookback_and_one_that_was_never_right_makes_no_ne
     const HOUR: i64 = 3600;
     let long_ago = 0;
     // The agent starts at second 100000 by the clock of then; 40 seconds later it can list.
-    for (jump, ended, is_news) in [
+    for (jump, end_at, is_news) in [
         (0, 99_990, true),
         (0, 99_000, false),
         (HOUR, 99_990, true),
@@ -840,11 +840,11 @@ fn a_clock_that_jumps_loses_no_lookback_and_one_that_was_never_right_makes_no_ne
     ] {
         let mut b = Bench::unlisted(before(100_000, 60 * SECOND));
         b.detector.begin_list(false);
-        let end = status(1, "c1", running(200), super::tests::ended("c0", 1, "Error", ended - 1, ended));
+        let end = status(1, "c1", running(200), ended("c0", 1, "Error", end_at - 1, end_at));
         let later = Now { monotonic: 40 * SECOND, wall: now(100_040 + jump).wall };
         let text = pod(3, end).to_string();
         b.detector.on_listed(&serde_json::from_str(&text).unwrap(), later, &mut b.out);
         b.detector.end_list(&mut b.out);
-        assert_eq!(b.types().len(), usize::from(is_news), "{jump} {ended}");
+        assert_eq!(b.types().len(), usize::from(is_news), "{jump} {end_at}");
     }
 }

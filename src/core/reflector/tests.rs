@@ -114,6 +114,17 @@ fn a_failed_watch_resumes_at_its_version() {
 }
 
 #[test]
+fn a_late_event_does_not_throw_the_position_away() {
+    let mut r = watching("10");
+    for version in ["12", "3", "11", "", "0"] {
+        r.on_line(version);
+    }
+    r.on_failure(Failure::Unavailable, SECOND);
+    let (step, _) = after_wait(&mut r, SECOND);
+    assert_eq!(watch_version(&step), "12");
+}
+
+#[test]
 fn an_outage_of_any_length_costs_no_version() {
     let mut r = watching("10");
     let mut now = SECOND;
