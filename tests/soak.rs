@@ -99,7 +99,7 @@ fn calm(bed: &Bed) -> support::bed::Footprint {
 /// One fault, from its beginning to its end.
 fn happen(bed: &Bed, fault: &str, dice: &mut Dice) {
     let time = millis(100 + dice.next() % 1500);
-    let mut link = |link| {
+    let link = |link| {
         bed.proxy.set(link);
         bed.wait(time);
         bed.proxy.set(Link::Open);
@@ -112,6 +112,18 @@ fn happen(bed: &Bed, fault: &str, dice: &mut Dice) {
         "slow" => link(Link::Slow(200)),
         "late" => link(Link::Late(millis(20))),
         "cut" => bed.proxy.cut_all_after(dice.below(20_000)),
+        "stopped" => {
+            bed.agent.signal("STOP");
+            bed.api.end_watches();
+            bed.wait(time);
+            bed.agent.signal("CONT");
+        }
+        _ => happen_at_server(bed, fault, time, dice),
+    }
+}
+
+fn happen_at_server(bed: &Bed, fault: &str, time: Duration, dice: &mut Dice) {
+    match fault {
         "restart" => {
             bed.api.stop();
             // What goes while nobody can see it takes its last words along.
@@ -139,6 +151,22 @@ fn happen(bed: &Bed, fault: &str, dice: &mut Dice) {
             bed.wait(time);
             bed.api.access().allow(verb, resource);
         }
+        "bent" => {
+            let garbage = Insertion::Bytes(vec![b"x\n\xFF{"[dice.below(4)]; dice.below(5000)]);
+            let ending = [Ending::Close, Ending::Cut, Ending::Reset, Ending::Hang][dice.below(4)];
+            let bent = Behaviour::api()
+                .chunks(1 + dice.below(3000))
+                .insert(1 + dice.below(5), garbage)
+                .ends(Point::Bytes(1 + dice.below(20_000)), ending);
+            bed.api.once(Target::WATCH_PODS, bent);
+            bed.api.end_watches();
+        }
+        _ => happen_to_trust(bed, fault, time, dice),
+    }
+}
+
+fn happen_to_trust(bed: &Bed, fault: &str, time: Duration, dice: &mut Dice) {
+    match fault {
         "token" => {
             bed.api.rotate_token(&format!("token-{}", dice.next()));
             bed.api.end_watches();
@@ -152,27 +180,11 @@ fn happen(bed: &Bed, fault: &str, dice: &mut Dice) {
             bed.wait(time);
             bed.api.use_identity(&bed.api.authority().issue(&["127.0.0.1"], Validity::Valid));
         }
-        "bent" => {
-            let garbage = Insertion::Bytes(vec![b"x\n\xFF{"[dice.below(4)]; dice.below(5000)]);
-            let ending = [Ending::Close, Ending::Cut, Ending::Reset, Ending::Hang][dice.below(4)];
-            let bent = Behaviour::api()
-                .chunks(1 + dice.below(3000))
-                .insert(1 + dice.below(5), garbage)
-                .ends(Point::Bytes(1 + dice.below(20_000)), ending);
-            bed.api.once(Target::WATCH_PODS, bent);
-            bed.api.end_watches();
-        }
         "handshake" => {
             bed.api.on_accept(Some([Ending::Hang, Ending::Cut, Ending::Reset][dice.below(3)]));
             bed.proxy.reset_all();
             bed.wait(time);
             bed.api.on_accept(None);
-        }
-        "stopped" => {
-            bed.agent.signal("STOP");
-            bed.api.end_watches();
-            bed.wait(time);
-            bed.agent.signal("CONT");
         }
         other => panic!("no fault {other:?}"),
     }
