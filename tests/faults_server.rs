@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use support::bed::{SECOND, millis};
 use support::clock::{eventually, unix_seconds};
-use support::{Bed, BedOptions, Behaviour, Ending, Link, PATIENCE, Point, RequestRecord, Target};
+use support::{
+    Bed, BedOptions, Behaviour, Ending, Link, PATIENCE, Point, RequestRecord, Scratch, Target,
+};
 
 #[test]
 fn an_api_server_that_restarts_without_its_history_costs_no_crash() {
@@ -174,6 +176,43 @@ fn denied_events_cost_a_gap_and_nothing_else() {
     assert_eq!(bed.agent.get("/readyz").0, 200);
     assert_eq!(bed.agent.metric("blackbox_permission{resource=\"events\",verb=\"list\"}"), 0.0);
     assert!(bed.agent.metric("blackbox_event_lookups_total{result=\"denied\"}") >= 1.0);
+    bed.finish();
+}
+
+#[test]
+#[ignore = "needs Debian's package faketime; .ci/run installs it"]
+fn a_clock_that_jumps_an_hour_forward_and_back_changes_nothing() {
+    let clock = Scratch::new("clock");
+    let set = |offset: &str| std::fs::write(clock.join("offset"), offset).unwrap();
+    set("+0");
+    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+    let env = |key, value: &str| (key, value.to_owned());
+    let options = BedOptions {
+        env: vec![
+            env("LD_PRELOAD", library),
+            env("FAKETIME_TIMESTAMP_FILE", clock.join("offset").to_str().unwrap()),
+            env("FAKETIME_NO_CACHE", "1"),
+            env("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ],
+        ..default()
+    };
+    let mut bed = Bed::with("clock jumps an hour forward and back", options);
+    let hour_ahead = |bed: &Bed| {
+        let told = bed.agent.incidents().last().unwrap()["timestamp"].as_str().unwrap().to_owned();
+        let told: jiff::Timestamp = told.parse().unwrap();
+        (3000..4000).contains(&(told.as_second() - unix_seconds()))
+    };
+    for (offset, ahead) in [("+1h", true), ("-1h", false), ("+1h", true), ("+0", false)] {
+        set(offset);
+        bed.forget_history();
+        bed.heal();
+        bed.recover();
+        assert_eq!(hour_ahead(&bed), ahead, "{offset}");
+        assert_eq!(bed.agent.get("/readyz").0, 200, "{offset}");
+        assert_eq!(bed.agent.get("/healthz").0, 200, "{offset}");
+        bed.wait(SECOND);
+        assert_eq!(bed.agent.get("/readyz").0, 200, "{offset}");
+    }
     bed.finish();
 }
 

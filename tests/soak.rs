@@ -20,7 +20,7 @@ use support::workload::Dice;
 use support::{Bed, BedOptions, Behaviour, Ending, Link, PATIENCE, Point, Target};
 
 /// In `.ci/run` and in `cargo test`.
-const SECONDS: u64 = 20;
+const SECONDS: u64 = 30;
 
 /// The kinds of fault, and how often they came.
 const FAULTS: [&str; 16] = [

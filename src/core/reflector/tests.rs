@@ -224,6 +224,34 @@ fn a_full_relist_comes_every_half_hour_to_hour() {
     assert!(requests <= 150, "{requests} in ten quiet hours");
 }
 
+#[test]
+fn a_quiet_hour_costs_at_most_fifteen_requests() {
+    for seed in 1..300 {
+        let mut r = Reflector::new(5 * SECOND, seed);
+        let mut now = Duration::ZERO;
+        let mut requests: Vec<Duration> = Vec::new();
+        while now < 24 * 60 * MINUTE {
+            match r.next(now) {
+                Step::Watch { timeout_seconds, .. } => {
+                    requests.push(now);
+                    now += Duration::from_secs(timeout_seconds);
+                    r.on_line("10");
+                    r.on_closed(WatchEnd::Clean, now);
+                }
+                Step::List { .. } => {
+                    requests.push(now);
+                    r.on_listed("10", now);
+                }
+                Step::Wait { .. } => panic!("nothing failed"),
+            }
+        }
+        for (n, begin) in requests.iter().enumerate() {
+            let hour = requests[n..].iter().take_while(|at| **at < *begin + 60 * MINUTE);
+            assert!(hour.count() <= 15, "seed {seed}, from {begin:?}");
+        }
+    }
+}
+
 /// Whatever the server does, the machine asks for something, never spins, and never watches before
 /// it has listed.
 #[test]
