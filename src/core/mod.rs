@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod classify;
+pub mod cri;
 pub mod decode;
 pub mod detector;
 pub mod draft;

@@ -1,0 +1,137 @@
+//! One line of a container's log file, as CRI runtimes write it:
+//! `2026-11-23T03:31:41.123456789Z stderr F panic: oh no`.
+//!
+//! Grammar: kubelet `cri-client/pkg/logs/logs.go` (`parseCRILog`). Three words with one space after
+//! each, then whatever the container wrote, which need not be UTF-8 and may be nothing.
+
+use jiff::Timestamp;
+use memchr::memchr;
+
+/// The longest that RFC 3339 with nanoseconds and an offset gets. What is longer is no time, and
+/// nobody needs to look at all of it.
+const TIME_BYTES_MAX: usize = "2026-11-23T03:31:41.123456789+00:00".len();
+
+/// Where the container wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A line, or a part of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogLine<'a> {
+    /// When the runtime read it.
+    pub time: Timestamp,
+    /// Where it was written.
+    pub stream: LogStream,
+    /// The container's line goes on in the next one of this stream: the runtime cuts at 16 KiB.
+    pub partial: bool,
+    /// What the container wrote, without the newline.
+    pub content: &'a [u8],
+}
+
+/// Reads a line, given without its newline. `None`: it is none.
+///
+/// The first tag says whether the line is whole. As in the kubelet, one that is not known (and each
+/// after it) is passed over: a whole line with a new tag is still a line.
+pub fn parse(line: &[u8]) -> Option<LogLine<'_>> {
+    let (time, rest) = word(line)?;
+    let (stream, rest) = word(rest)?;
+    let (tags, content) = word(rest)?;
+    let stream = match stream {
+        b"stdout" => LogStream::Stdout,
+        b"stderr" => LogStream::Stderr,
+        _ => return None,
+    };
+    let partial = tags == b"P" || tags.starts_with(b"P:");
+    Some(LogLine { time: parse_time(time)?, stream, partial, content })
+}
+
+/// The bytes before the first space, and those behind it.
+fn word(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr(b' ', bytes)?;
+    Some((&bytes[..end], &bytes[end + 1..]))
+}
+
+/// RFC 3339 alone: the time library also reads zone names and dates without separators.
+fn parse_time(word: &[u8]) -> Option<Timestamp> {
+    let allowed = |b: &u8| b.is_ascii_digit() || matches!(b, b'-' | b':' | b'.' | b'+' | b'T' | b'Z');
+    let looks_right = word.len() <= TIME_BYTES_MAX
+        && word.get(4) == Some(&b'-')
+        && word.get(10) == Some(&b'T')
+        && word.iter().all(allowed);
+    std::str::from_utf8(word).ok().filter(|_| looks_right)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: &str = "2026-11-23T03:31:41.123456789Z";
+
+    fn shown(line: &[u8]) -> Option<(i128, LogStream, bool, Vec<u8>)> {
+        let LogLine { time, stream, partial, content } = parse(line)?;
+        Some((time.as_nanosecond(), stream, partial, content.to_vec()))
+    }
+
+    #[test]
+    fn lines_of_runtimes_are_read() {
+        use LogStream::{Stderr, Stdout};
+        let nanos = 1_795_404_701_123_456_789;
+        for (rest, stream, partial, content) in [
+            (" stdout F hello", Stdout, false, "hello"),
+            (" stderr P half", Stderr, true, "half"),
+            (" stderr F ", Stderr, false, ""),
+            (" stdout F  two  spaces ", Stdout, false, " two  spaces "),
+            (" stdout P:x:y tags", Stdout, true, "tags"),
+            (" stdout F:P tags", Stdout, false, "tags"),
+            (" stdout PP unknown tag", Stdout, false, "unknown tag"),
+            (" stdout  no tag", Stdout, false, "no tag"),
+        ] {
+            let want = Some((nanos, stream, partial, content.as_bytes().to_vec()));
+            assert_eq!(shown(format!("{TIME}{rest}").as_bytes()), want, "{rest:?}");
+        }
+        for same in ["2026-11-23T04:31:41.123456789+01:00", "2026-11-22T22:31:41.123456789-05:00"] {
+            assert_eq!(shown(format!("{same} stdout F ").as_bytes()).unwrap().0, nanos, "{same}");
+        }
+        let bytes = [TIME.as_bytes(), b" stdout F \xff\0\n"].concat();
+        assert_eq!(parse(&bytes).unwrap().content, b"\xff\0\n");
+        let huge = [TIME.as_bytes(), b" stdout P ", &vec![b'x'; 1 << 20]].concat();
+        assert_eq!(parse(&huge).unwrap().content.len(), 1 << 20);
+    }
+
+    #[test]
+    fn what_is_no_line_is_refused() {
+        for text in [
+            "",
+            "   ",
+            "hello",
+            "2026-11-23T03:31:41Z stdin F x",
+            "2026-11-23T03:31:41Z STDOUT F x",
+            "2026-11-23T03:31:41Z  stdout F x",
+            "2026-11-23 03:31:41Z stdout F x",
+            "2026-13-23T03:31:41Z stdout F x",
+            "2026-11-23T03:31:41 stdout F x",
+            "2026-11-23T03:31:41Z[UTC] stdout F x",
+            "20261123T033141Z stdout F x",
+            r#"{"log":"x\n","stream":"stdout","time":"2026-11-23T03:31:41Z"}"#,
+        ] {
+            assert_eq!(parse(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(parse(b"2026-11-23T03:31:41\xff stdout F x"), None);
+        assert_eq!(parse(&[&vec![b'2'; 1 << 20], b" stdout F x".as_slice()].concat()), None);
+    }
+
+    #[test]
+    fn a_prefix_of_a_line_is_none_until_its_content_begins() {
+        let line = format!("{TIME} stderr P content");
+        let begins = line.len() - "content".len();
+        for at in 0..=line.len() {
+            let got = parse(&line.as_bytes()[..at]).map(|l| l.content);
+            assert_eq!(got, line.as_bytes().get(begins..at), "prefix {at}");
+        }
+    }
+}
