@@ -135,6 +135,11 @@ pub const CONFIG_FILE_BYTES_MAX: usize = 1024 * 1024;
 /// Most files in a `KUBECONFIG` list: people join a handful, each may take
 /// [`CONFIG_FILE_BYTES_MAX`].
 pub const KUBECONFIG_FILES_MAX: usize = 16;
+/// Most YAML nodes that a kubeconfig's aliases may stand for, all together: kubectl writes none,
+/// people who do repeat a user or a CA.
+pub const YAML_ALIASED_NODES_MAX: usize = 10_000;
+/// Most `<<` of a kubeconfig. Each copies what it merges.
+pub const YAML_MERGES_MAX: usize = 100;
 /// Most names an error lists when it says what a kubeconfig does have: enough to spot a typing
 /// error.
 pub const NAMES_SHOWN_MAX: usize = 12;

@@ -56,14 +56,28 @@ fn word(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..end], &bytes[end + 1..]))
 }
 
-/// RFC 3339 alone: the time library also reads zone names and dates without separators.
 fn parse_time(word: &[u8]) -> Option<Timestamp> {
-    let allowed = |b: &u8| b.is_ascii_digit() || matches!(b, b'-' | b':' | b'.' | b'+' | b'T' | b'Z');
-    let looks_right = word.len() <= TIME_BYTES_MAX
-        && word.get(4) == Some(&b'-')
-        && word.get(10) == Some(&b'T')
-        && word.iter().all(allowed);
-    std::str::from_utf8(word).ok().filter(|_| looks_right)?.parse().ok()
+    std::str::from_utf8(word).ok().filter(|_| is_rfc3339(word))?.parse().ok()
+}
+
+/// The time library also reads dates without separators, offsets without minutes, zone names.
+fn is_rfc3339(word: &[u8]) -> bool {
+    let Some((second, rest)) = word.split_at_checked("2026-11-23T03:31:41".len()) else {
+        return false;
+    };
+    let zone = match rest {
+        [b'.', rest @ ..] => &rest[rest.iter().take_while(|byte| byte.is_ascii_digit()).count()..],
+        _ => rest,
+    };
+    word.len() <= TIME_BYTES_MAX
+        && has_form(second, b"0000-00-00T00:00:00")
+        && (zone == b"Z" || has_form(zone, b"+00:00") || has_form(zone, b"-00:00"))
+}
+
+/// Whether the bytes are those of the form, with any digit where that has a 0.
+fn has_form(bytes: &[u8], form: &[u8]) -> bool {
+    let fits = |(byte, form): (&u8, &u8)| byte == form || (*form == b'0' && byte.is_ascii_digit());
+    bytes.len() == form.len() && bytes.iter().zip(form).all(fits)
 }
 
 #[cfg(test)]
@@ -116,6 +130,9 @@ mod tests {
             "2026-13-23T03:31:41Z stdout F x",
             "2026-11-23T03:31:41 stdout F x",
             "2026-11-23T03:31:41Z[UTC] stdout F x",
+            "2026-11-23T03:31:41+01 stdout F x",
+            "2026-11-23T03:31:41.Z stdout F x",
+            "2026-11-23T03:31Z stdout F x",
             "20261123T033141Z stdout F x",
             r#"{"log":"x\n","stream":"stdout","time":"2026-11-23T03:31:41Z"}"#,
         ] {

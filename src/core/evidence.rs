@@ -32,7 +32,7 @@ impl PodEvent {
         let last = event.last_timestamp.time().or_else(|| event.event_time.time());
         Self {
             info: EventInfo {
-                kind: event.kind.to_string(),
+                kind: cut(&event.kind, EVENT_MESSAGE_BYTES_MAX),
                 reason: cut(&event.reason, EVENT_MESSAGE_BYTES_MAX),
                 message: cut(&event.message, EVENT_MESSAGE_BYTES_MAX),
                 count: event.count.max(1),

@@ -204,7 +204,7 @@ impl Pieces<'_> {
             (At::Key, b',') => At::Key,
             (At::Key, b'"') => At::InKey,
             (At::Key, b'}') => At::Done,
-            (At::InKey, b'"') => {
+            (At::InKey, b'"') if !s.escaped => {
                 s.key = match s.partial.as_slice() {
                     b"items" => Key::Items,
                     b"metadata" => Key::Metadata,
@@ -218,6 +218,7 @@ impl Pieces<'_> {
                 if s.partial.len() <= "metadata".len() {
                     s.partial.push(byte);
                 }
+                s.escaped = byte == b'\\' && !s.escaped;
                 At::InKey
             }
             (At::Colon, b':') => At::Value,
@@ -341,7 +342,8 @@ mod tests {
 
     #[test]
     fn odd_lists_are_told_apart() {
-        let cases: [(&str, usize, Result<(), ListError>); 8] = [
+        let cases: [(&str, usize, Result<(), ListError>); 9] = [
+            (r#"{"a\"b":[],"\\":{},"items":[1],"items\"":[2]}"#, 1, Ok(())),
             ("{}", 0, Ok(())),
             (r#"{"items":null,"metadata":{}}"#, 1, Ok(())),
             (r#"{"items":[],"metadata":{"resourceVersion":"1"}}"#, 1, Ok(())),

@@ -4,9 +4,12 @@
 //! `suffix.go`. As there, a value rounds up to the wanted unit. Values beyond `i64` stop at its
 //! ends, as `Quantity.Value()` does for what a node can hold.
 
-/// The most digits that are looked at. `i128` holds 38; one more can only overflow, and overflow
-/// stops at the end of the range anyway.
-const DIGITS_MAX: usize = 30;
+/// A mantissa that takes no more digits: it has 29, ten more than any end of `i64`, and room for
+/// the next step in `i128`. Digits behind it can only matter for rounding up.
+const MANTISSA_FULL: i128 = 10_i128.pow(28);
+
+/// Exponents are followed so far. Beyond it lies no text that could make up for them.
+const EXPONENT_MAX: i32 = 1 << 30;
 
 /// The quantity in whole units (bytes of memory), rounded up. `None`: not a quantity.
 pub fn whole(text: &str) -> Option<i64> {
@@ -32,14 +35,7 @@ fn scaled(text: &str, decimals: i32) -> Option<i64> {
         return None;
     }
     let (binary, ten) = exponent(suffix)?;
-    let integer = integer.trim_start_matches('0');
-    let fraction = fraction.trim_end_matches('0');
-    let (kept, cut) = fraction.split_at(fraction.len().min(DIGITS_MAX));
-    if integer.len() > DIGITS_MAX {
-        return Some(if negative { i64::MIN } else { i64::MAX });
-    }
-    // What `cut` holds is above zero: it can only matter for rounding up.
-    let mut value = Value::new(integer, kept, !cut.is_empty())?;
+    let mut value = Value::new(integer, fraction);
     value.shift(binary, ten + decimals);
     let magnitude = value.rounded_up();
     let signed = if negative { -magnitude } else { magnitude };
@@ -54,30 +50,30 @@ struct Value {
 }
 
 impl Value {
-    fn new(integer: &str, fraction: &str, more: bool) -> Option<Self> {
-        let mut value = Self { mantissa: 0, places: 0, more };
-        for digit in integer.bytes() {
-            value.push(digit)?;
-        }
-        for digit in fraction.bytes() {
-            // Digits that do not fit any more lie far behind the thousandths.
-            if value.push(digit).is_none() {
-                value.more = true;
-                break;
+    fn new(integer: &str, fraction: &str) -> Self {
+        let mut value = Self { mantissa: 0, places: 0, more: false };
+        for (digits, places) in [(integer, 0), (fraction, 1)] {
+            for digit in digits.bytes().map(|byte| i128::from(byte - b'0')) {
+                if value.mantissa < MANTISSA_FULL {
+                    value.mantissa = value.mantissa * 10 + digit;
+                    value.places += places;
+                } else {
+                    value.more |= digit > 0;
+                    value.places += places - 1;
+                }
             }
-            value.places += 1;
         }
-        Some(value)
-    }
-
-    fn push(&mut self, digit: u8) -> Option<()> {
-        let next = self.mantissa.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
-        self.mantissa = next;
-        Some(())
+        value
     }
 
     fn shift(&mut self, binary: u32, ten: i32) {
-        self.mantissa = self.mantissa.saturating_mul(1 << binary);
+        // Before a power of two gets too large, the last digits go: they are far behind the units.
+        while self.mantissa > i128::MAX >> binary {
+            self.more |= self.mantissa % 10 > 0;
+            self.mantissa /= 10;
+            self.places -= 1;
+        }
+        self.mantissa <<= binary;
         self.places -= ten;
     }
 
@@ -120,8 +116,8 @@ fn exponent(suffix: &str) -> Option<(u32, i32)> {
                 return None;
             }
             // Whatever does not fit is beyond every other end as well.
-            let far = if power.starts_with('-') { -1000 } else { 1000 };
-            (0, power.parse().unwrap_or(far).clamp(-1000, 1000))
+            let far = if power.starts_with('-') { -EXPONENT_MAX } else { EXPONENT_MAX };
+            (0, power.parse().unwrap_or(far).clamp(-EXPONENT_MAX, EXPONENT_MAX))
         }
     })
 }
@@ -163,6 +159,9 @@ mod tests {
             ("1e-999999999999", Some(1), Some(1)),
             ("0e999", Some(0), Some(0)),
             ("0.00000000000000000000000000000000000000001", Some(1), Some(1)),
+            ("1.000000000000000000000000000001Ei", Some((1 << 60) + 1), Some(i64::MAX)),
+            ("0.0000000000000000000000000000000000000001e45", Some(100_000), Some(100_000_000)),
+            ("1000000000000000000000000000000000e-30", Some(1000), Some(1_000_000)),
             ("", None, None),
             (".", None, None),
             ("-", None, None),

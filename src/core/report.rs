@@ -4,7 +4,7 @@
 //! the messages of the other containers, then of events, then of the container itself; then the
 //! details of the other containers. Facts about what died never go, and `gaps` says what went.
 
-use crate::core::incident::{ContainerInfo, Incident, cut};
+use crate::core::incident::{ContainerInfo, Incident, Metadata, cut};
 use crate::limits::INCIDENT_LINE_BYTES_MAX;
 
 /// What is taken away at each step, the least important first.
@@ -16,9 +16,10 @@ enum Cut {
     Events,
     OtherContainers,
     AllTexts(usize),
+    Names(usize),
 }
 
-const STEPS: [Cut; 8] = [
+const STEPS: [Cut; 9] = [
     Cut::OtherMessages,
     Cut::EventMessages,
     Cut::OwnMessages(1024),
@@ -27,6 +28,8 @@ const STEPS: [Cut; 8] = [
     Cut::OtherContainers,
     Cut::AllTexts(128),
     Cut::AllTexts(32),
+    // Not reached with names as Kubernetes allows them (a test holds that).
+    Cut::Names(128),
 ];
 
 /// The line, with its newline.
@@ -43,7 +46,7 @@ pub fn line(incident: &Incident) -> Vec<u8> {
             return line;
         }
     }
-    // Not reached with names as Kubernetes allows them (a test holds that): the facts alone.
+    // Not reached: by now each text that is left has a bound. The facts alone.
     smaller.containers.clear();
     smaller.telemetry.events.clear();
     serialize(&smaller)
@@ -101,10 +104,27 @@ impl Incident {
                 }
                 "texts: cut, the line was too long"
             }
+            Cut::Names(bytes) => {
+                for name in self.names() {
+                    *name = cut(name, bytes);
+                }
+                "names: cut, the line was too long"
+            }
         };
         if !self.telemetry.gaps.iter().any(|known| known == gap) {
             self.telemetry.gaps.push(gap.to_owned());
         }
+    }
+
+    /// What Kubernetes keeps short, and another server may not.
+    fn names(&mut self) -> impl Iterator<Item = &mut String> {
+        let Metadata { owner, qos_class, restart_policy, static_pod_uid, .. } = &mut self.metadata;
+        [&mut self.namespace, &mut self.pod_name, &mut self.pod_uid, &mut self.node_name]
+            .into_iter()
+            .chain([&mut self.container, &mut self.container_id].into_iter().flatten())
+            .chain([qos_class, restart_policy, static_pod_uid].into_iter().flatten())
+            .chain(owner.iter_mut().flat_map(|owner| [&mut owner.kind, &mut owner.name]))
+            .chain(self.containers.iter_mut().map(|container| &mut container.name))
     }
 }
 

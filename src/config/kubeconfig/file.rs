@@ -170,10 +170,28 @@ fn parse(path: &Path, text: &str) -> Result<Option<RawFile>, Problem> {
         return Ok(file);
     }
     // JSON is YAML too, and the last word on a file that starts with a brace.
-    serde_saphyr::from_str(text).map_err(|error| match error.location() {
-        Some(at) => malformed(path, at.line(), at.column()),
-        None => malformed(path, 1, 1),
+    serde_saphyr::from_str_with_options(text, yaml_options()).map_err(|error| {
+        match error.location() {
+            Some(at) => malformed(path, at.line(), at.column()),
+            None => malformed(path, 1, 1),
+        }
     })
+}
+
+/// A few lines of aliases of aliases stand for gigabytes. The parser's own bounds let them take
+/// seconds and hundreds of megabytes, and the agent has a few tens.
+#[cfg(feature = "kubeconfig")]
+fn yaml_options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_recorded_anchor_events: limits::YAML_ALIASED_NODES_MAX,
+            max_recorded_anchor_bytes: limits::CONFIG_FILE_BYTES_MAX,
+            max_merge_keys: limits::YAML_MERGES_MAX,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: limits::YAML_ALIASED_NODES_MAX,
+        },
+    }
 }
 
 #[cfg(not(feature = "kubeconfig"))]

@@ -470,3 +470,29 @@ mod yaml {
         assert_eq!(bad(&[("config", &text)]).len(), 1);
     }
 }
+
+/// Of these, the first took eight seconds and the second half a gigabyte.
+#[cfg(feature = "kubeconfig")]
+#[test]
+fn aliases_of_aliases_are_refused_before_they_grow() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/kubeconfig/");
+    for file in ["alias_bomb.yaml", "merge_bomb.yaml"] {
+        let text = std::fs::read_to_string(format!("{folder}{file}")).unwrap();
+        let problems = bad(&[("config", &text)]);
+        assert!(problems[0].starts_with("not a kubeconfig, by what stands at"), "{problems:?}");
+    }
+}
+
+#[cfg(feature = "kubeconfig")]
+#[test]
+fn a_few_aliases_and_merges_are_read() {
+    let text = "
+current-context: main
+shared: &tls {server: 'http://h', tls-server-name: kubernetes}
+clusters: [{name: home, cluster: {<<: *tls, server: 'http://other'}}]
+contexts: [{name: main, context: &home {cluster: home}}, {name: copy, context: *home}]
+";
+    let (cluster, _) = good(&[("config", text)]);
+    assert_eq!(cluster.server.url(), "http://other:80");
+    assert_eq!(cluster.tls_server_name.as_deref(), Some("kubernetes"));
+}

@@ -1,0 +1,482 @@
+//! What must hold for every input of the parsers that stand between the agent and the outside: one
+//! function a parser, which panics when it does not hold. `fuzz_targets/` calls them with what the
+//! fuzzer makes up, `tests/fuzz_corpus.rs` with the corpus, the fixtures and mutations of them.
+
+#![allow(dead_code, reason = "a fuzz target uses one of them")]
+#![allow(unreachable_pub, reason = "pub is the interface to what includes this module")]
+#![allow(clippy::unwrap_used, reason = "what does not hold is to panic")]
+
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+use std::{env, fmt, fs, process};
+
+use blackbox_daemon::config::Config;
+use blackbox_daemon::config::cluster::{Server, TokenSource};
+use blackbox_daemon::core::cri::{LogLine, LogStream};
+use blackbox_daemon::core::decode::{self, Decoded};
+use blackbox_daemon::core::detector::{Detector, History, Output};
+use blackbox_daemon::core::evidence::PodEvent;
+use blackbox_daemon::core::frame::{FrameSplitter, LineTooLong};
+use blackbox_daemon::core::incident::IncidentId;
+use blackbox_daemon::core::list::{ListError, ListSplitter, Piece};
+use blackbox_daemon::core::settle::Lookup;
+use blackbox_daemon::core::wire;
+use blackbox_daemon::core::{Now, report};
+use blackbox_daemon::http::request;
+use blackbox_daemon::limits::{EVENTS_PER_POD_MAX, INCIDENT_LINE_BYTES_MAX, PODS_MAX};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+/// Several ways to cut `data` into blocks: none, each byte, and three that follow from the data.
+fn cuts(data: &[u8]) -> Vec<Vec<&[u8]>> {
+    let mut ways = vec![vec![data]];
+    if data.len() <= 4096 {
+        ways.push(data.chunks(1).collect());
+    }
+    let hash = data.iter().fold(7_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+    let mut random = Random(hash | 1);
+    for longest in [9, 100, 2000] {
+        let mut rest = data;
+        let mut blocks = Vec::new();
+        while !rest.is_empty() {
+            let (block, tail) = rest.split_at(random.below(longest).min(rest.len()));
+            blocks.push(block);
+            rest = tail;
+        }
+        ways.push(blocks);
+    }
+    ways
+}
+
+/// Xorshift: the same numbers in each run.
+pub struct Random(pub u64);
+
+impl Random {
+    /// A number below `end`.
+    pub fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % end.max(1)
+    }
+}
+
+/// However a stream is cut into blocks, its lines are those between the newlines, up to one that is
+/// too long; and what is kept of a line never exceeds the limit.
+pub fn frames(data: &[u8]) {
+    for limit in [0, 1, 16, 300, 1 << 20] {
+        let (want, pending) = frames_at_once(data, limit);
+        for blocks in cuts(data) {
+            let mut splitter = FrameSplitter::new(limit);
+            let mut got = Vec::new();
+            let mut refused = false;
+            for block in blocks {
+                let mut frames = splitter.feed(block);
+                while let Some(line) = frames.next() {
+                    if !refused {
+                        refused = line.is_err();
+                        got.push(line.map(<[u8]>::to_vec));
+                    }
+                }
+                assert!(splitter.pending() <= limit);
+            }
+            assert_eq!(got, want, "limit {limit}");
+            assert!(refused || splitter.pending() == pending, "limit {limit}");
+            splitter.reset();
+            assert_eq!(splitter.pending(), 0);
+        }
+    }
+}
+
+fn frames_at_once(data: &[u8], limit: usize) -> (Vec<Result<Vec<u8>, LineTooLong>>, usize) {
+    let mut lines = Vec::new();
+    let last = data.iter().filter(|b| **b == b'\n').count();
+    for (n, line) in data.split(|b| *b == b'\n').enumerate() {
+        if line.len() > limit {
+            lines.push(Err(LineTooLong { limit }));
+            break;
+        }
+        if n == last {
+            return (lines, line.len());
+        }
+        if !line.trim_ascii().is_empty() {
+            lines.push(Ok(line.to_vec()));
+        }
+    }
+    (lines, 0)
+}
+
+/// Every line is decoded to something, the same with bytes replaced that are not UTF-8; pods go
+/// through a whole detection, whose deadlines pass and whose incidents fit into a line.
+pub fn wire(data: &[u8]) {
+    let mut bench = Bench::new(data);
+    for line in data.split(|b| *b == b'\n').take(500) {
+        let (mut scratch, mut repaired) = (String::new(), String::new());
+        let (decoded, flaw) = decode::line(line, &mut scratch);
+        let lossy = String::from_utf8_lossy(line);
+        let (same, _) = decode::line(lossy.as_bytes(), &mut repaired);
+        assert_eq!(format!("{decoded:?}"), format!("{same:?}"));
+        assert!(flaw.is_some() || !matches!(decoded, Decoded::Nothing(_)), "it is said why");
+        bench.step();
+        match decoded {
+            Decoded::Applied(pod) => bench.detector.on_applied(&pod, bench.now, &mut bench.out),
+            Decoded::Deleted(pod) => bench.detector.on_deleted(&pod, bench.now, &mut bench.out),
+            Decoded::Bookmark(_) | Decoded::Error(..) => {}
+            Decoded::Nothing(_) => bench.item(line),
+        }
+        bench.look_at_output();
+        if data.len() % 5 > 1 {
+            bench.detector.on_time(bench.now, &mut bench.out);
+            bench.look_at_output();
+        }
+        let _ = decode::answer(200 + line.len() as u16 % 400, line, None);
+    }
+    bench.end();
+}
+
+/// A detection with a clock that goes on by itself.
+struct Bench {
+    detector: Detector,
+    now: Now,
+    out: Vec<Output>,
+    events: Vec<PodEvent>,
+    /// Whether lookups are answered at all.
+    answers: bool,
+    /// Of the ends so far.
+    ids: HashSet<IncidentId>,
+}
+
+#[derive(Deserialize)]
+struct EventLine<'a> {
+    #[serde(borrow)]
+    object: wire::Event<'a>,
+}
+
+impl Bench {
+    fn new(data: &[u8]) -> Self {
+        let events: Vec<_> = data
+            .split(|b| *b == b'\n')
+            .filter_map(|line| serde_json::from_slice::<EventLine<'_>>(line).ok())
+            .filter(|line| !line.object.reason.is_empty())
+            .map(|line| PodEvent::from_wire(&line.object))
+            .take(EVENTS_PER_POD_MAX)
+            .collect();
+        let (now, ignored) = (Timestamp::from_second(1_795_404_701).unwrap(), "quiet".to_owned());
+        let history = History::Before { started: now, lookback: Duration::from_secs(300) };
+        let mut bench = Self {
+            detector: Detector::new("node1", &[ignored], history),
+            now: Now { monotonic: Duration::from_secs(5), wall: now },
+            out: Vec::new(),
+            answers: data.len().is_multiple_of(2),
+            events,
+            ids: HashSet::new(),
+        };
+        if !data.len().is_multiple_of(3) {
+            bench.detector.begin_list(false);
+            bench.detector.end_list(&mut bench.out);
+        }
+        bench
+    }
+
+    fn step(&mut self) {
+        let second = Duration::from_secs(1);
+        self.now = Now { monotonic: self.now.monotonic + second, wall: self.now.wall + second };
+    }
+
+    /// A line that is no event of a watch may be an item of a list.
+    fn item(&mut self, line: &[u8]) {
+        let mut scratch = String::new();
+        self.detector.begin_list(line.len().is_multiple_of(2));
+        match decode::item(line, &mut scratch) {
+            (Some(pod), _) => self.detector.on_listed(&pod, self.now, &mut self.out),
+            (None, flaw) => {
+                assert!(flaw.is_some(), "it is said why");
+                decode::named(line, |meta| self.detector.on_unreadable(meta));
+            }
+        }
+        if line.len().is_multiple_of(3) {
+            self.detector.end_list(&mut self.out);
+        } else {
+            self.detector.abort_list();
+        }
+    }
+
+    /// Looks at all that came out, answers lookups, and looks at what comes of that.
+    fn look_at_output(&mut self) {
+        while !self.out.is_empty() {
+            for output in std::mem::take(&mut self.out) {
+                match output {
+                    Output::Incident(incident) => {
+                        // A pod that left the LIST and comes back may wait, or have failed, anew.
+                        let facts = &incident.metadata.evidence;
+                        let waits = facts.iter().any(|fact| fact.starts_with("waiting: "));
+                        let is_end = incident.container_id.is_some() && !waits;
+                        let is_new = !is_end || self.ids.insert(incident.id);
+                        assert!(is_new, "told twice: {incident:?}");
+                        check_line(&report::line(&incident));
+                    }
+                    Output::LookUp { key, .. } if self.answers => {
+                        let found = Lookup::Found(self.events.clone());
+                        self.detector.on_events(&key, &found, &mut self.out);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        assert!(self.detector.pods() <= PODS_MAX);
+    }
+
+    /// Lets every deadline pass, then ends.
+    fn end(&mut self) {
+        if self.events.is_empty() {
+            self.detector.finish(&mut self.out);
+        }
+        let mut at_once = 0;
+        while let Some(deadline) = self.detector.next_deadline() {
+            // An answer may come after the next question was due; but there are only so many.
+            at_once = if deadline > self.now.monotonic { 0 } else { at_once + 1 };
+            assert!(at_once < 5, "a deadline that stays");
+            self.now.monotonic = self.now.monotonic.max(deadline);
+            self.detector.on_time(self.now, &mut self.out);
+            self.look_at_output();
+        }
+        self.look_at_output();
+        assert_eq!(self.detector.held(), 0);
+    }
+}
+
+fn check_line(line: &[u8]) {
+    assert!(line.len() <= INCIDENT_LINE_BYTES_MAX, "{} bytes", line.len());
+    assert_eq!(line.iter().position(|b| *b == b'\n'), Some(line.len() - 1));
+    let value: Value = serde_json::from_slice(line).unwrap();
+    assert_eq!(value["schema"], "blackbox.incident/v1");
+    assert!(value["message"].as_str().is_some_and(|message| !message.is_empty()));
+}
+
+/// However a LIST is cut into blocks, its pieces are the same; and of a valid JSON object they are
+/// what a JSON parser finds.
+pub fn list(data: &[u8]) {
+    for limit in [1, 40, 1 << 20] {
+        let ways = cuts(data);
+        let want = pieces(&ways[0], limit);
+        for blocks in &ways[1..] {
+            assert_eq!(pieces(blocks, limit), want, "limit {limit}");
+        }
+    }
+    let Ok(members) = serde_json::from_slice::<Members>(data) else {
+        return;
+    };
+    let mut want = Vec::new();
+    for (key, value) in members.0 {
+        match (key.as_str(), value) {
+            ("items", Value::Array(items)) => want.extend(items.into_iter().map(|i| (true, i))),
+            ("metadata", value) => want.push((false, value)),
+            _ => {}
+        }
+    }
+    let (got, end) = pieces(&[data], 1 << 20);
+    assert_eq!(end, Ok(()), "a JSON object");
+    let parse = |(is_item, bytes): Sent| (is_item, serde_json::from_slice(&bytes));
+    let got: Vec<(bool, Value)> =
+        got.into_iter().map(parse).map(|(is_item, value)| (is_item, value.unwrap())).collect();
+    // The server writes no letter of a key as a number, and what does is taken for another key.
+    assert!(got == want || data.windows(2).any(|two| two == b"\\u"), "{got:?} {want:?}");
+}
+
+/// An item (`true`) or metadata, as sent.
+type Sent = (bool, Vec<u8>);
+
+fn pieces(blocks: &[&[u8]], limit: usize) -> (Vec<Sent>, Result<(), ListError>) {
+    let mut splitter = ListSplitter::new(limit);
+    let mut out = Vec::new();
+    for block in blocks {
+        let mut pieces = splitter.feed(block);
+        while let Some(piece) = pieces.next() {
+            let (is_item, bytes) = match piece {
+                Ok(Piece::Item(bytes)) => (true, bytes),
+                Ok(Piece::Metadata(bytes)) => (false, bytes),
+                Err(error) => return (out, Err(error)),
+            };
+            assert!(!bytes.is_empty() && bytes.len() <= limit);
+            out.push((is_item, bytes.to_vec()));
+        }
+    }
+    (out, splitter.finish())
+}
+
+/// The members of an object in their order, those with the same key as well.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+/// Units and thousandths agree with each other, and with floating point as far as that goes.
+pub fn quantity(data: &[u8]) {
+    use blackbox_daemon::core::quantity::{milli, whole};
+    let text = String::from_utf8_lossy(data);
+    let (units, thousandths) = (whole(&text), milli(&text));
+    assert_eq!(units.is_some(), thousandths.is_some(), "{text:?}");
+    assert_eq!(units.is_some(), approximate(&text).is_some(), "{text:?}");
+    let (Some(units), Some(thousandths), Some(about)) = (units, thousandths, approximate(&text))
+    else {
+        return;
+    };
+    if let Ok(number) = text.parse::<i64>() {
+        assert_eq!((units, thousandths), (number, number.saturating_mul(1000)), "{text:?}");
+    }
+    if thousandths > i64::MIN && thousandths < i64::MAX {
+        let up = i64::try_from(thousandths.unsigned_abs().div_ceil(1000)).unwrap();
+        assert_eq!(units, up * thousandths.signum(), "{text:?}");
+    }
+    for (got, about) in [(units, about), (thousandths, about * 1000.0)] {
+        let (got, about) = (got as f64, about.clamp(i64::MIN as f64, i64::MAX as f64));
+        assert!((got - about).abs() <= 1.0 + about.abs() * 1e-9, "{text:?}: {got} {about}");
+        assert!(got == 0.0 || got.signum() == about.signum(), "{text:?}: {got} {about}");
+    }
+}
+
+/// The quantity by floating point, which reads the same numbers, and `inf` and `nan` as well.
+fn approximate(text: &str) -> Option<f64> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && !"+-.".contains(c)).unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let factor = match suffix {
+        "" => 1.0,
+        "Ki" | "Mi" | "Gi" | "Ti" | "Pi" | "Ei" => {
+            1024_f64.powi(1 + "KMGTPE".find(&suffix[..1]).unwrap() as i32)
+        }
+        "n" => 1e-9,
+        "u" => 1e-6,
+        "m" => 1e-3,
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "P" => 1e15,
+        "E" => 1e18,
+        _ if suffix.starts_with(['e', 'E']) => return text.parse().ok(),
+        _ => return None,
+    };
+    number.parse::<f64>().ok().map(|number| number * factor)
+}
+
+/// What is read stands in the line as it should, and the line that is made of it reads the same.
+pub fn cri(data: &[u8]) {
+    use blackbox_daemon::core::cri::parse;
+    let Some(line) = parse(data) else {
+        // A line of the strictest form is read, whatever its content.
+        let again = [b"2026-11-23T03:31:41.123456789Z stdout F ", data].concat();
+        assert_eq!(parse(&again).unwrap().content, data);
+        return;
+    };
+    let LogLine { time, stream, partial, content } = line;
+    let stream = match stream {
+        LogStream::Stdout => "stdout",
+        LogStream::Stderr => "stderr",
+    };
+    let head = &data[..data.len() - content.len()];
+    assert!(data.ends_with(content) && head.ends_with(b" "));
+    let words: Vec<_> = head.split(|b| *b == b' ').collect();
+    assert_eq!((words.len(), words[1]), (4, stream.as_bytes()));
+    assert_eq!(partial, words[2].split(|b| *b == b':').next() == Some(b"P"));
+    for at in 0..head.len() {
+        assert_eq!(parse(&data[..at]), None, "a head that is not whole");
+    }
+    // An offset may lead to the year before 0, which has no such form.
+    if time.as_second() < -62_167_219_200 {
+        return;
+    }
+    let tag = if partial { "P" } else { "F" };
+    let again = [format!("{time:.9} {stream} {tag} ").as_bytes(), content].concat();
+    assert_eq!(parse(&again), Some(line));
+}
+
+/// A verdict stands, whatever comes behind it; no head is waited for once its end is there.
+pub fn http_head(data: &[u8]) {
+    let verdict = request::parse(data);
+    let shortest = data.len().saturating_sub(64);
+    for at in (0..data.len().min(128)).chain(shortest..data.len()) {
+        if let Some(early) = request::parse(&data[..at]) {
+            assert_eq!(verdict, Some(early), "at {at}");
+        }
+    }
+    let ended = [data, b"\n\n"].concat();
+    let last = request::parse(&ended);
+    assert!(last.is_some() && verdict.is_none_or(|verdict| Some(verdict) == last));
+    if let Some(Ok(head)) = verdict {
+        let method = format!("{:?} /", head.method).to_uppercase();
+        assert!(data.starts_with(method.as_bytes()));
+        assert!(head.path.starts_with('/') && !head.path.contains(['?', '#', ' ']));
+        assert!(head.path.bytes().all(|byte| byte.is_ascii_graphic()));
+    }
+}
+
+/// A kubeconfig is accepted or refused, each time the same way, in single lines that show no token.
+pub fn kubeconfig(data: &[u8]) {
+    // What it names is opened: nothing that would wait, or change, is to be.
+    if data.windows(4).any(|word| matches!(word, b"/dev" | b"/pro" | b"/sys")) {
+        return;
+    }
+    let path = kubeconfig_path();
+    fs::write(&path, data).unwrap();
+    let vars = BTreeMap::from([
+        ("KUBECONFIG", path.into_os_string()),
+        ("NODE_NAME", "node1".into()),
+        ("POD_NAMESPACE", "shop".into()),
+    ]);
+    let read = || Config::from_env(vars.iter().map(|(k, v)| (OsString::from(k), v.clone())));
+    let config = match read() {
+        Ok(config) => config,
+        Err(errors) => {
+            assert_eq!(read().err(), Some(errors.clone()));
+            let shown = errors.to_string();
+            assert_eq!(shown.lines().count(), errors.problems.len());
+            assert!(!shown.lines().any(|line| line.contains(char::is_control)), "{shown}");
+            return;
+        }
+    };
+    assert_eq!(read().as_ref(), Ok(&config));
+    assert!(config.warnings.iter().all(|line| !line.contains(char::is_control)));
+    let server = &config.cluster.server;
+    assert_eq!(Server::parse(&server.url()).as_ref(), Ok(server));
+    if let TokenSource::Inline(token) = &config.cluster.credentials.token {
+        let token = token.expose();
+        assert!(!token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()));
+        // A name may hold the same letters, and a short token is part of many words.
+        let written = String::from_utf8_lossy(data).matches(token).count();
+        assert!(token.len() < 12 || written != 1 || !format!("{config:?}").contains(token));
+    }
+}
+
+/// A file of this process's own, made once.
+fn kubeconfig_path() -> PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let folder = env::temp_dir().join(format!("blackbox-fuzz-{}", process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        folder.join("config")
+    })
+    .clone()
+}
