@@ -22,7 +22,8 @@ const RESIDENT_KIB_MAX: u64 = 48 << 10;
 fn watched_through(bed: &mut Bed, behaviours: impl IntoIterator<Item = Behaviour>) {
     for behaviour in behaviours {
         // One that has not begun yet would not be ended.
-        assert!(eventually(PATIENCE, || bed.api.open_watches() == 1));
+        let begun = eventually(PATIENCE, || bed.api.open_watches() == 1);
+        assert!(begun, "{} watches are open: {:?}", bed.api.open_watches(), bed.last_requests());
         let asked = bed.api.count("watch", "pods");
         bed.api.once(Target::WATCH_PODS, behaviour);
         bed.api.end_watches();

@@ -183,6 +183,8 @@ struct Carried<'a> {
     cut_epoch: u64,
     /// Bytes of the server that still pass before a cut.
     left: Option<usize>,
+    /// Bytes of the server that the agent has not taken yet: one block at most.
+    pending: Vec<u8>,
     moved_at: Instant,
 }
 
@@ -197,6 +199,7 @@ impl<'a> Carried<'a> {
             reset_epoch: shared.reset_epoch.load(Ordering::SeqCst),
             cut_epoch: shared.cut.lock().unwrap().0,
             left: None,
+            pending: Vec::new(),
             moved_at: clock::now(),
         })
     }
@@ -232,7 +235,7 @@ impl<'a> Carried<'a> {
             } else {
                 self.shared.run.wait(TICK);
             }
-            if self.left == Some(0) {
+            if self.left == Some(0) && self.pending.is_empty() {
                 return Ok(());
             }
         }
@@ -274,6 +277,20 @@ impl<'a> Carried<'a> {
     }
 
     fn pass_down(&mut self, buffer: &mut [u8], limit: usize) -> io::Result<bool> {
+        if self.pending.is_empty() && !self.take_down(buffer, limit)? {
+            return Ok(false);
+        }
+        // A full socket of a slow agent holds up its bytes, never the look at what the agent does.
+        match self.client.write(&self.pending) {
+            Ok(written) => drop(self.pending.drain(..written)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// Takes what the server has sent. Whether anything was there.
+    fn take_down(&mut self, buffer: &mut [u8], limit: usize) -> io::Result<bool> {
         let limit = limit.min(self.left.unwrap_or(limit)).min(buffer.len());
         let Some(server) = self.server.as_mut().filter(|_| limit > 0) else {
             return Ok(false);
@@ -281,7 +298,7 @@ impl<'a> Carried<'a> {
         let read = match server.read(&mut buffer[..limit]) {
             Ok(0) => {
                 self.left = Some(0);
-                return Ok(true);
+                return Ok(false);
             }
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -290,20 +307,7 @@ impl<'a> Carried<'a> {
         if let Some(left) = &mut self.left {
             *left -= read;
         }
-        let mut bytes = &buffer[..read];
-        // A full socket of a slow agent: wait for it, as long as nothing else is to be done.
-        while !bytes.is_empty() && !self.shared.run.is_stopped() {
-            match self.client.write(bytes) {
-                Ok(written) => bytes = &bytes[written..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.shared.run.wait(TICK);
-                    if self.reset_epoch != self.shared.reset_epoch.load(Ordering::SeqCst) {
-                        return Ok(true);
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        self.pending.extend_from_slice(&buffer[..read]);
         Ok(true)
     }
 }
