@@ -313,7 +313,7 @@ impl EventHandler for Deliver {
             return;
         }
         self.metrics.incidents.add(IncidentClass(incident.kind, incident.severity));
-        let delivery = Arc::new(Delivery::new(incident));
+        let delivery = Arc::new(Delivery::new(incident, self.outlets.len()));
         for outlet in &mut self.outlets {
             outlet.send(delivery.clone());
         }

@@ -265,8 +265,11 @@ pub const HEARTBEAT_MAX: Duration = Duration::from_secs(60);
 pub const FRESH_MARGIN: Duration = Duration::from_secs(30);
 
 /// Incident lines that wait for one sink. A line has 2 to 3 kB, 16 at most: a storm on a full node
-/// fits, and a sink that hangs costs under 1 MB.
-pub const SINK_QUEUE_MAX: usize = 256;
+/// fits while a disk is slow for a second or two, and sinks that hang share the lines.
+pub const SINK_QUEUE_MAX: usize = 1024;
+
+/// Bytes of incident lines that wait for one sink.
+pub const SINK_QUEUE_BYTES_MAX: usize = 1 << 20;
 
 /// Messages between the reading and the detecting thread; most are blocks of [`READ_BLOCK_BYTES`].
 pub const MESSAGES_MAX: usize = 32;

@@ -152,14 +152,24 @@ label!(Quiet, "reason", {
 pub enum SinkName {
     /// Standard output.
     Stdout,
+    /// `BLACKBOX_INCIDENT_FILE`.
+    File,
+    /// `BLACKBOX_WEBHOOK_URL`.
+    Webhook,
 }
-label!(SinkName, "sink", { Self::Stdout => "stdout" as Self::Stdout });
+label!(SinkName, "sink", {
+    Self::Stdout => "stdout" as Self::Stdout,
+    Self::File => "file" as Self::File,
+    Self::Webhook => "webhook" as Self::Webhook,
+});
 
 impl SinkName {
     /// The name, for threads and logs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
+            Self::File => "file",
+            Self::Webhook => "webhook",
         }
     }
 }

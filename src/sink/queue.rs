@@ -1,53 +1,62 @@
-//! A bounded queue that never makes the sender wait: past its limit the oldest goes.
+//! A bounded queue that never makes the sender wait: past its limits the oldest go.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::Delivery;
 
 /// One end for all: clones share the queue.
-#[derive(Debug)]
-pub struct Queue<T>(Arc<Shared<T>>);
+#[derive(Clone, Debug)]
+pub struct Queue(Arc<Shared>);
 
 #[derive(Debug)]
-struct Shared<T> {
-    state: Mutex<State<T>>,
+struct Shared {
+    state: Mutex<State>,
     changed: Condvar,
-    limit: usize,
+    limits: Limits,
 }
 
-#[derive(Debug)]
-struct State<T> {
-    items: VecDeque<T>,
+/// What a queue holds at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Lines.
+    pub lines: usize,
+    /// Bytes of all of them; one that is larger has the queue for itself.
+    pub bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    items: VecDeque<Arc<Delivery>>,
+    bytes: usize,
     closed: bool,
 }
 
-impl<T> Clone for Queue<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<T> Queue<T> {
-    /// An empty queue for `limit` items.
-    pub fn new(limit: usize) -> Self {
-        let state = Mutex::new(State { items: VecDeque::new(), closed: false });
-        Self(Arc::new(Shared { state, changed: Condvar::new(), limit }))
+impl Queue {
+    /// An empty queue.
+    pub fn new(limits: Limits) -> Self {
+        Self(Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), limits }))
     }
 
-    /// Appends an item; returns the oldest one if that had to go.
-    pub fn push(&self, item: T) -> Option<T> {
+    /// Appends an item; returns the oldest ones that had to go.
+    pub fn push(&self, item: Arc<Delivery>) -> Vec<Arc<Delivery>> {
         let mut state = self.lock();
-        let dropped =
-            if state.items.len() >= self.0.limit { state.items.pop_front() } else { None };
+        state.bytes += item.line.len();
         state.items.push_back(item);
+        let mut dropped = Vec::new();
+        while state.items.len() > 1 && state.exceeds(self.0.limits) {
+            dropped.extend(state.take());
+        }
         self.0.changed.notify_one();
         dropped
     }
 
     /// Takes the oldest item, waiting for one. `None`: the queue was closed and is empty.
-    pub fn pop(&self) -> Option<T> {
+    pub fn pop(&self) -> Option<Arc<Delivery>> {
         let mut state = self.lock();
         loop {
-            if let Some(item) = state.items.pop_front() {
+            if let Some(item) = state.take() {
                 return Some(item);
             }
             if state.closed {
@@ -57,24 +66,38 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Takes the oldest item, if there is one.
+    pub fn try_pop(&self) -> Option<Arc<Delivery>> {
+        self.lock().take()
+    }
+
+    /// Waits for so long, or until the queue is closed; returns whether it is.
+    pub fn wait_closed(&self, duration: Duration) -> bool {
+        let state = self.lock();
+        let waited = self.0.changed.wait_timeout_while(state, duration, |state| !state.closed);
+        waited.unwrap_or_else(PoisonError::into_inner).0.closed
+    }
+
     /// No more will come.
     pub fn close(&self) {
         self.lock().closed = true;
         self.0.changed.notify_all();
     }
 
-    /// Items now waiting.
-    pub fn len(&self) -> usize {
-        self.lock().items.len()
-    }
-
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take(&mut self) -> Option<Arc<Delivery>> {
+        let item = self.items.pop_front()?;
+        self.bytes -= item.line.len();
+        Some(item)
+    }
+
+    fn exceeds(&self, limits: Limits) -> bool {
+        self.items.len() > limits.lines || self.bytes > limits.bytes
     }
 }
 
@@ -82,25 +105,51 @@ impl<T> Queue<T> {
 mod tests {
     use super::*;
 
+    const LIMITS: Limits = Limits { lines: 2, bytes: 10 };
+
+    fn push(queue: &Queue, line: &str) -> Vec<String> {
+        let dropped = queue.push(Arc::new(Delivery::of_line(line, 1)));
+        dropped.iter().map(|d| text(d)).collect()
+    }
+
+    fn text(delivery: &Delivery) -> String {
+        String::from_utf8(delivery.line.clone()).unwrap()
+    }
+
     #[test]
     fn the_oldest_goes_when_the_queue_is_full() {
-        let queue = Queue::new(2);
-        assert_eq!([1, 2, 3, 4].map(|n| queue.push(n)), [None, None, Some(1), Some(2)]);
+        let queue = Queue::new(LIMITS);
+        let dropped = ["1", "2", "3", "4"].map(|n| push(&queue, n));
+        assert_eq!(dropped, [vec![], vec![], vec!["1".to_owned()], vec!["2".to_owned()]]);
         queue.close();
-        assert_eq!([queue.pop(), queue.pop(), queue.pop()], [Some(3), Some(4), None]);
+        let left: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|d| text(&d)).collect();
+        assert_eq!(left, ["3", "4"]);
+    }
+
+    #[test]
+    fn large_items_push_out_many_and_the_largest_has_the_queue_for_itself() {
+        let queue = Queue::new(LIMITS);
+        push(&queue, "1234");
+        push(&queue, "1235");
+        assert_eq!(push(&queue, "123456789"), ["1234", "1235"]);
+        assert_eq!(push(&queue, "12345678901234"), ["123456789"]);
+        assert_eq!(queue.try_pop().map(|d| text(&d)).as_deref(), Some("12345678901234"));
+        assert!(queue.try_pop().is_none());
+        assert!(!queue.wait_closed(Duration::from_millis(1)));
+        queue.close();
+        assert!(queue.wait_closed(Duration::from_secs(60)));
     }
 
     #[test]
     fn a_waiting_receiver_gets_what_comes_and_then_the_end() {
-        let queue = Queue::new(2);
+        let queue = Queue::new(LIMITS);
         let receiver = queue.clone();
         std::thread::scope(|scope| {
-            let got =
-                scope.spawn(move || std::iter::from_fn(|| receiver.pop()).collect::<Vec<_>>());
-            queue.push("a");
-            queue.push("b");
+            let got = scope.spawn(move || std::iter::from_fn(|| receiver.pop()).count());
+            push(&queue, "a");
+            push(&queue, "b");
             queue.close();
-            assert_eq!(got.join().unwrap(), ["a", "b"]);
+            assert_eq!(got.join().unwrap(), 2);
         });
     }
 }

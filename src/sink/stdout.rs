@@ -1,17 +1,15 @@
 //! Incidents to standard output: one write and one flush a line.
 
 use std::io::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::Delivery;
 use super::queue::Queue;
 use crate::clock::Clock;
 use crate::metrics::{Metrics, SinkName};
 use crate::once::Once;
 
 /// Writes what comes until the queue is closed and empty.
-pub fn run(queue: &Queue<Arc<Delivery>>, mut out: impl Write, metrics: &Metrics, clock: Clock) {
+pub fn run(queue: &Queue, mut out: impl Write, metrics: &Metrics, clock: Clock) {
     let mut trouble = Once::new("stdout");
     while let Some(delivery) = queue.pop() {
         // The line goes out in one piece, so that readers never see a part of one for long.
@@ -27,6 +25,7 @@ pub fn run(queue: &Queue<Arc<Delivery>>, mut out: impl Write, metrics: &Metrics,
                 trouble.say(&format!("cannot write ({error}): incidents are lost"));
             }
         }
+        delivery.done();
         // Only now: a line on which the write hangs still waits.
         metrics.sink_queued.take(SinkName::Stdout);
     }
@@ -34,10 +33,11 @@ pub fn run(queue: &Queue<Arc<Delivery>>, mut out: impl Write, metrics: &Metrics,
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
+    use std::sync::Arc;
 
     use super::*;
-    use crate::sink::Outlet;
+    use crate::sink::queue::Limits;
+    use crate::sink::{Delivery, Outlet};
 
     struct Broken;
     impl Write for Broken {
@@ -49,11 +49,10 @@ mod tests {
         }
     }
 
-    fn queue() -> Queue<Arc<Delivery>> {
-        let queue = Queue::new(8);
-        for line in [&b"{1}\n"[..], b"{2}\n"] {
-            let occurred_at = Timestamp::UNIX_EPOCH;
-            queue.push(Arc::new(Delivery { line: line.to_vec(), occurred_at }));
+    fn queue() -> Queue {
+        let queue = Queue::new(Limits { lines: 8, bytes: 100 });
+        for line in ["{1}\n", "{2}\n"] {
+            queue.push(Arc::new(Delivery::of_line(line, 1)));
         }
         queue.close();
         queue
@@ -76,18 +75,14 @@ mod tests {
 
     #[test]
     fn nothing_waits_once_all_is_written_whoever_was_faster() {
-        let incident = |n: i64| {
-            let occurred_at = Timestamp::from_second(n).unwrap();
-            Arc::new(Delivery { line: b"{}\n".to_vec(), occurred_at })
-        };
         let metrics = Arc::new(Metrics::default());
         for _ in 0..2000 {
             let mut outlet = Outlet::new(SinkName::Stdout, metrics.clone());
             let queue = outlet.queue();
             std::thread::scope(|scope| {
                 scope.spawn(|| run(&queue, std::io::sink(), &metrics, Clock::start()));
-                outlet.send(incident(1));
-                outlet.send(incident(2));
+                outlet.send(Arc::new(Delivery::of_line("{1}\n", 1)));
+                outlet.send(Arc::new(Delivery::of_line("{2}\n", 1)));
                 drop(outlet);
             });
             assert_eq!(metrics.sink_queued.get(SinkName::Stdout), 0);
@@ -108,8 +103,7 @@ mod tests {
         }
         let metrics = Arc::new(Metrics::default());
         let mut outlet = Outlet::new(SinkName::Stdout, metrics.clone());
-        let occurred_at = Timestamp::UNIX_EPOCH;
-        outlet.send(Arc::new(Delivery { line: b"{}\n".to_vec(), occurred_at }));
+        outlet.send(Arc::new(Delivery::of_line("{}\n", 1)));
         let queue = outlet.queue();
         drop(outlet);
         let mut out = Asked(&metrics, 0);
