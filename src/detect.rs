@@ -232,6 +232,8 @@ impl<H: EventHandler> Detect<H> {
                 Output::Started(pod) => self.handler.on_pod_start(&pod),
                 Output::Stopped(pod) => self.handler.on_pod_stop(&pod),
                 Output::Incident(incident) => self.handler.on_pod_crash(&incident),
+                // Nobody keeps it yet.
+                Output::Kept(_) | Output::Forgotten(_) => {}
                 Output::Quiet(quiet) => self.metrics.quiet_ends.add(quiet),
                 Output::Unseen(n) => {
                     let n = u64::try_from(n).unwrap_or(0);

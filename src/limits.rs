@@ -74,12 +74,21 @@ pub const CONTAINERS_PER_POD_MAX: usize = 128;
 /// room for millions. More containers than are watched would be no use.
 pub const LIST_ITEMS_MAX: usize = 4 * CONTAINERS_PER_POD_MAX;
 
-/// Ends of one container that its record knows: the API shows two, and a stale view two others.
-pub const ENDS_KNOWN_PER_CONTAINER: usize = 4;
+/// Ends and waiting episodes of one container that its record knows: the API shows two ends, a stale
+/// view two others, and one episode of each sort may be under way.
+pub const ENDS_KNOWN_PER_CONTAINER: usize = 6;
 
-/// Ends that are remembered beyond the pods' own records, for pods that went and for histories that
-/// went back: 16 bytes each and a table, about 100 kB.
+/// Ends that are remembered beyond the pods' own records, for pods that went, for histories that went
+/// back, and from an earlier agent: 16 bytes each and a table, about 100 kB.
 pub const ENDS_REMEMBERED_MAX: usize = 4096;
+
+/// Containers of which the next agent is told: each takes up to 600 bytes of a state file. A full node has
+/// a few hundred.
+pub const LEDGER_CONTAINERS_MAX: usize = 4096;
+
+/// Incidents delivered last that the state file names, should the incident file have lost them: a disk
+/// that lies forgets some seconds.
+pub const LEDGER_RECENT_MAX: usize = 64;
 
 /// Deleted pods that are remembered, against events which come after the deletion.
 pub const PODS_GONE_REMEMBERED_MAX: usize = 1024;
@@ -271,6 +280,65 @@ pub const SINK_QUEUE_MAX: usize = 1024;
 /// Bytes of incident lines that wait for one sink.
 pub const SINK_QUEUE_BYTES_MAX: usize = 1 << 20;
 
+/// Incident lines that are written with one `fsync`: a slow disk takes 50 ms for one, and a storm
+/// brings some hundreds a second.
+pub const INCIDENT_BATCH_MAX: usize = 64;
+
+/// The incident file and those that it was before: with the default of 16 MiB each, 64 MiB in all.
+pub const INCIDENT_FILES_MAX: usize = 4;
+
+/// What is read of the incident files' end at the start, to know what was told: some thousand
+/// lines, read in a tenth of a second. Each container shows its two newest ends at most, so older
+/// lines tell of nothing that could be met again.
+pub const INCIDENT_TAIL_BYTES_MAX: u64 = 8 << 20;
+
+/// How much of the incident file's end is looked at for a line that was never written to its end.
+pub const INCIDENT_REPAIR_BYTES: usize = 64 << 10;
+
+/// How often that is repeated: after a power cut some file systems show blocks of zeros.
+pub const INCIDENT_REPAIRS_MAX: usize = 64;
+
+const _: () = assert!(INCIDENT_REPAIR_BYTES > INCIDENT_LINE_BYTES_MAX);
+
+/// How long the file sink waits before it tries again: a disk that is full stays so for a while, and
+/// each try costs a few system calls.
+pub const FILE_RETRY_MIN: Duration = Duration::from_millis(100);
+/// See [`FILE_RETRY_MIN`].
+pub const FILE_RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// The largest state file that is read: [`LEDGER_CONTAINERS_MAX`] containers with the longest names.
+pub const STATE_FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// The state file is written at most this often; what was delivered meanwhile is told again after a
+/// kill. It is 20 kB for a node with a hundred pods, and flash wears.
+pub const STATE_WRITE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long the state file is left alone after it could not be written.
+pub const STATE_RETRY: Duration = Duration::from_secs(5);
+
+/// `BLACKBOX_WEBHOOK_URL`. Servers take 8 KiB for a request's first line, and a URL with a signature
+/// in it has one or two.
+pub const WEBHOOK_URL_BYTES_MAX: usize = 4096;
+
+/// A POST of an incident, from the look-up of the name to the answer's head. A collector that needs
+/// more is as good as down, and all other lines wait behind this one.
+pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// And for the answer's body, which is read only so that the connection serves again: a few bytes.
+pub const WEBHOOK_BODY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Scales the backoff between the tries of one line, as `BLACKBOX_K8S_RETRY_INTERVAL` does for the
+/// API server: from 0.8 s to 30 s, twice that with jitter.
+pub const WEBHOOK_RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Tries for one line: with the backoff three to five minutes, which a collector's roll-out takes. Then
+/// the line is lost and the next one gets its chance, since the line itself may be what it fails on.
+pub const WEBHOOK_TRIES_MAX: u32 = 10;
+
+/// The longest `Retry-After` of a collector that is obeyed: the queue has room for some minutes, and
+/// no collector is to empty it by a word.
+pub const WEBHOOK_RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
 /// Messages between the reading and the detecting thread; most are blocks of [`READ_BLOCK_BYTES`].
 pub const MESSAGES_MAX: usize = 32;
 
@@ -299,6 +367,9 @@ pub const DETECT_TICK: Duration = Duration::from_secs(10);
 
 /// How long the agent's end may take, before the process ends anyway.
 pub const SHUTDOWN_MAX: Duration = Duration::from_millis(800);
+
+/// How much of that is kept for the state file, however long the sinks take.
+pub const SHUTDOWN_STATE: Duration = Duration::from_millis(200);
 
 /// Emptied blocks that are kept for the next reads.
 pub const BLOCKS_KEPT_MAX: usize = 8;

@@ -19,6 +19,7 @@ use crate::core::Now;
 use crate::core::classify::Quiet;
 use crate::core::draft::{Drafter, containers, has_more_containers};
 use crate::core::incident::Incident;
+use crate::core::ledger::PodEntry;
 use crate::core::pods::{PodTable, Sighting};
 use crate::core::settle::{Lookup, PodState, Settled, Settling};
 use crate::core::view::View;
@@ -61,6 +62,11 @@ pub enum Output {
     },
     /// The table is full, or this pod has more containers than are watched.
     NoRoom(PodName),
+    /// What the next agent has to know of a pod has changed. It comes behind the incidents that it
+    /// counts in.
+    Kept(Box<PodEntry>),
+    /// The next agent need not know the pod of that key.
+    Forgotten(Box<str>),
 }
 
 /// A pod by name.
@@ -102,6 +108,8 @@ pub struct Detector {
     settling: Settling,
     listed: bool,
     origin: Origin,
+    /// Whether a pod that is not in the table was made since an earlier agent saw all of them.
+    knows_all: bool,
 }
 
 impl Detector {
@@ -115,7 +123,17 @@ impl Detector {
             settling: Settling::default(),
             listed: false,
             origin: Origin::Watch,
+            knows_all: false,
         }
+    }
+
+    /// Takes over what an earlier agent knew, before anything is seen. `is_all`: of the pods that are not
+    /// in it the earlier agent had seen nothing.
+    pub fn restore<'e>(&mut self, entries: impl IntoIterator<Item = &'e PodEntry>, is_all: bool) {
+        for entry in entries {
+            self.table.restore(entry);
+        }
+        self.knows_all |= is_all;
     }
 
     /// Pods now known.
@@ -179,7 +197,8 @@ impl Detector {
     pub fn on_events(&mut self, key: &str, lookup: &Lookup, out: &mut Vec<Output>) {
         let mut settled = Vec::new();
         self.settling.on_events(key, lookup, &mut settled);
-        emit(settled, out);
+        emit(&mut self.table, &self.settling, settled, out);
+        self.keep(out);
     }
 
     /// To be called at [`Detector::next_deadline`], and may be at any time.
@@ -190,7 +209,8 @@ impl Detector {
                 out.push(Output::LookUp { namespace, key });
             }
         }
-        emit(settled, out);
+        emit(&mut self.table, &self.settling, settled, out);
+        self.keep(out);
     }
 
     /// When [`Detector::on_time`] has something to do (monotonic).
@@ -202,19 +222,29 @@ impl Detector {
     pub fn finish(&mut self, out: &mut Vec<Output>) {
         let mut settled = Vec::new();
         self.settling.finish(&mut settled);
-        emit(settled, out);
+        emit(&mut self.table, &self.settling, settled, out);
+        self.keep(out);
+    }
+
+    /// Says what changed for the next agent.
+    fn keep(&mut self, out: &mut Vec<Output>) {
+        for key in self.table.changed() {
+            let held = |container: &str| self.settling.held_ends(&key, container);
+            let entry = self.table.entry(&key, held, |id| self.settling.holds(id));
+            out.extend(entry.map(|entry| Output::Kept(Box::new(entry))));
+        }
     }
 
     fn forget(&mut self, key: &str, out: &mut Vec<Output>) {
         let mut settled = Vec::new();
         self.settling.on_gone(key, &mut settled);
-        emit(settled, out);
-        let stopped = self.table.get(key).is_some_and(|record| record.stopped);
-        if let Some((namespace, name)) = self.table.remove(key)
-            && !stopped
-        {
+        emit(&mut self.table, &self.settling, settled, out);
+        // What went while no agent was there did not stop just now.
+        if let Some(record) = self.table.get(key).filter(|record| !record.stopped && self.listed) {
+            let (namespace, name) = (record.namespace.clone(), record.name.clone());
             out.push(Output::Stopped(PodName { namespace, name }));
         }
+        out.extend(self.table.remove(key).map(Output::Forgotten));
     }
 
     fn observe(&mut self, pod: &wire::Pod<'_>, origin: Origin, now: Now, out: &mut Vec<Output>) {
@@ -247,8 +277,13 @@ impl Detector {
         };
         let deletion = record.deletion;
         let past = match origin {
-            Origin::FirstList => Some(self.history.cut_off(now)),
-            Origin::Watch | Origin::Relist { .. } => None,
+            Origin::FirstList if !self.knows_all => {
+                // A pod that is younger than that has no history.
+                let cut_off = self.history.cut_off(now);
+                let is_young = pod.status.start_time.time().is_some_and(|at| at >= cut_off);
+                (!is_young).then_some(cut_off)
+            }
+            Origin::FirstList | Origin::Watch | Origin::Relist { .. } => None,
         };
         let mut view = View {
             key,
@@ -261,6 +296,7 @@ impl Detector {
             table: &mut self.table,
             settling: &mut self.settling,
             past,
+            is_baseline: origin == Origin::FirstList,
             deletion,
             deletion_known,
             pod_state: PodState::Alive,
@@ -270,6 +306,7 @@ impl Detector {
         for container in containers(pod) {
             view.container(&container, out);
         }
+        self.keep(out);
     }
 }
 
@@ -286,20 +323,58 @@ impl History {
                 let by_now = now.wall.saturating_sub(now.monotonic).unwrap_or(Timestamp::MIN);
                 let is_jump = by_now.duration_since(started).unsigned_abs() <= CLOCK_JUMP_MAX;
                 let start = if is_jump { by_now.min(started) } else { by_now };
-                start.saturating_sub(lookback).unwrap_or(Timestamp::MIN)
+                let cut_off = start.saturating_sub(lookback).unwrap_or(Timestamp::MIN);
+                // Times of the API are cut to whole seconds.
+                Timestamp::from_second(cut_off.as_second()).unwrap_or(cut_off)
             }
         }
     }
 }
 
-pub(super) fn emit(settled: Vec<Settled>, out: &mut Vec<Output>) {
-    out.extend(settled.into_iter().map(|s| match s {
-        Settled::Incident(incident) => Output::Incident(incident),
-        Settled::SpecChange => Output::Quiet(Quiet::SpecChange),
-        Settled::PodFailure => Output::Quiet(Quiet::PodFailure),
-        Settled::Deletion => Output::Quiet(Quiet::Deletion),
-        Settled::SidecarTeardown => Output::Quiet(Quiet::SidecarTeardown),
-    }));
+/// Tells an incident. `later`: ends of its container that are told right after it.
+pub(super) fn tell(
+    table: &mut PodTable,
+    settling: &Settling,
+    key: &str,
+    mut incident: Box<Incident>,
+    later: i64,
+) -> Output {
+    if let (Some(container), Some(restarts)) =
+        (&incident.container, &mut incident.metadata.restarts)
+    {
+        let held = settling.held_ends(key, container).saturating_add(later);
+        restarts.ended = table.counted(key, container, held);
+    }
+    table.touch(key);
+    Output::Incident(incident)
+}
+
+/// Tells what was settled, in its order.
+pub(super) fn emit(
+    table: &mut PodTable,
+    settling: &Settling,
+    settled: Vec<Settled>,
+    out: &mut Vec<Output>,
+) {
+    let mut settled = settled.into_iter();
+    while let Some(Settled { key, incident, quiet }) = settled.next() {
+        if let Some(quiet) = quiet {
+            // The unseen ends that it would have told of wait for another incident.
+            let unseen = incident.metadata.restarts.map_or(0, |restarts| restarts.unseen);
+            let record = table.get(&key);
+            let container = incident.container.as_deref().unwrap_or_default();
+            if let Some(record) = record.and_then(|record| record.container(container)) {
+                record.unseen = record.unseen.saturating_add(unseen);
+            }
+            table.touch(&key);
+            out.push(Output::Quiet(quiet));
+            continue;
+        }
+        let same = |s: &&Settled| s.key == key && s.incident.container == incident.container;
+        let later = settled.as_slice().iter().filter(same).map(|s| s.incident.ends());
+        let later = later.fold(0, i64::saturating_add);
+        out.push(tell(table, settling, &key, incident, later));
+    }
 }
 
 /// When the pod's deletion was asked for: `deletionTimestamp` is that plus the grace

@@ -203,6 +203,7 @@ impl<'p, 'a> Drafter<'p, 'a> {
         let finished = end.finished_at.time();
         let mut incident = self.incident(Some((container, Some(end))), id, verdict, unseen);
         incident.occurred_at = finished.unwrap_or(self.now.wall);
+        incident.metadata.is_end = true;
         incident.container_id = Some(cut(&end.container_id, NAME_BYTES_MAX));
         incident.metadata.evidence.push(message::end_fact(end.exit_code, &end.reason));
         if end.reason.as_bytes() == b"OOMKilled" && verdict.0 != IncidentType::Oom {
@@ -306,10 +307,12 @@ impl<'p, 'a> Drafter<'p, 'a> {
                 restarts: subject.map(|(c, _)| Restarts {
                     total: c.status.restart_count,
                     unseen,
+                    ended: None,
                     crash_loop: is_waiting_for(c.status, "CrashLoopBackOff"),
                 }),
                 static_pod_uid: self.static_uid.map(|uid| cut(uid, NAME_BYTES_MAX)),
                 agent_version: env!("CARGO_PKG_VERSION"),
+                is_end: false,
             },
             telemetry: Telemetry::default(),
         }

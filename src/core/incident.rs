@@ -208,13 +208,14 @@ impl IncidentId {
     pub fn new(words: &[&str]) -> Self {
         const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
         const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-        let mut hash = OFFSET;
-        for word in words {
-            for byte in word.bytes().chain([0]) {
-                hash = (hash ^ u128::from(byte)).wrapping_mul(PRIME);
-            }
-        }
-        Self(hash)
+        let bytes = words.iter().flat_map(|word| word.bytes().chain([0]));
+        Self(bytes.fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME)))
+    }
+
+    /// The id as it stands in a line.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        u128::from_str_radix(text, 16).ok().filter(|_| is_hex).map(Self)
     }
 
     /// Half of it, for tables.
@@ -273,6 +274,14 @@ pub struct Incident {
     pub metadata: Metadata,
     /// What the node knew.
     pub telemetry: Telemetry,
+}
+
+impl Incident {
+    /// How many ends of its container it tells of: its own, if it is of one, and the unseen ones before it.
+    pub fn ends(&self) -> i64 {
+        let unseen = self.metadata.restarts.map_or(0, |restarts| restarts.unseen);
+        unseen.saturating_add(i64::from(self.metadata.is_end))
+    }
 }
 
 /// A time as the line has it: RFC 3339, UTC, whole seconds where it has no more.
@@ -368,6 +377,9 @@ pub struct Metadata {
     pub static_pod_uid: Option<String>,
     /// Of the agent that wrote this.
     pub agent_version: &'static str,
+    /// Whether an instance of the container ended.
+    #[serde(skip)]
+    pub is_end: bool,
 }
 
 /// The controller of a pod.
@@ -386,6 +398,9 @@ pub struct Restarts {
     pub total: i64,
     /// Ends of this container since the last incident that nobody could see: the kubelet keeps two.
     pub unseen: i64,
+    /// Ends of this container that were told, quiet or counted as unseen, up to this incident: where a
+    /// restarted agent goes on. `None`: it cannot be known.
+    pub ended: Option<i64>,
     /// Whether the kubelet holds it back (`CrashLoopBackOff`).
     pub crash_loop: bool,
 }

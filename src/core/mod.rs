@@ -12,6 +12,7 @@ pub mod draft;
 pub mod evidence;
 pub mod frame;
 pub mod incident;
+pub mod ledger;
 pub mod list;
 pub mod message;
 pub mod pods;

@@ -10,6 +10,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use jiff::Timestamp;
 
 use crate::core::classify::Episode;
+use crate::core::incident::IncidentId;
+use crate::core::ledger::{ContainerEntry, PodEntry};
 use crate::core::reflector::is_older;
 use crate::core::wire;
 use crate::limits::{
@@ -52,6 +54,7 @@ pub struct PodRecord {
     pub failed: bool,
     is_static: bool,
     list: u32,
+    is_changed: bool,
     containers: Vec<ContainerRecord>,
 }
 
@@ -59,30 +62,67 @@ pub struct PodRecord {
 #[derive(Debug)]
 pub struct ContainerRecord {
     name: Box<str>,
-    known: [u64; ENDS_KNOWN_PER_CONTAINER],
+    known: [Known; ENDS_KNOWN_PER_CONTAINER],
     next: u8,
     episodes: u8,
     /// How many of its instances have ended, by the restart count; `None`: never looked at.
     pub ended_total: Option<i64>,
     /// Unseen ends that no incident has told of yet.
     pub unseen: i64,
+    /// Ends that the object under way shows and that were not judged yet.
+    pub unjudged: i64,
+    /// An earlier agent knew it: what ended since is news, whatever its age.
+    pub is_restored: bool,
+}
+
+/// Something that was told, or was nothing to tell.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// Of an end, quick to make; 0 when it comes from an earlier agent.
+    mark: u64,
+    /// The incident's id, or what it would be.
+    id: u64,
 }
 
 impl ContainerRecord {
     fn new(name: &str) -> Self {
         Self {
             name: name.into(),
-            known: [0; ENDS_KNOWN_PER_CONTAINER],
+            known: [Known::default(); ENDS_KNOWN_PER_CONTAINER],
             next: 0,
             episodes: 0,
             ended_total: None,
             unseen: 0,
+            unjudged: 0,
+            is_restored: false,
         }
     }
 
-    fn learn(&mut self, end: u64) {
-        self.known[usize::from(self.next)] = end;
+    fn learn(&mut self, mark: u64, id: u64) {
+        self.known[usize::from(self.next)] = Known { mark, id };
         self.next = (self.next + 1) % ENDS_KNOWN_PER_CONTAINER as u8;
+    }
+
+    fn knows(&self, id: u64) -> bool {
+        self.known.iter().any(|known| known.id == id)
+    }
+
+    /// Whether this end is known; its mark is, from now on.
+    fn knows_end(&mut self, mark: u64, id: impl Fn() -> u64) -> bool {
+        if self.known.iter().any(|known| known.mark == mark) {
+            return true;
+        }
+        let id = id();
+        let Some(known) = self.known.iter_mut().find(|known| known.id == id) else {
+            return false;
+        };
+        known.mark = mark;
+        true
+    }
+
+    /// The ends that are judged and for which no incident waits to tell of them.
+    fn counted(&self) -> Option<i64> {
+        Some(self.ended_total?.saturating_sub(self.unseen).saturating_sub(self.unjudged))
     }
 
     /// Whether the episode is new; it is under way from now on.
@@ -127,8 +167,10 @@ impl Recent {
         Self { set: HashSet::new(), order: VecDeque::new(), limit }
     }
 
-    fn insert(&mut self, value: u64) {
-        if self.set.insert(value) {
+    /// Whether it is new.
+    fn insert(&mut self, value: u64) -> bool {
+        let is_new = self.set.insert(value);
+        if is_new {
             self.order.push_back(value);
             if self.order.len() > self.limit
                 && let Some(oldest) = self.order.pop_front()
@@ -136,6 +178,7 @@ impl Recent {
                 self.set.remove(&oldest);
             }
         }
+        is_new
     }
 }
 
@@ -149,6 +192,8 @@ pub struct PodTable {
     /// Records of static pods whose mirror went: it comes back with the same containers.
     statics: VecDeque<(Box<str>, PodRecord)>,
     list: u32,
+    /// Keys of records that changed since [`PodTable::changed`] was asked.
+    changed: Vec<Box<str>>,
 }
 
 impl Default for PodTable {
@@ -159,6 +204,7 @@ impl Default for PodTable {
             gone: Recent::new(PODS_GONE_REMEMBERED_MAX),
             statics: VecDeque::new(),
             list: 0,
+            changed: Vec::new(),
         }
     }
 }
@@ -213,6 +259,8 @@ impl PodTable {
         let version = &*metadata.resource_version;
         if let Some(record) = self.pods.get_mut(key) {
             record.list = self.list;
+            // An earlier agent's.
+            let is_first = record.version.is_empty();
             if *record.uid != *metadata.uid {
                 if is_older(version, &record.version) && !went_back {
                     return Sighting::Stale;
@@ -228,7 +276,7 @@ impl PodTable {
                 }
             }
             version.clone_into(&mut record.version);
-            return Sighting::Later;
+            return if is_first { Sighting::New } else { Sighting::Later };
         }
         if self.gone.set.contains(&mark(key, &metadata.uid)) && !went_back {
             return Sighting::Stale;
@@ -248,33 +296,136 @@ impl PodTable {
             list: self.list,
             deletion: None,
             stopped: false,
+            is_changed: false,
             ..known.unwrap_or_default()
         };
         self.pods.insert(key.into(), record);
+        self.touch(key);
         sighting
     }
 
     /// Whether this end of that container was seen before; it has been from now on. An end is known
     /// by its container ID.
     pub fn learn_end(&mut self, key: &str, container: &str, container_id: &str) -> bool {
-        let end = hash(&[key, container, container_id]);
+        let words = [key, container, container_id];
+        let (mark, id) = (hash(&words), || IncidentId::new(&words).short());
         let Some(record) = self.pods.get_mut(key).and_then(|pod| pod.container(container)) else {
             return true;
         };
-        if record.known.contains(&end) {
+        if record.knows_end(mark, id) {
             return true;
         }
-        record.learn(end);
-        let known = self.ends.set.contains(&end);
-        self.ends.insert(end);
-        known
+        let id = id();
+        record.learn(mark, id);
+        self.touch(key);
+        !self.ends.insert(id)
     }
 
     /// Whether this end of that container was seen before.
     pub fn knows_end(&mut self, key: &str, container: &str, container_id: &str) -> bool {
-        let end = hash(&[key, container, container_id]);
+        let words = [key, container, container_id];
+        let id = || IncidentId::new(&words).short();
         let record = self.pods.get_mut(key).and_then(|pod| pod.container(container));
-        record.is_some_and(|record| record.known.contains(&end)) || self.ends.set.contains(&end)
+        record.is_some_and(|record| record.knows_end(hash(&words), id))
+            || self.ends.set.contains(&id())
+    }
+
+    /// Whether this waiting episode was seen before; it has been from now on.
+    pub fn learn_episode(&mut self, key: &str, container: &str, id: IncidentId) -> bool {
+        let id = id.short();
+        let Some(record) = self.pods.get_mut(key).and_then(|pod| pod.container(container)) else {
+            return true;
+        };
+        if record.knows(id) {
+            return true;
+        }
+        record.learn(0, id);
+        self.touch(key);
+        !self.ends.insert(id)
+    }
+
+    /// The pod's record changes in what the next agent has to know.
+    pub fn touch(&mut self, key: &str) {
+        if let Some(record) = self.pods.get_mut(key)
+            && !std::mem::replace(&mut record.is_changed, true)
+        {
+            self.changed.push(key.into());
+        }
+    }
+
+    /// Records that changed since this was asked for the last time.
+    pub fn changed(&mut self) -> Vec<Box<str>> {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.retain(|key| {
+            let record = self.pods.get_mut(key);
+            record.is_some_and(|record| std::mem::take(&mut record.is_changed))
+        });
+        changed
+    }
+
+    /// How many ends of a container the incident that is told now and those before it account for,
+    /// when so many are `held` back.
+    pub fn counted(&self, key: &str, container: &str, held: i64) -> Option<i64> {
+        let containers = &self.pods.get(key)?.containers;
+        let record = containers.iter().find(|c| &*c.name == container)?;
+        record.counted().map(|counted| counted.saturating_sub(held))
+    }
+
+    /// What the next agent has to know of a pod. `held`: for a container's name how many of its ends are
+    /// held back; `is_held`: whether the incident of that id is.
+    pub fn entry(
+        &self,
+        key: &str,
+        held: impl Fn(&str) -> i64,
+        is_held: impl Fn(u64) -> bool,
+    ) -> Option<PodEntry> {
+        let record = self.pods.get(key)?;
+        let container = |c: &ContainerRecord| ContainerEntry {
+            name: c.name.clone(),
+            ended: c.counted().map(|counted| counted.saturating_sub(held(&c.name))),
+            // The oldest first, as they were learned.
+            ids: (0..ENDS_KNOWN_PER_CONTAINER)
+                .map(|n| c.known[(usize::from(c.next) + n) % ENDS_KNOWN_PER_CONTAINER].id)
+                .filter(|id| *id != 0 && !is_held(*id))
+                .collect(),
+        };
+        Some(PodEntry {
+            key: key.into(),
+            namespace: record.namespace.clone(),
+            name: record.name.clone(),
+            uid: record.uid.clone(),
+            is_static: record.is_static,
+            failed: record.failed,
+            containers: record.containers.iter().map(container).collect(),
+        })
+    }
+
+    /// Takes over what an earlier agent knew of a pod.
+    pub fn restore(&mut self, entry: &PodEntry) {
+        if self.pods.len() >= PODS_MAX && !self.pods.contains_key(&entry.key) {
+            return;
+        }
+        let record = self.pods.entry(entry.key.clone()).or_default();
+        record.namespace.clone_from(&entry.namespace);
+        record.name.clone_from(&entry.name);
+        record.uid.clone_from(&entry.uid);
+        record.is_static = entry.is_static;
+        record.failed |= entry.failed;
+        for known in &entry.containers {
+            let Some(container) = record.container(&known.name) else {
+                continue;
+            };
+            container.is_restored = true;
+            // The incident file may know more than the state file.
+            container.ended_total = container.ended_total.max(known.ended);
+            for id in known.ids.iter().filter(|id| **id != 0) {
+                self.ends.insert(*id);
+                if !container.knows(*id) {
+                    container.learn(0, *id);
+                }
+            }
+        }
+        self.touch(&entry.key);
     }
 
     /// The pod was deleted: what comes later of it is late. (A LIST that does not name a pod is not
@@ -292,17 +443,17 @@ impl PodTable {
         }
     }
 
-    /// Forgets a pod that is gone.
-    pub fn remove(&mut self, key: &str) -> Option<(Box<str>, Box<str>)> {
+    /// Forgets a pod that is gone; returns the key of the record that is forgotten for good.
+    pub fn remove(&mut self, key: &str) -> Option<Box<str>> {
         let (key, record) = self.pods.remove_entry(key)?;
-        let name = (record.namespace.clone(), record.name.clone());
-        if record.is_static {
-            self.statics.push_back((key, record));
-            if self.statics.len() > STATIC_PODS_REMEMBERED_MAX {
-                self.statics.pop_front();
-            }
+        if !record.is_static {
+            return Some(key);
         }
-        Some(name)
+        self.statics.push_back((key, record));
+        if self.statics.len() <= STATIC_PODS_REMEMBERED_MAX {
+            return None;
+        }
+        self.statics.pop_front().map(|(key, _)| key)
     }
 
     /// A LIST begins: what it does not name is gone at its end.
@@ -365,7 +516,7 @@ mod tests {
         let mut table = PodTable::default();
         table.sight(&metadata("u", "1"), false);
         table.bury("u");
-        assert!(table.remove("u").is_some());
+        assert_eq!(table.remove("u").as_deref(), Some("u"));
         assert!(table.remove("u").is_none());
         assert_eq!(table.sight(&metadata("u", "2"), false), Sighting::Stale);
         assert_eq!(table.sight(&metadata("u", "2"), true), Sighting::New);

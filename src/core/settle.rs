@@ -14,6 +14,7 @@
 use std::time::Duration;
 
 use crate::core::Now;
+use crate::core::classify::Quiet;
 use crate::core::draft::{self, Container, Detail, Draft};
 use crate::core::evidence::{self, EndedBy, Judgement, PodEvent};
 use crate::core::incident::{Confidence, ContainerKind, EventInfo, Incident, IncidentType};
@@ -35,19 +36,16 @@ pub enum Lookup {
     Failed(String),
 }
 
-/// What became of a held end.
+/// What became of an end that was held back.
 #[derive(Debug)]
-pub enum Settled {
-    /// It is an incident.
-    Incident(Box<Incident>),
-    /// The kubelet restarted the container to apply a change of its spec.
-    SpecChange,
-    /// It is part of the pod's own failure.
-    PodFailure,
-    /// The kubelet stopped the pod, and it is gone: a static pod was taken off the node.
-    Deletion,
-    /// A sidecar, at the end of its pod.
-    SidecarTeardown,
+pub struct Settled {
+    /// Of its pod.
+    pub key: Box<str>,
+    /// The incident that it is, or would have been.
+    pub incident: Box<Incident>,
+    /// Why it is none: the kubelet restarted the container to apply a change of its spec; it is part of
+    /// the pod's own failure; a static pod was taken off the node; a sidecar ended with its pod.
+    pub quiet: Option<Quiet>,
 }
 
 /// One end that is held back.
@@ -84,6 +82,19 @@ impl Settling {
     /// Whether none is held.
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
+    }
+
+    /// Ends of a container that are held, with the unseen ones that they tell of.
+    pub fn held_ends(&self, key: &str, container: &str) -> i64 {
+        let held = self.pending.iter().filter(|p| *p.key == *key).map(|p| &p.draft.incident);
+        held.filter(|i| i.container.as_deref() == Some(container))
+            .map(Incident::ends)
+            .fold(0, i64::saturating_add)
+    }
+
+    /// Whether the incident of that id ([`crate::core::incident::IncidentId::short`]) is held.
+    pub fn holds(&self, id: u64) -> bool {
+        self.pending.iter().any(|p| p.draft.incident.id.short() == id)
     }
 
     /// Holds a draft of an end. `moved_on`: the kubelet is already at the container's next instance.
@@ -133,10 +144,10 @@ impl Settling {
             let is_current =
                 state.terminated.as_ref().is_some_and(|t| Some(&*t.container_id) == id);
             if is_current && pod == PodState::Failed {
-                return Some(Settled::PodFailure);
+                return Some(p.take_out().quiet(Quiet::PodFailure));
             }
             if is_current && pod == PodState::Ended && container.kind == ContainerKind::Sidecar {
-                return Some(Settled::SidecarTeardown);
+                return Some(p.take_out().quiet(Quiet::SidecarTeardown));
             }
             if !is_current || pod == PodState::Ended {
                 p.wants_pod = false;
@@ -346,19 +357,23 @@ impl Pending {
             incident.kind = match cause.by {
                 EndedBy::Probe => IncidentType::ProbeFailure,
                 EndedBy::Hook => IncidentType::HookFailure,
-                EndedBy::SpecChange => return Settled::SpecChange,
+                EndedBy::SpecChange => return self.quiet(Quiet::SpecChange),
             };
             incident.severity = incident.kind.severities()[0];
             incident.metadata.confidence = cause.confidence;
             incident.metadata.evidence.push(cause.fact);
         } else if self.gone && self.judgement.stopping_pod && !self.judgement.failing_pod {
             // Of other pods the deletion is known before their ends; a mirror is deleted after them.
-            return Settled::Deletion;
+            return self.quiet(Quiet::Deletion);
         } else if !telemetry.gaps.is_empty() || self.wants_events || self.wants_pod {
             // Something that would have told was not to be had, or has not been said yet.
             incident.metadata.confidence = Confidence::Probable;
         }
-        Settled::Incident(complete(self.draft))
+        Settled { key: self.key, incident: complete(self.draft), quiet: None }
+    }
+
+    fn quiet(self, why: Quiet) -> Settled {
+        Settled { key: self.key, incident: Box::new(self.draft.incident), quiet: Some(why) }
     }
 }
 

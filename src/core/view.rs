@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::core::classify::{self, End, Episode, Quiet, Verdict};
-use crate::core::detector::{Output, PodName, emit};
+use crate::core::detector::{Output, PodName, emit, tell};
 use crate::core::draft::{Container, Draft, Drafter, containers};
 use crate::core::incident::{ContainerKind, IncidentId, IncidentType};
 use crate::core::pods::{ContainerRecord, PodTable};
@@ -17,8 +17,10 @@ pub(super) struct View<'d, 'p, 'a> {
     pub(super) drafter: Drafter<'p, 'a>,
     pub(super) table: &'d mut PodTable,
     pub(super) settling: &'d mut Settling,
-    /// In the first LIST: what happened before this is history.
+    /// In the first LIST: what happened before this is history, of containers that no earlier agent knew.
     pub(super) past: Option<Timestamp>,
+    /// Whether this is the first LIST: its pods did not start or stop just now.
+    pub(super) is_baseline: bool,
     pub(super) deletion: Option<Timestamp>,
     /// An earlier object had said so already.
     pub(super) deletion_known: bool,
@@ -34,14 +36,14 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         let name = || PodName { namespace: record.namespace.clone(), name: record.name.clone() };
         match &*self.drafter.pod.status.phase {
             "Running" if !record.started => {
-                if self.past.is_none() {
+                if !self.is_baseline {
                     out.push(Output::Started(name()));
                 }
                 record.started = true;
             }
             "Succeeded" | "Failed" => {
                 self.pod_state = PodState::Ended;
-                if !record.stopped && self.past.is_none() {
+                if !record.stopped && !self.is_baseline {
                     out.push(Output::Stopped(name()));
                 }
                 record.stopped = true;
@@ -70,6 +72,7 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             return;
         }
         let started = record.started;
+        self.table.touch(self.key);
         // Init containers ended long ago, and so did the pod's start when it ran.
         let apps = containers(self.drafter.pod).filter(|c| c.kind == ContainerKind::App);
         let ends = apps.filter_map(|c| c.status.state.terminated.as_ref());
@@ -77,19 +80,19 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             true => Some(self.drafter.now.wall),
             false => status.start_time.time(),
         });
-        if self.is_past(at) {
+        if self.is_past(at, false) {
             out.push(Output::Quiet(Quiet::History));
             return;
         }
         let id = IncidentId::new(&[self.key, "", verdict.0.name()]);
         let draft = self.drafter.pod(id, verdict, at);
-        out.push(Output::Incident(settle::complete(draft)));
+        self.tell(draft, out);
     }
 
     pub(super) fn container(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
         let mut settled = Vec::new();
         self.settling.on_container(self.key, container, self.pod_state, &mut settled);
-        emit(settled, out);
+        emit(self.table, self.settling, settled, out);
         self.count_unseen(container, out);
         self.ends(container, out);
         self.waits(container, out);
@@ -119,6 +122,7 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         let past = self.past.is_some();
         let Some(record) = self.record(&status.name) else { return };
         let total = status.restart_count.saturating_add(i64::from(current_ended));
+        record.unjudged = shown;
         let before = record.ended_total.replace(total);
         let ended = match before {
             Some(before) => total.saturating_sub(before),
@@ -135,6 +139,9 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             out.push(Output::Unseen(unseen));
             record.unseen = record.unseen.saturating_add(unseen);
         }
+        if before != Some(total) {
+            self.table.touch(self.key);
+        }
     }
 
     /// The ends that the object shows, the older one first.
@@ -150,10 +157,13 @@ impl<'p, 'a> View<'_, 'p, 'a> {
                 continue;
             }
             // Whatever it waited for before, it was made.
+            let mut is_restored = false;
             if let Some(record) = self.record(&status.name) {
                 record.leave_episodes();
+                record.unjudged = (record.unjudged - 1).max(0);
+                is_restored = record.is_restored;
             }
-            match self.judge(container, end, is_current) {
+            match self.judge(container, end, is_current, is_restored) {
                 Verdict::Quiet(quiet) => out.push(Output::Quiet(quiet)),
                 Verdict::Incident(kind, severity) => {
                     let verdict = (kind, severity);
@@ -171,9 +181,10 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         container: &Container<'p, 'a>,
         end: &wire::Terminated<'_>,
         is_current: bool,
+        is_restored: bool,
     ) -> Verdict {
         let finished = end.finished_at.time();
-        if self.is_past(finished) {
+        if self.is_past(finished, is_restored) {
             return Verdict::Quiet(Quiet::History);
         }
         if is_current && self.pod_state == PodState::Failed {
@@ -211,13 +222,13 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             IncidentType::Oom | IncidentType::HookFailure | IncidentType::StartError
         );
         if settled_type || !classify::may_be_a_stop(exit_code) {
-            out.push(Output::Incident(settle::complete(draft)));
+            self.tell(draft, out);
             return;
         }
         let moved_on = !is_current || self.pod_state == PodState::Ended;
         let mut settled = Vec::new();
         self.settling.hold(self.key, draft, moved_on, self.drafter.now, &mut settled);
-        emit(settled, out);
+        emit(self.table, self.settling, settled, out);
     }
 
     /// A waiting reason that is an incident by itself.
@@ -258,7 +269,10 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         }
         if self.record(&status.name).is_some_and(|record| record.enter(episode)) {
             let words = [self.key, &status.name, episode.kind().name(), &status.container_id];
-            self.wait_in_vain(container, waiting, IncidentId::new(&words), episode, out);
+            let id = IncidentId::new(&words);
+            if !self.table.learn_episode(self.key, &status.name, id) {
+                self.wait_in_vain(container, waiting, id, episode, out);
+            }
         }
     }
 
@@ -275,7 +289,11 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         }
         let unseen = self.take_unseen(&container.status.name);
         let draft = self.drafter.waiting(container, waiting, id, episode.kind(), unseen);
-        out.push(Output::Incident(settle::complete(draft)));
+        self.tell(draft, out);
+    }
+
+    fn tell(&mut self, draft: Draft, out: &mut Vec<Output>) {
+        out.push(tell(self.table, self.settling, self.key, settle::complete(draft), 0));
     }
 
     fn record(&mut self, container: &str) -> Option<&mut ContainerRecord> {
@@ -292,8 +310,9 @@ impl<'p, 'a> View<'_, 'p, 'a> {
     }
 
     /// An end without a time is past when anything is.
-    fn is_past(&self, at: Option<Timestamp>) -> bool {
-        self.past.is_some_and(|cut_off| at.is_none_or(|at| at < cut_off))
+    fn is_past(&self, at: Option<Timestamp>, is_restored: bool) -> bool {
+        let past = self.past.filter(|_| !is_restored);
+        past.is_some_and(|cut_off| at.is_none_or(|at| at < cut_off))
     }
 }
 

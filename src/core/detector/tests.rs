@@ -5,6 +5,8 @@ use crate::core::incident::Confidence;
 use crate::limits::{CONTAINERS_PER_POD_MAX, SETTLE_MAX};
 use serde_json::{Value, json};
 
+mod deaths;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Second `n` of the tests' time, as the API writes it.
@@ -289,6 +291,28 @@ fn a_stop_waits_for_its_cause_and_ends_when_that_is_known() {
 }
 
 #[test]
+fn unseen_ends_before_one_that_is_nobodys_crash_are_told_by_the_next_one() {
+    let mut b = Bench::new();
+    b.apply(5, &pod(1, status(0, "c0", running(5), json!({}))));
+    b.apply(21, &pod(3, status(3, "c3", running(21), ended("c2", 143, "Error", 10, 20))));
+    assert_eq!(b.detector.held(), 1);
+    let text = json!({"reason": "Killing", "count": 1,
+        "message": "Container app definition changed, will be restarted",
+        "involvedObject": {"fieldPath": "spec.containers{app}"},
+        "firstTimestamp": t(18), "lastTimestamp": t(18)})
+    .to_string();
+    let event = PodEvent::from_wire(&serde_json::from_str(&text).unwrap());
+    while let Some(deadline) = b.detector.next_deadline() {
+        b.pass(i64::try_from(deadline.as_secs()).unwrap());
+        b.detector.on_events("u1", &Lookup::Found(vec![event.clone()]), &mut b.out);
+    }
+    assert_eq!(b.quiets(), [Quiet::SpecChange]);
+    b.apply(62, &pod(4, status(3, "c3", ended("c3", 1, "Error", 21, 61), json!({}))));
+    let restarts = b.incidents().next().unwrap().metadata.restarts.unwrap();
+    assert_eq!((restarts.unseen, restarts.ended), (2, Some(4)));
+}
+
+#[test]
 fn without_the_right_to_events_a_stop_is_told_at_once_and_says_so() {
     let mut b = Bench::new();
     b.apply(21, &pod(3, status(1, "c2", running(21), ended("c1", 137, "Error", 10, 20))));
@@ -519,11 +543,14 @@ struct Truth {
     /// Ends that some object has shown.
     shown: Vec<i64>,
     ends_when_last_shown: i64,
+    stops: bool,
 }
 
 impl Truth {
     fn status(&mut self) -> Value {
-        let end = |n: i64| ended(&format!("c{n}"), 1 + (n % 2) as i32, "Error", 2 * n, 2 * n + 1);
+        // Every third may be a stop, which is held back for a while, where that is wanted.
+        let code = |n: i64| if self.stops && n % 3 == 0 { 143 } else { 1 + (n % 2) as i32 };
+        let end = |n: i64| ended(&format!("c{n}"), code(n), "Error", 2 * n, 2 * n + 1);
         let (newest, last) =
             if self.alive { (self.ends, self.ends - 1) } else { (self.ends - 1, self.ends - 2) };
         self.shown.extend([newest, last].into_iter().filter(|n| *n >= 0 && *n < self.ends));
