@@ -18,6 +18,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod values;
+pub mod webhook;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -33,6 +34,7 @@ use self::cluster::Cluster;
 use self::environment::{Environment, allowed};
 pub use self::problem::{ConfigErrors, Problem};
 pub use self::settings::{SETTINGS, Setting};
+use self::webhook::Webhook;
 
 /// Everything an operator can choose, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub struct Config {
     pub incident_file_bytes_max: u64,
     /// `BLACKBOX_STATE_FILE`: what was reported, across restarts.
     pub state_file: Option<PathBuf>,
+    /// `BLACKBOX_WEBHOOK_URL` and the settings that go with it: a collector of incidents.
+    pub webhook: Option<Webhook>,
     /// `BLACKBOX_LOOKBACK`: how old a crash may be when the agent starts. May be zero.
     pub lookback: Duration,
     /// `BLACKBOX_WINDOW`: the history that an incident carries. At least one sample interval, at
@@ -129,6 +133,7 @@ fn read(env: &mut Environment) -> Option<Config> {
         }
         state => state,
     });
+    let webhook = webhook::read(env);
 
     let lookback = duration(env, &settings::LOOKBACK, Duration::ZERO..=limits::LOOKBACK_MAX);
     let history = read_history(env);
@@ -154,6 +159,7 @@ fn read(env: &mut Environment) -> Option<Config> {
         incident_file,
         incident_file_bytes_max: incident_file_bytes_max?,
         state_file,
+        webhook,
         lookback: lookback?,
         window,
         sample_interval,

@@ -5,15 +5,18 @@
 //!  watch     the stream's client         steps (1)                      messages (32, waits)
 //!  detect    Stream: all of the core     messages (32)                  steps, wanted, sinks
 //!  events    a client of its own         wanted (64, never waited for)  messages (32, waits)
-//!  stdout    standard output             its queue (256, oldest drops)  -
+//!  stdout    standard output             its queue (1024, oldest drops) keeper
+//!  file      the incident file           its queue (1024, oldest drops) keeper
+//!  webhook   the collector's client      its queue (1024, oldest drops) keeper
+//!  state     the state file              keeper                         -
 //!  http      the listener                one thread a connection        -
 //!  signal    -                           SIGTERM, SIGINT                main
 //!  main      this page                   what ends the agent            -
 //! ```
 //!
 //! The end: the word to stop is set, requests under way are broken, the detection is told, tells what
-//! it holds and closes the sinks' queues, the sinks write what they have. Past a deadline the process
-//! ends anyway. `http` and `signal` are not waited for: they end with the process.
+//! it holds and closes the sinks' queues, the sinks write what they have, and the state comes last.
+//! Past a deadline the process ends anyway. `http` and `signal` are not waited for: they end with the process.
 
 use std::fmt;
 use std::io;
@@ -28,6 +31,7 @@ use log::{info, warn};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::detector::{Detector, History};
+use crate::core::ledger::{Ledger, Left};
 use crate::core::reflector::Reflector;
 use crate::core::stream::Stream;
 use crate::detect::{Deliver, Detect, Message};
@@ -37,12 +41,15 @@ use crate::http::HttpServer;
 use crate::kube::{Client, Interrupt};
 use crate::limits::{
     BLOCKS_KEPT_MAX, CONTROL_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX, MESSAGES_MAX,
-    SHUTDOWN_MAX, SHUTDOWN_POLL, THREAD_STACK_BYTES,
+    SHUTDOWN_MAX, SHUTDOWN_POLL, SHUTDOWN_STATE, THREAD_STACK_BYTES,
 };
 use crate::metrics::{Metrics, SinkName};
 use crate::pages;
 use crate::signal;
+use crate::sink::file::{self, IncidentFile};
+use crate::sink::webhook::Webhook;
 use crate::sink::{Outlet, stdout};
+use crate::state::{self, Keeper};
 use crate::stop::Stop;
 use crate::watch::{Watch, pods_path};
 
@@ -108,15 +115,36 @@ pub fn run(config: &Config) -> Result<(), Error> {
     );
     let pages = pages::handler(&shared.metrics, &shared.health, clock, config);
     shared.spawn("http", move || server.run(clock, pages))?;
-    let outlets = vec![shared.stdout()?];
-    let (messages, interrupts) = shared.detection(config, outlets)?;
+    let mut detector = detector(config, clock);
+    let (file, left) = recall(config, &shared.metrics, &mut detector);
+    let mut outlets = vec![shared.stdout()?];
+    if let Some(file) = file {
+        outlets.push(shared.file(file)?);
+    }
+    outlets.extend(shared.webhook(config)?);
+    let keeper = shared.state(config, left)?;
+    let sinks: Vec<SinkName> = outlets.iter().map(Outlet::name).collect();
+    let (messages, interrupts) = shared.detection(config, detector, outlets, keeper.clone())?;
 
     let why = wait_for_the_end(&ended);
     shared.stop.set();
     for interrupt in &interrupts {
         interrupt.interrupt();
     }
-    end(&messages, &ended, &shared.metrics, clock);
+    let deadline = clock.monotonic() + SHUTDOWN_MAX;
+    let end = End { ended: &ended, clock };
+    let names = sinks.iter().map(|sink| sink.name()).chain(["detect"]).collect();
+    end.wait(names, Some(&messages), deadline - SHUTDOWN_STATE);
+    for sink in sinks {
+        match shared.metrics.sink_queued.get(sink) {
+            0 => {}
+            lost => warn!("{}: {lost} incidents could not be written in time", sink.name()),
+        }
+    }
+    if let Some(keeper) = keeper {
+        keeper.close();
+        end.wait(vec!["state"], None, deadline);
+    }
     why
 }
 
@@ -139,11 +167,45 @@ impl Shared {
         Ok(outlet)
     }
 
+    /// Starts the sink "file" on a file that was read back.
+    fn file(&self, file: IncidentFile) -> Result<Outlet, Error> {
+        let outlet = Outlet::new(SinkName::File, self.metrics.clone());
+        let queue = outlet.queue();
+        self.spawn(SinkName::File.name(), move || file::run(&queue, file))?;
+        Ok(outlet)
+    }
+
+    /// Starts the sink "webhook", if there is to be one.
+    fn webhook(&self, config: &Config) -> Result<Option<Outlet>, Error> {
+        let Some(settings) = &config.webhook else {
+            return Ok(None);
+        };
+        let outlet = Outlet::new(SinkName::Webhook, self.metrics.clone());
+        let (queue, metrics, stop) = (outlet.queue(), self.metrics.clone(), self.stop.clone());
+        let seed = seed(config, self.clock);
+        let webhook = Webhook::new(settings, seed, metrics, self.clock, stop);
+        self.spawn(SinkName::Webhook.name(), move || webhook.run(&queue))?;
+        Ok(Some(outlet))
+    }
+
+    /// Starts "state", with what an earlier agent left.
+    fn state(&self, config: &Config, left: Option<Left>) -> Result<Option<Arc<Keeper>>, Error> {
+        let Some(path) = config.state_file.clone() else {
+            return Ok(None);
+        };
+        let keeper = Arc::new(Keeper::new(Ledger::new(&config.node_name, left)));
+        let (shared, metrics, clock) = (keeper.clone(), self.metrics.clone(), self.clock);
+        self.spawn("state", move || state::run(&shared, &path, &metrics, clock))?;
+        Ok(Some(keeper))
+    }
+
     /// Starts "watch", "events" and "detect", and the channels between them.
     fn detection(
         &self,
         config: &Config,
+        detector: Detector,
         outlets: Vec<Outlet>,
+        keeper: Option<Arc<Keeper>>,
     ) -> Result<(SyncSender<Message>, [Interrupt; 2]), Error> {
         let (message_sender, messages) = mpsc::sync_channel(MESSAGES_MAX);
         let (step_sender, steps) = mpsc::sync_channel(1);
@@ -171,13 +233,6 @@ impl Shared {
             stop: self.stop.clone(),
         };
         let interrupts = [watch.client.interrupt(), events.client.interrupt()];
-        let ignored: Vec<String> = config.ignore_namespaces.iter().cloned().collect();
-        let started = self.clock.now();
-        let history = History::Before {
-            started: started.wall.saturating_sub(started.monotonic).unwrap_or(started.wall),
-            lookback: config.lookback,
-        };
-        let detector = Detector::new(&config.node_name, &ignored, history);
         let reflector = Reflector::new(config.retry_interval, seed(config, self.clock));
         let detect = Detect {
             stream: Stream::new(reflector, detector),
@@ -188,9 +243,11 @@ impl Shared {
             wanted: wanted_sender,
             handler: Deliver {
                 outlets,
+                keeper: keeper.clone(),
                 min_severity: config.min_severity,
                 metrics: self.metrics.clone(),
             },
+            keeper,
             metrics: self.metrics.clone(),
             health: self.health.clone(),
             clock: self.clock,
@@ -214,6 +271,47 @@ impl Shared {
     }
 }
 
+fn detector(config: &Config, clock: Clock) -> Detector {
+    let ignored: Vec<String> = config.ignore_namespaces.iter().cloned().collect();
+    let history = History::Before { started: clock.wall(), lookback: config.lookback };
+    Detector::new(&config.node_name, &ignored, history)
+}
+
+/// Has the detector know what an earlier agent told: by the incident file, and by the state file.
+fn recall(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    detector: &mut Detector,
+) -> (Option<IncidentFile>, Option<Left>) {
+    let state = config.state_file.as_deref();
+    let mut left = state.and_then(|path| state::read(path, &config.node_name));
+    let file = config.incident_file.as_deref().map(|path| {
+        let bytes_max = config.incident_file_bytes_max;
+        let mut file = IncidentFile::new(path, bytes_max, metrics.clone());
+        let mut lines = 0_u64;
+        let read = file.read_back(|told| {
+            lines += 1;
+            detector.restore([&told.entry], false);
+        });
+        match read {
+            Ok(()) => info!("{}: {lines} incidents of before are known", path.display()),
+            Err(e) => warn!("BLACKBOX_INCIDENT_FILE: cannot open {}: {e}", path.display()),
+        }
+        let lost = left
+            .as_mut()
+            .map_or(0, |left| left.take_back_lost(|id| file.holds(id), file.was_torn()));
+        if lost > 0 {
+            warn!("{}: lost the last {lost} incidents, they are told again", path.display());
+        }
+        file
+    });
+    // After the file: what only the state knows is not to be pushed out.
+    if let Some(left) = &left {
+        detector.restore(&left.pods, true);
+    }
+    (file, left)
+}
+
 /// Agents that start together must not ask together: the node's name and the time make the seed.
 fn seed(config: &Config, clock: Clock) -> u64 {
     let words = [config.node_name.as_str(), &clock.wall().to_string()];
@@ -233,23 +331,32 @@ fn wait_for_the_end(ended: &Receiver<Control>) -> Result<(), Error> {
     }
 }
 
-/// Has the detection tell what it holds, and the sinks write what they have.
-fn end(messages: &SyncSender<Message>, ended: &Receiver<Control>, metrics: &Metrics, clock: Clock) {
-    let deadline = clock.monotonic() + SHUTDOWN_MAX;
-    let left = || deadline.saturating_sub(clock.monotonic());
-    // The channel may be full of blocks for a moment; the detection empties it.
-    let (mut told, mut waiting) = (false, vec!["detect", SinkName::Stdout.name()]);
-    while !waiting.is_empty() && left() > Duration::ZERO {
-        if !told {
-            told = messages.try_send(Message::Stop).is_ok();
+/// What is heard at the end.
+struct End<'a> {
+    ended: &'a Receiver<Control>,
+    clock: Clock,
+}
+
+impl End<'_> {
+    /// Waits for these threads; `messages`: the detection is told to end, which has it tell what it holds.
+    fn wait(
+        &self,
+        mut names: Vec<&'static str>,
+        messages: Option<&SyncSender<Message>>,
+        deadline: Duration,
+    ) {
+        let left = || deadline.saturating_sub(self.clock.monotonic());
+        let mut to_tell = messages;
+        while !names.is_empty() && left() > Duration::ZERO {
+            // The channel may be full of blocks for a moment; the detection empties it.
+            to_tell = to_tell.filter(|messages| messages.try_send(Message::Stop).is_err());
+            match self.ended.recv_timeout(left().min(SHUTDOWN_POLL)) {
+                Ok(Control::Ended(name)) => names.retain(|n| *n != name),
+                Ok(Control::Signal(_)) | Err(_) => {}
+            }
         }
-        match ended.recv_timeout(left().min(SHUTDOWN_POLL)) {
-            Ok(Control::Ended(name)) => waiting.retain(|w| *w != name),
-            Ok(Control::Signal(_)) | Err(_) => {}
+        if !names.is_empty() {
+            warn!("did not end in time: {}", names.join(", "));
         }
-    }
-    let lost = metrics.sink_queued.get(SinkName::Stdout);
-    if !waiting.is_empty() {
-        warn!("{} did not end in time; {lost} incidents are not written", waiting.join(", "));
     }
 }

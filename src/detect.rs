@@ -26,6 +26,7 @@ use crate::limits::{DETECT_TICK, FLOOD_GAP, FLOOD_NAP};
 use crate::metrics::{IncidentClass, LookupResult, Metrics, PodEvent};
 use crate::once::Once;
 use crate::sink::{Delivery, Outlet};
+use crate::state::Keeper;
 use crate::stop::Stop;
 
 /// Some bytes, in a buffer that goes back to the reader and keeps its length on the way.
@@ -72,6 +73,8 @@ pub struct Detect<H> {
     pub interrupt: Interrupt,
     /// What the events thread is to look up.
     pub wanted: SyncSender<Wanted>,
+    /// What the next agent is to know.
+    pub keeper: Option<Arc<Keeper>>,
     /// What happens next.
     pub handler: H,
     /// Where it is counted.
@@ -114,10 +117,14 @@ impl<H: EventHandler> Detect<H> {
             last = now.monotonic;
             let now = self.clock.now();
             self.take(message, now, &mut reader, &mut out, &mut notes);
+            let is_listed = notes.iter().any(|note| matches!(note, Note::Listed { .. }));
             for note in notes.drain(..) {
                 self.note(note, now, &mut log);
             }
             self.dispatch(&mut out);
+            if let Some(keeper) = self.keeper.as_ref().filter(|_| is_listed) {
+                keeper.complete();
+            }
         }
         self.stream.detector.finish(&mut out);
         self.dispatch(&mut out);
@@ -232,8 +239,16 @@ impl<H: EventHandler> Detect<H> {
                 Output::Started(pod) => self.handler.on_pod_start(&pod),
                 Output::Stopped(pod) => self.handler.on_pod_stop(&pod),
                 Output::Incident(incident) => self.handler.on_pod_crash(&incident),
-                // Nobody keeps it yet.
-                Output::Kept(_) | Output::Forgotten(_) => {}
+                Output::Kept(entry) => {
+                    if let Some(keeper) = &self.keeper {
+                        keeper.keep(*entry);
+                    }
+                }
+                Output::Forgotten(key) => {
+                    if let Some(keeper) = &self.keeper {
+                        keeper.forget(&key);
+                    }
+                }
                 Output::Quiet(quiet) => self.metrics.quiet_ends.add(quiet),
                 Output::Unseen(n) => {
                     let n = u64::try_from(n).unwrap_or(0);
@@ -298,6 +313,8 @@ impl NoteLog {
 pub struct Deliver {
     /// The sinks.
     pub outlets: Vec<Outlet>,
+    /// What the next agent is to know.
+    pub keeper: Option<Arc<Keeper>>,
     /// `BLACKBOX_MIN_SEVERITY`.
     pub min_severity: Severity,
     /// Where it is counted.
@@ -315,7 +332,11 @@ impl EventHandler for Deliver {
             return;
         }
         self.metrics.incidents.add(IncidentClass(incident.kind, incident.severity));
-        let delivery = Arc::new(Delivery::new(incident, self.outlets.len()));
+        if let Some(keeper) = &self.keeper {
+            keeper.open(incident);
+        }
+        let sinks = self.outlets.len();
+        let delivery = Arc::new(Delivery::new(incident, sinks, self.keeper.clone()));
         for outlet in &mut self.outlets {
             outlet.send(delivery.clone());
         }

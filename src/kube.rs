@@ -22,7 +22,7 @@ use ureq::config::Config as HttpConfig;
 use ureq::tls::TlsConfig;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
-use ureq::{Agent, BodyReader, Error as E, Timeout, http};
+use ureq::{Agent, BodyReader, Error as E, RequestBuilder, Timeout, http};
 
 use crate::clock::Clock;
 use crate::config::cluster::Cluster;
@@ -31,7 +31,7 @@ use crate::core::reflector::Failure;
 use crate::limits::{
     CONNECTION_IDLE_MAX, HTTP_INPUT_BUFFER_BYTES, HTTP_OUTPUT_BUFFER_BYTES, LIST_TIMEOUTS,
     RESOLVED_MAX, RESPONSE_HEAD_BYTES_MAX, STATUS_BODY_BYTES_MAX, THREAD_STACK_BYTES,
-    WATCH_OVERTIME,
+    WATCH_OVERTIME, WEBHOOK_BODY_TIMEOUT,
 };
 
 use self::credentials::{TlsFiles, Token};
@@ -165,7 +165,7 @@ impl Interrupt {
     }
 }
 
-/// A client of the API server.
+/// A client of the API server, or of another server that is reached in the same way.
 #[derive(Debug)]
 pub struct Client {
     base: String,
@@ -180,7 +180,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for that API server. `timeout` is `BLACKBOX_K8S_TIMEOUT`.
+    /// A client for that server. `timeout`, for the API server `BLACKBOX_K8S_TIMEOUT`, is for each phase
+    /// of a request up to the answer's head.
     pub fn new(cluster: &Cluster, timeout: Duration, clock: Clock) -> Self {
         let server = &cluster.server;
         // To check the certificate for another name, the request goes to that name and the resolver
@@ -225,6 +226,24 @@ impl Client {
     /// # Errors
     /// Every way in which that can fail; a failure of the transport also drops the connections.
     pub fn get(&mut self, path: &str, patience: Patience) -> Result<Body, Error> {
+        self.send(|client, now| client.ask(path, patience, now))
+    }
+
+    /// POSTs a JSON text to `path` (with its query). `key` is the same for the same text, so that the
+    /// server can tell repeats. All in all it takes no longer than the client's timeout.
+    ///
+    /// # Errors
+    /// Every way in which that can fail, among them an answer that is not a 2xx: its failure is
+    /// throttled when the server asks for patience, else transient.
+    pub fn post(&mut self, path: &str, key: &str, json: &[u8]) -> Result<(), Error> {
+        self.send(|client, now| client.tell(path, key, json, now))
+    }
+
+    /// One request, by connections and files that are good as far as anyone knows.
+    fn send<T>(
+        &mut self,
+        request: impl FnOnce(&mut Self, Duration) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let now = self.clock.monotonic();
         if let Some(tls) = self.tls_files.changed(now) {
             info!("certificates: read anew");
@@ -233,7 +252,7 @@ impl Client {
         } else if self.is_interrupted() {
             self.renew();
         }
-        let result = self.ask(path, patience, now);
+        let result = request(self, now);
         match &result {
             Err(Error::Status { code, .. }) => {
                 if *code == 401 {
@@ -263,29 +282,22 @@ impl Client {
     }
 
     fn ask(&mut self, path: &str, patience: Patience, now: Duration) -> Result<Body, Error> {
-        let agent = self.shared.agent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let agent = self.agent();
         let (idle, total) = match patience {
             Patience::Answer => (self.timeout, self.timeout * LIST_TIMEOUTS),
             Patience::Stream { timeout_seconds, idle } => {
                 (idle, Duration::from_secs(timeout_seconds) + WATCH_OVERTIME)
             }
         };
-        let mut request = agent
+        let request = agent
             .get(format!("{}{path}", self.base))
             .config()
             .timeout_per_read(Some(idle))
             .timeout_recv_body(Some(total))
             .build()
             .header(http::header::HOST, &self.host);
-        if let Some(token) = self.token.get(now) {
-            let value = format!("Bearer {}", token.expose());
-            request = request.header(http::header::AUTHORIZATION, value);
-        }
-        let response = request.call().map_err(Error::from_ureq)?;
-        let code = response.status().as_u16();
-        let after = response.headers().get(http::header::RETRY_AFTER);
-        let after = after.and_then(|v| v.to_str().ok());
-        let after = after.and_then(|v| retry_after(v, self.clock.wall()));
+        let response = self.authorize(request, now).call().map_err(Error::from_ureq)?;
+        let (code, after) = self.head(&response);
         let body = Body(response.into_body().into_reader());
         if code == 200 {
             return Ok(body);
@@ -294,6 +306,51 @@ impl Client {
         let start = body.start(|| self.clock.monotonic() < deadline);
         let (failure, text) = decode::answer(code, &start, after);
         Err(Error::Status { code, failure, text })
+    }
+
+    fn tell(&mut self, path: &str, key: &str, json: &[u8], now: Duration) -> Result<(), Error> {
+        let request = self
+            .agent()
+            .post(format!("{}{path}", self.base))
+            .config()
+            .timeout_global(Some(self.timeout))
+            .timeout_recv_body(Some(WEBHOOK_BODY_TIMEOUT))
+            .build()
+            .content_type("application/json")
+            .header("Idempotency-Key", key);
+        let response = self.authorize(request, now).send(json).map_err(Error::from_ureq)?;
+        let (code, after) = self.head(&response);
+        // A connection whose answer was read to its end serves again; what it says is nobody's.
+        let deadline = self.clock.monotonic() + WEBHOOK_BODY_TIMEOUT;
+        Body(response.into_body().into_reader()).start(|| self.clock.monotonic() < deadline);
+        if (200..300).contains(&code) {
+            return Ok(());
+        }
+        let failure = after.map_or(Failure::Transient, |after| Failure::Throttled(Some(after)));
+        Err(Error::Status { code, failure, text: code.to_string() })
+    }
+
+    fn agent(&self) -> Agent {
+        self.shared.agent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds the token, if there is one.
+    fn authorize<B>(&mut self, request: RequestBuilder<B>, now: Duration) -> RequestBuilder<B> {
+        match self.token.get(now) {
+            Some(token) => {
+                let value = format!("Bearer {}", token.expose());
+                request.header(http::header::AUTHORIZATION, value)
+            }
+            None => request,
+        }
+    }
+
+    /// The code of an answer, and how long it asks to wait.
+    fn head(&self, response: &http::Response<ureq::Body>) -> (u16, Option<Duration>) {
+        let after = response.headers().get(http::header::RETRY_AFTER);
+        let after = after.and_then(|v| v.to_str().ok());
+        let after = after.and_then(|v| retry_after(v, self.clock.wall()));
+        (response.status().as_u16(), after)
     }
 }
 

@@ -63,5 +63,11 @@ pub mod process;
 pub mod replay;
 pub mod signal;
 pub mod sink;
+pub mod state;
 pub mod stop;
 pub mod watch;
+
+#[cfg(test)]
+#[path = "../tests/support/scratch.rs"]
+#[allow(unreachable_pub, reason = "it is public where the tests share it")]
+mod scratch;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use self::family::{Family, Histogram, Info, Label};
 pub use self::labels::{
-    ErrorCode, IncidentClass, LookupResult, Permission, PodEvent, SinkName, Verb,
+    ErrorCode, IncidentClass, LookupResult, Permission, PodEvent, SinkName, StateWrite, Verb,
 };
 use crate::core::classify::Quiet;
 use crate::core::decode::FlawKind;
@@ -67,6 +67,14 @@ pub struct Metrics {
     pub sink_dropped: Family<SinkName>,
     /// Lines waiting.
     pub sink_queued: Family<SinkName>,
+    /// Tries to write that failed.
+    pub sink_errors: Family<SinkName>,
+    /// Half lines that were cut off.
+    pub incident_file_torn: AtomicU64,
+    /// Times that the incident file was rotated.
+    pub incident_file_rotations: AtomicU64,
+    /// Writes of the state file.
+    pub state_writes: Family<StateWrite>,
     /// Lookups of pods' events.
     pub event_lookups: Family<LookupResult>,
     /// Rights as last seen.
@@ -96,6 +104,10 @@ impl Default for Metrics {
             sink_written: Family::default(),
             sink_dropped: Family::default(),
             sink_queued: Family::default(),
+            sink_errors: Family::default(),
+            incident_file_torn: AtomicU64::default(),
+            incident_file_rotations: AtomicU64::default(),
+            state_writes: Family::default(),
             event_lookups: Family::default(),
             permission: Family::default(),
         }
@@ -131,6 +143,10 @@ families! {
     SINK_WRITTEN "counter" "blackbox_sink_written_total" "Incident lines written.";
     SINK_DROPPED "counter" "blackbox_sink_dropped_total" "Incident lines lost.";
     SINK_QUEUED "gauge" "blackbox_sink_queued" "Incident lines that wait to be written.";
+    SINK_ERRORS "counter" "blackbox_sink_errors_total" "Tries to write incident lines that failed; the lines wait.";
+    TORN "counter" "blackbox_incident_file_torn_lines_total" "Ends of the incident file that were no whole line, as a power cut leaves them.";
+    ROTATIONS "counter" "blackbox_incident_file_rotations_total" "Times that the incident file was rotated.";
+    STATE_WRITES "counter" "blackbox_state_writes_total" "Writes of the state file.";
     LOOKUPS "counter" "blackbox_event_lookups_total" "Lookups of a pod's Kubernetes events.";
     PERMISSION "gauge" "blackbox_permission" "Whether the API server last granted this right (1) or not, or was not asked yet (0).";
     BUILD "gauge" "blackbox_build_info" "The agent's version; always 1.";
@@ -167,6 +183,10 @@ impl Metrics {
         self.sink_written.render(&SINK_WRITTEN, out);
         self.sink_dropped.render(&SINK_DROPPED, out);
         self.sink_queued.render(&SINK_QUEUED, out);
+        self.sink_errors.render(&SINK_ERRORS, out);
+        TORN.single(out, get(&self.incident_file_torn));
+        ROTATIONS.single(out, get(&self.incident_file_rotations));
+        self.state_writes.render(&STATE_WRITES, out);
         self.event_lookups.render(&LOOKUPS, out);
         self.permission.render(&PERMISSION, out);
         BUILD.head(out);

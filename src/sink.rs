@@ -1,8 +1,10 @@
 //! Where incidents go. Each sink has a thread and a bounded queue of its own: one that hangs or
 //! fails holds up neither the watch nor the others.
 
+pub mod file;
 pub mod queue;
 pub mod stdout;
+pub mod webhook;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +17,7 @@ use crate::core::report;
 use crate::limits::{SINK_QUEUE_BYTES_MAX, SINK_QUEUE_MAX};
 use crate::metrics::{Metrics, SinkName};
 use crate::once::Once;
+use crate::state::Keeper;
 
 /// An incident on its way out.
 #[derive(Debug)]
@@ -27,23 +30,30 @@ pub struct Delivery {
     pub occurred_at: Timestamp,
     /// Sinks that have neither written nor dropped it yet.
     open: AtomicUsize,
+    /// Who is told when all of them have.
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl Delivery {
     /// The incident as a line, for so many sinks.
-    pub fn new(incident: &Incident, sinks: usize) -> Self {
+    pub fn new(incident: &Incident, sinks: usize, keeper: Option<Arc<Keeper>>) -> Self {
         Self {
             line: report::line(incident),
             id: incident.id,
             occurred_at: incident.occurred_at,
             open: AtomicUsize::new(sinks),
+            keeper,
         }
     }
 
     /// To be called once by each sink: it has written the line, or counted its loss. What a sink still
     /// holds at the agent's end is not done, and is told again by the next agent.
     pub fn done(&self) {
-        self.open.fetch_sub(1, Ordering::AcqRel);
+        if self.open.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(keeper) = &self.keeper
+        {
+            keeper.settle(self.id);
+        }
     }
 
     #[cfg(test)]
@@ -53,6 +63,7 @@ impl Delivery {
             id: IncidentId::new(&[line]),
             occurred_at: Timestamp::UNIX_EPOCH,
             open: AtomicUsize::new(sinks),
+            keeper: None,
         }
     }
 }
@@ -84,13 +95,19 @@ impl Outlet {
             self.metrics.sink_dropped.add(self.name);
             delivery.done();
         }
-        if dropped.is_empty() {
-            self.overflow.over("they are written again");
-        } else {
+        if !dropped.is_empty() {
             let name = self.name.name();
             self.overflow
                 .say(&format!("{name} does not keep up: the oldest incidents are dropped"));
+        } else if self.queue.has_room() {
+            // Not as soon as one fits in: at the limit every other one does.
+            self.overflow.over("they are written again");
         }
+    }
+
+    /// Of the sink.
+    pub fn name(&self) -> SinkName {
+        self.name
     }
 
     /// The far end's queue.

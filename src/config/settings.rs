@@ -94,6 +94,24 @@ pub(super) const STATE_FILE: Setting = setting(
     "a file other than BLACKBOX_INCIDENT_FILE",
     "a file that remembers what was reported, across restarts of the agent",
 );
+pub(super) const WEBHOOK_URL: Setting = setting(
+    "BLACKBOX_WEBHOOK_URL",
+    "",
+    "an http:// or https:// URL without user name and fragment",
+    "a collector that is sent each incident by POST, besides stdout",
+);
+pub(super) const WEBHOOK_CA: Setting = setting(
+    "BLACKBOX_WEBHOOK_CA",
+    "",
+    "a PEM file with certificates",
+    "the CAs that vouch for the collector; without it, the system's bundle",
+);
+pub(super) const WEBHOOK_TOKEN_FILE: Setting = setting(
+    "BLACKBOX_WEBHOOK_TOKEN_FILE",
+    "",
+    "a file with a token",
+    "the bearer token that the collector is shown",
+);
 pub(super) const LOOKBACK: Setting = setting(
     "BLACKBOX_LOOKBACK",
     "5m",
@@ -162,6 +180,9 @@ pub const SETTINGS: &[Setting] = &[
     INCIDENT_FILE,
     INCIDENT_FILE_MAX_BYTES,
     STATE_FILE,
+    WEBHOOK_URL,
+    WEBHOOK_CA,
+    WEBHOOK_TOKEN_FILE,
     LOOKBACK,
     WINDOW,
     SAMPLE_INTERVAL,
@@ -176,14 +197,5 @@ pub const SETTINGS: &[Setting] = &[
 
 /// Settings that are checked and do nothing in this version: what they are for comes later, and an
 /// operator who sets one is told.
-pub(super) const WITHOUT_EFFECT: &[Setting] = &[
-    INCIDENT_FILE,
-    INCIDENT_FILE_MAX_BYTES,
-    STATE_FILE,
-    WINDOW,
-    SAMPLE_INTERVAL,
-    LOG_LINES,
-    POD_LOGS,
-    PROC,
-    CGROUP,
-];
+pub(super) const WITHOUT_EFFECT: &[Setting] =
+    &[WINDOW, SAMPLE_INTERVAL, LOG_LINES, POD_LOGS, PROC, CGROUP];

@@ -100,6 +100,7 @@ fn a_pod_needs_no_more_than_its_node_name() {
         incident_file: None,
         incident_file_bytes_max: 16 * 1024 * 1024,
         state_file: None,
+        webhook: None,
         lookback: Duration::from_secs(300),
         window: Duration::from_secs(300),
         sample_interval: Duration::from_secs(5),

@@ -174,6 +174,16 @@ impl SinkName {
     }
 }
 
+/// How a write of the state file went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateWrite {
+    /// It is on the disk.
+    Ok,
+    /// It is not.
+    Error,
+}
+label!(StateWrite, "result", { Self::Ok => "ok" as Self::Ok, Self::Error => "error" as Self::Error });
+
 /// What came of a lookup of a pod's events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookupResult {

@@ -52,6 +52,12 @@ impl Queue {
         dropped
     }
 
+    /// Whether it is half empty or more.
+    pub fn has_room(&self) -> bool {
+        let Limits { lines, bytes } = self.0.limits;
+        !self.lock().exceeds(Limits { lines: lines / 2, bytes: bytes / 2 })
+    }
+
     /// Takes the oldest item, waiting for one. `None`: the queue was closed and is empty.
     pub fn pop(&self) -> Option<Arc<Delivery>> {
         let mut state = self.lock();

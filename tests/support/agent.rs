@@ -16,6 +16,7 @@ use super::clock::{self, eventually};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How to start an agent: the environment it gets, nothing else.
+#[derive(Clone)]
 pub struct AgentOptions {
     env: Vec<(OsString, OsString)>,
     stdout_is_read: bool,
@@ -137,6 +138,18 @@ impl Agent {
         lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// All lines of an agent that has ended.
+    pub fn last_lines(&self) -> Vec<String> {
+        assert!(eventually(PATIENCE, || Arc::strong_count(&self.stdout) == 1), "stdout is open");
+        self.lines_from(0)
+    }
+
+    /// Reads from now on what it prints, where nobody did.
+    pub fn read_stdout(&mut self) {
+        let unread = self.unread.take().expect("nobody reads it");
+        self.stdout = collect(unread);
+    }
+
     /// The lines after the first `from`.
     pub fn lines_from(&self, from: usize) -> Vec<String> {
         self.stdout.lock().unwrap()[from..].to_vec()
@@ -196,6 +209,12 @@ impl Agent {
     /// Open file descriptors.
     pub fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     pub fn is_running(&mut self) -> bool {
