@@ -23,6 +23,9 @@ const RECOVERY_MAX: Duration = Duration::from_secs(30);
 /// Between two steps of the workload.
 const PACE: Duration = Duration::from_millis(10);
 
+/// In a value of [`BedOptions::env`]: the bed's own folder.
+pub const FOLDER: &str = "{folder}";
+
 /// For tests' times.
 pub const SECOND: Duration = Duration::from_secs(1);
 
@@ -45,6 +48,8 @@ pub struct BedOptions {
     pub pace: Duration,
     /// Where the proxy listens.
     pub proxy: SocketAddr,
+    /// Whether somebody reads what the agent prints.
+    pub stdout_is_read: bool,
     /// The API server's name, looked up in the bed's own `hosts` file, instead of an address.
     pub host: Option<&'static str>,
 }
@@ -63,6 +68,7 @@ impl Default for BedOptions {
             env: Vec::new(),
             pace: PACE,
             proxy: "127.0.0.1:0".parse().unwrap(),
+            stdout_is_read: true,
             host: None,
         }
     }
@@ -82,6 +88,7 @@ pub struct Bed {
     pub proxy: Proxy,
     pub agent: Agent,
     pub scratch: Scratch,
+    command: AgentOptions,
     shared: Arc<Shared>,
     driver: Option<JoinHandle<()>>,
     row: String,
@@ -110,7 +117,11 @@ impl Bed {
         let scratch = Scratch::new("bed");
         api.write_service_account(scratch.path());
         let address = proxy.addr().ip().to_string();
-        let mut agent = AgentOptions::kubeconfig("".as_ref())
+        let mut agent = AgentOptions::kubeconfig("".as_ref());
+        if !options.stdout_is_read {
+            agent = agent.with_stdout_unread();
+        }
+        agent = agent
             .env("KUBERNETES_SERVICE_HOST", options.host.unwrap_or(&address))
             .env("KUBERNETES_SERVICE_PORT", proxy.addr().port().to_string())
             .env("BLACKBOX_SERVICE_ACCOUNT", scratch.path())
@@ -122,12 +133,13 @@ impl Bed {
             fs::write(scratch.join("hosts"), format!("{address} {host}\n")).unwrap();
             agent = agent.with_hosts(&scratch.join("hosts"));
         }
-        for (key, value) in options.env {
-            agent = agent.env(key, value);
+        for (key, value) in &options.env {
+            agent = agent.env(*key, value.replace(FOLDER, scratch.path().to_str().unwrap()));
         }
         let workload = Workload::new(options.seed, options.pods);
         workload.create(api.store());
-        let agent = agent.start();
+        let command = agent;
+        let agent = command.clone().start();
         let shared = Arc::new(Shared {
             workload: Mutex::new(workload),
             book: Mutex::default(),
@@ -141,6 +153,7 @@ impl Bed {
             proxy,
             agent,
             scratch,
+            command,
             shared,
             driver: Some(driver),
             row: row.to_owned(),
@@ -150,7 +163,8 @@ impl Bed {
         bed.agent.wait_ready();
         assert!(eventually(RECOVERY_MAX, || bed.api.open_watches() == 1), "no watch");
         bed.resume();
-        assert!(eventually(RECOVERY_MAX, || bed.take_in() > 5), "no crash is told");
+        let told = || !options.stdout_is_read || bed.take_in() > 5;
+        assert!(eventually(RECOVERY_MAX, told), "no crash is told");
         bed
     }
 
@@ -237,6 +251,35 @@ impl Bed {
         }
     }
 
+    /// Starts another agent in the place of one that has ended.
+    pub fn start_agent(&mut self) {
+        self.agent = self.command.clone().start();
+    }
+
+    /// How many crashes there were so far.
+    pub fn crashes(&self) -> usize {
+        self.shared.book.lock().unwrap().order.len()
+    }
+
+    /// Stops the workload and has every container crash in sight once more.
+    #[track_caller]
+    pub fn flush(&self) {
+        self.pause();
+        let ready = eventually(RECOVERY_MAX, || {
+            self.api.open_watches() == 1 && self.agent.get("/readyz").0 == 200
+        });
+        assert!(ready, "{}: not ready at the end", self.row);
+        let mut workload = self.shared.workload.lock().unwrap();
+        workload.flush(self.api.store(), &mut self.shared.book.lock().unwrap());
+    }
+
+    /// How the book and these lines stand to each other.
+    pub fn balance_of<'l>(&self, lines: impl IntoIterator<Item = &'l str>) -> Balance {
+        let mut tally = Tally::default();
+        lines.into_iter().for_each(|line| tally.take(line));
+        self.shared.book.lock().unwrap().balance(&tally)
+    }
+
     /// How book and lines stand now.
     pub fn balance(&self) -> Balance {
         self.take_in();
@@ -251,15 +294,7 @@ impl Bed {
         if self.healed.is_some() {
             self.recover();
         }
-        self.pause();
-        let ready = eventually(RECOVERY_MAX, || {
-            self.api.open_watches() == 1 && self.agent.get("/readyz").0 == 200
-        });
-        assert!(ready, "{}: not ready at the end", self.row);
-        {
-            let mut workload = self.shared.workload.lock().unwrap();
-            workload.flush(self.api.store(), &mut self.shared.book.lock().unwrap());
-        }
+        self.flush();
         let even = eventually(RECOVERY_MAX, || self.balance().is_even());
         let balance = self.balance();
         assert!(even, "{}: {balance}\n{}\n{:#?}", self.row, self.agent.log(), self.last_requests());

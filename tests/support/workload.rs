@@ -31,6 +31,10 @@ const ENDS: [(i32, &str, &str); 9] = [
 const HELD_ENDS: [(i32, &str, &str); 3] =
     [(0, "Completed", "graceful"), (137, "Error", "killed"), (143, "Error", "terminated")];
 
+/// Where the id ends in a line; before it stands the schema.
+pub const ID_END: usize =
+    r#"{"schema":"blackbox.incident/v1","id":"00112233445566778899aabbccddeeff""#.len();
+
 /// A random number generator that a seed repeats (SplitMix64).
 pub struct Dice(u64);
 
@@ -95,6 +99,8 @@ pub struct Balance {
     pub unseen: i64,
     /// Neither seen nor counted as unseen.
     pub lost: i64,
+    /// Counted as unseen, though they were told or never were.
+    pub overcounted: i64,
     /// Told twice, or of nothing.
     pub doubled: usize,
     /// Called by another name than the book's.
@@ -106,6 +112,7 @@ pub struct Balance {
 struct Pod {
     name: String,
     uid: String,
+    started: Value,
     containers: Vec<Container>,
 }
 
@@ -169,6 +176,7 @@ impl Workload {
         self.pods.push(Pod {
             name: name.to_owned(),
             uid: format!("uid-{}", self.made),
+            started: time(clock::unix_seconds()),
             containers: containers.collect(),
         });
         self.pods.len() - 1
@@ -324,7 +332,8 @@ impl Pod {
                 "labels": {"note": "\u{e9}\u{4e2d}\u{1f642}".repeat(20)}},
             "spec": {"nodeName": "node1", "restartPolicy": "Always",
                 "containers": specs.collect::<Vec<_>>()},
-            "status": {"phase": "Running", "containerStatuses": statuses.collect::<Vec<_>>()}
+            "status": {"phase": "Running", "startTime": self.started,
+                "containerStatuses": statuses.collect::<Vec<_>>()}
         })
     }
 }
@@ -366,7 +375,8 @@ impl Book {
             balance.seen += seen;
             balance.unseen += unseen;
             if missing < 0 || missing > 0 && !entry.blind {
-                balance.lost += missing.abs();
+                balance.lost += missing.max(0);
+                balance.overcounted += (-missing).max(0);
                 let text = format!("{key:?}: {ended} ended, {seen} seen, {unseen} unseen");
                 balance.wrong.push(text);
             } else if missing > 0 {
@@ -430,7 +440,7 @@ impl Tally {
 impl Balance {
     /// Whether everything that happened was told once and by its name.
     pub fn is_even(&self) -> bool {
-        self.lost == 0 && self.doubled == 0 && self.misnamed.is_empty()
+        self.lost == 0 && self.overcounted == 0 && self.doubled == 0 && self.misnamed.is_empty()
     }
 }
 
@@ -438,8 +448,8 @@ impl fmt::Display for Balance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} crashes, {} told, {} counted as unseen, {} lost, {} doubled",
-            self.ended, self.seen, self.unseen, self.lost, self.doubled
+            "{} crashes, {} told, {} counted as unseen ({} too many), {} lost, {} doubled",
+            self.ended, self.seen, self.unseen, self.overcounted, self.lost, self.doubled
         )?;
         for line in self.wrong.iter().chain(&self.misnamed) {
             write!(f, "\n  {line}")?;

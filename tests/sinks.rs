@@ -1,0 +1,209 @@
+//! Sinks that fail: each fails alone, holds up nothing, and what is lost is counted.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use support::bed::millis;
+use support::clock::{self, eventually};
+use support::workload::{Dice, ID_END};
+use support::{Bed, BedOptions, PATIENCE};
+
+/// More than that the agent never holds, whatever waits: a debug build with full queues.
+const RESIDENT_KIB_MAX: u64 = 24 << 10;
+
+fn options(pace: Duration, env: &[(&'static str, &str)]) -> BedOptions {
+    let env = env.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+    BedOptions { pods: 40, pace, env, ..BedOptions::default() }
+}
+
+fn file_lines(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Schema and id of each line; every line is whole.
+fn ids(lines: &[String]) -> BTreeSet<String> {
+    let id = |line: &String| {
+        let incident: serde_json::Value = serde_json::from_str(line).unwrap();
+        incident["id"].as_str().unwrap().to_owned()
+    };
+    let ids: BTreeSet<_> = lines.iter().map(id).collect();
+    assert_eq!(ids.len(), lines.len(), "every id is there once");
+    ids
+}
+
+fn dropped(bed: &Bed, sink: &str) -> usize {
+    bed.agent.metric(&format!("blackbox_sink_dropped_total{{sink=\"{sink}\"}}")) as usize
+}
+
+fn queued(bed: &Bed, sink: &str) -> usize {
+    bed.agent.metric(&format!("blackbox_sink_queued{{sink=\"{sink}\"}}")) as usize
+}
+
+/// A file system of a few megabytes; gone when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: PathBuf) -> Self {
+        fs::create_dir(&at).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=32m", "tmpfs"]).arg(&at);
+        assert!(mount.status().unwrap().success(), "this test mounts a tmpfs: it needs root");
+        Self(at)
+    }
+
+    /// Leaves no byte free.
+    fn fill(&self) {
+        let mut filler = fs::File::create(self.0.join("filler")).unwrap();
+        let full = std::iter::repeat_with(|| filler.write(&[1; 4096])).find_map(Result::err);
+        assert_eq!(full.unwrap().kind(), std::io::ErrorKind::StorageFull);
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn what_waits_for_a_full_disk_is_written_when_there_is_room_again() {
+    let file = ("BLACKBOX_INCIDENT_FILE", "{folder}/disk/incidents");
+    // The folder is not there yet: that is one more disk that fails.
+    let bed = Bed::with("disk full", options(millis(2), &[file]));
+    bed.agent.wait_for_log("cannot write");
+    let disk = SmallDisk::mount(bed.scratch.join("disk"));
+    let path = bed.scratch.join("disk/incidents");
+    assert!(eventually(PATIENCE, || !file_lines(&path).is_empty()), "nothing is written");
+    disk.fill();
+    let full = "No space left";
+    bed.agent.wait_for_log(full);
+    // Some wait, none is lost.
+    bed.wait(millis(500));
+    assert_eq!(dropped(&bed, "file"), 0);
+    disk.free();
+    assert!(eventually(PATIENCE, || queued(&bed, "file") == 0), "they still wait");
+    bed.agent.wait_for_log("incidents are written again");
+
+    // More than the queue holds: the oldest go.
+    disk.fill();
+    assert!(eventually(PATIENCE, || dropped(&bed, "file") > 100), "the queue does not overflow");
+    bed.agent.wait_for_log("the oldest incidents are dropped");
+    bed.pause();
+    disk.free();
+    assert!(eventually(PATIENCE, || queued(&bed, "file") == 0), "they still wait");
+    bed.flush();
+    let lost = dropped(&bed, "file");
+    let all = || bed.agent.lines_from(0);
+    let settled = || {
+        let written = file_lines(&path);
+        written.len() + lost == all().len() && bed.balance().is_even()
+    };
+    assert!(eventually(PATIENCE, settled), "{} {} {lost}", file_lines(&path).len(), all().len());
+    let (told, written) = (ids(&all()), ids(&file_lines(&path)));
+    assert_eq!(told.difference(&written).count(), lost, "what is missing was counted");
+    assert!(written.is_subset(&told));
+    assert_eq!(dropped(&bed, "stdout"), 0, "stdout went on");
+    println!("{} incidents, {} in the file, {lost} dropped", told.len(), written.len());
+}
+
+/// `BLACKBOX_BLOCKED_SECONDS`: 60 as the issue has it.
+#[test]
+fn a_stdout_that_nobody_reads_holds_up_neither_the_watch_nor_the_file() {
+    let file = ("BLACKBOX_INCIDENT_FILE", "{folder}/incidents");
+    let options = BedOptions { stdout_is_read: false, ..options(millis(5), &[file]) };
+    let mut bed = Bed::with("stdout blocked", options);
+    let seconds = std::env::var("BLACKBOX_BLOCKED_SECONDS").map_or(20, |s| s.parse().unwrap());
+    let path = bed.scratch.join("incidents");
+    let since = clock::now();
+    let over = || clock::now() - since > Duration::from_secs(seconds);
+    let mut resident = 0;
+    while !(over() && (bed.crashes() > 5000 || seconds < 60)) {
+        bed.wait(millis(500));
+        resident = resident.max(bed.footprint().resident_kib);
+        // The watch goes on: an end is told in the file soon after.
+        let (told, behind) = (file_lines(&path).len(), bed.crashes());
+        assert!(eventually(PATIENCE, || file_lines(&path).len() > told), "{told} of {behind}");
+    }
+    assert!(resident < RESIDENT_KIB_MAX, "{resident} KiB");
+    assert!(bed.api.count("watch", "pods") < 3, "the watch was never ended");
+    bed.flush();
+    let balance = |bed: &Bed| {
+        let lines = file_lines(&path);
+        bed.balance_of(lines.iter().map(String::as_str))
+    };
+    assert!(eventually(PATIENCE, || balance(&bed).is_even()), "{}", balance(&bed));
+    let lost = dropped(&bed, "stdout");
+    assert!(lost > 100, "the queue does not overflow");
+    assert_eq!(dropped(&bed, "file"), 0);
+    // Who reads again gets all that was not dropped.
+    bed.agent.read_stdout();
+    let written = ids(&file_lines(&path));
+    assert!(eventually(PATIENCE, || bed.agent.lines_from(0).len() + lost == written.len()));
+    assert!(ids(&bed.agent.lines_from(0)).is_subset(&written));
+    println!("{}; {lost} dropped from stdout, {resident} KiB at most", balance(&bed));
+}
+
+#[test]
+fn with_a_state_file_stdout_tells_everything_once_over_ordinary_restarts() {
+    let state = ("BLACKBOX_STATE_FILE", "{folder}/state");
+    // What ended while no agent was there is told whatever its age.
+    let lookback = ("BLACKBOX_LOOKBACK", "0s");
+    let mut bed = Bed::with("restarts, state", options(millis(4), &[state, lookback]));
+    let (mut lines, mut dice) = (Vec::new(), Dice::new(7));
+    for _ in 0..12 {
+        bed.wait(millis(dice.below(700) as u64));
+        bed.agent.end("TERM");
+        lines.extend(bed.agent.last_lines());
+        bed.wait(millis(dice.below(1500) as u64));
+        bed.start_agent();
+    }
+    bed.flush();
+    let all = || [lines.clone(), bed.agent.lines_from(0)].concat();
+    let balance = || bed.balance_of(all().iter().map(String::as_str));
+    assert!(eventually(PATIENCE, || balance().is_even()), "{}", balance());
+    println!("{}", balance());
+}
+
+#[test]
+fn with_a_state_file_a_kill_repeats_what_was_just_delivered_at_most() {
+    let state = ("BLACKBOX_STATE_FILE", "{folder}/state");
+    let mut bed = Bed::with("kills, state", options(millis(4), &[state]));
+    let (mut lines, mut dice) = (Vec::new(), Dice::new(8));
+    let kills = 12;
+    for _ in 0..kills {
+        bed.wait(millis(300 + dice.below(700) as u64));
+        bed.agent.kill();
+        lines.extend(bed.agent.last_lines());
+        bed.start_agent();
+    }
+    bed.flush();
+    // A repeat has the same id: consumers drop it.
+    let once = |bed: &Bed| {
+        let all = [lines.clone(), bed.agent.lines_from(0)].concat();
+        let mut known = BTreeSet::new();
+        let once = all.iter().filter(|line| known.insert(&line[..ID_END]));
+        (bed.balance_of(once.map(String::as_str)), all.len() - known.len())
+    };
+    let complete = || {
+        let (balance, _) = once(&bed);
+        balance.lost == 0 && balance.doubled == 0 && balance.misnamed.is_empty()
+    };
+    assert!(eventually(PATIENCE, complete), "{}", once(&bed).0);
+    let (balance, repeats) = once(&bed);
+    // A quarter of a second of crashes, and what the disk takes.
+    assert!(repeats <= kills * 100, "{repeats} repeats");
+    println!("{balance}; {repeats} repeats");
+}
