@@ -19,6 +19,7 @@ pub mod pods;
 pub mod quantity;
 pub mod reflector;
 pub mod report;
+pub mod ring;
 pub mod settle;
 pub mod stream;
 mod view;
