@@ -249,6 +249,7 @@ impl<H: EventHandler> Detect<H> {
                         keeper.forget(&key);
                     }
                 }
+                Output::Placed(_) | Output::Gone(_) | Output::Held(_) => {}
                 Output::Quiet(quiet) => self.metrics.quiet_ends.add(quiet),
                 Output::Unseen(n) => {
                     let n = u64::try_from(n).unwrap_or(0);

@@ -90,6 +90,16 @@ pub const LEDGER_CONTAINERS_MAX: usize = 4096;
 /// that lies forgets some seconds.
 pub const LEDGER_RECENT_MAX: usize = 64;
 
+/// Labels of a pod that an incident carries: those that Kubernetes recommends are six.
+pub const LABELS_MAX: usize = 12;
+/// Of a label's name and of its value: Kubernetes allows 317 and 63, and nearly all are short.
+pub const LABEL_BYTES_MAX: usize = 64;
+/// Of all labels as the API writes them; past that none is read.
+pub const LABELS_BYTES_MAX: usize = 64 << 10;
+
+/// Addresses of a pod: one of each family.
+pub const ADDRESSES_PER_POD_MAX: usize = 4;
+
 /// Deleted pods that are remembered, against events which come after the deletion.
 pub const PODS_GONE_REMEMBERED_MAX: usize = 1024;
 

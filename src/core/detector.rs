@@ -11,6 +11,7 @@
 //! The key of a crash is (pod UID, container, containerID); of an end that no object shows there is
 //! only the count.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,13 +19,14 @@ use jiff::Timestamp;
 use crate::core::Now;
 use crate::core::classify::Quiet;
 use crate::core::draft::{Drafter, containers, has_more_containers};
-use crate::core::incident::Incident;
+use crate::core::incident::{Incident, Remains, cut};
 use crate::core::ledger::PodEntry;
-use crate::core::pods::{PodTable, Sighting};
+use crate::core::pods::{PodTable, Sighting, is_plain};
+use crate::core::roster::Place;
 use crate::core::settle::{Lookup, PodState, Settled, Settling};
 use crate::core::view::View;
 use crate::core::wire;
-use crate::limits::CLOCK_JUMP_MAX;
+use crate::limits::{ADDRESSES_PER_POD_MAX, CLOCK_JUMP_MAX, NAME_BYTES_MAX};
 
 /// What the first LIST counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,12 @@ pub enum Output {
     Kept(Box<PodEntry>),
     /// The next agent need not know the pod of that key.
     Forgotten(Box<str>),
+    /// A pod is on the node, or has other containers or addresses than before.
+    Placed(Box<Place>),
+    /// The pod of that key is no longer on the node.
+    Gone(Box<str>),
+    /// A container ended, and what it was is told later: now is the time to look at what it left.
+    Held(Box<Remains>),
 }
 
 /// A pod by name.
@@ -244,6 +252,7 @@ impl Detector {
             let (namespace, name) = (record.namespace.clone(), record.name.clone());
             out.push(Output::Stopped(PodName { namespace, name }));
         }
+        out.push(Output::Gone(key.into()));
         out.extend(self.table.remove(key).map(Output::Forgotten));
     }
 
@@ -285,14 +294,15 @@ impl Detector {
             }
             Origin::FirstList | Origin::Watch | Origin::Relist { .. } => None,
         };
+        let static_uid = (*key != *meta.uid).then_some(key);
+        let drafter = Drafter { pod, static_uid, node_name: &self.node_name, now };
+        let placed = place_mark(pod);
+        if std::mem::replace(&mut record.placed, placed) != placed {
+            out.push(Output::Placed(Box::new(place(key, &drafter))));
+        }
         let mut view = View {
             key,
-            drafter: Drafter {
-                pod,
-                static_uid: (*key != *meta.uid).then_some(key),
-                node_name: &self.node_name,
-                now,
-            },
+            drafter,
             table: &mut self.table,
             settling: &mut self.settling,
             past,
@@ -374,6 +384,37 @@ pub(super) fn emit(
         let later = settled.as_slice().iter().filter(same).map(|s| s.incident.ends());
         let later = later.fold(0, i64::saturating_add);
         out.push(tell(table, settling, &key, incident, later));
+    }
+}
+
+/// A mark of what [`place`] says, quick to make: of one event in a hundred it is another one.
+fn place_mark(pod: &wire::Pod<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    pod.metadata.uid.hash(&mut hasher);
+    pod.spec.host_network.hash(&mut hasher);
+    pod.status.pod_ips.iter().for_each(|ip| ip.ip.hash(&mut hasher));
+    for status in containers(pod).map(|container| container.status) {
+        (&*status.name, &*status.container_id, status.restart_count).hash(&mut hasher);
+        status.state.running.is_some().hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// Where the pod is, by what the API shows.
+fn place(key: &str, drafter: &Drafter<'_, '_>) -> Place {
+    let pod = drafter.pod;
+    let running = containers(pod).map(|container| container.status).filter_map(|status| {
+        status.state.running.as_ref()?;
+        let id = status.container_id.rsplit('/').next().filter(|id| is_plain(id))?;
+        Some((Box::from(cut(&status.name, NAME_BYTES_MAX)), Box::from(id)))
+    });
+    let addresses = pod.status.pod_ips.iter().take(ADDRESSES_PER_POD_MAX);
+    Place {
+        key: key.into(),
+        addresses: addresses.filter_map(|ip| ip.ip.parse().ok()).collect(),
+        is_host_network: pod.spec.host_network,
+        running: running.collect(),
+        template: Box::new(drafter.template()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! An incident in the making: the schema filled from a pod, and the facts that its sentence needs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,7 +14,10 @@ use crate::core::incident::{
 use crate::core::quantity;
 use crate::core::wire;
 use crate::core::{Now, message};
-use crate::limits::{CONTAINERS_PER_POD_MAX, GRACE_MAX, NAME_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX};
+use crate::limits::{
+    CONTAINERS_PER_POD_MAX, GRACE_MAX, LABEL_BYTES_MAX, LABELS_BYTES_MAX, LABELS_MAX,
+    NAME_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX,
+};
 
 /// One container of a pod as the API shows it.
 #[derive(Clone, Copy, Debug)]
@@ -204,6 +208,7 @@ impl<'p, 'a> Drafter<'p, 'a> {
         let mut incident = self.incident(Some((container, Some(end))), id, verdict, unseen);
         incident.occurred_at = finished.unwrap_or(self.now.wall);
         incident.metadata.is_end = true;
+        incident.metadata.instance = instance(container.status, end);
         incident.container_id = Some(cut(&end.container_id, NAME_BYTES_MAX));
         incident.metadata.evidence.push(message::end_fact(end.exit_code, &end.reason));
         if end.reason.as_bytes() == b"OOMKilled" && verdict.0 != IncidentType::Oom {
@@ -266,6 +271,12 @@ impl<'p, 'a> Drafter<'p, 'a> {
         Draft { incident, detail: Detail::Pod { reason, message } }
     }
 
+    /// What every incident of the pod begins with.
+    pub fn template(&self) -> Incident {
+        let verdict = (IncidentType::Oom, Severity::High);
+        self.incident(None, IncidentId::new(&[]), verdict, 0)
+    }
+
     fn incident(
         &self,
         subject: Option<(&Container<'p, 'a>, Option<&'p wire::Terminated<'a>>)>,
@@ -300,6 +311,7 @@ impl<'p, 'a> Drafter<'p, 'a> {
                 .collect(),
             metadata: Metadata {
                 owner: owner(meta),
+                labels: labels(meta),
                 qos_class: self.pod.status.qos_class.some().map(|q| cut(q, NAME_BYTES_MAX)),
                 restart_policy: Some(cut(policy, NAME_BYTES_MAX)),
                 confidence: Confidence::Confirmed,
@@ -313,6 +325,7 @@ impl<'p, 'a> Drafter<'p, 'a> {
                 static_pod_uid: self.static_uid.map(|uid| cut(uid, NAME_BYTES_MAX)),
                 agent_version: env!("CARGO_PKG_VERSION"),
                 is_end: false,
+                instance: 0,
             },
             telemetry: Telemetry::default(),
         }
@@ -327,6 +340,27 @@ fn owner(meta: &wire::Metadata<'_>) -> Option<Owner> {
     let owners = &meta.owner_references;
     let owner = owners.iter().find(|o| o.controller).or_else(|| owners.first())?;
     Some(Owner { kind: cut(&owner.kind, NAME_BYTES_MAX), name: cut(&owner.name, NAME_BYTES_MAX) })
+}
+
+/// The first few labels.
+fn labels(meta: &wire::Metadata<'_>) -> BTreeMap<String, String> {
+    let Some(raw) = meta.labels.filter(|raw| raw.get().len() <= LABELS_BYTES_MAX) else {
+        return BTreeMap::new();
+    };
+    // What is no map of words has no labels.
+    let all: BTreeMap<String, wire::Text<'_>> = serde_json::from_str(raw.get()).unwrap_or_default();
+    let short = |(key, value): (String, wire::Text<'_>)| {
+        (cut(&key, LABEL_BYTES_MAX), cut(&value, LABEL_BYTES_MAX))
+    };
+    all.into_iter().take(LABELS_MAX).map(short).collect()
+}
+
+/// Which instance of its container ended there: the restart count is raised when the next one is made
+/// (kubelet `convertToAPIContainerStatuses`).
+fn instance(status: &wire::ContainerStatus<'_>, end: &wire::Terminated<'_>) -> i64 {
+    let is_newest = *end.container_id == *status.container_id
+        || status.state.terminated.as_ref().is_some_and(|t| t.container_id == end.container_id);
+    status.restart_count.saturating_sub(i64::from(!is_newest)).max(0)
 }
 
 /// `end`: the instance of the incident, where it is this container's.

@@ -1,5 +1,6 @@
 //! The incident: its types, severities, identity and schema (`blackbox.incident/v1`).
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
@@ -276,7 +277,48 @@ pub struct Incident {
     pub telemetry: Telemetry,
 }
 
+/// What is to be looked at where a container instance ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remains {
+    /// Of the incident.
+    pub id: IncidentId,
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub pod_name: String,
+    /// The pod's UID in the kubelet's hands.
+    pub pod_key: String,
+    /// The container's name.
+    pub container: String,
+    /// The runtime's ID of the instance, without the runtime's name.
+    pub container_id: String,
+    /// Which instance it was, the first being 0.
+    pub instance: i64,
+}
+
 impl Incident {
+    /// The pod's UID in the kubelet's hands: of its cgroup and its log folder.
+    pub fn pod_key(&self) -> &str {
+        self.metadata.static_pod_uid.as_deref().unwrap_or(&self.pod_uid)
+    }
+
+    /// What it left; `None`: nothing ended.
+    pub fn remains(&self) -> Option<Remains> {
+        if !self.metadata.is_end {
+            return None;
+        }
+        let container_id = self.container_id.as_deref()?;
+        Some(Remains {
+            id: self.id,
+            namespace: self.namespace.clone(),
+            pod_name: self.pod_name.clone(),
+            pod_key: self.pod_key().to_owned(),
+            container: self.container.clone()?,
+            container_id: container_id.rsplit('/').next().unwrap_or_default().to_owned(),
+            instance: self.metadata.instance,
+        })
+    }
+
     /// How many ends of its container it tells of: its own, if it is of one, and the unseen ones before it.
     pub fn ends(&self) -> i64 {
         let unseen = self.metadata.restarts.map_or(0, |restarts| restarts.unseen);
@@ -362,6 +404,9 @@ pub struct ResourceAnalysis {
 pub struct Metadata {
     /// Who made the pod.
     pub owner: Option<Owner>,
+    /// Of the pod; the first few.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// `Guaranteed`, `Burstable`, `BestEffort`.
     pub qos_class: Option<String>,
     /// `Always`, `OnFailure`, `Never`; of the container where it has one of its own.
@@ -380,6 +425,9 @@ pub struct Metadata {
     /// Whether an instance of the container ended.
     #[serde(skip)]
     pub is_end: bool,
+    /// Which instance of the container that was, the first being 0: its log's name.
+    #[serde(skip)]
+    pub instance: i64,
 }
 
 /// The controller of a pod.

@@ -20,6 +20,7 @@ pub mod quantity;
 pub mod reflector;
 pub mod report;
 pub mod ring;
+pub mod roster;
 pub mod settle;
 pub mod stream;
 mod view;

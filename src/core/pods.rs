@@ -52,6 +52,8 @@ pub struct PodRecord {
     pub stopped: bool,
     /// Its failure as a whole was told, or lies before the agent's time.
     pub failed: bool,
+    /// What was last said of its place, by a mark.
+    pub placed: u64,
     is_static: bool,
     list: u32,
     is_changed: bool,
@@ -296,6 +298,7 @@ impl PodTable {
             list: self.list,
             deletion: None,
             stopped: false,
+            placed: 0,
             is_changed: false,
             ..known.unwrap_or_default()
         };

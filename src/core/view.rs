@@ -227,6 +227,7 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         }
         let moved_on = !is_current || self.pod_state == PodState::Ended;
         let mut settled = Vec::new();
+        out.extend(draft.incident.remains().map(|remains| Output::Held(Box::new(remains))));
         self.settling.hold(self.key, draft, moved_on, self.drafter.now, &mut settled);
         emit(self.table, self.settling, settled, out);
     }

@@ -13,11 +13,12 @@ use std::ops::Deref;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::limits::LIST_ITEMS_MAX;
 
 /// A string, borrowed where the JSON holds no escape; `null` is the empty one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Text<'a>(Cow<'a, str>);
 
 impl Deref for Text<'_> {
@@ -251,6 +252,9 @@ pub struct Metadata<'a> {
     /// Two of them matter.
     #[serde(borrow, deserialize_with = "nullable")]
     pub annotations: Annotations<'a>,
+    /// Names and values that the pod's maker gave it, not looked into before they are wanted.
+    #[serde(borrow)]
+    pub labels: Option<&'a RawValue>,
     /// Who made the pod.
     #[serde(borrow)]
     pub owner_references: List<OwnerReference<'a>>,
@@ -299,6 +303,9 @@ pub struct PodSpec<'a> {
     /// Run before them, or beside them as sidecars.
     #[serde(borrow)]
     pub init_containers: List<ContainerSpec<'a>>,
+    /// Whether it shares the node's network.
+    #[serde(deserialize_with = "nullable")]
+    pub host_network: bool,
 }
 
 /// core/v1 `Container`.
@@ -388,6 +395,9 @@ pub struct PodStatus<'a> {
     /// When the kubelet took the pod.
     #[serde(borrow)]
     pub start_time: Text<'a>,
+    /// Its addresses, one of each family.
+    #[serde(borrow, rename = "podIPs")]
+    pub pod_ips: List<PodIp<'a>>,
     /// Of the containers proper.
     #[serde(borrow)]
     pub container_statuses: List<ContainerStatus<'a>>,
@@ -397,6 +407,15 @@ pub struct PodStatus<'a> {
     /// Of debugging sessions.
     #[serde(borrow)]
     pub ephemeral_container_statuses: List<ContainerStatus<'a>>,
+}
+
+/// core/v1 `PodIP`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PodIp<'a> {
+    /// The address.
+    #[serde(borrow)]
+    pub ip: Text<'a>,
 }
 
 /// core/v1 `ContainerStatus`.

@@ -4,8 +4,8 @@ use crate::core::incident::{
     ResourceAnalysis, Restarts, SCHEMA, Severity, Telemetry,
 };
 use crate::limits::{
-    CONTAINERS_PER_POD_MAX, EVENT_MESSAGE_BYTES_MAX, EVENTS_PER_INCIDENT_MAX, NAME_BYTES_MAX,
-    STATUS_MESSAGE_BYTES_MAX,
+    CONTAINERS_PER_POD_MAX, EVENT_MESSAGE_BYTES_MAX, EVENTS_PER_INCIDENT_MAX, LABEL_BYTES_MAX,
+    LABELS_MAX, NAME_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX,
 };
 use jiff::Timestamp;
 
@@ -60,6 +60,8 @@ fn incident(containers: usize, fill: char) -> Incident {
             restarts: Some(Restarts { total: 1, unseen: 2, ended: Some(3), crash_loop: true }),
             static_pod_uid: None,
             is_end: true,
+            instance: 0,
+            labels: (0..LABELS_MAX).map(|n| (format!("{n}"), text(LABEL_BYTES_MAX))).collect(),
             agent_version: "0.0.0",
         },
         telemetry: Telemetry { events: vec![event; EVENTS_PER_INCIDENT_MAX], gaps: Vec::new() },
