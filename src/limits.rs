@@ -97,6 +97,28 @@ pub const LABEL_BYTES_MAX: usize = 64;
 /// Of all labels as the API writes them; past that none is read.
 pub const LABELS_BYTES_MAX: usize = 64 << 10;
 
+/// From this incident of one container on within [`BRIEF_WITHIN`], its telemetry is brief: a crash loop
+/// says the same again and again.
+pub const BRIEF_AFTER: usize = 6;
+/// See [`BRIEF_AFTER`].
+pub const BRIEF_WITHIN: Duration = Duration::from_secs(3600);
+/// Samples of a container in brief telemetry: the last minute at the default interval.
+pub const BRIEF_SAMPLES: usize = 12;
+/// Log lines in brief telemetry.
+pub const BRIEF_LOG_LINES: usize = 5;
+
+/// Containers of which it is known when they crashed: each takes about 120 bytes, and a node that has
+/// more of them in crash loops has other worries.
+pub const RECURRENCES_MAX: usize = 2048;
+
+/// The time in which the sentence counts restarts: a crash loop's back-off is at most five minutes.
+pub const RESTARTS_TOLD_WITHIN: Duration = Duration::from_secs(600);
+
+/// The time before the end in which the memory's growth is looked at.
+pub const GROWTH_WITHIN: Duration = Duration::from_secs(60);
+/// Growth that is worth a word.
+pub const GROWTH_MIN_BYTES_PER_SECOND: f64 = 65_536.0;
+
 /// Addresses of a pod: one of each family.
 pub const ADDRESSES_PER_POD_MAX: usize = 4;
 

@@ -324,10 +324,12 @@ impl<'p, 'a> Drafter<'p, 'a> {
                 }),
                 static_pod_uid: self.static_uid.map(|uid| cut(uid, NAME_BYTES_MAX)),
                 agent_version: env!("CARGO_PKG_VERSION"),
+                survived: false,
                 is_end: false,
                 instance: 0,
             },
             telemetry: Telemetry::default(),
+            detail: None,
         }
     }
 }

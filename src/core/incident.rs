@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::core::draft::Detail;
+use crate::core::enrich::ContainerTelemetry;
+use crate::core::ring::Columns;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -275,6 +278,9 @@ pub struct Incident {
     pub metadata: Metadata,
     /// What the node knew.
     pub telemetry: Telemetry,
+    /// What the sentence is made of.
+    #[serde(skip)]
+    pub detail: Option<Box<Detail>>,
 }
 
 /// What is to be looked at where a container instance ended.
@@ -422,6 +428,9 @@ pub struct Metadata {
     pub static_pod_uid: Option<String>,
     /// Of the agent that wrote this.
     pub agent_version: &'static str,
+    /// A process of the container was killed, and the container lives on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub survived: bool,
     /// Whether an instance of the container ended.
     #[serde(skip)]
     pub is_end: bool,
@@ -456,6 +465,16 @@ pub struct Restarts {
 /// What the node knew.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Telemetry {
+    /// In a crash loop, from the sixth incident of a container within an hour on: there is less here
+    /// than in those before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub brief: bool,
+    /// The container's minutes before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<ContainerTelemetry>,
+    /// The node's minutes before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<Columns>,
     /// The pod's Kubernetes events, where they were asked for.
     pub events: Vec<EventInfo>,
     /// What could not be had, or did not fit, and why.

@@ -4,23 +4,33 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::core::classify;
-use crate::core::draft::{Detail, Draft, EndDetail};
-use crate::core::incident::{IncidentType, Restarts, cut};
+use crate::core::draft::{Detail, EndDetail};
+use crate::core::incident::{Incident, IncidentType, Restarts, cut};
 use crate::limits::SENTENCE_QUOTE_BYTES_MAX;
 
-/// The sentence for a draft whose type stands.
-pub fn sentence(draft: &Draft) -> String {
-    let incident = &draft.incident;
+/// What is known of the time before, besides the end itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Course {
+    /// How fast the memory grew, where that matters.
+    pub memory_growth_bytes_per_second: Option<f64>,
+    /// How often the container ended within that time, this end included; 0: not known.
+    pub recent_ends: usize,
+    /// That time.
+    pub recent_within: Duration,
+}
+
+/// The sentence for an incident whose type stands.
+pub fn sentence(incident: &Incident, detail: &Detail, course: &Course) -> String {
     let pod = format!("{}/{}", incident.namespace, incident.pod_name);
     let mut out = match &incident.container {
         Some(container) => format!("container {container} of {pod} "),
         None => format!("pod {pod} "),
     };
-    match &draft.detail {
+    match detail {
         Detail::End(end) => {
-            describe_end(&mut out, incident.kind, end);
+            describe_end(&mut out, incident.kind, end, course);
             if let Some(restarts) = incident.metadata.restarts {
-                describe_restarts(&mut out, restarts);
+                describe_restarts(&mut out, restarts, course);
             }
         }
         Detail::Waiting { reason, message, image } => {
@@ -55,7 +65,7 @@ pub fn end_fact(exit_code: i32, reason: &str) -> String {
     format!("exit code {exit_code}, reason {}", cut(reason, SENTENCE_QUOTE_BYTES_MAX))
 }
 
-fn describe_end(out: &mut String, kind: IncidentType, end: &EndDetail) {
+fn describe_end(out: &mut String, kind: IncidentType, end: &EndDetail, course: &Course) {
     let code = end.exit_code;
     let how = match kind {
         IncidentType::Oom => match end.memory_limit_bytes {
@@ -80,20 +90,43 @@ fn describe_end(out: &mut String, kind: IncidentType, end: &EndDetail) {
         let ran = finished.duration_since(started);
         let _ = write!(out, " after {}", duration(ran.try_into().unwrap_or_default()));
     }
+    if let Some(growth) = course.memory_growth_bytes_per_second {
+        // Whole bytes are enough.
+        let _ = write!(out, " (memory grew {}/s)", bytes(growth.round() as i64));
+    }
     quote(out, &end.message);
 }
 
-fn describe_restarts(out: &mut String, restarts: Restarts) {
+fn describe_restarts(out: &mut String, restarts: Restarts, course: &Course) {
     if restarts.total > 0 {
         let _ = write!(out, "; restarts: {}", restarts.total);
     }
     if restarts.unseen > 0 {
         let _ = write!(out, ", {} ends before it went unseen", restarts.unseen);
     }
+    if let Some(nth) = ORDINALS.get(course.recent_ends).filter(|nth| !nth.is_empty()) {
+        let minutes = course.recent_within.as_secs() / 60;
+        let _ = write!(out, "; {nth} crash in {minutes} min");
+    }
     if restarts.crash_loop {
         out.push_str("; in crash loop back-off");
     }
 }
+
+/// From the second on; the last one stands for more.
+const ORDINALS: [&str; 11] = [
+    "",
+    "",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "at least tenth",
+];
 
 /// The first words of what a pod or the runtime says, on one line.
 fn quote(out: &mut String, text: &str) {

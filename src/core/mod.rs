@@ -9,6 +9,7 @@ pub mod cri;
 pub mod decode;
 pub mod detector;
 pub mod draft;
+pub mod enrich;
 pub mod evidence;
 pub mod frame;
 pub mod incident;

@@ -18,7 +18,7 @@ use crate::core::classify::Quiet;
 use crate::core::draft::{self, Container, Detail, Draft};
 use crate::core::evidence::{self, EndedBy, Judgement, PodEvent};
 use crate::core::incident::{Confidence, ContainerKind, EventInfo, Incident, IncidentType};
-use crate::core::message;
+use crate::core::message::{self, Course};
 use crate::core::wire;
 use crate::limits::{
     EVENTS_PER_INCIDENT_MAX, PENDING_MAX, SETTLE_LOOKUPS, SETTLE_MAX, SETTLE_STOPPING_MARGIN,
@@ -276,7 +276,8 @@ pub fn start_failed(container: &Container<'_, '_>, end: &wire::Terminated<'_>) -
 
 /// Makes an incident of a draft whose type stands.
 pub fn complete(mut draft: Draft) -> Box<Incident> {
-    draft.incident.message = message::sentence(&draft);
+    draft.incident.message = message::sentence(&draft.incident, &draft.detail, &Course::default());
+    draft.incident.detail = Some(Box::new(draft.detail));
     Box::new(draft.incident)
 }
 

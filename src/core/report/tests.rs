@@ -59,12 +59,17 @@ fn incident(containers: usize, fill: char) -> Incident {
             evidence: vec![text(600); 4],
             restarts: Some(Restarts { total: 1, unseen: 2, ended: Some(3), crash_loop: true }),
             static_pod_uid: None,
+            survived: false,
             is_end: true,
             instance: 0,
             labels: (0..LABELS_MAX).map(|n| (format!("{n}"), text(LABEL_BYTES_MAX))).collect(),
             agent_version: "0.0.0",
         },
-        telemetry: Telemetry { events: vec![event; EVENTS_PER_INCIDENT_MAX], gaps: Vec::new() },
+        telemetry: Telemetry {
+            events: vec![event; EVENTS_PER_INCIDENT_MAX],
+            ..Telemetry::default()
+        },
+        detail: None,
     }
 }
 
