@@ -454,3 +454,66 @@ pub const FLOOD_GAP: Duration = Duration::from_millis(1);
 pub const FLOOD_NAP: Duration = Duration::from_micros(250);
 
 const _: () = assert!(MESSAGES_MAX >= 32);
+
+// --- container sampler ---
+
+/// How far below the hierarchy's root the kubelet's own root (`--cgroup-root`) may lie. kind without a
+/// cgroup namespace of its own has three levels (`docker/<id>/kubelet`), the kubelet nests no deeper by
+/// itself.
+pub const CGROUP_DEPTH_MAX: usize = 6;
+
+/// Directories that one scan reads. The largest nodes have 500 pods and a few hundred system services.
+pub const CGROUP_DIRECTORIES_MAX: usize = 4096;
+
+/// Entries of one directory that a scan looks at: 500 pods, and up to a hundred files.
+pub const CGROUP_ENTRIES_MAX: usize = 4096;
+
+/// Roots of pods that a scan keeps. A node has one; several kind nodes that see each other have more.
+pub const CGROUP_ROOTS_MAX: usize = 16;
+
+/// Containers whose directories a scan remembers, sandboxes included: about 250 bytes each.
+pub const CGROUP_CONTAINERS_MAX: usize = 4096;
+
+/// What is read of a file of a control group. `memory.stat` is the longest, with 1.5 to 4 kB.
+pub const CGROUP_FILE_BYTES_MAX: usize = 8 << 10;
+
+/// Containers that have samples at the same time, those that are gone included. A full node has a few
+/// hundred; each takes about 2.4 kB with a window of 60 samples, when it is full.
+pub const RECORDED_CONTAINERS_MAX: usize = 1024;
+
+/// Samples of the fast phase that a container keeps besides its regular ones, 8 s at the default
+/// interval: how steep the last rise was. They have a ring of their own, or a container that lives near
+/// its limit would lose the minutes before.
+pub const FAST_SAMPLES_MAX: usize = 16;
+
+/// Containers that are sampled fast at the same time, those nearest to their limits: 8 of them twice a
+/// second cost less than 100 each five seconds.
+pub const FAST_CONTAINERS_MAX: usize = 8;
+
+/// A container whose working set takes so much of its limit is sampled fast.
+pub const FAST_FROM_PERCENT: u64 = 90;
+
+/// How many fast samples fit into the interval of regular ones.
+pub const FAST_SAMPLES_PER_INTERVAL: u32 = 10;
+
+/// But no more often than this.
+pub const FAST_INTERVAL_MIN: Duration = Duration::from_millis(500);
+
+/// How long the samples of a container that is gone are kept: the API tells of an end within seconds,
+/// after a partition within a minute or two, and the incident may wait for [`SETTLE_STOPPING_MAX`].
+pub const RECORDS_KEPT: Duration = Duration::from_secs(120);
+
+/// The pause between two scans, however many containers are looked for.
+pub const CGROUP_SCAN_PAUSE: Duration = Duration::from_secs(3);
+
+/// So many scans without a container, and it is not looked for any more: it has ended, or the runtime
+/// calls its directory something else.
+pub const CGROUP_SCAN_TRIES_MAX: u8 = 5;
+
+/// Times at which an OOM counter rose that are remembered, of each container and pod. A child that is
+/// killed over and over brings one a sample; past this the oldest is forgotten.
+pub const OOM_RISES_MAX: usize = 8;
+
+/// How long before an incident an OOM counter may have risen to have to do with it: a killed process's
+/// container ends within its grace, 30 s by default, and the API may tell of it some seconds later.
+pub const OOM_RISES_RECENT: Duration = Duration::from_secs(60);

@@ -4,6 +4,7 @@
 //! log line (`tests/tidy.rs` holds that).
 
 pub mod backoff;
+pub mod cgroup;
 pub mod classify;
 pub mod cri;
 pub mod decode;

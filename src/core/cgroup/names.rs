@@ -1,0 +1,188 @@
+//! Names of the directories that the kubelet and the container runtimes make.
+//!
+//! Pods: kubelet `pkg/kubelet/cm/pod_container_manager_linux.go` (`pod<uid>`, below the level of its
+//! quality of service, guaranteed ones directly below `kubepods`) and `cgroup_manager_linux.go`
+//! (`ToSystemd`: every level repeats those above it, `-` between levels, a name's own `-` turned into
+//! `_`). So a nested root, as in kind, shows in every name: `kubelet-kubepods-burstable-pod….slice`.
+//!
+//! Containers: runc's systemd driver makes `<prefix>-<id>.scope` of `slice:prefix:id`; with the cgroupfs
+//! driver the directory is the bare ID (containerd, Docker) or `crio-<id>` (CRI-O `internal/config/cgmgr`).
+
+use crate::core::pods::is_plain;
+
+/// All runtimes that the kubelet drives use 32 random bytes.
+const CONTAINER_ID_BYTES: usize = 64;
+
+/// Of containers; `crio-conmon` is the watcher of one.
+const PREFIXES: [&str; 3] = ["cri-containerd", "crio", "docker"];
+
+/// Where crun puts a container's processes when it is told to (`run.oci.systemd.subgroup`), below the
+/// container's scope.
+pub const NESTED: &str = "container";
+
+/// Whether all pods of a kubelet lie below a directory of this name.
+pub fn is_kubepods(name: &str) -> bool {
+    match name.strip_suffix(".slice") {
+        Some(levels) => last_level(levels) == "kubepods",
+        None => name == "kubepods",
+    }
+}
+
+/// Whether pods of one quality of service lie below a directory of this name. It must itself lie in one
+/// that [`is_kubepods`].
+pub fn is_qos(name: &str) -> bool {
+    let is_class = |class: &str| matches!(class, "burstable" | "besteffort");
+    match name.strip_suffix(".slice") {
+        Some(levels) => levels
+            .rsplit_once('-')
+            .is_some_and(|(above, class)| is_class(class) && last_level(above) == "kubepods"),
+        None => is_class(name),
+    }
+}
+
+/// The UID of the pod whose directory this is: letters, digits and dashes. Of a static pod that is its
+/// `kubernetes.io/config.hash`, not what the API calls its UID.
+pub fn pod_uid(name: &str) -> Option<String> {
+    let uid = match name.strip_suffix(".slice") {
+        Some(levels) => {
+            let (above, pod) = levels.rsplit_once('-')?;
+            matches!(last_level(above), "kubepods" | "burstable" | "besteffort").then_some(())?;
+            pod.strip_prefix("pod")?.replace('_', "-")
+        }
+        None => name.strip_prefix("pod")?.to_owned(),
+    };
+    Some(uid).filter(|uid| is_plain(uid))
+}
+
+/// The ID of the container whose directory this is: 64 hexadecimal digits. A pod's sandbox (`pause`) has
+/// such a directory as well, the name does not tell.
+pub fn container_id(name: &str) -> Option<&str> {
+    let name = name.strip_suffix(".scope").unwrap_or(name);
+    let id = match name.rsplit_once('-') {
+        Some((prefix, id)) => PREFIXES.contains(&prefix).then_some(id)?,
+        None => name,
+    };
+    is_id(id).then_some(id)
+}
+
+/// The ID as directories carry it, of what the API shows: `containerd://<id>`, or the bare ID.
+pub fn runtime_id(container_id: &str) -> Option<&str> {
+    let id = container_id.rsplit_once("://").map_or(container_id, |(_, id)| id);
+    is_id(id).then_some(id)
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == CONTAINER_ID_BYTES && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn last_level(levels: &str) -> &str {
+    levels.rsplit('-').next().unwrap_or(levels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UID: &str = "0c1fa5e2-7d2b-4a5e-9f8e-2f6c2c9d1b0e";
+    const UID_SYSTEMD: &str = "0c1fa5e2_7d2b_4a5e_9f8e_2f6c2c9d1b0e";
+    const HASH: &str = "d41d8cd98f00b204e9800998ecf8427e";
+
+    fn id() -> String {
+        "0123456789abcdef".repeat(4)
+    }
+
+    #[test]
+    fn the_level_of_all_pods_is_known_below_any_root() {
+        for name in ["kubepods", "kubepods.slice", "kubelet-kubepods.slice", "a-b_c-kubepods.slice"] {
+            assert!(is_kubepods(name), "{name}");
+        }
+        for name in
+            ["", ".slice", "kubepods-burstable.slice", "kubepods.scope", "my-kubepods", "mykubepods.slice"]
+        {
+            assert!(!is_kubepods(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn levels_of_quality_of_service_are_known() {
+        for name in [
+            "burstable",
+            "besteffort",
+            "kubepods-burstable.slice",
+            "kubepods-besteffort.slice",
+            "kubelet-kubepods-burstable.slice",
+        ] {
+            assert!(is_qos(name), "{name}");
+        }
+        for name in ["guaranteed", "burstable.slice", "system-burstable.slice", "kubepods.slice", ""] {
+            assert!(!is_qos(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn both_drivers_names_give_the_pods_uid() {
+        for (name, uid) in [
+            (format!("pod{UID}"), UID),
+            (format!("pod{HASH}"), HASH),
+            (format!("kubepods-pod{UID_SYSTEMD}.slice"), UID),
+            (format!("kubepods-burstable-pod{UID_SYSTEMD}.slice"), UID),
+            (format!("kubepods-besteffort-pod{HASH}.slice"), HASH),
+            (format!("kubelet-kubepods-burstable-pod{UID_SYSTEMD}.slice"), UID),
+        ] {
+            assert_eq!(pod_uid(&name).as_deref(), Some(uid), "{name}");
+        }
+        for name in [
+            "pod",
+            "pod../x",
+            "pod a",
+            "kubepods.slice",
+            "kubepods-burstable.slice",
+            "system-podman.slice",
+            "-pod1.slice",
+            "pod1.slice",
+            "cri-containerd-0.scope",
+            "",
+        ] {
+            assert_eq!(pod_uid(name), None, "{name}");
+        }
+        assert_eq!(pod_uid(&format!("pod{}", "a".repeat(65))), None);
+    }
+
+    #[test]
+    fn every_runtimes_name_gives_the_containers_id() {
+        let id = id();
+        for name in [
+            id.clone(),
+            format!("cri-containerd-{id}.scope"),
+            format!("crio-{id}.scope"),
+            format!("crio-{id}"),
+            format!("docker-{id}.scope"),
+        ] {
+            assert_eq!(container_id(&name), Some(&*id), "{name}");
+        }
+        for name in [
+            format!("crio-conmon-{id}.scope"),
+            format!("crio-conmon-{id}"),
+            format!("cri-containerd-{}.scope", &id[1..]),
+            format!("{id}0"),
+            id.to_uppercase(),
+            format!("kata-{id}"),
+            format!("-{id}"),
+            NESTED.into(),
+            String::new(),
+        ] {
+            assert_eq!(container_id(&name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_apis_id_loses_its_runtime() {
+        let id = id();
+        for text in [format!("containerd://{id}"), format!("cri-o://{id}"), id.clone()] {
+            assert_eq!(runtime_id(&text), Some(&*id));
+        }
+        for text in ["", "containerd://", "containerd://../../x", "x"] {
+            assert_eq!(runtime_id(text), None);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Readings of a container's files, and the samples that are made of two of them.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::core::ring::Columns;
+
+/// What a container's files said at one time. `None`: the kernel or the runtime does not have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ContainerReading {
+    /// In use, page cache included.
+    pub memory_bytes: Option<u64>,
+    /// Of that, page cache that was not used lately.
+    pub inactive_file_bytes: Option<u64>,
+    /// Of that, not backed by files.
+    pub anon_bytes: Option<u64>,
+    /// Of that, page cache.
+    pub file_bytes: Option<u64>,
+    /// The container's own limit.
+    pub limit_bytes: Option<u64>,
+    /// The most that was in use since the container began.
+    pub peak_bytes: Option<u64>,
+    /// Processes of the container that an OOM killer took since it began.
+    pub oom_kills: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+    /// What only grows.
+    pub counters: Counters,
+}
+
+impl ContainerReading {
+    /// What the kubelet evicts by: memory in use without inactive page cache, 0 at the least (cadvisor
+    /// `container/libcontainer/handler.go`).
+    pub fn working_set_bytes(&self) -> Option<u64> {
+        Some(self.memory_bytes?.saturating_sub(self.inactive_file_bytes?))
+    }
+
+    /// Whether no file said anything.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Counters since a container began. Rates are the difference of two of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// CPU time.
+    pub cpu_us: Option<u64>,
+    /// Periods of the CPU quota in which something ran.
+    pub periods: Option<u64>,
+    /// Those of them in which it had to wait.
+    pub throttled_periods: Option<u64>,
+    /// For how long some task waited for memory.
+    pub memory_pressure_us: Option<u64>,
+    /// For how long some task waited for a CPU.
+    pub cpu_pressure_us: Option<u64>,
+    /// For how long some task waited for I/O.
+    pub io_pressure_us: Option<u64>,
+}
+
+/// One row of a ring: 24 bytes, since a node has hundreds of containers with dozens of rows each. The
+/// largest number of each field stands for "not known".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContainerSample {
+    /// Milliseconds of the monotonic time, which start over after 49 days: only differences count.
+    at_ms: u32,
+    memory_kib: u32,
+    working_set_kib: u32,
+    cpu_millicores: u32,
+    pids: u16,
+    cpu_throttled_percent: u8,
+    pressure_memory_percent: u8,
+    pressure_cpu_percent: u8,
+    pressure_io_percent: u8,
+}
+
+const _: () = assert!(size_of::<ContainerSample>() <= 32);
+
+impl ContainerSample {
+    /// A sample at `at` (monotonic) of what was read then; rates are those since `earlier`, which was
+    /// read `elapsed` before. A counter that went back, or is not there, gives no rate.
+    pub fn between(
+        earlier: &Counters,
+        reading: &ContainerReading,
+        elapsed: Duration,
+        at: Duration,
+    ) -> Self {
+        let later = &reading.counters;
+        let rate = |earlier, later, per: f64| {
+            let elapsed_us = elapsed.as_micros() as f64;
+            (elapsed_us > 0.0).then(|| Some(rise(earlier, later)? as f64 * per / elapsed_us))?
+        };
+        Self {
+            at_ms: milliseconds(at),
+            memory_kib: narrow_u32(reading.memory_bytes.map(|bytes| bytes / 1024)),
+            working_set_kib: narrow_u32(reading.working_set_bytes().map(|bytes| bytes / 1024)),
+            cpu_millicores: narrow_u32(
+                rate(earlier.cpu_us, later.cpu_us, 1000.0).map(|rate| rate.round() as u64),
+            ),
+            pids: narrow_u16(reading.pids),
+            cpu_throttled_percent: percent(throttled_percent(earlier, later)),
+            pressure_memory_percent: percent(rate(
+                earlier.memory_pressure_us,
+                later.memory_pressure_us,
+                100.0,
+            )),
+            pressure_cpu_percent: percent(rate(
+                earlier.cpu_pressure_us,
+                later.cpu_pressure_us,
+                100.0,
+            )),
+            pressure_io_percent: percent(rate(
+                earlier.io_pressure_us,
+                later.io_pressure_us,
+                100.0,
+            )),
+        }
+    }
+
+    /// How long before `now` (monotonic) it was taken; right up to 49 days.
+    pub fn age(&self, now: Duration) -> Duration {
+        Duration::from_millis(u64::from(milliseconds(now).wrapping_sub(self.at_ms)))
+    }
+
+    /// How long before a later sample it was taken.
+    fn seconds_before(&self, later: &Self) -> f64 {
+        f64::from(later.at_ms.wrapping_sub(self.at_ms)) / 1000.0
+    }
+}
+
+/// The columns of samples, the oldest first, of which the newest was taken at `ends_at`. Sampling is not
+/// always regular, so `age_seconds` says how long before that each was taken.
+pub fn columns<'s>(
+    samples: impl IntoIterator<Item = &'s ContainerSample>,
+    interval: Duration,
+    ends_at: Timestamp,
+) -> Columns {
+    let samples: Vec<_> = samples.into_iter().collect();
+    let newest = samples.last().copied();
+    let column = |value: &dyn Fn(&ContainerSample) -> Option<f64>| {
+        samples.iter().map(|sample| value(sample)).collect::<Vec<_>>()
+    };
+    let columns = vec![
+        ("age_seconds", column(&|s| Some(s.seconds_before(newest?)))),
+        ("memory_bytes", column(&|s| known_u32(s.memory_kib).map(|kib| kib * 1024.0))),
+        ("working_set_bytes", column(&|s| known_u32(s.working_set_kib).map(|kib| kib * 1024.0))),
+        ("cpu_millicores", column(&|s| known_u32(s.cpu_millicores))),
+        ("cpu_throttled_percent", column(&|s| known_u8(s.cpu_throttled_percent))),
+        ("pids", column(&|s| (s.pids != u16::MAX).then(|| f64::from(s.pids)))),
+        ("pressure_memory_some_percent", column(&|s| known_u8(s.pressure_memory_percent))),
+        ("pressure_cpu_some_percent", column(&|s| known_u8(s.pressure_cpu_percent))),
+        ("pressure_io_some_percent", column(&|s| known_u8(s.pressure_io_percent))),
+    ];
+    Columns { interval_seconds: interval.as_secs_f64(), ends_at, columns }
+}
+
+/// `None` without both, and when the counter went back: then it is another one.
+fn rise(earlier: Option<u64>, later: Option<u64>) -> Option<u64> {
+    later?.checked_sub(earlier?)
+}
+
+/// The share of periods in which the container had to wait. Without a period there was nothing to wait
+/// for; without a quota periods are not counted.
+fn throttled_percent(earlier: &Counters, later: &Counters) -> Option<f64> {
+    let periods = rise(earlier.periods, later.periods)?;
+    let throttled = rise(earlier.throttled_periods, later.throttled_periods)?;
+    later.periods.filter(|periods| *periods > 0)?;
+    Some(if periods == 0 { 0.0 } else { throttled as f64 * 100.0 / periods as f64 })
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "starts over after 49 days, as its field says")]
+fn milliseconds(time: Duration) -> u32 {
+    time.as_millis() as u32
+}
+
+fn narrow_u32(value: Option<u64>) -> u32 {
+    let narrow = |value| u32::try_from(value).unwrap_or(u32::MAX).min(u32::MAX - 1);
+    value.map_or(u32::MAX, narrow)
+}
+
+fn narrow_u16(value: Option<u64>) -> u16 {
+    let narrow = |value| u16::try_from(value).unwrap_or(u16::MAX).min(u16::MAX - 1);
+    value.map_or(u16::MAX, narrow)
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped just before")]
+fn percent(value: Option<f64>) -> u8 {
+    value.map_or(u8::MAX, |value| value.round().clamp(0.0, 100.0) as u8)
+}
+
+fn known_u32(value: u32) -> Option<f64> {
+    (value != u32::MAX).then(|| f64::from(value))
+}
+
+fn known_u8(value: u8) -> Option<f64> {
+    (value != u8::MAX).then(|| f64::from(value))
+}
