@@ -61,6 +61,7 @@ pub mod once;
 pub mod pages;
 pub mod process;
 pub mod replay;
+pub mod sampler;
 pub mod signal;
 pub mod sink;
 pub mod state;

@@ -462,8 +462,15 @@ const _: () = assert!(MESSAGES_MAX >= 32);
 /// itself.
 pub const CGROUP_DEPTH_MAX: usize = 6;
 
-/// Directories that one scan reads. The largest nodes have 500 pods and a few hundred system services.
-pub const CGROUP_DIRECTORIES_MAX: usize = 4096;
+/// Directories that one scan reads of the pods: one for each, and a few above. A full node has
+/// [`PODS_MAX`].
+pub const CGROUP_DIRECTORIES_MAX: usize = 2048;
+
+const _: () = assert!(CGROUP_DIRECTORIES_MAX > PODS_MAX);
+
+/// Directories in which the pods' own root is looked for, the upper ones first. A node has some hundred
+/// of the system's and of its users.
+pub const CGROUP_SEARCH_DIRECTORIES_MAX: usize = 2048;
 
 /// Entries of one directory that a scan looks at: 500 pods, and up to a hundred files.
 pub const CGROUP_ENTRIES_MAX: usize = 4096;

@@ -93,12 +93,18 @@ mod tests {
 
     #[test]
     fn the_level_of_all_pods_is_known_below_any_root() {
-        for name in ["kubepods", "kubepods.slice", "kubelet-kubepods.slice", "a-b_c-kubepods.slice"] {
+        for name in ["kubepods", "kubepods.slice", "kubelet-kubepods.slice", "a-b_c-kubepods.slice"]
+        {
             assert!(is_kubepods(name), "{name}");
         }
-        for name in
-            ["", ".slice", "kubepods-burstable.slice", "kubepods.scope", "my-kubepods", "mykubepods.slice"]
-        {
+        for name in [
+            "",
+            ".slice",
+            "kubepods-burstable.slice",
+            "kubepods.scope",
+            "my-kubepods",
+            "mykubepods.slice",
+        ] {
             assert!(!is_kubepods(name), "{name}");
         }
     }
@@ -114,7 +120,9 @@ mod tests {
         ] {
             assert!(is_qos(name), "{name}");
         }
-        for name in ["guaranteed", "burstable.slice", "system-burstable.slice", "kubepods.slice", ""] {
+        for name in
+            ["guaranteed", "burstable.slice", "system-burstable.slice", "kubepods.slice", ""]
+        {
             assert!(!is_qos(name), "{name}");
         }
     }

@@ -110,11 +110,7 @@ impl ContainerSample {
                 later.cpu_pressure_us,
                 100.0,
             )),
-            pressure_io_percent: percent(rate(
-                earlier.io_pressure_us,
-                later.io_pressure_us,
-                100.0,
-            )),
+            pressure_io_percent: percent(rate(earlier.io_pressure_us, later.io_pressure_us, 100.0)),
         }
     }
 

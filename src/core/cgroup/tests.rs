@@ -7,12 +7,15 @@ use super::sample::*;
 
 const EVENTS: &[u8] = b"low 0\nhigh 0\nmax 741\noom 3\noom_kill 2\noom_group_kill 1\n";
 const OOM_CONTROL: &[u8] = b"oom_kill_disable 0\nunder_oom 0\noom_kill 7\n";
-const STAT: &[u8] = b"anon 1000\nfile 4096\nkernel 12\ninactive_anon 5\ninactive_file 96\nactive_file 1\n";
+const STAT: &[u8] =
+    b"anon 1000\nfile 4096\nkernel 12\ninactive_anon 5\ninactive_file 96\nactive_file 1\n";
 const STAT_V1: &[u8] = b"cache 1\nrss 2\ninactive_file 3\nhierarchical_memory_limit 33554432\n\
     total_cache 32141312\ntotal_rss 10\ntotal_inactive_file 32141311\n";
-const CPU: &[u8] = b"usage_usec 5000000\nuser_usec 1\nsystem_usec 2\nnr_periods 100\nnr_throttled 25\n\
+const CPU: &[u8] =
+    b"usage_usec 5000000\nuser_usec 1\nsystem_usec 2\nnr_periods 100\nnr_throttled 25\n\
     throttled_usec 123\n";
-const CPU_V1: &[u8] = b"nr_periods 9\nnr_throttled 4\nthrottled_time 5000\nnr_bursts 0\nburst_time 0\n";
+const CPU_V1: &[u8] =
+    b"nr_periods 9\nnr_throttled 4\nthrottled_time 5000\nnr_bursts 0\nburst_time 0\n";
 const PRESSURE: &[u8] = b"some avg10=0.00 avg60=1.50 avg300=0.31 total=9876543\n\
     full avg10=0.00 avg60=0.00 avg300=0.00 total=123\n";
 
@@ -102,7 +105,8 @@ fn read_as_everything(bytes: &[u8]) {
 #[test]
 fn no_bytes_make_a_parser_panic() {
     let mut random = Seeded(0x5eed);
-    for file in [EVENTS, OOM_CONTROL, STAT, STAT_V1, CPU, CPU_V1, PRESSURE, b"max\n", b"123\n", b""] {
+    for file in [EVENTS, OOM_CONTROL, STAT, STAT_V1, CPU, CPU_V1, PRESSURE, b"max\n", b"123\n", b""]
+    {
         for end in 0..=file.len() {
             read_as_everything(&file[..end]);
         }
@@ -152,7 +156,8 @@ fn the_working_set_is_without_inactive_page_cache_and_never_below_zero() {
 
 #[test]
 fn rates_are_those_between_two_readings() {
-    let (first, mut second) = (reading(1 << 20, 0, 1_000_000), reading(2 << 20, 1 << 20, 3_500_000));
+    let (first, mut second) =
+        (reading(1 << 20, 0, 1_000_000), reading(2 << 20, 1 << 20, 3_500_000));
     second.counters.periods = Some(150);
     second.counters.throttled_periods = Some(35);
     let at = Duration::from_secs;
