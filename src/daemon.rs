@@ -3,7 +3,9 @@
 //! ```text
 //!  thread    owns                        hears                          tells
 //!  watch     the stream's client         steps (1)                      messages (32, waits)
-//!  detect    Stream: all of the core     messages (32)                  steps, wanted, sinks
+//!  detect    Stream: all of the core     messages (32)                  steps, wanted, work
+//!  sampler   -                           (its own clock)                flight, work
+//!  enrich    what was gathered           work (256, never waited for)   sinks
 //!  events    a client of its own         wanted (64, never waited for)  messages (32, waits)
 //!  stdout    standard output             its queue (1024, oldest drops) keeper
 //!  file      the incident file           its queue (1024, oldest drops) keeper
@@ -21,8 +23,8 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex};
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -34,17 +36,21 @@ use crate::core::detector::{Detector, History};
 use crate::core::ledger::{Ledger, Left};
 use crate::core::reflector::Reflector;
 use crate::core::stream::Stream;
-use crate::detect::{Deliver, Detect, Message};
+use crate::detect::{Detect, Hand, Message};
+use crate::enrich::{Deliver, Enrich, Tell};
 use crate::events::Events;
+use crate::flight::Flight;
 use crate::health::Health;
 use crate::http::HttpServer;
 use crate::kube::{Client, Interrupt};
 use crate::limits::{
-    BLOCKS_KEPT_MAX, CONTROL_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX, MESSAGES_MAX,
-    SHUTDOWN_MAX, SHUTDOWN_POLL, SHUTDOWN_STATE, THREAD_STACK_BYTES,
+    BLOCKS_KEPT_MAX, CONTROL_MAX, ENRICH_QUEUE_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX,
+    MESSAGES_MAX, SHUTDOWN_MAX, SHUTDOWN_POLL, SHUTDOWN_STATE, THREAD_STACK_BYTES,
 };
 use crate::metrics::{Metrics, SinkName};
 use crate::pages;
+use crate::sampler;
+use crate::sampler::cgroup::{CgroupTree, ContainerRecorder};
 use crate::signal;
 use crate::sink::file::{self, IncidentFile};
 use crate::sink::webhook::Webhook;
@@ -124,7 +130,8 @@ pub fn run(config: &Config) -> Result<(), Error> {
     outlets.extend(shared.webhook(config)?);
     let keeper = shared.state(config, left)?;
     let sinks: Vec<SinkName> = outlets.iter().map(Outlet::name).collect();
-    let (messages, interrupts) = shared.detection(config, detector, outlets, keeper.clone())?;
+    let tell = shared.flight(config, outlets, keeper.clone())?;
+    let (messages, interrupts) = shared.detection(config, detector, tell, keeper.clone())?;
 
     let why = wait_for_the_end(&ended);
     shared.stop.set();
@@ -133,7 +140,8 @@ pub fn run(config: &Config) -> Result<(), Error> {
     }
     let deadline = clock.monotonic() + SHUTDOWN_MAX;
     let end = End { ended: &ended, clock };
-    let names = sinks.iter().map(|sink| sink.name()).chain(["detect"]).collect();
+    let names =
+        sinks.iter().map(|sink| sink.name()).chain(["detect", "enrich", "sampler"]).collect();
     end.wait(names, Some(&messages), deadline - SHUTDOWN_STATE);
     for sink in sinks {
         match shared.metrics.sink_queued.get(sink) {
@@ -199,12 +207,37 @@ impl Shared {
         Ok(Some(keeper))
     }
 
+    /// Starts "sampler" and "enrich", and the channel to the latter.
+    fn flight(
+        &self,
+        config: &Config,
+        outlets: Vec<Outlet>,
+        keeper: Option<Arc<Keeper>>,
+    ) -> Result<(Tell, Arc<Flight>), Error> {
+        let (work_sender, work) = mpsc::sync_channel(ENRICH_QUEUE_MAX);
+        let tree = CgroupTree::new(&config.cgroup);
+        let containers = ContainerRecorder::new(tree, config.sample_interval, config.window);
+        let flight = Arc::new(Flight::new(containers));
+        let min_severity = config.min_severity;
+        let deliver = Deliver { outlets, keeper, min_severity, metrics: self.metrics.clone() };
+        let deliver = Arc::new(Mutex::new(deliver));
+        let enrich =
+            Enrich { work, flight: flight.clone(), deliver: deliver.clone(), clock: self.clock };
+        self.spawn("enrich", move || enrich.run())?;
+        let (sampled, sampler_work) = (flight.clone(), work_sender.clone());
+        let (metrics, clock, stop) = (self.metrics.clone(), self.clock, self.stop.clone());
+        self.spawn("sampler", move || {
+            sampler::run(&sampled, &sampler_work, &metrics, clock, &stop);
+        })?;
+        Ok((Tell { work: work_sender, deliver }, flight))
+    }
+
     /// Starts "watch", "events" and "detect", and the channels between them.
     fn detection(
         &self,
         config: &Config,
         detector: Detector,
-        outlets: Vec<Outlet>,
+        (tell, flight): (Tell, Arc<Flight>),
         keeper: Option<Arc<Keeper>>,
     ) -> Result<(SyncSender<Message>, [Interrupt; 2]), Error> {
         let (message_sender, messages) = mpsc::sync_channel(MESSAGES_MAX);
@@ -241,12 +274,8 @@ impl Shared {
             blocks: block_sender,
             interrupt: interrupts[0].clone(),
             wanted: wanted_sender,
-            handler: Deliver {
-                outlets,
-                keeper: keeper.clone(),
-                min_severity: config.min_severity,
-                metrics: self.metrics.clone(),
-            },
+            handler: Hand { tell, keeper: keeper.clone(), metrics: self.metrics.clone() },
+            flight,
             keeper,
             metrics: self.metrics.clone(),
             health: self.health.clone(),

@@ -14,18 +14,19 @@ use crate::clock::Clock;
 use crate::core::Now;
 use crate::core::decode::{Flaw, FlawKind};
 use crate::core::detector::{Output, PodName};
-use crate::core::incident::{Incident, Severity};
+use crate::core::incident::{Incident, Remains};
 use crate::core::reflector::{Failure, Step, WatchEnd};
 use crate::core::settle::Lookup;
 use crate::core::stream::{Flow, Note, Stream};
+use crate::enrich::Tell;
 use crate::events::Wanted;
+use crate::flight::Flight;
 use crate::handler::EventHandler;
 use crate::health::Health;
 use crate::kube::Interrupt;
 use crate::limits::{DETECT_TICK, FLOOD_GAP, FLOOD_NAP};
-use crate::metrics::{IncidentClass, LookupResult, Metrics, PodEvent};
+use crate::metrics::{LookupResult, Metrics, PodEvent};
 use crate::once::Once;
-use crate::sink::{Delivery, Outlet};
 use crate::state::Keeper;
 use crate::stop::Stop;
 
@@ -75,6 +76,8 @@ pub struct Detect<H> {
     pub wanted: SyncSender<Wanted>,
     /// What the next agent is to know.
     pub keeper: Option<Arc<Keeper>>,
+    /// What the node knows.
+    pub flight: Arc<Flight>,
     /// What happens next.
     pub handler: H,
     /// Where it is counted.
@@ -238,7 +241,7 @@ impl<H: EventHandler> Detect<H> {
             match output {
                 Output::Started(pod) => self.handler.on_pod_start(&pod),
                 Output::Stopped(pod) => self.handler.on_pod_stop(&pod),
-                Output::Incident(incident) => self.handler.on_pod_crash(&incident),
+                Output::Incident(incident) => self.handler.on_pod_crash(incident),
                 Output::Kept(entry) => {
                     if let Some(keeper) = &self.keeper {
                         keeper.keep(*entry);
@@ -249,7 +252,9 @@ impl<H: EventHandler> Detect<H> {
                         keeper.forget(&key);
                     }
                 }
-                Output::Placed(_) | Output::Gone(_) | Output::Held(_) => {}
+                Output::Placed(place) => self.flight.place(*place),
+                Output::Gone(key) => self.flight.gone(&key),
+                Output::Held(remains) => self.handler.on_held(*remains),
                 Output::Quiet(quiet) => self.metrics.quiet_ends.add(quiet),
                 Output::Unseen(n) => {
                     let n = u64::try_from(n).unwrap_or(0);
@@ -309,38 +314,33 @@ impl NoteLog {
     }
 }
 
-/// What happens to the finds of the live agent: they are counted, and incidents go to the sinks.
+/// What happens to the finds of the live agent: they are counted, and incidents go on.
 #[derive(Debug)]
-pub struct Deliver {
-    /// The sinks.
-    pub outlets: Vec<Outlet>,
+pub struct Hand {
+    /// To the thread that puts telemetry around them.
+    pub tell: Tell,
     /// What the next agent is to know.
     pub keeper: Option<Arc<Keeper>>,
-    /// `BLACKBOX_MIN_SEVERITY`.
-    pub min_severity: Severity,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
 }
 
-impl EventHandler for Deliver {
+impl EventHandler for Hand {
     fn on_pod_start(&mut self, _: &PodName) {
         self.metrics.pod_events.add(PodEvent::Start);
     }
 
-    fn on_pod_crash(&mut self, incident: &Incident) {
+    fn on_pod_crash(&mut self, incident: Box<Incident>) {
         self.metrics.pod_events.add(PodEvent::Crash);
-        if incident.severity < self.min_severity {
-            return;
-        }
-        self.metrics.incidents.add(IncidentClass(incident.kind, incident.severity));
+        // Before the ledger hears of the pod: until it is delivered it does not count as told.
         if let Some(keeper) = &self.keeper {
-            keeper.open(incident);
+            keeper.open(&incident);
         }
-        let sinks = self.outlets.len();
-        let delivery = Arc::new(Delivery::new(incident, sinks, self.keeper.clone()));
-        for outlet in &mut self.outlets {
-            outlet.send(delivery.clone());
-        }
+        self.tell.incident(incident);
+    }
+
+    fn on_held(&mut self, remains: Remains) {
+        self.tell.held(Box::new(remains));
     }
 
     fn on_pod_stop(&mut self, _: &PodName) {

@@ -1,14 +1,17 @@
 //! The seam between detection and what happens next.
 
 use crate::core::detector::PodName;
-use crate::core::incident::Incident;
+use crate::core::incident::{Incident, Remains};
 
 /// Receives what detection finds, on the detection's thread: an implementation must not wait.
 pub trait EventHandler {
     /// A pod runs for the first time.
     fn on_pod_start(&mut self, pod: &PodName);
     /// A crash or failure.
-    fn on_pod_crash(&mut self, incident: &Incident);
+    fn on_pod_crash(&mut self, incident: Box<Incident>);
+    /// A container ended; whether that is a crash, and which, is told later. Now is the time to look at
+    /// what it left.
+    fn on_held(&mut self, _: Remains) {}
     /// A pod was deleted or has completed.
     fn on_pod_stop(&mut self, pod: &PodName);
 }

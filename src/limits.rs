@@ -371,6 +371,27 @@ pub const WEBHOOK_TRIES_MAX: u32 = 10;
 /// no collector is to empty it by a word.
 pub const WEBHOOK_RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
+/// Incidents between the detection and the thread that puts telemetry around them. Past it they go out
+/// without.
+pub const ENRICH_QUEUE_MAX: usize = 256;
+
+/// An incident that has waited so long already goes out without telemetry: those behind it wait, too.
+pub const ENRICH_HURRY: Duration = Duration::from_secs(2);
+
+/// How often that thread looks up when nothing comes.
+pub const ENRICH_IDLE: Duration = Duration::from_secs(60);
+
+/// What was gathered for ends that are held back: each has up to 20 kB. Of more at once the oldest are
+/// gathered again when they are told, as far as is possible by then.
+pub const GATHERED_KEPT_MAX: usize = 32;
+
+/// So long after an OOM kill without an end of a container of the pod, it was a child's: the kubelet
+/// sees an end within a second or two, and tells the API server of it within ten.
+pub const SURVIVED_AFTER: Duration = Duration::from_secs(15);
+
+/// OOM kills that wait for that.
+pub const SURVIVED_WAITING_MAX: usize = 64;
+
 /// Messages between the reading and the detecting thread; most are blocks of [`READ_BLOCK_BYTES`].
 pub const MESSAGES_MAX: usize = 32;
 

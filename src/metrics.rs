@@ -61,6 +61,12 @@ pub struct Metrics {
     pub pods_refused: AtomicU64,
     /// Incidents held back for evidence.
     pub incidents_held: AtomicU64,
+    /// Rounds of the sampler.
+    pub samples: AtomicU64,
+    /// Containers of which samples are kept.
+    pub containers_sampled: AtomicU64,
+    /// Containers for which there is no room.
+    pub containers_left_out: AtomicU64,
     /// Lines written.
     pub sink_written: Family<SinkName>,
     /// Lines lost.
@@ -101,6 +107,9 @@ impl Default for Metrics {
             unseen_ends: AtomicU64::default(),
             pods_refused: AtomicU64::default(),
             incidents_held: AtomicU64::default(),
+            samples: AtomicU64::default(),
+            containers_sampled: AtomicU64::default(),
+            containers_left_out: AtomicU64::default(),
             sink_written: Family::default(),
             sink_dropped: Family::default(),
             sink_queued: Family::default(),
@@ -140,6 +149,9 @@ families! {
     UNSEEN "counter" "blackbox_unseen_ends_total" "Ends of containers that only the restart count tells of.";
     REFUSED "counter" "blackbox_pods_refused_total" "Sightings of pods that are not watched, or not all of their containers: over a limit (1024 pods, 128 containers in each).";
     HELD "gauge" "blackbox_incidents_held" "Ends that are held back until it is known what they were.";
+    SAMPLES "counter" "blackbox_samples_total" "Rounds in which the containers' control groups were read.";
+    SAMPLED "gauge" "blackbox_containers_sampled" "Containers of which samples are kept.";
+    LEFT_OUT "gauge" "blackbox_containers_left_out" "Pods and containers for which the sampler has no room.";
     SINK_WRITTEN "counter" "blackbox_sink_written_total" "Incident lines written.";
     SINK_DROPPED "counter" "blackbox_sink_dropped_total" "Incident lines lost.";
     SINK_QUEUED "gauge" "blackbox_sink_queued" "Incident lines that wait to be written.";
@@ -160,6 +172,14 @@ families! {
 }
 
 impl Metrics {
+    /// The sampler went round: so many containers it keeps, and so many had no room.
+    pub fn sampled(&self, kept: usize, left_out: usize) {
+        let gauge = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        self.samples.fetch_add(1, Ordering::Relaxed);
+        self.containers_sampled.store(gauge(kept), Ordering::Relaxed);
+        self.containers_left_out.store(gauge(left_out), Ordering::Relaxed);
+    }
+
     /// Writes all families.
     pub fn render(&self, process: &ProcessStats, out: &mut String) {
         let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
@@ -180,6 +200,9 @@ impl Metrics {
         UNSEEN.single(out, get(&self.unseen_ends));
         REFUSED.single(out, get(&self.pods_refused));
         HELD.single(out, get(&self.incidents_held));
+        SAMPLES.single(out, get(&self.samples));
+        SAMPLED.single(out, get(&self.containers_sampled));
+        LEFT_OUT.single(out, get(&self.containers_left_out));
         self.sink_written.render(&SINK_WRITTEN, out);
         self.sink_dropped.render(&SINK_DROPPED, out);
         self.sink_queued.render(&SINK_QUEUED, out);

@@ -139,18 +139,16 @@ fn memory_growth(samples: &Columns) -> Option<f64> {
 
 /// An OOM kill that no container's end shows: a child was killed, and the container lives on.
 ///
-/// `total`: as the counter stood then, which makes the id the same in every process.
 pub fn survived(
     place: &Place,
     container: &str,
     container_id: &str,
-    total: u64,
     now: Now,
     at: Timestamp,
 ) -> Box<Incident> {
     let mut incident = place.template.clone();
-    let count = total.to_string();
-    incident.id = IncidentId::new(&[&place.key, container, container_id, "survived", &count]);
+    let second = at.as_second().to_string();
+    incident.id = IncidentId::new(&[&place.key, container, container_id, "survived", &second]);
     incident.kind = IncidentType::Oom;
     incident.severity = Severity::High;
     (incident.timestamp, incident.occurred_at) = (now.wall, at);

@@ -1,8 +1,9 @@
 //! The incident as a line: JSON, UTF-8, at most [`INCIDENT_LINE_BYTES_MAX`] with its newline.
 //!
-//! What a pod says may be long, and longer once escaped. When a line does not fit, words go first:
-//! the messages of the other containers, then of events, then of the container itself; then the
-//! details of the other containers. Facts about what died never go, and `gaps` says what went.
+//! What a pod says may be long, and longer once escaped, and so are samples. When a line does not fit,
+//! every other sample goes, first of the node, then of the container; then words: the messages of the
+//! other containers, of events, of the container itself; then whole parts. Facts about what died never
+//! go, and `gaps` says what went.
 
 use crate::core::incident::{ContainerInfo, Incident, Metadata, cut};
 use crate::limits::INCIDENT_LINE_BYTES_MAX;
@@ -10,6 +11,10 @@ use crate::limits::INCIDENT_LINE_BYTES_MAX;
 /// What is taken away at each step, the least important first.
 #[derive(Clone, Copy)]
 enum Cut {
+    /// Samples that are left; 0: none of it.
+    System(usize),
+    Container(usize),
+    Labels,
     OtherMessages,
     EventMessages,
     OwnMessages(usize),
@@ -19,13 +24,23 @@ enum Cut {
     Names(usize),
 }
 
-const STEPS: [Cut; 9] = [
+const STEPS: [Cut; 19] = [
+    Cut::System(60),
+    Cut::Container(120),
+    Cut::System(30),
+    Cut::Container(60),
+    Cut::System(15),
     Cut::OtherMessages,
     Cut::EventMessages,
     Cut::OwnMessages(1024),
+    Cut::Container(30),
     Cut::OwnMessages(256),
+    Cut::System(0),
+    Cut::Container(15),
     Cut::Events,
     Cut::OtherContainers,
+    Cut::Labels,
+    Cut::Container(0),
     Cut::AllTexts(128),
     Cut::AllTexts(32),
     // Not reached with names as Kubernetes allows them (a test holds that).
@@ -49,6 +64,7 @@ pub fn line(incident: &Incident) -> Vec<u8> {
     // Not reached: by now each text that is left has a bound. The facts alone.
     smaller.containers.clear();
     smaller.telemetry.events.clear();
+    smaller.telemetry.gaps.clear();
     serialize(&smaller)
 }
 
@@ -65,6 +81,35 @@ impl Incident {
         let container = self.container.clone();
         let is_own = |c: &ContainerInfo| container.as_ref() == Some(&c.name);
         let gap = match step {
+            Cut::System(0) => {
+                let Some(_) = self.telemetry.system.take() else { return };
+                "system: left out, the line was too long"
+            }
+            Cut::Container(0) => {
+                let Some(_) = self.telemetry.container.take() else { return };
+                "container: left out, the line was too long"
+            }
+            Cut::System(max) => {
+                let samples = self.telemetry.system.as_mut();
+                if !samples.is_some_and(|samples| samples.thin_to(max)) {
+                    return;
+                }
+                "system: samples thinned, the line was too long"
+            }
+            Cut::Container(max) => {
+                let samples = self.telemetry.container.as_mut().map(|c| &mut c.samples);
+                if !samples.is_some_and(|samples| samples.thin_to(max)) {
+                    return;
+                }
+                "container: samples thinned, the line was too long"
+            }
+            Cut::Labels => {
+                if self.metadata.labels.is_empty() {
+                    return;
+                }
+                self.metadata.labels.clear();
+                "labels: left out, the line was too long"
+            }
             Cut::OtherMessages => {
                 for c in self.containers.iter_mut().filter(|c| !is_own(c)) {
                     c.message = None;

@@ -91,6 +91,15 @@ impl Columns {
         }
     }
 
+    /// Leaves out every other sample until there are `samples` at most; whether any had to go.
+    pub fn thin_to(&mut self, samples: usize) -> bool {
+        let len = self.len();
+        while self.len() > samples.max(1) {
+            self.thin();
+        }
+        self.len() < len
+    }
+
     /// Keeps the newest `samples`.
     pub fn keep_newest(&mut self, samples: usize) {
         for (_, values) in &mut self.columns {

@@ -3,8 +3,8 @@
 //! The detection says it whenever it changes; the sampler takes from it what to sample, and whoever
 //! posts telemetry is known by it.
 
+use ::core::net::IpAddr;
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use crate::core::incident::Incident;
 

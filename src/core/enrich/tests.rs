@@ -163,11 +163,10 @@ fn a_killed_child_of_a_container_that_lives_on_is_an_incident_of_its_own() {
         template,
     };
     let now = Now { monotonic: Duration::ZERO, wall: at("2026-11-23T03:32:00Z") };
-    let told = |total| survived(&place, "app", "c3", total, now, at("2026-11-23T03:31:50Z"));
-    let incident = told(1);
+    let told = |time| survived(&place, "app", "c3", now, at(time));
+    let incident = told("2026-11-23T03:31:50Z");
     assert_eq!((incident.kind.name(), incident.severity), ("oom", Severity::High));
     assert!(incident.metadata.survived);
     assert_eq!(incident.occurred_at, at("2026-11-23T03:31:50Z"));
-    assert_eq!(told(1).id, incident.id, "in every process");
-    assert_ne!(told(2).id, incident.id);
+    assert_ne!(told("2026-11-23T03:31:55Z").id, incident.id);
 }

@@ -1,8 +1,10 @@
 use super::*;
+use crate::core::enrich::ContainerTelemetry;
 use crate::core::incident::{
     Confidence, ContainerKind, EventInfo, IncidentId, IncidentType, Metadata, Owner,
     ResourceAnalysis, Restarts, SCHEMA, Severity, Telemetry,
 };
+use crate::core::ring::Columns;
 use crate::limits::{
     CONTAINERS_PER_POD_MAX, EVENT_MESSAGE_BYTES_MAX, EVENTS_PER_INCIDENT_MAX, LABEL_BYTES_MAX,
     LABELS_MAX, NAME_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX,
@@ -66,11 +68,45 @@ fn incident(containers: usize, fill: char) -> Incident {
             agent_version: "0.0.0",
         },
         telemetry: Telemetry {
+            system: Some(columns(HUGE, 22, 61)),
+            container: Some(ContainerTelemetry {
+                samples: columns(HUGE, 7, 721),
+                memory_limit_bytes: Some(u64::MAX),
+                memory_peak_bytes: Some(u64::MAX),
+                oom_kills: u64::MAX,
+            }),
             events: vec![event; EVENTS_PER_INCIDENT_MAX],
             ..Telemetry::default()
         },
         detail: None,
     }
+}
+
+const HUGE: f64 = -123_456_789_012.5;
+
+fn columns(value: f64, columns: usize, samples: usize) -> Columns {
+    let name: &'static str = "pressure_memory_some_percent";
+    Columns {
+        interval_seconds: 5.0,
+        ends_at: Timestamp::MIN,
+        columns: vec![(name, vec![Some(value); samples]); columns],
+    }
+}
+
+#[test]
+fn samples_are_thinned_before_words_go() {
+    let mut whole = incident(1, 'x');
+    whole.telemetry.events.clear();
+    whole.containers[0].message = Some("x".repeat(2000));
+    let Telemetry { system, container, .. } = &mut whole.telemetry;
+    *system = Some(columns(1234.5, 22, 61));
+    container.as_mut().unwrap().samples = columns(268_435_456.0, 7, 61);
+    let value: serde_json::Value = serde_json::from_slice(&line(&whole)).unwrap();
+    assert_eq!(value["containers"][0]["message"].as_str().unwrap().len(), 2000);
+    let column = &value["telemetry"]["container"]["pressure_memory_some_percent"];
+    assert!((15..=61).contains(&column.as_array().unwrap().len()), "{column}");
+    let gaps = value["telemetry"]["gaps"].to_string();
+    assert!(gaps.contains("samples thinned") && !gaps.contains("messages"), "{gaps}");
 }
 
 #[test]
@@ -117,6 +153,7 @@ fn names_that_kubernetes_forbids_do_not_make_a_line_too_long() {
 fn a_line_that_fits_is_left_alone() {
     let mut small = incident(1, 'x');
     small.telemetry.events.clear();
+    (small.telemetry.system, small.telemetry.container) = (None, None);
     let value: serde_json::Value = serde_json::from_slice(&line(&small)).unwrap();
     assert_eq!(value, serde_json::to_value(&small).unwrap());
 }

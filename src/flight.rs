@@ -1,0 +1,108 @@
+//! What the node knows of its pods, shared by the threads that gather it and the one that tells it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::core::Now;
+use crate::core::enrich::{self, ContainerTelemetry, Gathered, OomCount};
+use crate::core::incident::{Incident, Remains};
+use crate::core::roster::{Place, Roster};
+use crate::limits::OOM_RISES_RECENT;
+use crate::sampler::cgroup::{ContainerRecorder, OomKill, WantedPod};
+
+/// Everything that is recorded.
+#[derive(Debug)]
+pub struct Flight {
+    roster: Mutex<Roster>,
+    containers: Mutex<ContainerRecorder>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Flight {
+    /// Nothing is known yet.
+    pub fn new(containers: ContainerRecorder) -> Self {
+        Self { roster: Mutex::default(), containers: Mutex::new(containers) }
+    }
+
+    /// A pod is on the node as it says now.
+    pub fn place(&self, place: Place) {
+        lock(&self.roster).place(place);
+    }
+
+    /// The pod of that key is gone.
+    pub fn gone(&self, key: &str) {
+        lock(&self.roster).remove(key);
+    }
+
+    /// The pods whose containers are to be sampled.
+    pub fn wanted(&self) -> Vec<WantedPod> {
+        let wanted = |place: &Place| WantedPod {
+            uid: place.key.clone(),
+            container_ids: place.running.iter().map(|(_, id)| id.clone()).collect(),
+        };
+        lock(&self.roster).iter().map(wanted).collect()
+    }
+
+    /// The containers' recorder, for as long as one round takes.
+    pub fn containers(&self) -> MutexGuard<'_, ContainerRecorder> {
+        lock(&self.containers)
+    }
+
+    /// Gathers what a container left that ended.
+    pub fn remains(&self, remains: &Remains, now: Now) -> Gathered {
+        let mut gathered = Gathered::default();
+        let mut containers = self.containers();
+        // The counters outlive the container only for so long.
+        containers.check_pod(now.monotonic, &remains.pod_key);
+        match containers.history(&remains.pod_key, &remains.container_id, now) {
+            Some(history) => {
+                gathered.oom = match history.oom_kills.max(history.pod_oom_kills) {
+                    0 if history.is_oom_count_whole => OomCount::None,
+                    0 => OomCount::Unknown,
+                    kills => OomCount::Some(kills),
+                };
+                gathered.container = Some(ContainerTelemetry {
+                    samples: history.samples,
+                    memory_limit_bytes: history.limit_bytes,
+                    memory_peak_bytes: history.peak_bytes,
+                    oom_kills: history.oom_kills,
+                });
+            }
+            None => {
+                // It came and went between two samples; its pod may have seen it.
+                let within = OOM_RISES_RECENT;
+                let kills = containers.pod_oom_kills(&remains.pod_key, now.monotonic, within);
+                if kills > 0 {
+                    gathered.oom = OomCount::Some(kills);
+                }
+                gathered.gaps.push(format!("container: {}", self.why_not_sampled(&containers)));
+            }
+        }
+        gathered
+    }
+
+    fn why_not_sampled(&self, containers: &ContainerRecorder) -> &'static str {
+        if containers.last_scan().pods == 0 {
+            return "no cgroup of any pod was found below BLACKBOX_CGROUP";
+        }
+        "it did not live for a sample"
+    }
+
+    /// Adds what the node knows besides.
+    pub fn around(&self, _incident: &Incident, gathered: Gathered, _now: Now) -> Gathered {
+        gathered
+    }
+
+    /// An OOM kill after which no container of the pod ended.
+    pub fn survived(&self, kill: &OomKill, now: Now, at: Timestamp) -> Option<Box<Incident>> {
+        let roster = lock(&self.roster);
+        let place = roster.get(&kill.pod_uid)?;
+        let id = kill.container_id.as_deref()?;
+        let (name, id) = place.running.iter().find(|(_, running)| **running == *id)?;
+        Some(enrich::survived(place, name, id, now, at))
+    }
+}
