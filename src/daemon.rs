@@ -38,7 +38,7 @@ use crate::core::reflector::Reflector;
 use crate::core::stream::Stream;
 use crate::detect::{Detect, Hand, Message};
 use crate::enrich::{Deliver, Enrich, Tell};
-use crate::events::Events;
+use crate::events::{Events, Wanted};
 use crate::flight::Flight;
 use crate::health::Health;
 use crate::http::HttpServer;
@@ -130,8 +130,11 @@ pub fn run(config: &Config) -> Result<(), Error> {
     outlets.extend(shared.webhook(config)?);
     let keeper = shared.state(config, left)?;
     let sinks: Vec<SinkName> = outlets.iter().map(Outlet::name).collect();
-    let tell = shared.flight(config, outlets, keeper.clone())?;
-    let (messages, interrupts) = shared.detection(config, detector, tell, keeper.clone())?;
+    let (wanted_sender, wanted) = mpsc::sync_channel(EVENT_LOOKUPS_MAX);
+    let (tell, flight) = shared.flight(config, outlets, keeper.clone(), wanted_sender.clone())?;
+    let hand = Hand { tell, keeper: keeper.clone(), metrics: shared.metrics.clone() };
+    let lookups = (wanted_sender, wanted);
+    let (messages, interrupts) = shared.detection(config, detector, hand, flight, lookups)?;
 
     let why = wait_for_the_end(&ended);
     shared.stop.set();
@@ -213,6 +216,7 @@ impl Shared {
         config: &Config,
         outlets: Vec<Outlet>,
         keeper: Option<Arc<Keeper>>,
+        wanted: SyncSender<Wanted>,
     ) -> Result<(Tell, Arc<Flight>), Error> {
         let (work_sender, work) = mpsc::sync_channel(ENRICH_QUEUE_MAX);
         let tree = CgroupTree::new(&config.cgroup);
@@ -221,8 +225,13 @@ impl Shared {
         let min_severity = config.min_severity;
         let deliver = Deliver { outlets, keeper, min_severity, metrics: self.metrics.clone() };
         let deliver = Arc::new(Mutex::new(deliver));
-        let enrich =
-            Enrich { work, flight: flight.clone(), deliver: deliver.clone(), clock: self.clock };
+        let enrich = Enrich {
+            work,
+            flight: flight.clone(),
+            deliver: deliver.clone(),
+            wanted,
+            clock: self.clock,
+        };
         self.spawn("enrich", move || enrich.run())?;
         let (sampled, sampler_work) = (flight.clone(), work_sender.clone());
         let (metrics, clock, stop) = (self.metrics.clone(), self.clock, self.stop.clone());
@@ -237,13 +246,13 @@ impl Shared {
         &self,
         config: &Config,
         detector: Detector,
-        (tell, flight): (Tell, Arc<Flight>),
-        keeper: Option<Arc<Keeper>>,
+        handler: Hand,
+        flight: Arc<Flight>,
+        (wanted_sender, wanted): (SyncSender<Wanted>, Receiver<Wanted>),
     ) -> Result<(SyncSender<Message>, [Interrupt; 2]), Error> {
         let (message_sender, messages) = mpsc::sync_channel(MESSAGES_MAX);
         let (step_sender, steps) = mpsc::sync_channel(1);
         let (block_sender, blocks) = mpsc::sync_channel(BLOCKS_KEPT_MAX);
-        let (wanted_sender, wanted) = mpsc::sync_channel(EVENT_LOOKUPS_MAX);
         let client = |timeout| Client::new(&config.cluster, timeout, self.clock);
         let watch = Watch {
             client: client(config.api_timeout),
@@ -261,6 +270,8 @@ impl Shared {
             client: client(config.api_timeout.min(EVENT_LOOKUP_TIMEOUT)),
             wanted,
             messages: message_sender.clone(),
+            flight: flight.clone(),
+            node_name: config.node_name.clone(),
             metrics: self.metrics.clone(),
             clock: self.clock,
             stop: self.stop.clone(),
@@ -274,9 +285,9 @@ impl Shared {
             blocks: block_sender,
             interrupt: interrupts[0].clone(),
             wanted: wanted_sender,
-            handler: Hand { tell, keeper: keeper.clone(), metrics: self.metrics.clone() },
+            keeper: handler.keeper.clone(),
+            handler,
             flight,
-            keeper,
             metrics: self.metrics.clone(),
             health: self.health.clone(),
             clock: self.clock,

@@ -269,7 +269,7 @@ impl<H: EventHandler> Detect<H> {
                 }
                 Output::LookUp { namespace, key } => {
                     let since = self.clock.monotonic();
-                    let wanted = Wanted { namespace, key: key.clone(), since };
+                    let wanted = Wanted::Events { namespace, key: key.clone(), since };
                     if self.wanted.try_send(wanted).is_err() {
                         self.metrics.event_lookups.add(LookupResult::Skipped);
                         answers.push(key);

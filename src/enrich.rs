@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use crate::clock::Clock;
 use crate::core::enrich::{self, Gathered, Recurrences};
 use crate::core::incident::{Incident, IncidentId, Remains, Severity};
+use crate::events::Wanted;
 use crate::flight::Flight;
 use crate::limits::{
     ENRICH_HURRY, ENRICH_IDLE, GATHERED_KEPT_MAX, SURVIVED_AFTER, SURVIVED_WAITING_MAX,
@@ -108,6 +109,8 @@ pub struct Enrich {
     pub flight: Arc<Flight>,
     /// Where incidents go.
     pub deliver: Arc<Mutex<Deliver>>,
+    /// What is to be looked up for the next one.
+    pub wanted: SyncSender<Wanted>,
     /// The clocks.
     pub clock: Clock,
 }
@@ -180,6 +183,10 @@ impl Enrich {
             _ => enrich::Recurrence::default(),
         };
         let gathered = self.flight.around(&incident, gathered, now);
+        if self.flight.wants_node(now.monotonic) {
+            // No room: the next incident wants it as well.
+            let _ = self.wanted.try_send(Wanted::Node);
+        }
         enrich::complete(&mut incident, gathered, recurrence);
         lock(&self.deliver).incident(&incident);
     }

@@ -1,4 +1,5 @@
-//! The thread "events": looks up a pod's Kubernetes events when the detection wants them.
+//! The thread "events": looks up a pod's Kubernetes events when the detection wants them, and the
+//! node when an incident does.
 //!
 //! Events have no watch cache in the API server: every list of them reads etcd, and a watch of them
 //! would never hear a bookmark. So they are only asked for where they decide something, in the pod's
@@ -13,30 +14,37 @@ use log::debug;
 use crate::clock::Clock;
 use crate::core::evidence::PodEvent;
 use crate::core::list::{ListSplitter, Piece};
+use crate::core::node;
 use crate::core::pods::is_plain;
 use crate::core::reflector::Failure;
 use crate::core::settle::Lookup;
 use crate::core::wire::Event;
 use crate::detect::Message;
+use crate::flight::Flight;
 use crate::kube::{Client, Error, Patience};
 use crate::limits::{
     EVENT_LOOKUP_BURST, EVENT_LOOKUP_DENIED_PAUSE, EVENT_LOOKUP_INTERVAL, EVENTS_PER_POD_MAX,
-    READ_BLOCK_BYTES, RETRY_AFTER_MAX, SETTLE_MAX,
+    NODE_BYTES_MAX, NODE_FRESH, READ_BLOCK_BYTES, RETRY_AFTER_MAX, SETTLE_MAX,
 };
 use crate::metrics::{LookupResult, Metrics, Permission, Verb};
 use crate::once::Once;
 use crate::stop::Stop;
 use crate::watch::error_code;
 
-/// A pod whose events are wanted.
+/// What is to be looked up.
 #[derive(Debug)]
-pub struct Wanted {
-    /// Its namespace.
-    pub namespace: Box<str>,
-    /// The UID that its events name.
-    pub key: Box<str>,
-    /// Since when (monotonic).
-    pub since: Duration,
+pub enum Wanted {
+    /// A pod's events.
+    Events {
+        /// Its namespace.
+        namespace: Box<str>,
+        /// The UID that its events name.
+        key: Box<str>,
+        /// Since when (monotonic).
+        since: Duration,
+    },
+    /// The node itself.
+    Node,
 }
 
 /// The thread's state.
@@ -46,8 +54,12 @@ pub struct Events {
     pub client: Client,
     /// What the detection wants.
     pub wanted: Receiver<Wanted>,
-    /// Where the answers go.
+    /// Where the events go.
     pub messages: SyncSender<Message>,
+    /// Where the node goes.
+    pub flight: Arc<Flight>,
+    /// Its name.
+    pub node_name: String,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
     /// The clocks.
@@ -63,8 +75,13 @@ impl Events {
         let mut pace = Pace::default();
         let mut silent_until = Duration::ZERO;
         let mut denied = false;
-        while let Ok(Wanted { namespace, key, since }) = self.wanted.recv() {
+        let mut node = NodeLookup { trouble: Once::new("the node"), silent_until: Duration::ZERO };
+        while let Ok(wanted) = self.wanted.recv() {
             let now = self.clock.monotonic();
+            let Wanted::Events { namespace, key, since } = wanted else {
+                self.look_at_node(&mut node, now);
+                continue;
+            };
             let lookup = if !(is_plain(&namespace) && is_plain(&key)) {
                 self.metrics.event_lookups.add(LookupResult::Skipped);
                 Lookup::Failed("the pod's namespace or UID is none".to_owned())
@@ -99,6 +116,42 @@ impl Events {
             };
             if self.messages.send(Message::Events { key, lookup }).is_err() {
                 return;
+            }
+        }
+    }
+
+    /// Asks for the node, unless that was of no use a short while ago.
+    fn look_at_node(&mut self, lookup: &mut NodeLookup, now: Duration) {
+        if now < lookup.silent_until {
+            return;
+        }
+        // From the API server's cache: the kubelet tells it of changes at once.
+        let path = format!("/api/v1/nodes/{}?resourceVersion=0", self.node_name);
+        self.metrics.api_requests.add(Verb::Get);
+        let asked = self.clock.monotonic();
+        let answer = self.client.get(&path, Patience::Answer);
+        self.metrics.api_request_duration.observe(self.clock.monotonic().saturating_sub(asked));
+        let read = answer.and_then(|body| {
+            let json = body.read_all(NODE_BYTES_MAX)?;
+            let node = node::parse(&json, self.clock.wall());
+            node.ok_or_else(|| Error::Protocol("it is no node".to_owned()))
+        });
+        match read {
+            Ok(node) => {
+                self.metrics.permission.set(Permission::GetNodes, 1);
+                lookup.trouble.over("it can be read again");
+                self.flight.node_is(Ok(Arc::new(node)));
+            }
+            Err(error) => {
+                self.metrics.api_errors.add(error_code(&error));
+                let denied = error.code() == Some(403);
+                if denied {
+                    self.metrics.permission.set(Permission::GetNodes, 0);
+                }
+                lookup.silent_until =
+                    self.clock.monotonic() + pause(&error, denied).max(NODE_FRESH);
+                lookup.trouble.say(&error.to_string());
+                self.flight.node_is(Err(error.to_string()));
             }
         }
     }
@@ -146,6 +199,13 @@ impl Events {
         }
         read
     }
+}
+
+/// How the lookups of the node go.
+#[derive(Debug)]
+struct NodeLookup {
+    trouble: Once,
+    silent_until: Duration,
 }
 
 fn take_events(

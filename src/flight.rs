@@ -1,14 +1,16 @@
 //! What the node knows of its pods, shared by the threads that gather it and the one that tells it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::core::Now;
 use crate::core::enrich::{self, ContainerTelemetry, Gathered, OomCount};
 use crate::core::incident::{Incident, Remains};
+use crate::core::node::NodeInfo;
 use crate::core::roster::{Place, Roster};
-use crate::limits::OOM_RISES_RECENT;
+use crate::limits::{NODE_FRESH, OOM_RISES_RECENT};
 use crate::sampler::cgroup::{ContainerRecorder, OomKill, WantedPod};
 
 /// Everything that is recorded.
@@ -16,6 +18,15 @@ use crate::sampler::cgroup::{ContainerRecorder, OomKill, WantedPod};
 pub struct Flight {
     roster: Mutex<Roster>,
     containers: Mutex<ContainerRecorder>,
+    node: Mutex<Node>,
+}
+
+/// What the API server said of the node last.
+#[derive(Debug, Default)]
+struct Node {
+    info: Option<Arc<NodeInfo>>,
+    trouble: Option<String>,
+    asked: Option<Duration>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -25,7 +36,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Flight {
     /// Nothing is known yet.
     pub fn new(containers: ContainerRecorder) -> Self {
-        Self { roster: Mutex::default(), containers: Mutex::new(containers) }
+        Self {
+            roster: Mutex::default(),
+            containers: Mutex::new(containers),
+            node: Mutex::default(),
+        }
     }
 
     /// A pod is on the node as it says now.
@@ -93,8 +108,33 @@ impl Flight {
     }
 
     /// Adds what the node knows besides.
-    pub fn around(&self, _incident: &Incident, gathered: Gathered, _now: Now) -> Gathered {
+    pub fn around(&self, _incident: &Incident, mut gathered: Gathered, _now: Now) -> Gathered {
+        let node = lock(&self.node);
+        gathered.node.clone_from(&node.info);
+        if let Some(trouble) = &node.trouble {
+            gathered.gaps.push(format!("node: {trouble}"));
+        }
         gathered
+    }
+
+    /// Whether it is time to ask for the node again; from now on it is not for a while.
+    pub fn wants_node(&self, now: Duration) -> bool {
+        let mut node = lock(&self.node);
+        let wants = node.asked.is_none_or(|asked| now.saturating_sub(asked) >= NODE_FRESH);
+        if wants {
+            node.asked = Some(now);
+        }
+        wants
+    }
+
+    /// What the API server says of the node.
+    pub fn node_is(&self, answer: Result<Arc<NodeInfo>, String>) {
+        let mut node = lock(&self.node);
+        match answer {
+            // What was known before is better than nothing, and says of when it is.
+            Err(trouble) => node.trouble = Some(trouble),
+            Ok(info) => (node.info, node.trouble) = (Some(info), None),
+        }
     }
 
     /// An OOM kill after which no container of the pod ended.

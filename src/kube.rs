@@ -30,8 +30,8 @@ use crate::core::decode;
 use crate::core::reflector::Failure;
 use crate::limits::{
     CONNECTION_IDLE_MAX, HTTP_INPUT_BUFFER_BYTES, HTTP_OUTPUT_BUFFER_BYTES, LIST_TIMEOUTS,
-    RESOLVED_MAX, RESPONSE_HEAD_BYTES_MAX, STATUS_BODY_BYTES_MAX, THREAD_STACK_BYTES,
-    WATCH_OVERTIME, WEBHOOK_BODY_TIMEOUT,
+    READ_BLOCK_BYTES, RESOLVED_MAX, RESPONSE_HEAD_BYTES_MAX, STATUS_BODY_BYTES_MAX,
+    THREAD_STACK_BYTES, WATCH_OVERTIME, WEBHOOK_BODY_TIMEOUT,
 };
 
 use self::credentials::{TlsFiles, Token};
@@ -364,6 +364,29 @@ impl Body {
     /// When the connection breaks or the patience ends.
     pub fn read(&mut self, block: &mut [u8]) -> Result<usize, Error> {
         self.0.read(block).map_err(|error| Error::from_io(&error))
+    }
+
+    /// All of it, if that is no more than `bytes_max`.
+    ///
+    /// # Errors
+    /// When the connection breaks, the patience ends, or there is more.
+    pub fn read_all(mut self, bytes_max: usize) -> Result<Vec<u8>, Error> {
+        let (mut all, mut len) = (vec![0; READ_BLOCK_BYTES], 0);
+        loop {
+            if len == all.len() {
+                if len >= bytes_max {
+                    return Err(Error::Protocol(format!("it has more than {bytes_max} bytes")));
+                }
+                all.resize((2 * len).min(bytes_max), 0);
+            }
+            match self.read(&mut all[len..])? {
+                0 => {
+                    all.truncate(len);
+                    return Ok(all);
+                }
+                n => len += n,
+            }
+        }
     }
 
     /// The first bytes of it, as far as they come while `in_time`.

@@ -415,6 +415,19 @@ pub const EVENT_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The right to list events is asked for again after so long without it.
 pub const EVENT_LOOKUP_DENIED_PAUSE: Duration = Duration::from_secs(300);
 
+/// Conditions of the node in an incident: the kubelet has four, node-problem-detector adds a few.
+pub const NODE_CONDITIONS_MAX: usize = 12;
+
+/// A word of the node's object.
+pub const NODE_WORD_BYTES_MAX: usize = 64;
+
+/// The node's object: with fifty images and their names some 30 kB.
+pub const NODE_BYTES_MAX: usize = 512 << 10;
+
+/// What is known of the node is asked for anew when an incident needs it and it is older than that. It is
+/// answered from the API server's cache.
+pub const NODE_FRESH: Duration = Duration::from_secs(60);
+
 /// The detect thread wakes at least this often, to show that it lives.
 pub const DETECT_TICK: Duration = Duration::from_secs(10);
 

@@ -143,7 +143,7 @@ impl Watch {
     fn note_permission(&self, verb: Verb, answer: &Result<crate::kube::Body, Error>) {
         let right = match verb {
             Verb::List => Permission::ListPods,
-            Verb::Watch => Permission::WatchPods,
+            Verb::Watch | Verb::Get => Permission::WatchPods,
         };
         match answer {
             Ok(_) => {
@@ -179,5 +179,6 @@ fn verb_name(verb: Verb) -> &'static str {
     match verb {
         Verb::List => "list",
         Verb::Watch => "watch",
+        Verb::Get => "get",
     }
 }

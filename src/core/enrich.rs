@@ -5,6 +5,7 @@
 //! already), and one says `OOMKilled` of a container that merely lost a child.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use crate::core::Now;
 use crate::core::draft::Detail;
 use crate::core::incident::{Confidence, Incident, IncidentId, IncidentType, Severity};
 use crate::core::message::{self, Course};
+use crate::core::node::NodeInfo;
 use crate::core::ring::Columns;
 use crate::core::roster::Place;
 use crate::limits::{
@@ -54,6 +56,8 @@ pub struct Gathered {
     pub container: Option<ContainerTelemetry>,
     /// Of the node.
     pub system: Option<Columns>,
+    /// Of the node, by the API server.
+    pub node: Option<Arc<NodeInfo>>,
     /// Of the kernel.
     pub oom: OomCount,
     /// What could not be had, and why.
@@ -62,7 +66,7 @@ pub struct Gathered {
 
 /// Puts it all into the incident, whose type, confidence and sentence it may change.
 pub fn complete(incident: &mut Incident, gathered: Gathered, recurrence: Recurrence) {
-    let Gathered { container, system, oom, gaps } = gathered;
+    let Gathered { container, system, node, oom, gaps } = gathered;
     judge(incident, oom);
     let growth = container.as_ref().and_then(|c| memory_growth(&c.samples));
     let course = Course {
@@ -76,10 +80,11 @@ pub fn complete(incident: &mut Incident, gathered: Gathered, recurrence: Recurre
     let telemetry = &mut incident.telemetry;
     telemetry.container = container;
     telemetry.system = system;
+    telemetry.node = node;
     telemetry.gaps.extend(gaps);
     telemetry.brief = recurrence.within_hour >= BRIEF_AFTER;
     if telemetry.brief {
-        telemetry.system = None;
+        (telemetry.system, telemetry.node) = (None, None);
         if let Some(container) = &mut telemetry.container {
             container.samples.keep_newest(BRIEF_SAMPLES);
         }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use crate::core::draft::Detail;
 use crate::core::enrich::ContainerTelemetry;
+use crate::core::node::NodeInfo;
 use crate::core::ring::Columns;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -332,12 +334,20 @@ impl Incident {
     }
 }
 
+fn shared<S: Serializer>(node: &Option<Arc<NodeInfo>>, serializer: S) -> Result<S::Ok, S::Error> {
+    node.as_deref().serialize(serializer)
+}
+
 /// A time as the line has it: RFC 3339, UTC, whole seconds where it has no more.
-fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(at)
 }
 
-fn time_or_null<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+/// The same, where there may be none.
+pub(super) fn time_or_null<S: Serializer>(
+    at: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => serializer.collect_str(at),
         None => serializer.serialize_none(),
@@ -475,6 +485,9 @@ pub struct Telemetry {
     /// The node's minutes before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<Columns>,
+    /// The node as the API server knows it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shared")]
+    pub node: Option<Arc<NodeInfo>>,
     /// The pod's Kubernetes events, where they were asked for.
     pub events: Vec<EventInfo>,
     /// What could not be had, or did not fit, and why.

@@ -17,6 +17,7 @@ pub mod incident;
 pub mod ledger;
 pub mod list;
 pub mod message;
+pub mod node;
 pub mod pods;
 pub mod quantity;
 pub mod reflector;

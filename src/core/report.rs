@@ -5,42 +5,41 @@
 //! other containers, of events, of the container itself; then whole parts. Facts about what died never
 //! go, and `gaps` says what went.
 
-use crate::core::incident::{ContainerInfo, Incident, Metadata, cut};
+use crate::core::incident::{ContainerInfo, Incident, Metadata, Telemetry, cut};
 use crate::limits::INCIDENT_LINE_BYTES_MAX;
 
 /// What is taken away at each step, the least important first.
 #[derive(Clone, Copy)]
 enum Cut {
-    /// Samples that are left; 0: none of it.
-    System(usize),
-    Container(usize),
+    /// Of telemetry, down to so many samples; 0: none of it.
+    Down(Part, usize),
     Labels,
     OtherMessages,
     EventMessages,
     OwnMessages(usize),
-    Events,
     OtherContainers,
     AllTexts(usize),
     Names(usize),
 }
 
-const STEPS: [Cut; 19] = [
-    Cut::System(60),
-    Cut::Container(120),
-    Cut::System(30),
-    Cut::Container(60),
-    Cut::System(15),
+const STEPS: [Cut; 20] = [
+    Cut::Down(Part::System, 60),
+    Cut::Down(Part::Container, 120),
+    Cut::Down(Part::System, 30),
+    Cut::Down(Part::Container, 60),
+    Cut::Down(Part::System, 15),
     Cut::OtherMessages,
     Cut::EventMessages,
     Cut::OwnMessages(1024),
-    Cut::Container(30),
+    Cut::Down(Part::Container, 30),
     Cut::OwnMessages(256),
-    Cut::System(0),
-    Cut::Container(15),
-    Cut::Events,
+    Cut::Down(Part::System, 0),
+    Cut::Down(Part::Container, 15),
+    Cut::Down(Part::Events, 0),
     Cut::OtherContainers,
+    Cut::Down(Part::Node, 0),
     Cut::Labels,
-    Cut::Container(0),
+    Cut::Down(Part::Container, 0),
     Cut::AllTexts(128),
     Cut::AllTexts(32),
     // Not reached with names as Kubernetes allows them (a test holds that).
@@ -55,7 +54,11 @@ pub fn line(incident: &Incident) -> Vec<u8> {
     }
     let mut smaller = incident.clone();
     for step in STEPS {
-        smaller.shrink(step);
+        if let Some(gap) = smaller.shrink(step)
+            && !smaller.telemetry.gaps.iter().any(|known| known == gap)
+        {
+            smaller.telemetry.gaps.push(gap.to_owned());
+        }
         let line = serialize(&smaller);
         if line.len() <= INCIDENT_LINE_BYTES_MAX {
             return line;
@@ -76,36 +79,52 @@ fn serialize(incident: &Incident) -> Vec<u8> {
     line
 }
 
+/// A part of the telemetry.
+#[derive(Clone, Copy)]
+enum Part {
+    System,
+    Container,
+    Node,
+    Events,
+}
+
+impl Telemetry {
+    fn shrink(&mut self, part: Part, samples: usize) -> Option<&'static str> {
+        let columns = match part {
+            Part::System => self.system.as_mut(),
+            Part::Container => self.container.as_mut().map(|container| &mut container.samples),
+            Part::Node | Part::Events => None,
+        };
+        match (part, samples) {
+            (Part::System, 0) => {
+                self.system.take().map(|_| "system: left out, the line was too long")
+            }
+            (Part::Container, 0) => {
+                self.container.take().map(|_| "container: left out, the line was too long")
+            }
+            (Part::Node, _) => self.node.take().map(|_| "node: left out, the line was too long"),
+            (Part::Events, _) => {
+                let is_some = !std::mem::take(&mut self.events).is_empty();
+                is_some.then_some("events: left out, the line was too long")
+            }
+            (_, max) => columns?.thin_to(max).then_some(match part {
+                Part::System => "system: samples thinned, the line was too long",
+                _ => "container: samples thinned, the line was too long",
+            }),
+        }
+    }
+}
+
 impl Incident {
-    fn shrink(&mut self, step: Cut) {
+    /// What went, if anything did.
+    fn shrink(&mut self, step: Cut) -> Option<&'static str> {
         let container = self.container.clone();
         let is_own = |c: &ContainerInfo| container.as_ref() == Some(&c.name);
-        let gap = match step {
-            Cut::System(0) => {
-                let Some(_) = self.telemetry.system.take() else { return };
-                "system: left out, the line was too long"
-            }
-            Cut::Container(0) => {
-                let Some(_) = self.telemetry.container.take() else { return };
-                "container: left out, the line was too long"
-            }
-            Cut::System(max) => {
-                let samples = self.telemetry.system.as_mut();
-                if !samples.is_some_and(|samples| samples.thin_to(max)) {
-                    return;
-                }
-                "system: samples thinned, the line was too long"
-            }
-            Cut::Container(max) => {
-                let samples = self.telemetry.container.as_mut().map(|c| &mut c.samples);
-                if !samples.is_some_and(|samples| samples.thin_to(max)) {
-                    return;
-                }
-                "container: samples thinned, the line was too long"
-            }
+        Some(match step {
+            Cut::Down(part, samples) => self.telemetry.shrink(part, samples)?,
             Cut::Labels => {
                 if self.metadata.labels.is_empty() {
-                    return;
+                    return None;
                 }
                 self.metadata.labels.clear();
                 "labels: left out, the line was too long"
@@ -127,10 +146,6 @@ impl Incident {
                     *message = cut(message, bytes);
                 }
                 "messages of the container: cut, the line was too long"
-            }
-            Cut::Events => {
-                self.telemetry.events.clear();
-                "events: left out, the line was too long"
             }
             Cut::OtherContainers => {
                 self.containers.retain(is_own);
@@ -155,10 +170,7 @@ impl Incident {
                 }
                 "names: cut, the line was too long"
             }
-        };
-        if !self.telemetry.gaps.iter().any(|known| known == gap) {
-            self.telemetry.gaps.push(gap.to_owned());
-        }
+        })
     }
 
     /// What Kubernetes keeps short, and another server may not.

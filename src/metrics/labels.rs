@@ -44,10 +44,13 @@ pub enum Verb {
     List,
     /// A stream.
     Watch,
+    /// One object.
+    Get,
 }
 label!(Verb, "verb", {
     Self::List => "list" as Self::List,
     Self::Watch => "watch" as Self::Watch,
+    Self::Get => "get" as Self::Get,
 });
 
 /// How a request failed.
@@ -212,17 +215,20 @@ pub enum Permission {
     WatchPods,
     /// Without it probe and hook kills keep the names of their exit codes.
     ListEvents,
+    /// Without it incidents say nothing of the node's conditions.
+    GetNodes,
 }
 
 impl Label for Permission {
     fn all() -> Vec<Self> {
-        vec![Self::ListPods, Self::WatchPods, Self::ListEvents]
+        vec![Self::ListPods, Self::WatchPods, Self::ListEvents, Self::GetNodes]
     }
     fn pairs(self) -> String {
         let (resource, verb) = match self {
             Self::ListPods => ("pods", "list"),
             Self::WatchPods => ("pods", "watch"),
             Self::ListEvents => ("events", "list"),
+            Self::GetNodes => ("nodes", "get"),
         };
         format!("resource=\"{resource}\",verb=\"{verb}\"")
     }

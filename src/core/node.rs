@@ -1,0 +1,177 @@
+//! The node as the API server knows it: its conditions, and what it has for pods.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::core::incident::{cut, time, time_or_null};
+use crate::core::quantity;
+use crate::core::wire::{List, Text};
+use crate::limits::{NODE_CONDITIONS_MAX, NODE_WORD_BYTES_MAX};
+
+/// What an incident says of the node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeInfo {
+    /// When the API server was asked; the kubelet tells it of changes at once, and every five minutes
+    /// else.
+    #[serde(serialize_with = "time")]
+    pub read_at: Timestamp,
+    /// `Ready`, `MemoryPressure`, …
+    pub conditions: Vec<NodeCondition>,
+    /// What pods may have of it.
+    pub allocatable: Allocatable,
+    /// The kubelet's version.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub kubelet_version: String,
+    /// The container runtime and its version.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub container_runtime_version: String,
+    /// The kernel's version.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub kernel_version: String,
+}
+
+/// A condition of the node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeCondition {
+    /// `Ready`, `MemoryPressure`, `DiskPressure`, `PIDPressure`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True`, `False`, `Unknown`.
+    pub status: String,
+    /// Since when.
+    #[serde(serialize_with = "time_or_null")]
+    pub since: Option<Timestamp>,
+}
+
+/// What the node has for pods. `None`: not told, or not readable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Allocatable {
+    /// Thousandths of a core.
+    pub cpu_millicores: Option<i64>,
+    /// Bytes.
+    pub memory_bytes: Option<i64>,
+    /// Pods.
+    pub pods: Option<i64>,
+}
+
+/// Reads a core/v1 `Node`. `None`: it is none.
+pub fn parse(json: &[u8], read_at: Timestamp) -> Option<NodeInfo> {
+    let node: Node<'_> = serde_json::from_slice(json).ok()?;
+    let Status { conditions, allocatable, node_info } = node.status?;
+    let word = |text: &Text<'_>| cut(text, NODE_WORD_BYTES_MAX);
+    let condition = |c: &Condition<'_>| NodeCondition {
+        kind: word(&c.kind),
+        status: word(&c.status),
+        since: c.last_transition_time.time(),
+    };
+    Some(NodeInfo {
+        read_at,
+        conditions: conditions.iter().take(NODE_CONDITIONS_MAX).map(condition).collect(),
+        allocatable: Allocatable {
+            cpu_millicores: allocatable.cpu.some().and_then(quantity::milli),
+            memory_bytes: allocatable.memory.some().and_then(quantity::whole),
+            pods: allocatable.pods.some().and_then(quantity::whole),
+        },
+        kubelet_version: word(&node_info.kubelet_version),
+        container_runtime_version: word(&node_info.container_runtime_version),
+        kernel_version: word(&node_info.kernel_version),
+    })
+}
+
+#[derive(Deserialize)]
+struct Node<'a> {
+    #[serde(borrow)]
+    status: Option<Status<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Status<'a> {
+    #[serde(borrow)]
+    conditions: List<Condition<'a>>,
+    #[serde(borrow)]
+    allocatable: Resources<'a>,
+    #[serde(borrow)]
+    node_info: Info<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Condition<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    status: Text<'a>,
+    #[serde(borrow)]
+    last_transition_time: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Resources<'a> {
+    #[serde(borrow)]
+    cpu: Text<'a>,
+    #[serde(borrow)]
+    memory: Text<'a>,
+    #[serde(borrow)]
+    pods: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Info<'a> {
+    #[serde(borrow)]
+    kubelet_version: Text<'a>,
+    #[serde(borrow)]
+    container_runtime_version: Text<'a>,
+    #[serde(borrow)]
+    kernel_version: Text<'a>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn conditions_and_allocatable_are_read() {
+        let json = br#"{"kind":"Node","metadata":{"name":"n"},"status":{
+            "allocatable":{"cpu":"3800m","memory":"7910Mi","pods":"110","ephemeral-storage":"1Gi"},
+            "conditions":[{"type":"MemoryPressure","status":"False","lastTransitionTime":"2026-11-20T00:00:00Z"},
+                          {"type":"Ready","status":"True","lastTransitionTime":null}, null],
+            "images":[{"names":["a"]}],
+            "nodeInfo":{"kubeletVersion":"v1.36.0","containerRuntimeVersion":"containerd://2.2.0","kernelVersion":"6.1"}}}"#;
+        let node = parse(json, at("2026-11-23T00:00:00Z")).unwrap();
+        let kinds: Vec<_> = node.conditions.iter().map(|c| (&*c.kind, &*c.status)).collect();
+        assert_eq!(kinds, [("MemoryPressure", "False"), ("Ready", "True")]);
+        assert_eq!(node.conditions[0].since, Some(at("2026-11-20T00:00:00Z")));
+        let want = Allocatable {
+            cpu_millicores: Some(3800),
+            memory_bytes: Some(7910 << 20),
+            pods: Some(110),
+        };
+        assert_eq!(node.allocatable, want);
+        assert_eq!(node.kubelet_version, "v1.36.0");
+    }
+
+    #[test]
+    fn what_is_no_node_says_nothing_and_what_is_long_is_cut() {
+        let now = at("2026-11-23T00:00:00Z");
+        for json in
+            ["", "{", "null", "[]", r#"{"status":3}"#, r#"{"kind":"Status","status":"Failure"}"#]
+        {
+            assert_eq!(parse(json.as_bytes(), now), None, "{json}");
+        }
+        let empty = parse(br#"{"status":{"allocatable":{"cpu":"x"}}}"#, now).unwrap();
+        assert_eq!((empty.conditions.len(), empty.allocatable), (0, Allocatable::default()));
+        let condition = format!(r#"{{"type":"{}"}}"#, "t".repeat(999));
+        let many = vec![condition; 99].join(",");
+        let node =
+            parse(format!(r#"{{"status":{{"conditions":[{many}]}}}}"#).as_bytes(), now).unwrap();
+        assert_eq!(node.conditions.len(), NODE_CONDITIONS_MAX);
+        assert!(node.conditions[0].kind.len() <= NODE_WORD_BYTES_MAX);
+    }
+}
