@@ -51,6 +51,7 @@ use crate::metrics::{Metrics, SinkName};
 use crate::pages;
 use crate::sampler;
 use crate::sampler::cgroup::{CgroupTree, ContainerRecorder};
+use crate::sampler::system::SystemRecorder;
 use crate::signal;
 use crate::sink::file::{self, IncidentFile};
 use crate::sink::webhook::Webhook;
@@ -221,7 +222,9 @@ impl Shared {
         let (work_sender, work) = mpsc::sync_channel(ENRICH_QUEUE_MAX);
         let tree = CgroupTree::new(&config.cgroup);
         let containers = ContainerRecorder::new(tree, config.sample_interval, config.window);
-        let flight = Arc::new(Flight::new(containers));
+        let (interval, window) = (config.sample_interval, config.window);
+        let system = SystemRecorder::new(&config.proc, interval, window);
+        let flight = Arc::new(Flight::new(containers, system));
         let min_severity = config.min_severity;
         let deliver = Deliver { outlets, keeper, min_severity, metrics: self.metrics.clone() };
         let deliver = Arc::new(Mutex::new(deliver));

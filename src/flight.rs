@@ -12,12 +12,14 @@ use crate::core::node::NodeInfo;
 use crate::core::roster::{Place, Roster};
 use crate::limits::{NODE_FRESH, OOM_RISES_RECENT};
 use crate::sampler::cgroup::{ContainerRecorder, OomKill, WantedPod};
+use crate::sampler::system::SystemRecorder;
 
 /// Everything that is recorded.
 #[derive(Debug)]
 pub struct Flight {
     roster: Mutex<Roster>,
     containers: Mutex<ContainerRecorder>,
+    system: Mutex<SystemRecorder>,
     node: Mutex<Node>,
 }
 
@@ -35,10 +37,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Flight {
     /// Nothing is known yet.
-    pub fn new(containers: ContainerRecorder) -> Self {
+    pub fn new(containers: ContainerRecorder, system: SystemRecorder) -> Self {
         Self {
             roster: Mutex::default(),
             containers: Mutex::new(containers),
+            system: Mutex::new(system),
             node: Mutex::default(),
         }
     }
@@ -65,6 +68,11 @@ impl Flight {
     /// The containers' recorder, for as long as one round takes.
     pub fn containers(&self) -> MutexGuard<'_, ContainerRecorder> {
         lock(&self.containers)
+    }
+
+    /// The node's recorder, for as long as one round takes.
+    pub fn system(&self) -> MutexGuard<'_, SystemRecorder> {
+        lock(&self.system)
     }
 
     /// Gathers what a container left that ended.
@@ -108,7 +116,11 @@ impl Flight {
     }
 
     /// Adds what the node knows besides.
-    pub fn around(&self, _incident: &Incident, mut gathered: Gathered, _now: Now) -> Gathered {
+    pub fn around(&self, _incident: &Incident, mut gathered: Gathered, now: Now) -> Gathered {
+        match self.system().columns(now) {
+            Ok(columns) => gathered.system = Some(columns),
+            Err(gap) => gathered.gaps.push(gap),
+        }
         let node = lock(&self.node);
         gathered.node.clone_from(&node.info);
         if let Some(trouble) = &node.trouble {

@@ -2,6 +2,7 @@
 //! "sampler" that takes them.
 
 pub mod cgroup;
+pub mod system;
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -28,6 +29,10 @@ pub fn run(
         let pause = containers.next_sample_in(clock.monotonic());
         metrics.sampled(containers.recorded(), containers.left_out());
         drop(containers);
+        let mut system = flight.system();
+        system.sample(now.monotonic);
+        let pause = pause.min(system.next_sample_in(clock.monotonic()));
+        drop(system);
         if !kills.is_empty() {
             // No room: so many incidents are under way that this one more would not be missed.
             let _ = work.try_send(Work::OomKills(kills, now.wall));

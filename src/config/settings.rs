@@ -197,4 +197,4 @@ pub const SETTINGS: &[Setting] = &[
 
 /// Settings that are checked and do nothing in this version: what they are for comes later, and an
 /// operator who sets one is told.
-pub(super) const WITHOUT_EFFECT: &[Setting] = &[LOG_LINES, POD_LOGS, PROC];
+pub(super) const WITHOUT_EFFECT: &[Setting] = &[LOG_LINES, POD_LOGS];

@@ -19,6 +19,7 @@ pub mod list;
 pub mod message;
 pub mod node;
 pub mod pods;
+pub mod proc;
 pub mod quantity;
 pub mod reflector;
 pub mod report;
