@@ -1,0 +1,223 @@
+//! The minutes before, in the lines of the real binary: what the node's files say comes into the
+//! incident, and may change what it is called.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use support::clock::eventually;
+use support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch};
+
+const POD: &str = "uid-web";
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// The n-th instance of the container, by the runtime.
+fn id(instance: u32) -> String {
+    format!("{:064x}", 0xabc0 + instance)
+}
+
+/// A node with one pod: the API server that knows it, and the files that the kernel would have.
+struct Node {
+    api: FakeApi,
+    scratch: Scratch,
+    agent: Agent,
+}
+
+impl Node {
+    fn start(env: &[(&str, &str)]) -> Self {
+        let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("flight"));
+        api.write_kubeconfig(&scratch.join("kubeconfig"));
+        write(&scratch.join("cgroup/cgroup.controllers"), "cpu io memory pids\n");
+        api.apply(json!({"kind": "Node", "apiVersion": "v1", "metadata": {"name": "node1"},
+            "status": {"allocatable": {"memory": "480Mi", "cpu": "900m", "pods": "110"},
+            "conditions": [{"type": "MemoryPressure", "status": "True"}]}}));
+        let mut options = AgentOptions::kubeconfig(&scratch.join("kubeconfig"))
+            .env("BLACKBOX_CGROUP", scratch.join("cgroup"))
+            .env("BLACKBOX_SAMPLE_INTERVAL", "1s")
+            .env("BLACKBOX_WINDOW", "30s")
+            .env("RUST_LOG", "info,blackbox_daemon=debug");
+        for (key, value) in env {
+            options = options.env(*key, *value);
+        }
+        let agent = options.start();
+        agent.wait_ready();
+        Self { api, scratch, agent }
+    }
+
+    fn cgroup(&self, path: &str) -> std::path::PathBuf {
+        self.scratch.join("cgroup/kubepods/burstable").join(format!("pod{POD}")).join(path)
+    }
+
+    /// The kernel's files of an instance that uses so much.
+    fn uses(&self, instance: u32, memory_mib: u64, kills: u64) {
+        let file = |name: &str, text: &str| write(&self.cgroup(&id(instance)).join(name), text);
+        file("memory.current", &format!("{}\n", memory_mib << 20));
+        file("memory.max", &format!("{}\n", 64 << 20));
+        file("memory.stat", "anon 1\ninactive_file 4096\n");
+        file("memory.events", &format!("oom {kills}\noom_kill {kills}\n"));
+        file("cpu.stat", "usage_usec 1000\nnr_periods 0\nnr_throttled 0\n");
+        file("pids.current", "3\n");
+        write(&self.cgroup("memory.max"), "max\n");
+        write(&self.cgroup("memory.events"), &format!("oom {kills}\noom_kill {kills}\n"));
+    }
+
+    /// The instance runs.
+    fn runs(&self, instance: u32) {
+        self.status(instance, json!({"running": {"startedAt": "2026-11-23T04:00:00Z"}}), json!({}));
+    }
+
+    /// The instance ended, as the runtime calls it; the next one runs.
+    fn ends(&self, instance: u32, exit_code: i32, reason: &str) {
+        let _ = fs::remove_dir_all(self.cgroup(&id(instance)));
+        let end = json!({"terminated": {"exitCode": exit_code, "reason": reason,
+            "containerID": format!("containerd://{}", id(instance)),
+            "startedAt": "2026-11-23T04:00:00Z", "finishedAt": "2026-11-23T04:01:00Z"}});
+        let running = json!({"running": {"startedAt": "2026-11-23T04:01:01Z"}});
+        self.status(instance + 1, running, end);
+    }
+
+    fn status(&self, instance: u32, state: Value, last: Value) {
+        self.api.apply(json!({
+            "kind": "Pod", "apiVersion": "v1",
+            "metadata": {"name": "web", "namespace": "shop", "uid": POD, "labels": {"app": "web"}},
+            "spec": {"nodeName": "node1", "restartPolicy": "Always", "containers": [
+                {"name": "app", "resources": {"limits": {"memory": "64Mi"}}}]},
+            "status": {"phase": "Running", "podIPs": [{"ip": "127.0.0.1"}], "containerStatuses": [{
+                "name": "app", "restartCount": instance, "state": state, "lastState": last,
+                "containerID": format!("containerd://{}", id(instance))}]}
+        }));
+    }
+
+    /// Waits for so many more rounds of the sampler.
+    fn sample(&self, rounds: u64) {
+        let taken = || self.agent.metric("blackbox_samples_total") as u64;
+        let before = taken();
+        assert!(eventually(PATIENCE, || taken() >= before + rounds), "no samples");
+    }
+
+    /// The only incident since the first `seen`.
+    #[track_caller]
+    fn incident(&self, seen: usize) -> Value {
+        assert!(eventually(PATIENCE, || self.agent.incidents().len() > seen), "nothing is told");
+        let lines = self.agent.lines_from(0);
+        assert!(lines.iter().all(|line| line.len() < 16_000));
+        self.agent.incidents().swap_remove(seen)
+    }
+}
+
+/// A column's values, without those that are not known.
+fn column(section: &Value, name: &str) -> Vec<f64> {
+    let values = section[name].as_array().unwrap_or_else(|| panic!("no {name} in {section}"));
+    values.iter().filter_map(Value::as_f64).collect()
+}
+
+#[test]
+fn an_oom_kill_carries_the_rising_memory_and_the_kernels_count() {
+    let node = Node::start(&[]);
+    node.uses(0, 20, 0);
+    node.runs(0);
+    node.sample(3);
+    for memory_mib in [30, 45, 60] {
+        node.uses(0, memory_mib, 0);
+        node.sample(1);
+    }
+    node.uses(0, 64, 1);
+    node.ends(0, 137, "OOMKilled");
+    let incident = node.incident(0);
+    assert_eq!((&incident["type"], &incident["severity"]), (&json!("oom"), &json!("critical")));
+    assert_eq!(incident["metadata"]["confidence"], "confirmed", "{incident}");
+    let evidence = incident["metadata"]["evidence"].to_string();
+    assert!(evidence.contains("the kernel counted 1 OOM kill in its cgroup"), "{evidence}");
+    let container = &incident["telemetry"]["container"];
+    let memory = column(container, "memory_bytes");
+    assert!(memory.is_sorted() && memory.len() > 3, "{memory:?}");
+    assert!(memory.last().unwrap() - memory[0] >= f64::from(40 << 20), "{memory:?}");
+    assert_eq!(container["memory_limit_bytes"], 64 << 20);
+    let message = incident["message"].as_str().unwrap();
+    assert!(message.contains("OOM-killed at its 64 MiB limit") && message.contains("memory grew"));
+    assert!(!column(&incident["telemetry"]["system"], "memory_available_mib").is_empty());
+    assert_eq!(incident["metadata"]["labels"]["app"], "web");
+}
+
+#[test]
+fn a_kill_that_the_runtime_calls_error_is_an_oom_kill_when_the_kernel_counted_one() {
+    let node = Node::start(&[]);
+    node.uses(0, 60, 0);
+    node.runs(0);
+    node.sample(3);
+    node.uses(0, 64, 1);
+    node.ends(0, 137, "Error");
+    let incident = node.incident(0);
+    assert_eq!((&incident["type"], &incident["severity"]), (&json!("oom"), &json!("critical")));
+    assert_eq!(incident["metadata"]["confidence"], "confirmed");
+    assert!(incident["message"].as_str().unwrap().contains("OOM-killed"), "{incident}");
+}
+
+#[test]
+fn an_oom_kill_that_the_kernel_did_not_count_is_only_probable() {
+    let node = Node::start(&[]);
+    node.uses(0, 60, 0);
+    node.runs(0);
+    node.sample(3);
+    node.ends(0, 137, "OOMKilled");
+    let incident = node.incident(0);
+    assert_eq!(incident["type"], "oom");
+    assert_eq!(incident["metadata"]["confidence"], "probable", "{}", incident["metadata"]);
+}
+
+#[test]
+fn a_killed_child_of_a_container_that_lives_on_is_told() {
+    let node = Node::start(&[]);
+    node.uses(0, 20, 0);
+    node.runs(0);
+    node.sample(3);
+    node.uses(0, 20, 1);
+    let incident = node.incident(0);
+    assert_eq!((&incident["type"], &incident["severity"]), (&json!("oom"), &json!("high")));
+    assert_eq!(incident["metadata"]["survived"], true);
+    assert_eq!(incident["container"], "app");
+    assert_eq!(incident["containers"][0]["name"], "app");
+    // The same count again is nothing new.
+    node.sample(3);
+    assert_eq!(node.agent.incidents().len(), 1);
+}
+
+#[test]
+fn a_crash_loop_gets_brief_and_the_node_is_asked_for_once_a_minute() {
+    let node = Node::start(&[]);
+    for instance in 0..7 {
+        node.uses(instance, 20, 0);
+        node.runs(instance);
+        node.sample(3);
+        node.ends(instance, 1, "Error");
+        node.incident(instance as usize);
+    }
+    let incidents = node.agent.incidents();
+    let brief: Vec<_> = incidents.iter().map(|i| i["telemetry"]["brief"] == true).collect();
+    assert_eq!(brief, [false, false, false, false, false, true, true]);
+    assert!(incidents[6]["telemetry"]["system"].is_null());
+    let allocatable =
+        |n: usize| incidents[n]["telemetry"]["node"]["allocatable"]["memory_bytes"].as_i64();
+    assert_eq!(allocatable(4), Some(480 << 20));
+    assert_eq!(incidents[4]["telemetry"]["node"]["conditions"][0]["type"], "MemoryPressure");
+    assert_eq!(node.api.count("get", "nodes"), 1);
+    assert!(incidents[4]["message"].as_str().unwrap().contains("fifth crash in 10 min"));
+}
+
+#[test]
+fn a_node_whose_files_cannot_be_read_says_so_and_tells_all_crashes() {
+    let node = Node::start(&[("BLACKBOX_PROC", "/nowhere"), ("BLACKBOX_CGROUP", "/nowhere")]);
+    node.runs(0);
+    node.sample(3);
+    node.ends(0, 1, "Error");
+    let gaps = node.incident(0)["telemetry"]["gaps"].to_string();
+    assert!(gaps.contains("BLACKBOX_PROC") && gaps.contains("BLACKBOX_CGROUP"), "{gaps}");
+}
