@@ -155,7 +155,7 @@ families! {
     SINK_WRITTEN "counter" "blackbox_sink_written_total" "Incident lines written.";
     SINK_DROPPED "counter" "blackbox_sink_dropped_total" "Incident lines lost.";
     SINK_QUEUED "gauge" "blackbox_sink_queued" "Incident lines that wait to be written.";
-    SINK_ERRORS "counter" "blackbox_sink_errors_total" "Tries to write incident lines that failed; the lines wait.";
+    SINK_ERRORS "counter" "blackbox_sink_errors_total" "Tries to write incident lines that failed; most are tried again.";
     TORN "counter" "blackbox_incident_file_torn_lines_total" "Ends of the incident file that were no whole line, as a power cut leaves them.";
     ROTATIONS "counter" "blackbox_incident_file_rotations_total" "Times that the incident file was rotated.";
     STATE_WRITES "counter" "blackbox_state_writes_total" "Writes of the state file.";

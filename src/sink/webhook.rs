@@ -109,6 +109,7 @@ impl Webhook {
                 self.losses.over("incidents are delivered again");
                 return Fate::Delivered;
             };
+            self.metrics.sink_errors.add(SinkName::Webhook);
             let said = words(&error);
             match next(&error) {
                 Next::NewToken if new_token => new_token = false,

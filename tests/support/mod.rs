@@ -24,6 +24,7 @@ pub mod bed;
 pub mod change;
 pub mod client;
 pub mod clock;
+pub mod collector;
 pub mod conn;
 pub mod crash;
 pub mod discovery;

@@ -1,0 +1,226 @@
+//! The webhook sink of the real binary, against a collector of ours.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use support::bed::{FOLDER, millis};
+use support::clock::{self, eventually};
+use support::collector::{ACCEPTED, Collector, Post, Reply};
+use support::tls::{Authority, Validity};
+use support::{Bed, BedOptions, PATIENCE, Scratch};
+
+fn bed(row: &str, env: Vec<(&'static str, String)>) -> Bed {
+    // A crash each 50 ms: what a test waits for comes soon, and no queue fills.
+    Bed::with(row, BedOptions { pods: 10, pace: millis(50), env, ..BedOptions::default() })
+}
+
+/// The sink's numbers: written, dropped, queued.
+fn numbers(bed: &Bed) -> [usize; 3] {
+    ["written_total", "dropped_total", "queued"]
+        .map(|name| bed.agent.metric(&format!("blackbox_sink_{name}{{sink=\"webhook\"}}")) as usize)
+}
+
+/// Waits until nothing waits any more, with no new crashes.
+#[track_caller]
+fn drained(bed: &Bed) {
+    bed.pause();
+    let empty = || numbers(bed)[2] == 0;
+    assert!(eventually(PATIENCE, empty), "{:?}", numbers(bed));
+}
+
+fn keys(posts: &[Post]) -> Vec<&str> {
+    posts.iter().map(|post| &*post.key).collect()
+}
+
+#[test]
+fn every_incident_is_posted_once_as_the_line_it_is() {
+    let collector = Collector::start(None);
+    let secrets = Scratch::new("webhook");
+    fs::write(secrets.join("token"), "t0ken\n").unwrap();
+    let bed = bed(
+        "webhook",
+        vec![
+            ("BLACKBOX_WEBHOOK_URL", format!("{}/in/secret-path?key=s3cret", collector.url())),
+            ("BLACKBOX_WEBHOOK_TOKEN_FILE", secrets.join("token").to_str().unwrap().to_owned()),
+        ],
+    );
+    assert!(eventually(PATIENCE, || collector.posts().len() > 20), "{:?}", numbers(&bed));
+    bed.flush();
+    let all = || collector.posts().len() == bed.agent.lines_from(0).len();
+    assert!(eventually(PATIENCE, || bed.balance().is_even() && all()), "{}", bed.balance());
+    let (posts, lines) = (collector.posts(), bed.agent.lines_from(0));
+    for (post, line) in posts.iter().zip(&lines) {
+        let incident: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(&post.body, line);
+        assert_eq!(post.key, incident["id"].as_str().unwrap());
+        assert_eq!(post.target, "POST /in/secret-path?key=s3cret");
+        assert_eq!(post.authorization, "Bearer t0ken");
+        assert_eq!(post.content_type, "application/json");
+    }
+    let (log, (_, page)) = (bed.agent.log(), bed.agent.get("/metrics"));
+    for secret in ["secret-path", "s3cret", "t0ken"] {
+        assert!(!log.contains(secret) && !page.contains(secret), "{secret} is told");
+    }
+    assert_eq!(numbers(&bed), [posts.len(), 0, 0]);
+}
+
+#[test]
+fn a_collector_that_cannot_be_trusted_gets_nothing_until_it_can() {
+    let (ours, others) = (Authority::new("ours"), Authority::new("others"));
+    let collector = Collector::start(Some(&others.issue(&["127.0.0.1"], Validity::Valid)));
+    let files = Scratch::new("webhook");
+    fs::write(files.join("ca"), ours.pem()).unwrap();
+    let bed = bed(
+        "webhook, tls",
+        vec![
+            ("BLACKBOX_WEBHOOK_URL", collector.url()),
+            ("BLACKBOX_WEBHOOK_CA", files.join("ca").to_str().unwrap().to_owned()),
+        ],
+    );
+    bed.agent.wait_for_log("no trust in the collector");
+    collector.use_identity(&ours.issue(&["elsewhere.example"], Validity::Valid));
+    bed.agent.wait_for_log("not valid for name");
+    assert_eq!(collector.posts(), []);
+    collector.use_identity(&ours.issue(&["127.0.0.1"], Validity::Valid));
+    assert!(eventually(PATIENCE, || collector.posts().len() > 5), "{}", bed.agent.log());
+    drained(&bed);
+    assert_eq!(collector.posts()[0].body, bed.agent.lines_from(0)[0], "what waited arrives");
+    assert_eq!(numbers(&bed)[1], 0);
+}
+
+#[test]
+fn what_may_be_better_the_next_time_is_posted_again_with_the_same_key() {
+    let collector = Collector::start(None);
+    let again = [
+        Reply::Status(503, "", ""),
+        Reply::Cut,
+        Reply::Status(429, "Retry-After", "2"),
+        Reply::Status(500, "", ""),
+    ];
+    collector.answer_next(again);
+    let bed = bed("webhook, again", vec![("BLACKBOX_WEBHOOK_URL", collector.url())]);
+    assert!(eventually(PATIENCE, || collector.posts().len() >= 3));
+    let asked = clock::now();
+    assert!(eventually(PATIENCE, || collector.posts().len() >= 4));
+    // The wait that was asked for, less what it took to be seen.
+    assert!(clock::now() - asked > Duration::from_millis(1500));
+    assert!(eventually(PATIENCE, || collector.posts().len() >= 6));
+    drained(&bed);
+    let posts = collector.posts();
+    assert!(posts[..5].iter().all(|post| *post == posts[0]), "{:?}", keys(&posts[..5]));
+    let keys: BTreeSet<_> = keys(&posts).into_iter().collect();
+    assert_eq!(numbers(&bed), [keys.len(), 0, 0]);
+    assert_eq!(posts.len(), keys.len() + 4);
+}
+
+#[test]
+fn what_would_be_refused_again_is_lost_counted_and_said() {
+    let collector = Collector::start(None);
+    let refusals = [
+        Reply::Status(400, "", ""),
+        Reply::Status(404, "", ""),
+        Reply::Status(413, "Retry-After", "1"),
+        Reply::Status(307, "Location", "/elsewhere"),
+        Reply::Status(401, "", ""),
+    ];
+    collector.answer_next(refusals.clone());
+    let bed = bed("webhook, refused", vec![("BLACKBOX_WEBHOOK_URL", collector.url())]);
+    assert!(eventually(PATIENCE, || collector.posts().len() > refusals.len() + 3));
+    drained(&bed);
+    let posts = collector.posts();
+    let unique: BTreeSet<_> = keys(&posts).into_iter().collect();
+    assert_eq!(unique.len(), posts.len(), "none of them twice");
+    assert!(posts.iter().all(|post| post.target == "POST /"), "a redirect is not followed");
+    assert_eq!(numbers(&bed)[1], refusals.len());
+    bed.agent.wait_for_log("an incident is lost: the collector answers 404");
+}
+
+#[test]
+fn a_token_that_is_refused_is_read_anew() {
+    let collector = Collector::start(None);
+    let files = Scratch::new("webhook");
+    fs::write(files.join("token"), "old").unwrap();
+    let bed = bed(
+        "webhook, token",
+        vec![
+            ("BLACKBOX_WEBHOOK_URL", collector.url()),
+            ("BLACKBOX_WEBHOOK_TOKEN_FILE", files.join("token").to_str().unwrap().to_owned()),
+        ],
+    );
+    assert!(eventually(PATIENCE, || collector.posts().len() > 2));
+    bed.pause();
+    drained(&bed);
+    fs::write(files.join("token"), "new").unwrap();
+    collector.answer_next([Reply::Status(401, "", "")]);
+    let before = collector.posts().len();
+    bed.resume();
+    assert!(eventually(PATIENCE, || collector.posts().len() > before + 2));
+    drained(&bed);
+    let posts = collector.posts().split_off(before);
+    assert_eq!((&*posts[0].authorization, &*posts[1].authorization), ("Bearer old", "Bearer new"));
+    assert_eq!(posts[0].key, posts[1].key);
+    assert_eq!(numbers(&bed)[1], 0);
+}
+
+#[test]
+fn a_collector_that_hangs_holds_up_nothing_else() {
+    for (reply, is_delivered) in [(Reply::Silence, false), (Reply::Endless, true)] {
+        let collector = Collector::start(None);
+        collector.answer(reply);
+        let options = BedOptions {
+            pods: 40,
+            pace: millis(2),
+            env: vec![("BLACKBOX_WEBHOOK_URL", collector.url())],
+            ..BedOptions::default()
+        };
+        let bed = Bed::with("webhook, hangs", options);
+        assert!(eventually(PATIENCE, || numbers(&bed)[1] > 20), "the queue does not overflow");
+        bed.flush();
+        assert!(eventually(PATIENCE, || bed.balance().is_even()), "stdout: {}", bed.balance());
+        assert!(bed.api.count("watch", "pods") < 3, "the watch was never ended");
+        assert!(bed.footprint().resident_kib < 24 << 10);
+        collector.answer(ACCEPTED);
+        if is_delivered {
+            drained(&bed);
+            let [written, dropped, _] = numbers(&bed);
+            assert_eq!(written + dropped, bed.agent.lines_from(0).len());
+        }
+    }
+}
+
+#[test]
+fn what_the_collector_did_not_get_by_the_end_is_told_by_the_next_agent() {
+    let collector = Collector::start(None);
+    collector.answer(Reply::Silence);
+    let mut bed = bed(
+        "webhook, end",
+        vec![
+            ("BLACKBOX_WEBHOOK_URL", collector.url()),
+            ("BLACKBOX_STATE_FILE", format!("{FOLDER}/state")),
+        ],
+    );
+    assert!(eventually(PATIENCE, || numbers(&bed)[2] > 5));
+    bed.pause();
+    let (status, took) = bed.agent.end("TERM");
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    let told = bed.agent.last_lines();
+    assert!(bed.agent.log().contains("could not be written in time"), "{}", bed.agent.log());
+    collector.answer(ACCEPTED);
+    bed.start_agent();
+    // Of a container that ended more than twice meanwhile the older ends are counted.
+    let newest: Vec<_> = told.iter().rev().take(3).collect();
+    let arrived = || {
+        let posts = collector.posts();
+        newest.iter().all(|line| {
+            let incident: serde_json::Value = serde_json::from_str(line).unwrap();
+            posts.iter().any(|post| post.key == incident["id"].as_str().unwrap())
+        })
+    };
+    assert!(eventually(PATIENCE, arrived), "{:?} of {}", keys(&collector.posts()), told.len());
+}
