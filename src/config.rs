@@ -71,6 +71,8 @@ pub struct Config {
     pub sample_interval: Duration,
     /// `BLACKBOX_LOG_LINES`: the most log lines in an incident. May be zero.
     pub log_lines: usize,
+    /// `BLACKBOX_LOG_MASK`: whether what looks like a credential in them is replaced.
+    pub log_mask: bool,
     /// `BLACKBOX_POD_LOGS`: the kubelet's log folder.
     pub pod_logs: PathBuf,
     /// `BLACKBOX_PROC`: the node's procfs.
@@ -140,6 +142,7 @@ fn read(env: &mut Environment) -> Option<Config> {
     let log_lines = env.required(&settings::LOG_LINES, |text| {
         values::count_in(text, &(0..=limits::LOG_LINES_MAX))
     });
+    let log_mask = env.required(&settings::LOG_MASK, values::yes_or_no);
     let pod_logs = env.required(&settings::POD_LOGS, path);
     let proc = env.required(&settings::PROC, path);
     let cgroup = env.required(&settings::CGROUP, path);
@@ -164,6 +167,7 @@ fn read(env: &mut Environment) -> Option<Config> {
         window,
         sample_interval,
         log_lines: log_lines?,
+        log_mask: log_mask?,
         pod_logs: pod_logs?,
         proc: proc?,
         cgroup: cgroup?,

@@ -136,6 +136,12 @@ pub(super) const LOG_LINES: Setting = setting(
     "0 to 500",
     "how many of a dead container's last log lines an incident carries at most",
 );
+pub(super) const LOG_MASK: Setting = setting(
+    "BLACKBOX_LOG_MASK",
+    "true",
+    "true or false",
+    "whether what looks like a credential in log lines is replaced by ***",
+);
 pub(super) const POD_LOGS: Setting =
     setting("BLACKBOX_POD_LOGS", "/var/log/pods", "a folder", "where the kubelet keeps pod logs");
 pub(super) const PROC: Setting =
@@ -187,6 +193,7 @@ pub const SETTINGS: &[Setting] = &[
     WINDOW,
     SAMPLE_INTERVAL,
     LOG_LINES,
+    LOG_MASK,
     POD_LOGS,
     PROC,
     CGROUP,

@@ -105,6 +105,7 @@ fn a_pod_needs_no_more_than_its_node_name() {
         window: Duration::from_secs(300),
         sample_interval: Duration::from_secs(5),
         log_lines: 50,
+        log_mask: true,
         pod_logs: PathBuf::from("/var/log/pods"),
         proc: PathBuf::from("/proc"),
         cgroup: PathBuf::from("/sys/fs/cgroup"),
@@ -133,6 +134,7 @@ fn every_setting_can_be_set() {
         ("BLACKBOX_WINDOW", "1m"),
         ("BLACKBOX_SAMPLE_INTERVAL", "1m"),
         ("BLACKBOX_LOG_LINES", "0"),
+        ("BLACKBOX_LOG_MASK", "false"),
         ("BLACKBOX_POD_LOGS", "/host/logs"),
         ("BLACKBOX_PROC", "/host/proc"),
         ("BLACKBOX_CGROUP", " /host/cgroup\n"),
@@ -153,6 +155,7 @@ fn every_setting_can_be_set() {
     assert_eq!(config.lookback, Duration::ZERO);
     assert_eq!((config.window, config.sample_interval), (Duration::from_secs(60), config.window));
     assert_eq!(config.log_lines, 0);
+    assert!(!config.log_mask);
     assert_eq!(config.pod_logs, Path::new("/host/logs"));
     assert_eq!(config.proc, Path::new("/host/proc"));
     assert_eq!(config.cgroup, Path::new("/host/cgroup"));
@@ -183,6 +186,7 @@ fn all_mistakes_are_told_at_once() {
         ("BLACKBOX_INCIDENT_FILE_MAX_BYTES", "2Gi"),
         ("BLACKBOX_LOOKBACK", "5 minutes"),
         ("BLACKBOX_LOG_LINES", "many"),
+        ("BLACKBOX_LOG_MASK", "no"),
         ("BLACKBOX_IGNORE_NAMESPACES", "a,B"),
         ("BLACKBOX_MIN_SEVERITY", "Low"),
     ];
@@ -192,6 +196,7 @@ BLACKBOX_LISTEN="localhost:9464": not an address and a port; allowed: an IP addr
 BLACKBOX_INCIDENT_FILE_MAX_BYTES="2Gi": out of range; allowed: 64Ki to 1Gi, in bytes or written like 512Ki, 16Mi or 1Gi
 BLACKBOX_LOOKBACK="5 minutes": not a duration; allowed: 0s to 24h, written like 90s, 5m or 1h30m
 BLACKBOX_LOG_LINES="many": not a whole number; allowed: 0 to 500
+BLACKBOX_LOG_MASK="no": neither true nor false; allowed: true or false
 BLACKBOX_IGNORE_NAMESPACES="a,B": "B" is not a DNS-1123 label; allowed: up to 256 names of namespaces, joined by ','
 BLACKBOX_MIN_SEVERITY="Low": not a severity; allowed: critical, high, medium or low"#;
     assert_eq!(in_pod(&folder, &vars).unwrap_err().to_string(), expected);

@@ -102,6 +102,12 @@ pub(super) fn severity(text: &str) -> Result<Severity, String> {
     Severity::from_name(text).ok_or_else(|| "not a severity".to_owned())
 }
 
+/// `true` or `false`, and nothing that could be meant for one of them: a slip must not turn off
+/// what protects.
+pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "neither true nor false".to_owned())
+}
+
 pub(super) fn server_name(text: &str) -> Result<String, String> {
     if cluster::is_server_name(text) {
         Ok(text.to_owned())
@@ -197,6 +203,14 @@ mod tests {
         ] {
             assert_eq!(namespace(text).is_ok(), label, "{text:?}");
             assert_eq!(node_name(text).is_ok(), subdomain, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_yes_or_no_is_one_of_two_words() {
+        assert_eq!((yes_or_no("true"), yes_or_no("false")), (Ok(true), Ok(false)));
+        for text in ["", "0", "1", "no", "off", "False", "TRUE", "false "] {
+            assert_eq!(yes_or_no(text), Err("neither true nor false".to_owned()), "{text:?}");
         }
     }
 

@@ -20,6 +20,16 @@ pub enum LogStream {
     Stderr,
 }
 
+impl LogStream {
+    /// The name used in log files and in the incident line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
 /// A line, or a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogLine<'a> {
