@@ -58,6 +58,7 @@ pub mod health;
 pub mod http;
 pub mod kube;
 pub mod limits;
+pub mod logs;
 pub mod metrics;
 pub mod once;
 pub mod pages;
