@@ -109,6 +109,18 @@ fn log_lines_hold() {
 }
 
 #[test]
+fn last_words_hold() {
+    let recorded = files("fixtures/logs");
+    let lines = lines("fixtures/logs/logs_chatty_app_1.log", 8);
+    run("last_words", check::last_words_hold, [recorded, lines].concat());
+}
+
+#[test]
+fn masks_hold() {
+    run("mask", check::mask, Vec::new());
+}
+
+#[test]
 fn http_heads_hold() {
     run("http_head", check::http_head, files("fixtures/http"));
 }

@@ -21,12 +21,17 @@ use blackbox_daemon::core::detector::{Detector, History, Output};
 use blackbox_daemon::core::evidence::PodEvent;
 use blackbox_daemon::core::frame::{FrameSplitter, LineTooLong};
 use blackbox_daemon::core::incident::IncidentId;
+use blackbox_daemon::core::last_words::{LastWords, Tail, last_words};
 use blackbox_daemon::core::list::{ListError, ListSplitter, Piece};
+use blackbox_daemon::core::mask::{MASK, Mask};
 use blackbox_daemon::core::settle::Lookup;
 use blackbox_daemon::core::wire;
 use blackbox_daemon::core::{Now, report};
 use blackbox_daemon::http::request;
-use blackbox_daemon::limits::{EVENTS_PER_POD_MAX, INCIDENT_LINE_BYTES_MAX, PODS_MAX};
+use blackbox_daemon::limits::{
+    EVENTS_PER_POD_MAX, INCIDENT_LINE_BYTES_MAX, LOG_BYTES_MAX, LOG_LINE_BYTES_MAX, LOG_LINES_MAX,
+    PODS_MAX,
+};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -411,6 +416,69 @@ pub fn cri(data: &[u8]) {
     let tag = if partial { "P" } else { "F" };
     let again = [format!("{time:.9} {stream} {tag} ").as_bytes(), content].concat();
     assert_eq!(parse(&again), Some(line));
+}
+
+/// However a log ends, its last words fit into an incident, in plain characters; fewer of them are
+/// the end of more; and it makes no difference in which file a line is.
+pub fn last_words_hold(data: &[u8]) {
+    for is_masked in [true, false] {
+        let tail = |is_cut| last_words(&[Tail { bytes: data, is_cut }], LOG_LINES_MAX, is_masked);
+        let whole = tail(false);
+        for words in [&whole, &tail(true)] {
+            check_words(words);
+        }
+        for lines_max in [0, 1, 7] {
+            let tail = Tail { bytes: data, is_cut: false };
+            let few = last_words(&[tail], lines_max, is_masked);
+            assert!(few.lines.len() <= lines_max);
+            assert!(whole.lines.ends_with(&few.lines), "{few:?} {whole:?}");
+            assert_eq!(few.lines.len(), whole.lines.len().min(lines_max));
+            assert_eq!(few.skipped, whole.skipped);
+        }
+        let ends: Vec<_> = (0..data.len()).filter(|at| data[*at] == b'\n').collect();
+        for at in ends.iter().step_by(ends.len() / 4 + 1) {
+            let (old, new) = data.split_at(at + 1);
+            let tails = [old, new].map(|bytes| Tail { bytes, is_cut: false });
+            assert_eq!(last_words(&tails, LOG_LINES_MAX, is_masked), whole, "files cut at {at}");
+        }
+    }
+}
+
+fn check_words(words: &LastWords) {
+    let json = serde_json::to_string(&words.lines).unwrap();
+    assert!(words.json_bytes() <= LOG_BYTES_MAX && json.len() <= words.json_bytes() + 2);
+    for line in &words.lines {
+        assert!(line.text.len() <= LOG_LINE_BYTES_MAX);
+        assert!(!line.text.contains(|c: char| c.is_control() && c != '\t'), "{line:?}");
+    }
+    let mut fitted = words.clone();
+    fitted.fit(words.json_bytes() / 2);
+    assert!(fitted.json_bytes() <= words.json_bytes() / 2);
+    assert!(words.lines.ends_with(&fitted.lines));
+}
+
+/// Masking leaves every byte that it does not mask, adds three at most for what it does, and is
+/// done after one time.
+pub fn mask(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let lines: Vec<_> = text.split('\n').collect();
+    let all = |lines: &[&str]| {
+        let mut mask = Mask::default();
+        lines.iter().map(|line| mask.line(line).into_owned()).collect::<Vec<_>>()
+    };
+    let once = all(&lines);
+    let again = all(&once.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(once, again, "{lines:?}");
+    for (line, masked) in lines.iter().zip(&once) {
+        let mut rest = *line;
+        let pieces: Vec<_> = masked.split(MASK).collect();
+        assert!(masked.len() <= line.len() + MASK.len() * (pieces.len() - 1));
+        assert!(line.starts_with(pieces[0]) && line.ends_with(pieces[pieces.len() - 1]));
+        for piece in pieces {
+            let at = rest.find(piece);
+            rest = &rest[at.unwrap_or_else(|| panic!("{line:?} {masked:?}")) + piece.len()..];
+        }
+    }
 }
 
 /// A verdict stands, whatever comes behind it; no head is waited for once its end is there.
