@@ -96,7 +96,6 @@ impl Config {
         let mut environment = Environment::new(vars);
         let config = read(&mut environment);
         environment.warn_of_unknown();
-        environment.warn_of_no_effect();
         let findings = environment.findings;
         match config {
             Some(config) if findings.problems.is_empty() => {

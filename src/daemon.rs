@@ -47,6 +47,7 @@ use crate::limits::{
     BLOCKS_KEPT_MAX, CONTROL_MAX, ENRICH_QUEUE_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX,
     MESSAGES_MAX, SHUTDOWN_MAX, SHUTDOWN_POLL, SHUTDOWN_STATE, THREAD_STACK_BYTES,
 };
+use crate::logs::PodLogs;
 use crate::metrics::{Metrics, SinkName};
 use crate::pages;
 use crate::sampler;
@@ -224,7 +225,9 @@ impl Shared {
         let containers = ContainerRecorder::new(tree, config.sample_interval, config.window);
         let (interval, window) = (config.sample_interval, config.window);
         let system = SystemRecorder::new(&config.proc, interval, window);
-        let flight = Arc::new(Flight::new(containers, system));
+        let logs = (config.log_lines > 0)
+            .then(|| PodLogs::new(&config.pod_logs, config.log_lines, config.log_mask));
+        let flight = Arc::new(Flight::new(containers, system, logs));
         let min_severity = config.min_severity;
         let deliver = Deliver { outlets, keeper, min_severity, metrics: self.metrics.clone() };
         let deliver = Arc::new(Mutex::new(deliver));

@@ -11,6 +11,7 @@ use crate::core::incident::{Incident, Remains};
 use crate::core::node::NodeInfo;
 use crate::core::roster::{Place, Roster};
 use crate::limits::{NODE_FRESH, OOM_RISES_RECENT};
+use crate::logs::PodLogs;
 use crate::sampler::cgroup::{ContainerRecorder, OomKill, WantedPod};
 use crate::sampler::system::SystemRecorder;
 
@@ -21,6 +22,7 @@ pub struct Flight {
     containers: Mutex<ContainerRecorder>,
     system: Mutex<SystemRecorder>,
     node: Mutex<Node>,
+    logs: Option<PodLogs>,
 }
 
 /// What the API server said of the node last.
@@ -37,12 +39,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Flight {
     /// Nothing is known yet.
-    pub fn new(containers: ContainerRecorder, system: SystemRecorder) -> Self {
+    pub fn new(
+        containers: ContainerRecorder,
+        system: SystemRecorder,
+        logs: Option<PodLogs>,
+    ) -> Self {
         Self {
             roster: Mutex::default(),
             containers: Mutex::new(containers),
             system: Mutex::new(system),
             node: Mutex::default(),
+            logs,
         }
     }
 
@@ -78,13 +85,25 @@ impl Flight {
     /// Gathers what a container left that ended.
     pub fn remains(&self, remains: &Remains, now: Now) -> Gathered {
         let mut gathered = Gathered::default();
+        if let Some(logs) = &self.logs {
+            let Remains { namespace, pod_name, pod_key, container, instance, .. } = remains;
+            match logs.last_words(namespace, pod_name, pod_key, container, *instance) {
+                Ok(words) => gathered.logs = Some(words),
+                Err(gap) => gathered.gaps.push(format!("logs: {gap}")),
+            }
+        }
+        let is_alone = lock(&self.roster)
+            .get(&remains.pod_key)
+            .is_some_and(|place| place.template.containers.len() == 1);
         let mut containers = self.containers();
         // The counters outlive the container only for so long.
         containers.check_pod(now.monotonic, &remains.pod_key);
         match containers.history(&remains.pod_key, &remains.container_id, now) {
             Some(history) => {
-                gathered.oom = match history.oom_kills.max(history.pod_oom_kills) {
-                    0 if history.is_oom_count_whole => OomCount::None,
+                // Of its pod's kills one may be another container's.
+                let of_pod = if is_alone { history.pod_oom_kills } else { 0 };
+                gathered.oom = match history.oom_kills.max(of_pod) {
+                    0 if history.is_oom_count_whole && history.pod_oom_kills == 0 => OomCount::None,
                     0 => OomCount::Unknown,
                     kills => OomCount::Some(kills),
                 };
@@ -99,7 +118,7 @@ impl Flight {
                 // It came and went between two samples; its pod may have seen it.
                 let within = OOM_RISES_RECENT;
                 let kills = containers.pod_oom_kills(&remains.pod_key, now.monotonic, within);
-                if kills > 0 {
+                if kills > 0 && is_alone {
                     gathered.oom = OomCount::Some(kills);
                 }
                 gathered.gaps.push(format!("container: {}", self.why_not_sampled(&containers)));

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use crate::limits;
 
 use super::problem::{Findings, Problem};
-use super::settings::{SETTINGS, Setting, WITHOUT_EFFECT};
+use super::settings::{SETTINGS, Setting};
 
 /// What all own variables start with.
 const PREFIX: &str = "BLACKBOX_";
@@ -73,16 +73,6 @@ impl Environment {
             self.findings.problems.push(problem);
         }
         parsed
-    }
-
-    /// Warns about settings that are set and do nothing in this version.
-    pub(super) fn warn_of_no_effect(&mut self) {
-        for Setting { key, .. } in WITHOUT_EFFECT {
-            if self.vars.get(*key).is_some_and(|value| !value.is_empty()) {
-                let warning = format!("{key}: checked, but without effect in this version");
-                self.findings.warnings.push(warning);
-            }
-        }
     }
 
     /// Warns about variables that look like settings and are none: a typing error would otherwise

@@ -201,7 +201,3 @@ pub const SETTINGS: &[Setting] = &[
     MIN_SEVERITY,
     RUST_LOG,
 ];
-
-/// Settings that are checked and do nothing in this version: what they are for comes later, and an
-/// operator who sets one is told.
-pub(super) const WITHOUT_EFFECT: &[Setting] = &[LOG_LINES, POD_LOGS];

@@ -14,13 +14,14 @@ use serde::Serialize;
 use crate::core::Now;
 use crate::core::draft::Detail;
 use crate::core::incident::{Confidence, Incident, IncidentId, IncidentType, Severity};
+use crate::core::last_words::LastWords;
 use crate::core::message::{self, Course};
 use crate::core::node::NodeInfo;
 use crate::core::ring::Columns;
 use crate::core::roster::Place;
 use crate::limits::{
-    BRIEF_AFTER, BRIEF_SAMPLES, BRIEF_WITHIN, GROWTH_MIN_BYTES_PER_SECOND, GROWTH_WITHIN,
-    RECURRENCES_MAX, RESTARTS_TOLD_WITHIN,
+    BRIEF_AFTER, BRIEF_LOG_LINES, BRIEF_SAMPLES, BRIEF_WITHIN, GROWTH_MIN_BYTES_PER_SECOND,
+    GROWTH_WITHIN, RECURRENCES_MAX, RESTARTS_TOLD_WITHIN,
 };
 
 /// What the node's own counters say of OOM kills in a container's cgroup.
@@ -58,6 +59,8 @@ pub struct Gathered {
     pub system: Option<Columns>,
     /// Of the node, by the API server.
     pub node: Option<Arc<NodeInfo>>,
+    /// Its last lines.
+    pub logs: Option<LastWords>,
     /// Of the kernel.
     pub oom: OomCount,
     /// What could not be had, and why.
@@ -66,7 +69,7 @@ pub struct Gathered {
 
 /// Puts it all into the incident, whose type, confidence and sentence it may change.
 pub fn complete(incident: &mut Incident, gathered: Gathered, recurrence: Recurrence) {
-    let Gathered { container, system, node, oom, gaps } = gathered;
+    let Gathered { container, system, node, logs, oom, gaps } = gathered;
     judge(incident, oom);
     let growth = container.as_ref().and_then(|c| memory_growth(&c.samples));
     let course = Course {
@@ -81,12 +84,16 @@ pub fn complete(incident: &mut Incident, gathered: Gathered, recurrence: Recurre
     telemetry.container = container;
     telemetry.system = system;
     telemetry.node = node;
+    telemetry.logs = logs;
     telemetry.gaps.extend(gaps);
     telemetry.brief = recurrence.within_hour >= BRIEF_AFTER;
     if telemetry.brief {
         (telemetry.system, telemetry.node) = (None, None);
         if let Some(container) = &mut telemetry.container {
             container.samples.keep_newest(BRIEF_SAMPLES);
+        }
+        if let Some(logs) = &mut telemetry.logs {
+            logs.keep_newest(BRIEF_LOG_LINES);
         }
     }
 }

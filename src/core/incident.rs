@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::core::draft::Detail;
 use crate::core::enrich::ContainerTelemetry;
+use crate::core::last_words::LastWords;
 use crate::core::node::NodeInfo;
 use crate::core::ring::Columns;
 use jiff::Timestamp;
@@ -485,6 +486,9 @@ pub struct Telemetry {
     /// The node's minutes before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<Columns>,
+    /// The last lines that the container wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logs: Option<LastWords>,
     /// The node as the API server knows it.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shared")]
     pub node: Option<Arc<NodeInfo>>,

@@ -103,6 +103,15 @@ impl LastWords {
         self.lines.iter().map(LogText::json_bytes).sum()
     }
 
+    /// Drops all but the newest lines.
+    pub fn keep_newest(&mut self, lines: usize) {
+        let excess = self.lines.len().saturating_sub(lines);
+        if excess > 0 {
+            self.lines.drain(..excess);
+            self.truncated = Some(Truncation::Bytes);
+        }
+    }
+
     /// Drops the oldest lines until the others take at most so many bytes in the incident line.
     pub fn fit(&mut self, bytes: usize) {
         let mut left = self.json_bytes();

@@ -11,7 +11,7 @@ use crate::limits::INCIDENT_LINE_BYTES_MAX;
 /// What is taken away at each step, the least important first.
 #[derive(Clone, Copy)]
 enum Cut {
-    /// Of telemetry, down to so many samples; 0: none of it.
+    /// Of telemetry, down to so many samples, or bytes of logs; 0: none of it.
     Down(Part, usize),
     Labels,
     OtherMessages,
@@ -22,23 +22,27 @@ enum Cut {
     Names(usize),
 }
 
-const STEPS: [Cut; 20] = [
+const STEPS: [Cut; 24] = [
     Cut::Down(Part::System, 60),
     Cut::Down(Part::Container, 120),
     Cut::Down(Part::System, 30),
     Cut::Down(Part::Container, 60),
+    Cut::Down(Part::Logs, 4096),
     Cut::Down(Part::System, 15),
     Cut::OtherMessages,
     Cut::EventMessages,
     Cut::OwnMessages(1024),
     Cut::Down(Part::Container, 30),
+    Cut::Down(Part::Logs, 2048),
     Cut::OwnMessages(256),
     Cut::Down(Part::System, 0),
     Cut::Down(Part::Container, 15),
     Cut::Down(Part::Events, 0),
     Cut::OtherContainers,
     Cut::Down(Part::Node, 0),
+    Cut::Down(Part::Logs, 1024),
     Cut::Labels,
+    Cut::Down(Part::Logs, 0),
     Cut::Down(Part::Container, 0),
     Cut::AllTexts(128),
     Cut::AllTexts(32),
@@ -82,6 +86,7 @@ fn serialize(incident: &Incident) -> Vec<u8> {
 /// A part of the telemetry.
 #[derive(Clone, Copy)]
 enum Part {
+    Logs,
     System,
     Container,
     Node,
@@ -89,18 +94,26 @@ enum Part {
 }
 
 impl Telemetry {
-    fn shrink(&mut self, part: Part, samples: usize) -> Option<&'static str> {
+    fn shrink(&mut self, part: Part, most: usize) -> Option<&'static str> {
         let columns = match part {
             Part::System => self.system.as_mut(),
             Part::Container => self.container.as_mut().map(|container| &mut container.samples),
-            Part::Node | Part::Events => None,
+            Part::Logs | Part::Node | Part::Events => None,
         };
-        match (part, samples) {
+        match (part, most) {
             (Part::System, 0) => {
                 self.system.take().map(|_| "system: left out, the line was too long")
             }
             (Part::Container, 0) => {
                 self.container.take().map(|_| "container: left out, the line was too long")
+            }
+            (Part::Logs, 0) => self.logs.take().map(|_| "logs: left out, the line was too long"),
+            (Part::Logs, bytes) => {
+                let logs = self.logs.as_mut()?;
+                let lines = logs.lines.len();
+                logs.fit(bytes);
+                let is_less = logs.lines.len() < lines;
+                is_less.then_some("logs: older lines left out, the line was too long")
             }
             (Part::Node, _) => self.node.take().map(|_| "node: left out, the line was too long"),
             (Part::Events, _) => {
