@@ -41,6 +41,7 @@ impl Node {
             "conditions": [{"type": "MemoryPressure", "status": "True"}]}}));
         let mut options = AgentOptions::kubeconfig(&scratch.join("kubeconfig"))
             .env("BLACKBOX_CGROUP", scratch.join("cgroup"))
+            .env("BLACKBOX_POD_LOGS", scratch.join("pods"))
             .env("BLACKBOX_SAMPLE_INTERVAL", "1s")
             .env("BLACKBOX_WINDOW", "30s")
             .env("RUST_LOG", "info,blackbox_daemon=debug");
@@ -67,6 +68,17 @@ impl Node {
         file("pids.current", "3\n");
         write(&self.cgroup("memory.max"), "max\n");
         write(&self.cgroup("memory.events"), &format!("oom {kills}\noom_kill {kills}\n"));
+    }
+
+    /// The log of an instance, as a CRI runtime writes it.
+    fn writes(&self, instance: u32, lines: &[&str]) {
+        let line = |text: &&str| format!("2026-11-23T04:00:59.5Z stderr F {text}\n");
+        let text: String = lines.iter().map(line).collect();
+        write(&self.log(instance), &text);
+    }
+
+    fn log(&self, instance: u32) -> std::path::PathBuf {
+        self.scratch.join(&format!("pods/shop_web_{POD}/app/{instance}.log"))
     }
 
     /// The instance runs.
@@ -145,6 +157,31 @@ fn an_oom_kill_carries_the_rising_memory_and_the_kernels_count() {
     assert!(message.contains("OOM-killed at its 64 MiB limit") && message.contains("memory grew"));
     assert!(!column(&incident["telemetry"]["system"], "memory_available_mib").is_empty());
     assert_eq!(incident["metadata"]["labels"]["app"], "web");
+}
+
+#[test]
+fn the_dead_instances_last_lines_come_with_it_masked_and_never_through_a_link() {
+    let node = Node::start(&[]);
+    node.runs(0);
+    node.writes(0, &["starting", "db password=hunter2", "panic: no route"]);
+    node.writes(1, &["the next one's"]);
+    node.ends(0, 1, "Error");
+    let logs = &node.incident(0)["telemetry"]["logs"];
+    let texts: Vec<_> =
+        logs["lines"].as_array().unwrap().iter().map(|l| l["text"].clone()).collect();
+    assert_eq!(texts, ["starting", "db password=***", "panic: no route"]);
+    assert_eq!(logs["file"], "app/0.log");
+    assert_eq!(logs["lines"][0]["stream"], "stderr");
+
+    fs::remove_file(node.log(1)).unwrap();
+    let secret = node.scratch.join("secret");
+    fs::write(&secret, "2026-11-23T04:00:59.5Z stderr F top secret\n").unwrap();
+    std::os::unix::fs::symlink(&secret, node.log(1)).unwrap();
+    node.ends(1, 1, "Error");
+    let incident = node.incident(1);
+    assert!(incident["telemetry"]["logs"].is_null(), "{incident}");
+    let gaps = incident["telemetry"]["gaps"].to_string();
+    assert!(gaps.contains("logs: ") && !incident.to_string().contains("top secret"), "{gaps}");
 }
 
 #[test]
