@@ -68,6 +68,15 @@ pub struct Mask {
 impl Mask {
     /// The line with its credentials masked; borrowed where it has none.
     pub fn line<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
+        // First what is known by its form: a name is not to change because a token beside it goes.
+        match self.forms(text) {
+            Cow::Borrowed(text) => values(text),
+            Cow::Owned(text) => Cow::Owned(values(&text).into_owned()),
+        }
+    }
+
+    /// Masks keys and tokens.
+    fn forms<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
         let mut hits = Vec::new();
         let mut at = 0;
         if self.key_lines_left > 0 {
@@ -75,10 +84,10 @@ impl Mask {
             at = self.key_goes_on(text, &mut hits);
         }
         while let Some((begin, body)) = key_begin(text, at) {
-            scan(text, at..begin, &mut hits);
+            tokens(text, at..begin, &mut hits);
             at = self.key_body(text, body, &mut hits);
         }
-        scan(text, at..text.len(), &mut hits);
+        tokens(text, at..text.len(), &mut hits);
         replace(text, &hits)
     }
 
@@ -88,7 +97,11 @@ impl Mask {
         let end = memmem::find(rest, KEY_END).map(|at| body + at);
         // A sentence about keys goes on with other words.
         let goes_on = end.is_none() && rest.iter().all(|b| is_key_byte(*b) || b" \t\\".contains(b));
-        self.key_lines_left = if goes_on { MASK_KEY_LINES_MAX } else { 0 };
+        if goes_on {
+            self.key_lines_left = MASK_KEY_LINES_MAX;
+        } else if end.is_some() {
+            self.key_lines_left = 0;
+        }
         let end = end.unwrap_or(text.len());
         push(hits, body..end);
         end
@@ -112,7 +125,7 @@ impl Mask {
         if word.is_empty() || !word.len().is_multiple_of(4) || !word.bytes().all(is_key_byte) {
             return 0;
         }
-        scan(text, 0..start, hits);
+        tokens(text, 0..start, hits);
         push(hits, start..trimmed.len());
         trimmed.len()
     }
@@ -123,10 +136,12 @@ fn is_key_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
 }
 
-/// Appends a hit, unless there is nothing in it.
+/// Appends a hit, unless there is nothing in it. What touches the one before is part of it.
 fn push(hits: &mut Vec<Range<usize>>, hit: Range<usize>) {
-    if !hit.is_empty() {
-        hits.push(hit);
+    match hits.last_mut() {
+        Some(last) if last.end == hit.start => last.end = hit.end,
+        _ if hit.is_empty() => {}
+        _ => hits.push(hit),
     }
 }
 
@@ -150,34 +165,33 @@ fn key_begin(text: &str, from: usize) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
     memmem::find_iter(&bytes[from..], KEY_BEGIN).find_map(|at| {
         let label = from + at + KEY_BEGIN.len();
-        let longest = bytes.len().min(label + KEY_LABEL_BYTES_MAX + DASHES.len());
-        let end = label + memmem::find(&bytes[label..longest], DASHES)?;
-        let is_key = [&b"PRIVATE KEY"[..], b"PRIVATE KEY BLOCK"]
-            .iter()
-            .any(|word| bytes[label..end].ends_with(word));
+        let longest = &bytes[..bytes.len().min(label + KEY_LABEL_BYTES_MAX)];
+        let is_label = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ';
+        let end = run(longest, label, is_label);
+        let ends_with = |word: &[u8]| bytes[label..end].ends_with(word);
+        let is_key = bytes[end..].starts_with(DASHES)
+            && (ends_with(b"PRIVATE KEY") || ends_with(b"PRIVATE KEY BLOCK"));
         is_key.then_some((from + at, end + DASHES.len()))
     })
 }
 
-/// Finds everything but private keys in a part of the text, whose ends are those of a line to it.
-fn scan(text: &str, part: Range<usize>, hits: &mut Vec<Range<usize>>) {
-    let bytes = &text.as_bytes()[..part.end];
-    let mut at = part.start;
+/// Masks what belongs to a name, and passwords in URLs.
+fn values(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let mut hits = Vec::new();
+    let mut at = 0;
     while at < bytes.len() {
-        if !is_name_byte(bytes[at]) {
-            at += 1;
+        let name = at..run(bytes, at, is_name_byte);
+        at = name.end.max(at + 1);
+        if name.is_empty() {
             continue;
         }
-        let name = at..run(bytes, at, is_name_byte);
-        at = name.end;
-        tokens(bytes, &name, hits);
-        if let Some(value) =
-            url_password(bytes, name.end).or_else(|| value(bytes, part.start, &name))
-        {
+        if let Some(value) = url_password(bytes, name.end).or_else(|| value(bytes, &name)) {
             at = value.end;
-            push(hits, value);
+            push(&mut hits, value);
         }
     }
+    replace(text, &hits)
 }
 
 /// What names, tokens and words are made of.
@@ -191,14 +205,14 @@ fn run(bytes: &[u8], at: usize, is_part: impl Fn(u8) -> bool) -> usize {
     at + rest.iter().take_while(|byte| is_part(**byte)).count()
 }
 
-/// Tokens that are known by their form, in a run of name bytes.
-fn tokens(bytes: &[u8], word: &Range<usize>, hits: &mut Vec<Range<usize>>) {
-    let bytes = &bytes[..word.end];
-    let mut at = word.start;
-    // What no web token can begin before: where one cannot, none can later in the same part.
+/// Finds tokens that are known by their form in a part of the text.
+fn tokens(text: &str, part: Range<usize>, hits: &mut Vec<Range<usize>>) {
+    let bytes = &text.as_bytes()[..part.end];
+    let mut at = part.start;
+    // What no web token can begin before: where one cannot, none can later in the same run.
     let mut barren = at;
-    while at < word.end {
-        let is_start = at == word.start || !bytes[at - 1].is_ascii_alphanumeric();
+    while at < bytes.len() {
+        let is_start = at == part.start || !bytes[at - 1].is_ascii_alphanumeric();
         let end = if !is_start {
             None
         } else if at >= barren && bytes[at..].starts_with(b"eyJ") {
@@ -271,12 +285,12 @@ fn is_blank(byte: u8) -> bool {
 }
 
 /// The value that belongs to a name, if the name is one of those.
-fn value(bytes: &[u8], from: usize, name: &Range<usize>) -> Option<Range<usize>> {
+fn value(bytes: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     if !is_credential_name(&bytes[name.clone()]) {
         return None;
     }
-    let behind = behind_name(bytes, from, name)?;
-    if behind.is_apart && another_name_follows(bytes, from, behind.start) {
+    let behind = behind_name(bytes, name)?;
+    if behind.is_apart && another_name_follows(bytes, behind.start) {
         return None;
     }
     let value = credential(bytes, behind.start);
@@ -288,10 +302,10 @@ fn value(bytes: &[u8], from: usize, name: &Range<usize>) -> Option<Range<usize>>
 }
 
 /// `invalid token: password: x`: the second name knows better.
-fn another_name_follows(bytes: &[u8], from: usize, at: usize) -> bool {
+fn another_name_follows(bytes: &[u8], at: usize) -> bool {
     let name = at..run(bytes, at, is_name_byte);
     is_credential_name(&bytes[name.clone()])
-        && behind_name(bytes, from, &name).is_some_and(|behind| behind.is_apart)
+        && behind_name(bytes, &name).is_some_and(|behind| behind.is_apart)
 }
 
 /// Whether the name ends with one of [`NAMES`].
@@ -315,12 +329,12 @@ struct Behind {
     is_flag: bool,
 }
 
-fn behind_name(bytes: &[u8], from: usize, name: &Range<usize>) -> Option<Behind> {
+fn behind_name(bytes: &[u8], name: &Range<usize>) -> Option<Behind> {
     let is_closing = |b: u8| matches!(b, b'"' | b'\'' | b'`' | b'\\' | b']');
     let closed = run(bytes, name.end, is_closing);
     let at = run(bytes, closed, is_blank);
     let separator = run(&bytes[..bytes.len().min(at + 3)], at, |b| matches!(b, b'=' | b':' | b'>'));
-    let before = &bytes[from..name.start];
+    let before = &bytes[..name.start];
     let (start, is_flag) = match &bytes[at..separator] {
         // A path of modules: `auth::token::parse`, `auth::token: expired`.
         [b':', b':', ..] => return None,

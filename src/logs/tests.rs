@@ -229,7 +229,7 @@ fn what_is_no_plain_file_is_not_opened() {
     assert_eq!(node.read(5), Err(Gap::NotPlain(file.clone())));
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
-    assert_eq!(node.read(5), Err(Gap::NotPlain(file.clone())));
+    assert_eq!(node.read(5), Err(Gap::NotPlain(file)));
     // Nor is a file a folder.
     let node = Node::new();
     let app = node.file("");

@@ -461,19 +461,16 @@ fn check_words(words: &LastWords) {
 /// done after one time.
 pub fn mask(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let lines: Vec<_> = text.split('\n').collect();
-    let all = |lines: &[&str]| {
-        let mut mask = Mask::default();
-        lines.iter().map(|line| mask.line(line).into_owned()).collect::<Vec<_>>()
-    };
-    let once = all(&lines);
-    let again = all(&once.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!(once, again, "{lines:?}");
-    for (line, masked) in lines.iter().zip(&once) {
-        let mut rest = *line;
-        let pieces: Vec<_> = masked.split(MASK).collect();
-        assert!(masked.len() <= line.len() + MASK.len() * (pieces.len() - 1));
-        assert!(line.starts_with(pieces[0]) && line.ends_with(pieces[pieces.len() - 1]));
+    let mut mask = Mask::default();
+    for line in text.split('\n') {
+        let masked = mask.line(line);
+        // On its own: of a key's lines, the first may be gone the second time.
+        let once = Mask::default().line(line).into_owned();
+        assert_eq!(Mask::default().line(&once), once, "{line:?}");
+        let mut rest = line;
+        // Asterisks of the line's own may stand beside those of a mask.
+        let pieces: Vec<_> = masked.split('*').filter(|piece| !piece.is_empty()).collect();
+        assert!(masked.len() <= line.len() + MASK.len() * masked.matches(MASK).count());
         for piece in pieces {
             let at = rest.find(piece);
             rest = &rest[at.unwrap_or_else(|| panic!("{line:?} {masked:?}")) + piece.len()..];

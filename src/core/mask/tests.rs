@@ -9,6 +9,7 @@ const JWT: &str =
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn credentials_are_masked_and_nothing_else() {
     for (text, want) in [
         ("password=hunter2", "password=***"),
@@ -69,10 +70,8 @@ fn credentials_are_masked_and_nothing_else() {
             r#"{"k":"-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n","n":1}"#,
             r#"{"k":"-----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY-----\n","n":1}"#,
         ),
-        (
-            r#"{"private_key":"-----BEGIN PRIVATE KEY-----\nMIIE","n":1}"#,
-            r#"{"private_key":"-----BEGIN PRIVATE KEY-----***"#,
-        ),
+        ("key -----BEGIN EC PRIVATE KEY----- AAAA", "key -----BEGIN EC PRIVATE KEY-----***"),
+        (r#"{"private_key":"-----BEGIN PRIVATE KEY-----\nMIIE","n":1}"#, r#"{"private_key":"***"#),
         ("password=\u{e4}\u{f6}\u{fc} \u{1f980}", "password=*** \u{1f980}"),
     ] {
         assert_eq!(masked(text), want);
