@@ -28,6 +28,7 @@ pub mod report;
 pub mod ring;
 pub mod roster;
 pub mod settle;
+pub mod sidecar;
 pub mod stream;
 mod view;
 pub mod wire;

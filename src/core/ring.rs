@@ -53,6 +53,11 @@ impl<T> Ring<T> {
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
+
+    /// How many it has taken memory for.
+    pub fn capacity(&self) -> usize {
+        self.values.capacity()
+    }
 }
 
 /// Samples as an incident shows them: a column a quantity, the newest value last. Written as one JSON

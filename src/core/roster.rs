@@ -3,7 +3,8 @@
 //! The detection says it whenever it changes; the sampler takes from it what to sample, and whoever
 //! posts telemetry is known by it.
 
-use ::core::net::IpAddr;
+// Of `core`, where there are addresses and no sockets.
+use core::net::IpAddr;
 use std::collections::HashMap;
 
 use crate::core::incident::Incident;
@@ -21,6 +22,19 @@ pub struct Place {
     pub running: Vec<(Box<str>, Box<str>)>,
     /// What an incident of the pod begins with.
     pub template: Box<Incident>,
+}
+
+/// Who may ask from an address.
+#[derive(Clone, Copy, Debug)]
+pub enum Speaker<'r> {
+    /// The pod that has it for itself.
+    Pod(&'r Place),
+    /// The node, and all pods on its network.
+    Host,
+    /// More than one running pod is said to have it for itself.
+    Several,
+    /// Nobody that is known.
+    Nobody,
 }
 
 /// All pods of the node that the detection knows; as many as it knows at most.
@@ -58,13 +72,24 @@ impl Roster {
         self.places.values()
     }
 
-    /// The pod that has this address for itself. `None` as well when two claim it: addresses are used
-    /// again, and a pod that has ended keeps its own on the record.
-    pub fn by_address(&self, address: IpAddr) -> Option<&Place> {
+    /// Who asks from this address. A pod of which nothing runs does not ask: addresses are used again,
+    /// and a pod that has ended keeps its own on the record.
+    pub fn speaker(&self, address: IpAddr) -> Speaker<'_> {
         let address = address.to_canonical();
-        let own = |place: &&Place| !place.is_host_network && place.addresses.contains(&address);
+        let has = |place: &&Place| place.addresses.iter().any(|own| own.to_canonical() == address);
+        let own =
+            |place: &&Place| !place.is_host_network && !place.running.is_empty() && has(place);
         let mut found = self.places.values().filter(own);
-        found.next().filter(|_| found.next().is_none())
+        match (found.next(), found.next()) {
+            (Some(place), None) => Speaker::Pod(place),
+            (Some(_), Some(_)) => Speaker::Several,
+            (None, _) => {
+                // The addresses of pods on the host's network are the node's.
+                let is_host = |place: &Place| place.is_host_network && has(&place);
+                let is_host = address.is_loopback() || self.places.values().any(is_host);
+                if is_host { Speaker::Host } else { Speaker::Nobody }
+            }
+        }
     }
 
     /// The pod of that name, if it is on the host's network.

@@ -1,0 +1,136 @@
+//! The body of a post: bytes in, checked names and numbers out.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::core::incident::cut;
+use crate::limits::{FLAW_BYTES_MAX, TELEMETRY_NAME_BYTES_MAX, TELEMETRY_NAMES_MAX};
+
+use super::Refusal;
+
+/// A pod by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PodName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name in it.
+    pub name: String,
+}
+
+/// What was posted, with good names and finite values, at most [`TELEMETRY_NAMES_MAX`] of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Post {
+    /// Who it says to come from, if it says so.
+    pub pod: Option<PodName>,
+    /// Names and values, in their order.
+    pub metrics: Vec<(String, f64)>,
+}
+
+impl Post {
+    /// Reads a body that is said to be of that type.
+    ///
+    /// # Errors
+    /// When it is said to be no JSON, is none, has another shape or fields besides, or has names or values
+    /// that are not kept. One bad name refuses the whole post: it is a mistake in the program, and is
+    /// better seen at once.
+    pub fn parse(content_type: Option<&str>, body: &[u8]) -> Result<Self, Refusal> {
+        if !content_type.is_none_or(is_json) {
+            return Err(Refusal::ContentType);
+        }
+        let body: Body<'_> = serde_json::from_slice(body)
+            .map_err(|flaw| Refusal::Shape(one_line(&flaw.to_string())))?;
+        let Metrics { first, count } = body.metrics;
+        if count > TELEMETRY_NAMES_MAX {
+            return Err(Refusal::TooManyNames(count));
+        }
+        let mut metrics: Vec<(String, f64)> = Vec::with_capacity(first.len());
+        for (name, value) in first {
+            if !is_metric_name(&name) {
+                return Err(Refusal::Name(cut(&name, TELEMETRY_NAME_BYTES_MAX)));
+            }
+            if metrics.iter().any(|(known, _)| *known == name) {
+                return Err(Refusal::Twice(name));
+            }
+            match number(value.get()) {
+                Some(value) => metrics.push((name, value)),
+                None => return Err(Refusal::Value(name)),
+            }
+        }
+        Ok(Self { pod: body.pod, metrics })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body<'a> {
+    #[serde(borrow)]
+    metrics: Metrics<'a>,
+    #[serde(default)]
+    pod: Option<PodName>,
+}
+
+/// The first names, one more than may be at most, with their values as they were written; and how many
+/// there are.
+struct Metrics<'a> {
+    first: Vec<(String, &'a RawValue)>,
+    count: usize,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Metrics<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MetricsVisitor)
+    }
+}
+
+struct MetricsVisitor;
+
+impl<'de> Visitor<'de> for MetricsVisitor {
+    type Value = Metrics<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of numbers")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metrics<'de>, A::Error> {
+        let mut metrics = Metrics { first: Vec::new(), count: 0 };
+        loop {
+            if metrics.count < TELEMETRY_NAMES_MAX {
+                let Some(entry) = map.next_entry()? else { break };
+                metrics.first.push(entry);
+            } else if map.next_entry::<IgnoredAny, IgnoredAny>()?.is_none() {
+                break;
+            }
+            metrics.count += 1;
+        }
+        Ok(metrics)
+    }
+}
+
+/// What the parser says may quote what was posted.
+fn one_line(text: &str) -> String {
+    cut(text, FLAW_BYTES_MAX).replace(char::is_control, " ")
+}
+
+/// `application/json`, with or without parameters.
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+fn is_metric_name(name: &str) -> bool {
+    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':' | b'.');
+    name.len() <= TELEMETRY_NAME_BYTES_MAX
+        && name.bytes().all(good)
+        && name.starts_with(|c: char| !c.is_ascii_digit() && c != '.')
+}
+
+/// The value of a JSON number, if that is what the text is and 64 bits can hold it.
+fn number(json: &str) -> Option<f64> {
+    // Rust reads words such as "inf" as numbers; JSON has no words but true, false and null.
+    let is_number = json.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    json.parse().ok().filter(|value: &f64| is_number && value.is_finite())
+}

@@ -1,0 +1,134 @@
+//! Why a post is refused: a status, and a sentence that says what is allowed.
+
+use core::net::IpAddr;
+use std::fmt;
+use std::time::Duration;
+
+use crate::limits::{
+    TELEMETRY_BODY_BYTES_MAX, TELEMETRY_BURST, TELEMETRY_FULL_RETRY, TELEMETRY_INTERVAL,
+    TELEMETRY_NAME_BYTES_MAX, TELEMETRY_NAMES_MAX, TELEMETRY_SERIES_MAX,
+};
+
+/// Why a post is refused. Written out it is one sentence for whoever posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No JSON, or of another shape; with what the parser says of it.
+    Shape(String),
+    /// No pod that runs here has this address.
+    Unknown(IpAddr),
+    /// More than one that runs has it.
+    Shared(IpAddr),
+    /// The address is another pod's than the one that is named.
+    NotYourself,
+    /// A pod on the host's network that does not say which it is.
+    Nameless,
+    /// A name that no running pod on the host's network has.
+    NotOnHost,
+    /// A body without a length.
+    NoLength,
+    /// A body over the limit.
+    TooLong,
+    /// It is said to be something else than JSON.
+    ContentType,
+    /// More names in one post than are kept.
+    TooManyNames(usize),
+    /// A name that is none; shortened.
+    Name(String),
+    /// A name that is there twice.
+    Twice(String),
+    /// The name whose value is no number, or none that is finite.
+    Value(String),
+    /// The first name that there was no room for among those of the pod.
+    NamesFull(String),
+    /// Posts come too fast; the next one has to wait so long.
+    TooOften(Duration),
+    /// All pods together have as many names as are kept.
+    Full,
+}
+
+impl Refusal {
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Shape(_) => 400,
+            Self::Unknown(_)
+            | Self::Shared(_)
+            | Self::NotYourself
+            | Self::Nameless
+            | Self::NotOnHost => 403,
+            Self::NoLength => 411,
+            Self::TooLong => 413,
+            Self::ContentType => 415,
+            Self::TooManyNames(_)
+            | Self::Name(_)
+            | Self::Twice(_)
+            | Self::Value(_)
+            | Self::NamesFull(_) => 422,
+            Self::TooOften(_) => 429,
+            Self::Full => 503,
+        }
+    }
+
+    /// When it makes sense to come back, in whole seconds; `None`: the same post will never do.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::TooOften(wait) => Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
+            Self::Full => Some(TELEMETRY_FULL_RETRY.as_secs()),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shape(flaw) => write!(
+                f,
+                "the body must be like {{\"metrics\": {{\"queue_depth\": 12}}}}, on the host's network with \
+                 \"pod\": {{\"namespace\": \"…\", \"name\": \"…\"}} in it: {flaw}"
+            ),
+            Self::Unknown(address) => {
+                write!(f, "no pod that runs on this node is known to have the address {address}")
+            }
+            Self::Shared(address) => {
+                write!(f, "more than one pod that runs on this node is said to have {address}")
+            }
+            Self::NotYourself => f.write_str("a pod may only post for itself"),
+            Self::Nameless => f.write_str(
+                "pods on the host's network must name themselves: \"pod\": {\"namespace\": \"…\", \"name\": \"…\"}",
+            ),
+            Self::NotOnHost => {
+                f.write_str("no pod of that name is known to run on this node's own network")
+            }
+            Self::NoLength => f.write_str("the body must come with a Content-Length, not in chunks"),
+            Self::TooLong => write!(f, "a body has at most {TELEMETRY_BODY_BYTES_MAX} bytes"),
+            Self::ContentType => f.write_str("the Content-Type must be application/json, or left out"),
+            Self::TooManyNames(names) => {
+                write!(f, "a post has at most {TELEMETRY_NAMES_MAX} names, this one has {names}")
+            }
+            Self::Name(name) => write!(
+                f,
+                "names are [a-zA-Z_:][a-zA-Z0-9_:.]*, of at most {TELEMETRY_NAME_BYTES_MAX} bytes; {name:?} is none"
+            ),
+            Self::Twice(name) => write!(f, "{name} is there twice"),
+            Self::Value(name) => {
+                write!(f, "values are finite numbers of 64 bits; that of {name} is none")
+            }
+            Self::NamesFull(name) => write!(
+                f,
+                "a pod has at most {TELEMETRY_NAMES_MAX} different names over all its posts; {name} was left \
+                 out, the known ones were kept"
+            ),
+            Self::TooOften(_) => write!(
+                f,
+                "a pod may post once in {} s, and {TELEMETRY_BURST} times at once",
+                TELEMETRY_INTERVAL.as_secs()
+            ),
+            Self::Full => write!(
+                f,
+                "all pods of this node together have at most {TELEMETRY_SERIES_MAX} names; new ones were left \
+                 out, the known ones were kept"
+            ),
+        }
+    }
+}
