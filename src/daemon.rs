@@ -121,7 +121,9 @@ pub fn run(config: &Config) -> Result<(), Error> {
         config.cluster.server,
         server.local_addr()
     );
-    let pages = pages::handler(&shared.metrics, &shared.health, clock, config);
+    let (roster, sidecars) = (Arc::default(), Arc::default());
+    let pages = pages::handler(&shared.metrics, &shared.health, clock, config, &roster, &sidecars);
+    let server = server.with_posts(pages::POSTS);
     shared.spawn("http", move || server.run(clock, pages))?;
     let mut detector = detector(config, clock);
     let (file, left) = recall(config, &shared.metrics, &mut detector);

@@ -1,7 +1,8 @@
-//! A small HTTP/1.1 server: GET and HEAD, a page each, then the connection closes.
+//! A small HTTP/1.1 server: GET and HEAD, a page each, and POST where a path takes it; then the
+//! connection closes.
 //!
-//! It is reachable by every pod of the node, so everything has a bound: the head's bytes, the time
-//! that a connection may take from its first byte to its last, and the number of connections, each
+//! It is reachable by every pod of the node, so everything has a bound: the head's bytes, the body's,
+//! the time that a connection may take from its first byte to its last, and the number of connections, each
 //! on a small thread. When all are taken the oldest is cut off: whoever only holds connections open
 //! cannot keep the kubelet's probe out.
 
@@ -23,30 +24,55 @@ use crate::limits::{
 use crate::once::Once;
 use crate::stop::Stop;
 
-use self::request::Refusal;
+use self::request::{Head, Refusal};
 
 pub use self::request::Method;
+
+/// A path that takes POST, and nothing else. All other paths take GET and HEAD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Post {
+    /// The path, without a query.
+    pub path: &'static str,
+    /// The longest body that is read.
+    pub body_bytes_max: usize,
+}
+
+/// Why a body was not read. The answer is the handler's affair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// Its length was not told (it may come in chunks): 411.
+    NoLength,
+    /// It is longer than [`Post::body_bytes_max`]: 413.
+    TooLong,
+}
 
 /// A request as the handler sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// How it asks. The answer to HEAD is that to GET: its body is left out here.
+    /// How it asks: POST for the paths that take it, GET or HEAD for all others. The answer to HEAD is
+    /// that to GET: its body is left out here.
     pub method: Method,
     /// The path, without a query.
     pub path: &'a str,
     /// Who asks.
     pub peer: SocketAddr,
+    /// The type of what was posted, as the client calls it.
+    pub content_type: Option<&'a str>,
+    /// What was posted, whole; empty for GET and HEAD.
+    pub body: Result<&'a [u8], Unread>,
 }
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// The HTTP status.
+    /// The HTTP status; with 204 goes no body.
     pub status: u16,
     /// The body's type.
     pub content_type: &'static str,
     /// The body.
     pub body: Vec<u8>,
+    /// When to come back, at the earliest; said with 429 and 503.
+    pub retry_after_seconds: Option<u64>,
 }
 
 /// A bound listener.
@@ -54,6 +80,7 @@ pub struct Response {
 pub struct HttpServer {
     listener: TcpListener,
     addr: SocketAddr,
+    posts: &'static [Post],
 }
 
 /// The connections that are being served, the oldest first.
@@ -67,7 +94,13 @@ impl HttpServer {
     pub fn bind(addr: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(addr)?;
         let addr = listener.local_addr()?;
-        Ok(Self { listener, addr })
+        Ok(Self { listener, addr, posts: &[] })
+    }
+
+    /// Has these paths take POST. At first there is none that does.
+    #[must_use]
+    pub fn with_posts(self, posts: &'static [Post]) -> Self {
+        Self { posts, ..self }
     }
 
     /// The address that it was bound to; the port where 0 was asked for.
@@ -81,6 +114,7 @@ impl HttpServer {
         H: Fn(&Request<'_>) -> Response + Send + Sync + 'static,
     {
         let handler = Arc::new(handler);
+        let posts = self.posts;
         let open = Open::default();
         let mut trouble = Once::new("http");
         for id in 0.. {
@@ -95,7 +129,7 @@ impl HttpServer {
                 let (served, handler) = (open.clone(), handler.clone());
                 let run = move || {
                     // A peer that goes away is its own affair.
-                    let _ = serve(stream, peer, clock, &*handler);
+                    let _ = serve(Connection::new(stream, clock), peer, posts, &*handler);
                     lock(&served).retain(|(other, _)| *other != id);
                 };
                 let builder = Builder::new().name("http-conn".to_owned());
@@ -136,100 +170,203 @@ fn cut_off_oldest(open: &mut VecDeque<(u64, TcpStream)>) {
 }
 
 fn serve(
-    mut stream: TcpStream,
+    mut connection: Connection,
     peer: SocketAddr,
-    clock: Clock,
+    posts: &[Post],
     handler: &dyn Fn(&Request<'_>) -> Response,
 ) -> io::Result<()> {
-    let deadline = clock.monotonic() + HTTP_CONNECTION_MAX;
-    let mut head = Vec::with_capacity(1024);
-    let (response, allow, with_body) = loop {
-        match request::parse(&head) {
-            Some(Ok(asked)) => {
-                let response = handler(&Request { method: asked.method, path: asked.path, peer });
-                break (response, "", asked.method == Method::Get);
-            }
-            Some(Err(Refusal::Method)) => break (refusal(405), "Allow: GET, HEAD\r\n", true),
-            Some(Err(Refusal::Malformed)) => break (refusal(400), "", true),
-            Some(Err(Refusal::Version)) => break (refusal(505), "", true),
-            None if head.len() >= HTTP_HEAD_BYTES_MAX => break (refusal(431), "", true),
+    let mut bytes = Vec::with_capacity(1024);
+    let answer = loop {
+        match request::parse(&bytes) {
+            Some(Ok(head)) => break answer(&mut connection, &bytes, &head, peer, posts, handler)?,
+            Some(Err(Refusal::Malformed)) => break Answer::refusal(400, ""),
+            Some(Err(Refusal::Version)) => break Answer::refusal(505, ""),
+            None if bytes.len() >= HTTP_HEAD_BYTES_MAX => break Answer::refusal(431, ""),
             None => {}
         }
-        let mut block = [0; 1024];
-        stream.set_read_timeout(Some(left(clock, deadline)?))?;
-        let room = block.len().min(HTTP_HEAD_BYTES_MAX - head.len());
-        match stream.read(&mut block[..room])? {
-            0 => return Ok(()),
-            n => head.extend_from_slice(&block[..n]),
+        let room = HTTP_HEAD_BYTES_MAX - bytes.len();
+        if connection.read(&mut bytes, room)? == 0 {
+            return Ok(());
         }
     };
-    let mut answer = String::with_capacity(256);
-    let Response { status, content_type, body } = &response;
-    let _ = write!(
-        answer,
-        "HTTP/1.1 {status} {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n{allow}\
-         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
-        phrase(*status),
-        body.len()
-    );
-    let mut bytes = answer.into_bytes();
-    if with_body {
-        bytes.extend_from_slice(body);
-    }
-    write_until(&mut stream, &bytes, clock, deadline)?;
-    finish(stream, clock, deadline)
+    connection.write(&answer.bytes())?;
+    connection.finish()
 }
 
-fn write_until(
-    stream: &mut TcpStream,
-    mut bytes: &[u8],
+/// The answer to a head that was read; `bytes` begin with it, and with what came along of the body.
+fn answer(
+    connection: &mut Connection,
+    bytes: &[u8],
+    head: &Head<'_>,
+    peer: SocketAddr,
+    posts: &[Post],
+    handler: &dyn Fn(&Request<'_>) -> Response,
+) -> io::Result<Answer> {
+    let post = posts.iter().find(|post| post.path == head.path);
+    let body = match (head.method, post) {
+        (Method::Post, Some(post)) => {
+            connection.body(head, &bytes[head.bytes..], post.body_bytes_max)?
+        }
+        (_, Some(_)) => return Ok(Answer::refusal(405, "POST")),
+        (Method::Get | Method::Head, None) => Ok(Vec::new()),
+        (Method::Post | Method::Other, None) => return Ok(Answer::refusal(405, "GET, HEAD")),
+    };
+    let response = handler(&Request {
+        method: head.method,
+        path: head.path,
+        peer,
+        content_type: head.body.content_type,
+        body: body.as_deref().map_err(|unread| *unread),
+    });
+    Ok(Answer { response, allow: "", with_body: head.method != Method::Head })
+}
+
+/// An answer, and what only the server knows of it.
+struct Answer {
+    response: Response,
+    /// The methods to be told, if any.
+    allow: &'static str,
+    with_body: bool,
+}
+
+impl Answer {
+    fn refusal(status: u16, allow: &'static str) -> Self {
+        Self { response: refusal(status), allow, with_body: true }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let Response { status, content_type, body, retry_after_seconds } = &self.response;
+        let mut head = String::with_capacity(256);
+        let _ = write!(head, "HTTP/1.1 {status} {}\r\n", phrase(*status));
+        // An answer without content must not tell of its length either (RFC 9110, 8.6).
+        let has_content = *status != 204;
+        if has_content {
+            let length = body.len();
+            let _ = write!(head, "Content-Type: {content_type}\r\nContent-Length: {length}\r\n");
+        }
+        if !self.allow.is_empty() {
+            let _ = write!(head, "Allow: {}\r\n", self.allow);
+        }
+        if let Some(seconds) = retry_after_seconds {
+            let _ = write!(head, "Retry-After: {seconds}\r\n");
+        }
+        head.push_str(
+            "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
+        );
+        let mut bytes = head.into_bytes();
+        if self.with_body && has_content {
+            bytes.extend_from_slice(body);
+        }
+        bytes
+    }
+}
+
+/// A connection, with the time until which it must be over, whatever the peer does.
+struct Connection {
+    stream: TcpStream,
     clock: Clock,
     deadline: Duration,
-) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.set_write_timeout(Some(left(clock, deadline)?))?;
-        let n = stream.write(bytes)?;
-        if n == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        bytes = &bytes[n..];
-    }
-    Ok(())
 }
 
-/// Closing with bytes unread makes the kernel send a reset, which may overtake the answer: what the
-/// peer still sends is taken in, up to a bound.
-fn finish(mut stream: TcpStream, clock: Clock, deadline: Duration) -> io::Result<()> {
-    stream.shutdown(Shutdown::Write)?;
-    let mut block = [0; 1024];
-    let mut taken = 0;
-    while taken < HTTP_DRAIN_BYTES_MAX {
-        stream.set_read_timeout(Some(left(clock, deadline)?))?;
-        match stream.read(&mut block)? {
-            0 => break,
-            n => taken += n,
-        }
+impl Connection {
+    fn new(stream: TcpStream, clock: Clock) -> Self {
+        Self { stream, clock, deadline: clock.monotonic() + HTTP_CONNECTION_MAX }
     }
-    Ok(())
-}
 
-/// The time that is left; a timeout of zero would mean none at all.
-fn left(clock: Clock, deadline: Duration) -> io::Result<Duration> {
-    let left = deadline.saturating_sub(clock.monotonic());
-    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    /// The time that is left; a timeout of zero would mean none at all.
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.deadline.saturating_sub(self.clock.monotonic());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+
+    /// Reads some bytes, `room` at most, and appends them. 0: no more will come.
+    fn read(&mut self, bytes: &mut Vec<u8>, room: usize) -> io::Result<usize> {
+        let mut block = [0; 1024];
+        self.stream.set_read_timeout(Some(self.left()?))?;
+        let room = block.len().min(room);
+        let n = self.stream.read(&mut block[..room])?;
+        bytes.extend_from_slice(&block[..n]);
+        Ok(n)
+    }
+
+    /// Reads the body of which `begun`, and perhaps more than it, has come with the head. One that is not
+    /// to be read is not asked for, and no memory is taken for it.
+    ///
+    /// # Errors
+    /// When the peer goes away, or its time is over, before the body's end.
+    fn body(
+        &mut self,
+        head: &Head<'_>,
+        begun: &[u8],
+        bytes_max: usize,
+    ) -> io::Result<Result<Vec<u8>, Unread>> {
+        let Some(length) = head.body.length_bytes else {
+            return Ok(Err(Unread::NoLength));
+        };
+        let Some(length) = usize::try_from(length).ok().filter(|length| *length <= bytes_max)
+        else {
+            return Ok(Err(Unread::TooLong));
+        };
+        let mut body = begun[..begun.len().min(length)].to_vec();
+        if head.body.waits && body.len() < length {
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        while body.len() < length {
+            let room = length - body.len();
+            if self.read(&mut body, room)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(Ok(body))
+    }
+
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.stream.set_write_timeout(Some(self.left()?))?;
+            let n = self.stream.write(bytes)?;
+            if n == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes = &bytes[n..];
+        }
+        Ok(())
+    }
+
+    /// Closing with bytes unread makes the kernel send a reset, which may overtake the answer: what the
+    /// peer still sends is taken in, up to a bound.
+    fn finish(mut self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)?;
+        let mut block = [0; 1024];
+        let mut taken = 0;
+        while taken < HTTP_DRAIN_BYTES_MAX {
+            self.stream.set_read_timeout(Some(self.left()?))?;
+            match self.stream.read(&mut block)? {
+                0 => break,
+                n => taken += n,
+            }
+        }
+        Ok(())
+    }
 }
 
 fn refusal(status: u16) -> Response {
     let body = format!("{}\n", phrase(status)).into_bytes();
-    Response { status, content_type: "text/plain; charset=utf-8", body }
+    Response { status, content_type: "text/plain; charset=utf-8", body, retry_after_seconds: None }
 }
 
 fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        204 => "No Content",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         503 => "Service Unavailable",
         505 => "HTTP Version Not Supported",

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use self::family::{Family, Histogram, Info, Label};
 pub use self::labels::{
-    ErrorCode, IncidentClass, LookupResult, Permission, PodEvent, SinkName, StateWrite, Verb,
+    ErrorCode, IncidentClass, LookupResult, Permission, PodEvent, PostResult, SinkName, StateWrite,
+    Verb,
 };
 use crate::core::classify::Quiet;
 use crate::core::decode::FlawKind;
@@ -83,6 +84,8 @@ pub struct Metrics {
     pub state_writes: Family<StateWrite>,
     /// Lookups of pods' events.
     pub event_lookups: Family<LookupResult>,
+    /// Posts of telemetry by pods.
+    pub telemetry_posts: Family<PostResult>,
     /// Rights as last seen.
     pub permission: Family<Permission>,
 }
@@ -118,6 +121,7 @@ impl Default for Metrics {
             incident_file_rotations: AtomicU64::default(),
             state_writes: Family::default(),
             event_lookups: Family::default(),
+            telemetry_posts: Family::default(),
             permission: Family::default(),
         }
     }
@@ -160,6 +164,7 @@ families! {
     ROTATIONS "counter" "blackbox_incident_file_rotations_total" "Times that the incident file was rotated.";
     STATE_WRITES "counter" "blackbox_state_writes_total" "Writes of the state file.";
     LOOKUPS "counter" "blackbox_event_lookups_total" "Lookups of a pod's Kubernetes events.";
+    POSTS "counter" "blackbox_telemetry_posts_total" "Posts of telemetry by pods of this node, by what came of them.";
     PERMISSION "gauge" "blackbox_permission" "Whether the API server last granted this right (1) or not, or was not asked yet (0).";
     BUILD "gauge" "blackbox_build_info" "The agent's version; always 1.";
     CPU "counter" "process_cpu_seconds_total" "CPU time of the agent.";
@@ -211,6 +216,7 @@ impl Metrics {
         ROTATIONS.single(out, get(&self.incident_file_rotations));
         self.state_writes.render(&STATE_WRITES, out);
         self.event_lookups.render(&LOOKUPS, out);
+        self.telemetry_posts.render(&POSTS, out);
         self.permission.render(&PERMISSION, out);
         BUILD.head(out);
         out.push_str(concat!(

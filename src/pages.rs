@@ -1,35 +1,82 @@
-//! What the HTTP server serves: `/metrics`, `/healthz`, `/readyz`.
+//! What the HTTP server serves: `/metrics`, `/healthz`, `/readyz`; and takes: `/v1/telemetry`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::core::roster::Roster;
+use crate::core::sidecar::{self, Refusal, Sidecars};
 use crate::health::{Ailment, Health};
-use crate::http::{Request, Response};
-use crate::metrics::Metrics;
+use crate::http::{Post, Request, Response, Unread};
+use crate::limits::TELEMETRY_BODY_BYTES_MAX;
+use crate::metrics::{Metrics, PostResult};
 use crate::process::ProcessStats;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// What the server has to let through, besides GET and HEAD.
+pub const POSTS: &[Post] =
+    &[Post { path: "/v1/telemetry", body_bytes_max: TELEMETRY_BODY_BYTES_MAX }];
+
 /// The handler of all paths.
+///
+/// Of the two tables the roster is locked first, and each only while a post that was read is judged:
+/// whoever fills them takes them in the same order, or one at a time.
 pub fn handler(
     metrics: &Arc<Metrics>,
     health: &Arc<Health>,
     clock: Clock,
     config: &Config,
+    roster: &Arc<Mutex<Roster>>,
+    sidecars: &Arc<Mutex<Sidecars>>,
 ) -> impl Fn(&Request<'_>) -> Response + Send + Sync + 'static {
     let (metrics, health, idle) = (metrics.clone(), health.clone(), config.watch_idle_timeout);
+    let (roster, sidecars) = (roster.clone(), sidecars.clone());
     move |request| match request.path {
         "/metrics" => {
             let mut page = String::with_capacity(16 << 10);
             // The agent's own process, whatever BLACKBOX_PROC says of the node's.
             metrics.render(&ProcessStats::read("/proc".as_ref()), &mut page);
-            Response { status: 200, content_type: METRICS, body: page.into_bytes() }
+            Response { content_type: METRICS, ..text(200, page) }
         }
         "/healthz" => verdict(health.alive(clock.monotonic())),
         "/readyz" => verdict(health.ready(clock.monotonic(), idle)),
-        _ => text(404, "there are /metrics, /healthz and /readyz\n".to_owned()),
+        "/v1/telemetry" => {
+            let answer = answer(take(request, clock, &roster, &sidecars));
+            metrics.telemetry_posts.add(PostResult::of_status(answer.status));
+            answer
+        }
+        _ => {
+            text(404, "there are /metrics, /healthz, /readyz, and POST /v1/telemetry\n".to_owned())
+        }
+    }
+}
+
+/// Takes in a pod's telemetry. It is read before anything is locked.
+fn take(
+    request: &Request<'_>,
+    clock: Clock,
+    roster: &Mutex<Roster>,
+    sidecars: &Mutex<Sidecars>,
+) -> Result<(), Refusal> {
+    let body = request.body.map_err(|unread| match unread {
+        Unread::NoLength => Refusal::NoLength,
+        Unread::TooLong => Refusal::TooLong,
+    })?;
+    let post = sidecar::Post::parse(request.content_type, body)?;
+    let roster = roster.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut sidecars = sidecars.lock().unwrap_or_else(PoisonError::into_inner);
+    sidecars.post(&roster, request.peer.ip(), &post, clock.monotonic())
+}
+
+fn answer(taken: Result<(), Refusal>) -> Response {
+    match taken {
+        Ok(()) => text(204, String::new()),
+        Err(refusal) => Response {
+            retry_after_seconds: refusal.retry_after_seconds(),
+            ..text(refusal.status(), format!("{refusal}\n"))
+        },
     }
 }
 
@@ -41,5 +88,5 @@ fn verdict(verdict: Result<(), Ailment>) -> Response {
 }
 
 fn text(status: u16, body: String) -> Response {
-    Response { status, content_type: TEXT, body: body.into_bytes() }
+    Response { status, content_type: TEXT, body: body.into_bytes(), retry_after_seconds: None }
 }

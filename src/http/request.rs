@@ -1,12 +1,16 @@
-//! The head of an HTTP request: bytes in, method and path out.
+//! The head of an HTTP request: bytes in; method, path and what is said of a body out.
 
-/// A method that is served.
+/// How is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// The page.
     Get,
     /// The page's head.
     Head,
+    /// Something is brought.
+    Post,
+    /// Nothing that is served anywhere.
+    Other,
 }
 
 /// What a head asks for.
@@ -16,6 +20,21 @@ pub struct Head<'a> {
     pub method: Method,
     /// What, without its query.
     pub path: &'a str,
+    /// What is said of the body; of POST alone, that of others is not looked at.
+    pub body: BodyHead<'a>,
+    /// The head's own length in bytes, with the blank line: there the body begins.
+    pub bytes: usize,
+}
+
+/// What a head says of the body that follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BodyHead<'a> {
+    /// Its length in bytes, where it is told: not of one in chunks.
+    pub length_bytes: Option<u64>,
+    /// Its type, as it is written there.
+    pub content_type: Option<&'a str>,
+    /// Whether it is held back until it is asked for (`Expect: 100-continue`).
+    pub waits: bool,
 }
 
 /// Why a head is refused; each has a status of its own.
@@ -23,8 +42,6 @@ pub struct Head<'a> {
 pub enum Refusal {
     /// No HTTP: 400.
     Malformed,
-    /// Another method than GET and HEAD: 405.
-    Method,
     /// Neither HTTP/1.0 nor HTTP/1.1: 505.
     Version,
 }
@@ -37,24 +54,26 @@ pub fn parse(bytes: &[u8]) -> Option<Result<Head<'_>, Refusal>> {
     if !method.all(|b| b.is_ascii_alphabetic() || *b == b'-') {
         return Some(Err(Refusal::Malformed));
     }
-    let end = head_end(bytes)?;
-    Some(parse_head(&bytes[..end]))
+    let (end, body) = head_end(bytes)?;
+    Some(parse_head(&bytes[..end], body))
 }
 
-/// Where the blank line begins that ends the head. A bare line feed ends a line, too (RFC 9112, 2.2).
-fn head_end(bytes: &[u8]) -> Option<usize> {
+/// Where the blank line begins that ends the head, and where it ends. A bare line feed ends a line, too
+/// (RFC 9112, 2.2).
+fn head_end(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut from = 0;
     while let Some(at) = memchr::memchr(b'\n', &bytes[from..]) {
         let next = from + at + 1;
         match bytes.get(next..) {
-            Some([b'\n', ..] | [b'\r', b'\n', ..]) => return Some(next),
+            Some([b'\n', ..]) => return Some((next, next + 1)),
+            Some([b'\r', b'\n', ..]) => return Some((next, next + 2)),
             _ => from = next,
         }
     }
     None
 }
 
-fn parse_head(head: &[u8]) -> Result<Head<'_>, Refusal> {
+fn parse_head(head: &[u8], bytes: usize) -> Result<Head<'_>, Refusal> {
     let head = std::str::from_utf8(head).map_err(|_| Refusal::Malformed)?;
     let mut lines = head.lines();
     let mut words = lines.next().unwrap_or_default().split(' ');
@@ -69,7 +88,8 @@ fn parse_head(head: &[u8]) -> Result<Head<'_>, Refusal> {
     if method.is_empty() || !target.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Refusal::Malformed);
     }
-    if !lines.all(|line| line.split_once(':').is_some_and(|(name, _)| is_name(name))) {
+    let mut fields = lines.clone();
+    if !fields.all(|line| line.split_once(':').is_some_and(|(name, _)| is_name(name))) {
         return Err(Refusal::Malformed);
     }
     if !matches!(version, "HTTP/1.0" | "HTTP/1.1") {
@@ -78,10 +98,53 @@ fn parse_head(head: &[u8]) -> Result<Head<'_>, Refusal> {
     let method = match method {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
-        _ => return Err(Refusal::Method),
+        "POST" => Method::Post,
+        _ => Method::Other,
     };
     let path = target.split(['?', '#']).next().unwrap_or(target);
-    Ok(Head { method, path })
+    let mut body = BodyHead::default();
+    if method == Method::Post {
+        body = body_head(lines)?;
+        // HTTP/1.0 knows no such answer (RFC 9110, 10.1.1).
+        body.waits &= version == "HTTP/1.1";
+    }
+    Ok(Head { method, path, body, bytes })
+}
+
+/// What the header lines say of a body. Two lengths, even equal ones, are a sign of somebody who wants
+/// two readers to see two bodies; so is a length that is no number.
+fn body_head<'a>(lines: impl Iterator<Item = &'a str>) -> Result<BodyHead<'a>, Refusal> {
+    let mut body = BodyHead::default();
+    let mut in_chunks = false;
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        let value = value.trim_matches([' ', '\t']);
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if is("content-length") {
+            if body.length_bytes.replace(length_bytes(value)?).is_some() {
+                return Err(Refusal::Malformed);
+            }
+        } else if is("content-type") {
+            if body.content_type.replace(value).is_some() {
+                return Err(Refusal::Malformed);
+            }
+        } else if is("transfer-encoding") {
+            in_chunks = true;
+        } else if is("expect") {
+            body.waits |= value.eq_ignore_ascii_case("100-continue");
+        }
+    }
+    if in_chunks {
+        body.length_bytes = None;
+    }
+    Ok(body)
+}
+
+/// A length in digits; one beyond every number is beyond every limit, too.
+fn length_bytes(text: &str) -> Result<u64, Refusal> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Refusal::Malformed);
+    }
+    Ok(text.parse().unwrap_or(u64::MAX))
 }
 
 fn is_name(name: &str) -> bool {
@@ -94,15 +157,25 @@ mod tests {
 
     #[test]
     fn heads_are_read_or_refused() {
-        let get = |path| Some(Ok(Head { method: Method::Get, path }));
+        let read = |text: &str, method, path| {
+            let bytes = text.len() - if text.ends_with("rest") { 4 } else { 0 };
+            Some(Ok(Head { method, path, body: BodyHead::default(), bytes }))
+        };
+        for (text, method, path) in [
+            ("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", Method::Get, "/metrics"),
+            ("GET /metrics?x=1 HTTP/1.0\r\n\r\n", Method::Get, "/metrics"),
+            ("GET / HTTP/1.1\n\n", Method::Get, "/"),
+            ("GET / HTTP/1.1\r\na: b\n\r\nrest", Method::Get, "/"),
+            // Whatever it says of a body is not looked at.
+            ("GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", Method::Get, "/"),
+            ("HEAD / HTTP/1.1\r\n\r\n", Method::Head, "/"),
+            ("POST /v1?x HTTP/1.1\r\n\r\nrest", Method::Post, "/v1"),
+            ("PUT / HTTP/1.1\r\n\r\n", Method::Other, "/"),
+            ("get / HTTP/1.1\r\n\r\n", Method::Other, "/"),
+        ] {
+            assert_eq!(parse(text.as_bytes()), read(text, method, path), "{text:?}");
+        }
         for (text, want) in [
-            ("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", get("/metrics")),
-            ("GET /metrics?x=1 HTTP/1.0\r\n\r\n", get("/metrics")),
-            ("GET / HTTP/1.1\n\n", get("/")),
-            ("GET / HTTP/1.1\r\na: b\n\r\nrest", get("/")),
-            ("HEAD / HTTP/1.1\r\n\r\n", Some(Ok(Head { method: Method::Head, path: "/" }))),
-            ("POST / HTTP/1.1\r\n\r\n", Some(Err(Refusal::Method))),
-            ("get / HTTP/1.1\r\n\r\n", Some(Err(Refusal::Method))),
             ("GET / HTTP/2.0\r\n\r\n", Some(Err(Refusal::Version))),
             ("GET /\r\n\r\n", Some(Err(Refusal::Malformed))),
             ("GET  / HTTP/1.1\r\n\r\n", Some(Err(Refusal::Malformed))),
@@ -117,6 +190,41 @@ mod tests {
             assert_eq!(parse(text.as_bytes()), want, "{text:?}");
         }
         assert_eq!(parse(b"GET /\xff HTTP/1.1\r\n\r\n"), Some(Err(Refusal::Malformed)));
+    }
+
+    #[test]
+    fn what_a_post_says_of_its_body_is_read() {
+        let length = |n| BodyHead { length_bytes: Some(n), ..BodyHead::default() };
+        let json = |text| BodyHead { content_type: Some(text), ..length(3) };
+        let none = BodyHead::default();
+        for (lines, want) in [
+            ("Content-Length: 3", Ok(length(3))),
+            ("content-length:3 \t", Ok(length(3))),
+            ("Content-Length: 0", Ok(length(0))),
+            ("Content-Length: 99999999999999999999999", Ok(length(u64::MAX))),
+            ("Content-Length: 3\r\nContent-Type: application/json", Ok(json("application/json"))),
+            ("CONTENT-TYPE: a/b;c=d\r\nContent-Length: 3", Ok(json("a/b;c=d"))),
+            (
+                "Expect: 100-Continue\r\nContent-Length: 3",
+                Ok(BodyHead { waits: true, ..length(3) }),
+            ),
+            ("Expect: the worst\r\nContent-Length: 3", Ok(length(3))),
+            ("Transfer-Encoding: chunked", Ok(none)),
+            ("Transfer-Encoding: chunked\r\nContent-Length: 3", Ok(none)),
+            ("Host: a", Ok(none)),
+            ("Content-Length: -3", Err(Refusal::Malformed)),
+            ("Content-Length: +3", Err(Refusal::Malformed)),
+            ("Content-Length: 3, 3", Err(Refusal::Malformed)),
+            ("Content-Length:", Err(Refusal::Malformed)),
+            ("Content-Length: 3\r\nContent-Length: 3", Err(Refusal::Malformed)),
+            ("Content-Type: a/b\r\nContent-Type: a/b", Err(Refusal::Malformed)),
+            ("Content-Length : 3", Err(Refusal::Malformed)),
+        ] {
+            let text = format!("POST / HTTP/1.1\r\n{lines}\r\n\r\n");
+            assert_eq!(parse(text.as_bytes()).unwrap().map(|head| head.body), want, "{lines:?}");
+        }
+        let old = b"POST / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n";
+        assert_eq!(parse(old).unwrap().map(|head| head.body), Ok(none));
     }
 
     #[test]

@@ -7,6 +7,7 @@ fn start() -> SocketAddr {
         status: if request.path == "/" { 200 } else { 404 },
         content_type: "text/plain",
         body: format!("page {}\n", request.path).into_bytes(),
+        retry_after_seconds: None,
     })
 }
 
@@ -68,6 +69,127 @@ fn requests_get_their_status() {
         assert!(got.contains("\r\nConnection: close\r\n"));
     }
     assert!(ask(addr, &[b"PUT / HTTP/1.1\r\n\r\n"]).contains("\r\nAllow: GET, HEAD\r\n"));
+}
+
+const POSTS: &[Post] = &[Post { path: "/in", body_bytes_max: 100 }];
+
+/// A server that says what it was brought.
+fn start_taking() -> SocketAddr {
+    let server = HttpServer::bind("127.0.0.1:0".parse().unwrap()).unwrap().with_posts(POSTS);
+    let addr = server.local_addr();
+    let handler = |request: &Request<'_>| {
+        let (status, body) = match request.body {
+            Ok(body) if body == b"nothing" => (204, Vec::new()),
+            Ok(body) => (200, body.to_vec()),
+            Err(Unread::NoLength) => (411, Vec::new()),
+            Err(Unread::TooLong) => (413, Vec::new()),
+        };
+        let content_type = if request.content_type.is_some() { "typed" } else { "untyped" };
+        let retry_after_seconds = (status == 413).then_some(7);
+        Response { status, content_type, body, retry_after_seconds }
+    };
+    Builder::new().spawn(move || server.run(Clock::start(), handler)).unwrap();
+    addr
+}
+
+#[test]
+fn bodies_are_taken_where_a_path_takes_them() {
+    let addr = start_taking();
+    let long = "x".repeat(100);
+    for (lines, body, want) in [
+        ("POST /in HTTP/1.1\r\nContent-Length: 3", "abc", "200 OK"),
+        ("POST /in HTTP/1.1\r\nContent-Length: 3", "abcdef", "200 OK"),
+        ("POST /in?x=1 HTTP/1.0\r\nContent-Length: 3", "abc", "200 OK"),
+        ("POST /in HTTP/1.1\nContent-Length: 3", "abc", "200 OK"),
+        ("POST /in HTTP/1.1\r\nContent-Length: 0", "", "200 OK"),
+        ("POST /in HTTP/1.1\r\nContent-Length: 100", &long, "200 OK"),
+        ("POST /in HTTP/1.1\r\nContent-Length: 7", "nothing", "204 No Content"),
+        ("POST /in HTTP/1.1\r\nContent-Length: 101", &long, "413 Content Too Large"),
+        ("POST /in HTTP/1.1\r\nContent-Length: 999999999999999999999", "", "413 Content Too Large"),
+        ("POST /in HTTP/1.1\r\nHost: a", "", "411 Length Required"),
+        ("POST /in HTTP/1.1\r\nTransfer-Encoding: chunked", "3\r\nabc\r\n", "411 Length Required"),
+        ("POST /in HTTP/1.1\r\nContent-Length: x", "abc", "400 Bad Request"),
+        ("POST /in HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4", "abc", "400 Bad Request"),
+        ("POST /other HTTP/1.1\r\nContent-Length: 3", "abc", "405 Method Not Allowed"),
+        ("POST /in/ HTTP/1.1\r\nContent-Length: 3", "abc", "405 Method Not Allowed"),
+        ("GET /in HTTP/1.1\r\nHost: a", "", "405 Method Not Allowed"),
+        ("HEAD /in HTTP/1.1\r\nHost: a", "", "405 Method Not Allowed"),
+        ("PUT /in HTTP/1.1\r\nContent-Length: 3", "abc", "405 Method Not Allowed"),
+    ] {
+        let request = format!("{lines}\r\n\r\n{body}");
+        let got = ask(addr, &[request.as_bytes()]);
+        assert!(got.starts_with(&format!("HTTP/1.1 {want}\r\n")), "{request:.60}: {got}");
+        assert_eq!(got.matches("HTTP/1.1").count(), 1, "{request:.60}: {got}");
+        assert_eq!(got.contains("\r\nRetry-After: 7\r\n"), want.starts_with("413"), "{got}");
+        let allow = match lines.contains(" /in ") || lines.contains(" /in?") {
+            true => "\r\nAllow: POST\r\n",
+            false => "\r\nAllow: GET, HEAD\r\n",
+        };
+        assert_eq!(got.contains(allow), want.starts_with("405"), "{got}");
+        if want.starts_with("200") {
+            let length = body.len().min(if body == "abcdef" { 3 } else { 100 });
+            assert!(got.ends_with(&format!("\r\n\r\n{}", &body[..length])), "{got}");
+        }
+        if want.starts_with("204") {
+            assert!(!got.contains("\r\nContent-") && got.ends_with("\r\n\r\n"), "{got}");
+        }
+    }
+    let typed = b"POST /in HTTP/1.1\r\ncontent-type: a/b\r\nContent-Length: 1\r\n\r\nx";
+    assert!(ask(addr, &[typed]).contains("\r\nContent-Type: typed\r\n"));
+}
+
+#[test]
+fn every_split_of_a_post_gives_the_same_answer() {
+    let addr = start_taking();
+    let request = b"POST /in HTTP/1.1\r\nContent-Length: 11\r\n\r\n{\"a\":\r\n\r\n1}";
+    let whole = ask(addr, &[request]);
+    assert!(whole.ends_with("\r\n\r\n{\"a\":\r\n\r\n1}"), "{whole}");
+    for at in 1..request.len() {
+        assert_eq!(ask(addr, &[&request[..at], &request[at..]]), whole, "cut at {at}");
+    }
+    let bytes: Vec<&[u8]> = request.chunks(1).collect();
+    assert_eq!(ask(addr, &bytes), whole);
+}
+
+#[test]
+fn a_body_that_waits_to_be_asked_for_is_asked_for_if_it_is_taken() {
+    let addr = start_taking();
+    let go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+    let head = |length: usize, version: &str| {
+        format!("POST /in {version}\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n")
+    };
+    let mut stream = connect(addr);
+    stream.write_all(head(3, "HTTP/1.1").as_bytes()).unwrap();
+    let mut said = vec![0; go_on.len()];
+    stream.read_exact(&mut said).unwrap();
+    assert_eq!(said, go_on.as_bytes());
+    stream.write_all(b"abc").unwrap();
+    let got = answer(stream);
+    assert!(got.starts_with("HTTP/1.1 200 OK\r\n") && got.ends_with("abc"), "{got}");
+    for (length, version, body, status) in
+        [(101, "HTTP/1.1", "", "413"), (3, "HTTP/1.1", "abc", "200"), (3, "HTTP/1.0", "abc", "200")]
+    {
+        let got = ask(addr, &[format!("{}{body}", head(length, version)).as_bytes()]);
+        assert!(got.starts_with(&format!("HTTP/1.1 {status} ")), "{got}");
+    }
+}
+
+#[test]
+fn a_body_that_drips_or_breaks_off_is_cut_at_the_deadline() {
+    let addr = start_taking();
+    let clock = Clock::start();
+    let mut dripping = connect(addr);
+    dripping.write_all(b"POST /in HTTP/1.1\r\nContent-Length: 100\r\n\r\n").unwrap();
+    let mut halved = connect(addr);
+    halved.write_all(b"POST /in HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc").unwrap();
+    halved.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(answer(halved), "");
+    assert!(clock.monotonic() < HTTP_CONNECTION_MAX);
+    while clock.monotonic() < 5 * HTTP_CONNECTION_MAX && dripping.write_all(b"x").is_ok() {
+        pause(50);
+    }
+    assert!(clock.monotonic() >= HTTP_CONNECTION_MAX / 2);
+    assert!(clock.monotonic() < 3 * HTTP_CONNECTION_MAX);
 }
 
 #[test]
@@ -201,6 +323,7 @@ fn a_peer_that_does_not_read_is_cut_at_the_deadline() {
         status: 200,
         content_type: "text/plain",
         body: body.clone(),
+        retry_after_seconds: None,
     });
     let mut stream = connect(addr);
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();

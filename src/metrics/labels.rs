@@ -206,6 +206,45 @@ label!(LookupResult, "result", {
     Self::Skipped => "skipped" as Self::Skipped,
 });
 
+/// What came of a pod's post of telemetry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PostResult {
+    /// All of it was kept.
+    Ok,
+    /// No good request: 400, 411, 413, 415.
+    Malformed,
+    /// Not the pod's own: 403.
+    Forbidden,
+    /// Names or values that are not kept, or too many: 422.
+    Refused,
+    /// Too fast: 429.
+    Throttled,
+    /// No room on this node: 503.
+    Full,
+}
+label!(PostResult, "result", {
+    Self::Ok => "ok" as Self::Ok,
+    Self::Malformed => "malformed" as Self::Malformed,
+    Self::Forbidden => "forbidden" as Self::Forbidden,
+    Self::Refused => "refused" as Self::Refused,
+    Self::Throttled => "throttled" as Self::Throttled,
+    Self::Full => "full" as Self::Full,
+});
+
+impl PostResult {
+    /// The label for the status that was answered.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            204 => Self::Ok,
+            403 => Self::Forbidden,
+            422 => Self::Refused,
+            429 => Self::Throttled,
+            503 => Self::Full,
+            _ => Self::Malformed,
+        }
+    }
+}
+
 /// A right that the agent uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
