@@ -179,9 +179,9 @@ fn serve(
     let answer = loop {
         match request::parse(&bytes) {
             Some(Ok(head)) => break answer(&mut connection, &bytes, &head, peer, posts, handler)?,
-            Some(Err(Refusal::Malformed)) => break Answer::refusal(400, ""),
-            Some(Err(Refusal::Version)) => break Answer::refusal(505, ""),
-            None if bytes.len() >= HTTP_HEAD_BYTES_MAX => break Answer::refusal(431, ""),
+            Some(Err(Refusal::Malformed)) => break Answer::refusal(400),
+            Some(Err(Refusal::Version)) => break Answer::refusal(505),
+            None if bytes.len() >= HTTP_HEAD_BYTES_MAX => break Answer::refusal(431),
             None => {}
         }
         let room = HTTP_HEAD_BYTES_MAX - bytes.len();
@@ -207,9 +207,9 @@ fn answer(
         (Method::Post, Some(post)) => {
             connection.body(head, &bytes[head.bytes..], post.body_bytes_max)?
         }
-        (_, Some(_)) => return Ok(Answer::refusal(405, "POST")),
+        (_, Some(_)) => return Ok(Answer::not_allowed("POST")),
         (Method::Get | Method::Head, None) => Ok(Vec::new()),
-        (Method::Post | Method::Other, None) => return Ok(Answer::refusal(405, "GET, HEAD")),
+        (Method::Post | Method::Other, None) => return Ok(Answer::not_allowed("GET, HEAD")),
     };
     let response = handler(&Request {
         method: head.method,
@@ -230,8 +230,14 @@ struct Answer {
 }
 
 impl Answer {
-    fn refusal(status: u16, allow: &'static str) -> Self {
-        Self { response: refusal(status), allow, with_body: true }
+    fn refusal(status: u16) -> Self {
+        Self { response: refusal(status), allow: "", with_body: true }
+    }
+
+    /// Another method than those that the path takes.
+    fn not_allowed(allow: &'static str) -> Self {
+        let body = format!("this path takes {allow}\n").into_bytes();
+        Self { response: Response { body, ..refusal(405) }, allow, with_body: true }
     }
 
     fn bytes(&self) -> Vec<u8> {
