@@ -22,7 +22,7 @@
 //!                                                ▼
 //!                                             stdout
 //!
-//! /metrics /healthz /readyz ◀── http     SIGTERM, SIGINT ──▶ signal ──▶ main (daemon)
+//! /metrics /healthz /readyz ◀── http ◀── POST /v1/telemetry     SIGTERM, SIGINT ──▶ signal ──▶ main (daemon)
 //! ```
 //!
 //! [`replay`] feeds a recording through the same [`core`] without any of the threads.

@@ -126,6 +126,11 @@ fn http_heads_hold() {
 }
 
 #[test]
+fn posts_of_telemetry_hold() {
+    run("telemetry", check::telemetry, Vec::new());
+}
+
+#[test]
 fn kubeconfigs_hold() {
     run("kubeconfig", check::kubeconfig, Vec::new());
 }

@@ -23,7 +23,7 @@ use blackbox_daemon::http::HttpServer;
 use blackbox_daemon::limits::{
     HTTP_CONNECTION_MAX, TELEMETRY_BYTES_MAX, TELEMETRY_NAMES_MAX, TELEMETRY_SAMPLES_MAX,
 };
-use blackbox_daemon::metrics::{Metrics, PostResult};
+use blackbox_daemon::metrics::{Label, Metrics, PostResult};
 use blackbox_daemon::pages;
 use serde_json::{Value, json};
 use support::clock::{Stopper, now};
@@ -203,72 +203,76 @@ fn an_address_that_nobody_or_more_than_one_has_may_not_post() {
     }
 }
 
-/// The table of all that a pod may try, in the order of its tries, and memory before and after.
-#[test]
-fn a_hostile_pod_gets_a_clear_answer_and_no_memory() {
-    let bench = Bench::start(&[pod("web", "127.0.0.1", false), pod("other", "10.0.0.2", false)]);
+/// All that a pod may try in one request: what, the bytes, the status that it gets.
+fn tries() -> Vec<(&'static str, String, &'static str)> {
     let other = r#"{"metrics":{"a":1},"pod":{"namespace":"shop","name":"other"}}"#;
     let json = "Content-Type: application/json\r\n";
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
     let large = format!("{{\"metrics\":{{\"a\":1}}{}}}", " ".repeat(10 << 20));
-    let large = request(&large, json);
-    let waiting =
-        "POST /v1/telemetry HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 10485760\r\n\r\n";
     let deep = format!("{{\"metrics\":{{\"a\":{}", "[".repeat(8000));
-    let chunked =
-        "POST /v1/telemetry HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n";
-    let cases = [
+    let bare = |lines: &str| format!("POST /v1/telemetry HTTP/1.1\r\n{lines}\r\n");
+    let waiting = bare("Expect: 100-continue\r\nContent-Length: 10485760\r\n");
+    let chunked = bare("Transfer-Encoding: chunked\r\n") + "5\r\nabcde\r\n0\r\n\r\n";
+    vec![
         ("posts for another", request(other, json), "403"),
-        ("posts 10 MB", large, "413"),
-        ("posts 10 MB, asks before", waiting.to_owned(), "413"),
+        ("posts 10 MB", request(&large, json), "413"),
+        ("posts 10 MB, asks before", waiting, "413"),
         ("posts 10,000 names", request(&names(0, 10_000), json), "413"),
         ("posts 700 names", request(&names(0, 700), json), "422"),
         ("posts 17 names", request(&names(0, 17), json), "422"),
         ("posts garbage", request("\u{1}\u{2}{{{{", json), "400"),
-        (
-            "posts a form",
-            request("a=1", "Content-Type: application/x-www-form-urlencoded\r\n"),
-            "415",
-        ),
+        ("posts a form", request("a=1", form), "415"),
         ("posts deep JSON", request(&deep, json), "400"),
         ("posts a text for a number", request(r#"{"metrics":{"a":"1"}}"#, json), "422"),
         ("posts a huge number", request(r#"{"metrics":{"a":1e999}}"#, json), "422"),
         ("posts a bad name", request(r#"{"metrics":{"a b":1}}"#, json), "422"),
-        ("posts in chunks", chunked.to_owned(), "411"),
-        ("posts without a length", "POST /v1/telemetry HTTP/1.1\r\n\r\n".to_owned(), "411"),
+        ("posts in chunks", chunked, "411"),
+        ("posts without a length", bare(""), "411"),
         ("posts two lengths", request("{}", "Content-Length: 3\r\n"), "400"),
         ("posts elsewhere", request("{}", json).replace("telemetry", "incidents"), "405"),
-        ("asks for what it posted", "GET /v1/telemetry HTTP/1.1\r\n\r\n".to_owned(), "405"),
+        ("asks for what it posted", bare("").replace("POST", "GET"), "405"),
         ("posts 16 names", request(&names(0, 16), json), "204"),
         ("posts a seventeenth", request(&names(16, 17), json), "422"),
-    ];
-    println!("| the pod | answer | sentence |\n| --- | --- | --- |");
-    for (what, request, status) in &cases {
-        let answer = bench.ask(request.as_bytes());
-        println!("{}", row(what, &answer));
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{what}: {answer}");
-        let sentence = answer.split_once("\r\n\r\n").unwrap().1;
-        assert!(sentence.lines().count() <= 1 && sentence.len() < 700, "{sentence}");
-    }
+    ]
+}
+
+/// Begins a post and waits; what came of it.
+fn hold(bench: &Bench) -> String {
     let began = now();
     let mut held = bench.connect();
     held.write_all(b"POST /v1/telemetry HTTP/1.1\r\nContent-Length: 100\r\n\r\n{\"metr").unwrap();
     let mut text = String::new();
     held.read_to_string(&mut text).unwrap();
     assert!(now() - began < 2 * HTTP_CONNECTION_MAX);
-    println!("{}", row("holds the connection open", &text));
-    assert_eq!(text, "");
-    // The burst was spent some seconds ago, at most two of it.
+    text
+}
+
+/// The table of answers in the order of the tries, and memory before and after many more of them.
+#[test]
+fn a_hostile_pod_gets_a_clear_answer_and_no_memory() {
+    let bench = Bench::start(&[pod("web", "127.0.0.1", false), pod("other", "10.0.0.2", false)]);
+    let tries = tries();
+    println!("| the pod | answer | sentence |\n| --- | --- | --- |");
+    for (what, request, status) in &tries {
+        let answer = bench.ask(request.as_bytes());
+        println!("{}", row(what, &answer));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{what}: {answer}");
+        let sentence = answer.split_once("\r\n\r\n").unwrap().1;
+        assert!(sentence.lines().count() <= 1 && sentence.len() < 700, "{sentence}");
+    }
+    let held = hold(&bench);
+    println!("{}", row("holds the connection open", &held));
+    assert_eq!(held, "");
     let answers: Vec<_> = (0..30).map(|_| bench.post(&names(0, 16))).collect();
     let throttled = answers.iter().find(|answer| answer.starts_with("HTTP/1.1 429 ")).unwrap();
     println!("{}", row("posts thirty times at once", throttled));
     assert!(throttled.contains("\r\nRetry-After: 1\r\n"), "{throttled}");
-    let taken = answers.iter().filter(|answer| answer.starts_with("HTTP/1.1 204 ")).count();
-    assert!((8..=14).contains(&taken), "{taken}");
+    assert!(answers.iter().any(|answer| answer.starts_with("HTTP/1.1 204 ")));
 
     // All of it is warm now: from here on memory stays as it is, however long this goes on.
     let (before, table) = (resident_kib(), bench.sidecars.lock().unwrap().bytes());
     for _ in 0..15 {
-        for (_, request, _) in &cases {
+        for (_, request, _) in &tries {
             bench.ask(request.as_bytes());
         }
         Stopper::default().wait(Duration::from_millis(20));
@@ -277,21 +281,14 @@ fn a_hostile_pod_gets_a_clear_answer_and_no_memory() {
     assert!(bench.ask(b"GET /healthz HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 "));
     drop(idle);
     let (after, sidecars) = (resident_kib(), bench.sidecars.lock().unwrap());
-    println!(
-        "| memory | {before} KiB before, {after} KiB after | the table: {} bytes |",
-        sidecars.bytes()
-    );
+    let bytes = sidecars.bytes();
+    println!("| memory | {before} KiB before, {after} KiB after | the table: {bytes} bytes |");
     assert!(after < before + 2048, "{before} KiB before, {after} KiB after");
-    assert!(sidecars.bytes() <= TELEMETRY_BYTES_MAX);
+    // One pod has no more than its share.
     let one_pod_max = TELEMETRY_NAMES_MAX * (TELEMETRY_SAMPLES_MAX * 12 + 200) + 1024;
-    assert!(table <= sidecars.bytes() && sidecars.bytes() <= one_pod_max);
+    assert!(table <= bytes && bytes <= one_pod_max && one_pod_max < TELEMETRY_BYTES_MAX / 50);
     assert_eq!((sidecars.pods(), sidecars.series()), (1, TELEMETRY_NAMES_MAX));
     drop(sidecars);
-    for result in [PostResult::Ok, PostResult::Malformed, PostResult::Forbidden] {
-        assert!(bench.posts(result) > 0, "{result:?}");
-    }
-    for result in [PostResult::Refused, PostResult::Throttled] {
-        assert!(bench.posts(result) > 0, "{result:?}");
-    }
+    assert!(PostResult::all().into_iter().all(|r| (bench.posts(r) > 0) == (r != PostResult::Full)));
     assert_eq!(bench.section("other"), Value::Null);
 }

@@ -86,26 +86,12 @@ impl Sidecars {
         now: Duration,
     ) -> Result<(), Refusal> {
         let key = &*speaker(roster, peer, post.pod.as_ref())?.key;
-        if let Some(told) = self.pods.get_mut(key) {
-            told.admit(now)?;
-        }
-        let is_new = !self.pods.contains_key(key);
-        let series = self.series + post.metrics.len();
-        if series > TELEMETRY_SERIES_MAX || is_new && self.pods.len() >= PODS_MAX {
-            self.retain(roster);
-        }
-        if is_new {
-            if self.pods.len() >= PODS_MAX {
-                return Err(Refusal::Full);
-            }
-            let mut told = Told::default();
-            told.admit(now)?;
-            self.pods.insert(key.into(), told);
-        }
+        self.admit(roster, key, post.metrics.len(), now)?;
         let mut refusal = None;
         for (name, value) in &post.metrics {
-            let kept = self.keep(key, name, Sample::new(*value, now));
-            refusal = refusal.or(kept.err());
+            if let Err(full) = self.keep(key, name, Sample::new(*value, now)) {
+                refusal.get_or_insert(full);
+            }
         }
         refusal.map_or(Ok(()), Err)
     }
@@ -149,6 +135,33 @@ impl Sidecars {
         let slots = self.pods.capacity().div_ceil(7) * 8;
         let pods = self.pods.iter().map(|(key, told)| key.len() + told.bytes());
         slots * (size_of::<(Box<str>, Told)>() + 1) + pods.sum::<usize>()
+    }
+
+    /// Lets a post of that pod in, unless it comes too fast; and drops pods that went, where the room would
+    /// not do for so many `names` more.
+    fn admit(
+        &mut self,
+        roster: &Roster,
+        key: &str,
+        names: usize,
+        now: Duration,
+    ) -> Result<(), Refusal> {
+        let known = self.pods.get_mut(key);
+        let is_new = known.is_none();
+        if let Some(told) = known {
+            told.admit(now)?;
+        }
+        let is_full = is_new && self.pods.len() >= PODS_MAX;
+        if is_full || self.series + names > TELEMETRY_SERIES_MAX {
+            self.retain(roster);
+        }
+        if !is_new {
+            return Ok(());
+        }
+        if self.pods.len() >= PODS_MAX {
+            return Err(Refusal::Full);
+        }
+        self.pods.entry(key.into()).or_default().admit(now)
     }
 
     /// Appends a sample to the series of that name, which is made where there is room.

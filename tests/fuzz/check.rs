@@ -25,12 +25,13 @@ use blackbox_daemon::core::last_words::{LastWords, Tail, last_words};
 use blackbox_daemon::core::list::{ListError, ListSplitter, Piece};
 use blackbox_daemon::core::mask::{MASK, Mask};
 use blackbox_daemon::core::settle::Lookup;
+use blackbox_daemon::core::sidecar::Post;
 use blackbox_daemon::core::wire;
 use blackbox_daemon::core::{Now, report};
 use blackbox_daemon::http::request;
 use blackbox_daemon::limits::{
     EVENTS_PER_POD_MAX, INCIDENT_LINE_BYTES_MAX, LOG_BYTES_MAX, LOG_LINE_BYTES_MAX, LOG_LINES_MAX,
-    PODS_MAX,
+    PODS_MAX, TELEMETRY_NAME_BYTES_MAX, TELEMETRY_NAMES_MAX,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -499,6 +500,30 @@ pub fn http_head(data: &[u8]) {
         assert!(head.method == request::Method::Post || head.body == request::BodyHead::default());
         assert!(head.path.starts_with('/') && !head.path.contains(['?', '#', ' ']));
         assert!(head.path.bytes().all(|byte| byte.is_ascii_graphic()));
+    }
+}
+
+/// A post is kept with good names and finite values, few of them, which JSON shows again as they were; or
+/// it is refused with a 4xx and one short line.
+pub fn telemetry(data: &[u8]) {
+    match Post::parse(None, data) {
+        Ok(post) => {
+            assert!(post.metrics.len() <= TELEMETRY_NAMES_MAX);
+            let shown: Value = serde_json::from_slice(data).unwrap();
+            assert_eq!(shown["metrics"].as_object().unwrap().len(), post.metrics.len());
+            for (name, value) in &post.metrics {
+                assert!(!name.is_empty() && name.len() <= TELEMETRY_NAME_BYTES_MAX);
+                assert!(name.bytes().all(|b| b.is_ascii_graphic()) && value.is_finite());
+                let shown = shown["metrics"][name].as_f64().unwrap();
+                // This reader of numbers is off by the last digit at times.
+                assert!((shown - value).abs() <= value.abs() * 1e-15, "{shown} {value}");
+            }
+        }
+        Err(refusal) => {
+            assert!((400..500).contains(&refusal.status()));
+            let sentence = refusal.to_string();
+            assert!(sentence.len() < 700 && !sentence.contains(char::is_control), "{sentence:?}");
+        }
     }
 }
 
