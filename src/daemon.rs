@@ -121,7 +121,8 @@ pub fn run(config: &Config) -> Result<(), Error> {
         config.cluster.server,
         server.local_addr()
     );
-    let (roster, sidecars) = (Arc::default(), Arc::default());
+    let flight = Arc::new(flight(config));
+    let (roster, sidecars) = (flight.roster(), flight.sidecars());
     let pages = pages::handler(&shared.metrics, &shared.health, clock, config, &roster, &sidecars);
     let server = server.with_posts(pages::POSTS);
     shared.spawn("http", move || server.run(clock, pages))?;
@@ -135,7 +136,13 @@ pub fn run(config: &Config) -> Result<(), Error> {
     let keeper = shared.state(config, left)?;
     let sinks: Vec<SinkName> = outlets.iter().map(Outlet::name).collect();
     let (wanted_sender, wanted) = mpsc::sync_channel(EVENT_LOOKUPS_MAX);
-    let (tell, flight) = shared.flight(config, outlets, keeper.clone(), wanted_sender.clone())?;
+    let deliver = Deliver {
+        outlets,
+        keeper: keeper.clone(),
+        min_severity: config.min_severity,
+        metrics: shared.metrics.clone(),
+    };
+    let tell = shared.recording(&flight, deliver, wanted_sender.clone())?;
     let hand = Hand { tell, keeper: keeper.clone(), metrics: shared.metrics.clone() };
     let lookups = (wanted_sender, wanted);
     let (messages, interrupts) = shared.detection(config, detector, hand, flight, lookups)?;
@@ -215,23 +222,13 @@ impl Shared {
     }
 
     /// Starts "sampler" and "enrich", and the channel to the latter.
-    fn flight(
+    fn recording(
         &self,
-        config: &Config,
-        outlets: Vec<Outlet>,
-        keeper: Option<Arc<Keeper>>,
+        flight: &Arc<Flight>,
+        deliver: Deliver,
         wanted: SyncSender<Wanted>,
-    ) -> Result<(Tell, Arc<Flight>), Error> {
+    ) -> Result<Tell, Error> {
         let (work_sender, work) = mpsc::sync_channel(ENRICH_QUEUE_MAX);
-        let tree = CgroupTree::new(&config.cgroup);
-        let containers = ContainerRecorder::new(tree, config.sample_interval, config.window);
-        let (interval, window) = (config.sample_interval, config.window);
-        let system = SystemRecorder::new(&config.proc, interval, window);
-        let logs = (config.log_lines > 0)
-            .then(|| PodLogs::new(&config.pod_logs, config.log_lines, config.log_mask));
-        let flight = Arc::new(Flight::new(containers, system, logs));
-        let min_severity = config.min_severity;
-        let deliver = Deliver { outlets, keeper, min_severity, metrics: self.metrics.clone() };
         let deliver = Arc::new(Mutex::new(deliver));
         let enrich = Enrich {
             work,
@@ -246,7 +243,7 @@ impl Shared {
         self.spawn("sampler", move || {
             sampler::run(&sampled, &sampler_work, &metrics, clock, &stop);
         })?;
-        Ok((Tell { work: work_sender, deliver }, flight))
+        Ok(Tell { work: work_sender, deliver })
     }
 
     /// Starts "watch", "events" and "detect", and the channels between them.
@@ -317,6 +314,15 @@ impl Shared {
         let builder = Builder::new().name(name.to_owned()).stack_size(THREAD_STACK_BYTES);
         builder.spawn(run).map(drop).map_err(|e| Error::Thread(name, e))
     }
+}
+
+fn flight(config: &Config) -> Flight {
+    let (interval, window) = (config.sample_interval, config.window);
+    let containers = ContainerRecorder::new(CgroupTree::new(&config.cgroup), interval, window);
+    let system = SystemRecorder::new(&config.proc, interval, window);
+    let logs = (config.log_lines > 0)
+        .then(|| PodLogs::new(&config.pod_logs, config.log_lines, config.log_mask));
+    Flight::new(containers, system, logs)
 }
 
 fn detector(config: &Config, clock: Clock) -> Detector {

@@ -253,7 +253,10 @@ impl<H: EventHandler> Detect<H> {
                     }
                 }
                 Output::Placed(place) => self.flight.place(*place),
-                Output::Gone(key) => self.flight.gone(&key),
+                Output::Gone(key) => {
+                    self.flight.gone(&key);
+                    self.handler.on_pod_gone(key);
+                }
                 Output::Held(remains) => self.handler.on_held(*remains),
                 Output::Quiet(quiet) => self.metrics.quiet_ends.add(quiet),
                 Output::Unseen(n) => {
@@ -341,6 +344,10 @@ impl EventHandler for Hand {
 
     fn on_held(&mut self, remains: Remains) {
         self.tell.held(Box::new(remains));
+    }
+
+    fn on_pod_gone(&mut self, key: Box<str>) {
+        self.tell.gone(key);
     }
 
     fn on_pod_stop(&mut self, _: &PodName) {

@@ -31,6 +31,8 @@ pub enum Work {
     Held(Box<Remains>),
     /// An incident, to be told.
     Tell(Box<Incident>),
+    /// The pod of that key is gone, and all its incidents were handed over.
+    Gone(Box<str>),
     /// The sampler saw counters rise, at that time.
     OomKills(Vec<OomKill>, Timestamp),
 }
@@ -55,6 +57,12 @@ impl Tell {
             incident.telemetry.gaps.push(BUSY.to_owned());
             lock(&self.deliver).incident(&incident);
         }
+    }
+
+    /// Says that a pod is gone.
+    pub fn gone(&self, key: Box<str>) {
+        // Without it the table lets go of the pod when it needs the room.
+        let _ = self.work.try_send(Work::Gone(key));
     }
 
     /// Says that a container ended of which more is told later.
@@ -144,6 +152,7 @@ impl Enrich {
                     desk.is_explained(&remains.pod_key);
                 }
                 Some(Work::Tell(incident)) => self.tell(incident, &mut desk),
+                Some(Work::Gone(key)) => self.flight.forget(&key),
                 Some(Work::OomKills(kills, at)) => desk.wonder(kills, at, now.monotonic),
                 None => {}
             }

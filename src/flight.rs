@@ -10,6 +10,7 @@ use crate::core::enrich::{self, ContainerTelemetry, Gathered, OomCount};
 use crate::core::incident::{Incident, Remains};
 use crate::core::node::NodeInfo;
 use crate::core::roster::{Place, Roster};
+use crate::core::sidecar::Sidecars;
 use crate::limits::{NODE_FRESH, OOM_RISES_RECENT};
 use crate::logs::PodLogs;
 use crate::sampler::cgroup::{ContainerRecorder, OomKill, WantedPod};
@@ -18,7 +19,8 @@ use crate::sampler::system::SystemRecorder;
 /// Everything that is recorded.
 #[derive(Debug)]
 pub struct Flight {
-    roster: Mutex<Roster>,
+    roster: Arc<Mutex<Roster>>,
+    sidecars: Arc<Mutex<Sidecars>>,
     containers: Mutex<ContainerRecorder>,
     system: Mutex<SystemRecorder>,
     node: Mutex<Node>,
@@ -45,7 +47,8 @@ impl Flight {
         logs: Option<PodLogs>,
     ) -> Self {
         Self {
-            roster: Mutex::default(),
+            roster: Arc::default(),
+            sidecars: Arc::default(),
             containers: Mutex::new(containers),
             system: Mutex::new(system),
             node: Mutex::default(),
@@ -61,6 +64,21 @@ impl Flight {
     /// The pod of that key is gone.
     pub fn gone(&self, key: &str) {
         lock(&self.roster).remove(key);
+    }
+
+    /// The pods of the node, for those who are asked by them.
+    pub fn roster(&self) -> Arc<Mutex<Roster>> {
+        self.roster.clone()
+    }
+
+    /// What pods say of themselves. Where both are locked, the roster comes first.
+    pub fn sidecars(&self) -> Arc<Mutex<Sidecars>> {
+        self.sidecars.clone()
+    }
+
+    /// All incidents of a pod that is gone are told.
+    pub fn forget(&self, key: &str) {
+        lock(&self.sidecars).forget(key);
     }
 
     /// The pods whose containers are to be sampled.
@@ -92,6 +110,7 @@ impl Flight {
                 Err(gap) => gathered.gaps.push(format!("logs: {gap}")),
             }
         }
+        gathered.sidecar = lock(&self.sidecars).section(&remains.pod_key, now.monotonic);
         let is_alone = lock(&self.roster)
             .get(&remains.pod_key)
             .is_some_and(|place| place.template.containers.len() == 1);

@@ -12,6 +12,8 @@ pub trait EventHandler {
     /// A container ended; whether that is a crash, and which, is told later. Now is the time to look at
     /// what it left.
     fn on_held(&mut self, _: Remains) {}
+    /// The pod of that key is no longer on the node.
+    fn on_pod_gone(&mut self, _: Box<str>) {}
     /// A pod was deleted or has completed.
     fn on_pod_stop(&mut self, pod: &PodName);
 }

@@ -139,7 +139,7 @@ fn an_oom_kill_carries_the_rising_memory_and_the_kernels_count() {
     node.sample(3);
     for memory_mib in [30, 45, 60] {
         node.uses(0, memory_mib, 0);
-        node.sample(1);
+        node.sample(2);
     }
     node.uses(0, 64, 1);
     node.ends(0, 137, "OOMKilled");
@@ -182,6 +182,22 @@ fn the_dead_instances_last_lines_come_with_it_masked_and_never_through_a_link() 
     assert!(incident["telemetry"]["logs"].is_null(), "{incident}");
     let gaps = incident["telemetry"]["gaps"].to_string();
     assert!(gaps.contains("logs: ") && !incident.to_string().contains("top secret"), "{gaps}");
+}
+
+#[test]
+fn what_a_pod_posts_of_itself_comes_with_its_crash() {
+    let node = Node::start(&[]);
+    node.runs(0);
+    let posted = || {
+        let body = r#"{"metrics": {"queue_depth": 12, "latency_ms": 3.5}}"#;
+        node.agent.post("/v1/telemetry", body) == 204
+    };
+    // Refused until the agent has seen the pod's address.
+    assert!(eventually(PATIENCE, posted));
+    node.ends(0, 1, "Error");
+    let sidecar = &node.incident(0)["telemetry"]["sidecar"];
+    assert_eq!(column(&sidecar["queue_depth"], "values"), [12.0]);
+    assert_eq!(column(&sidecar["latency_ms"], "values"), [3.5]);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::core::message::{self, Course};
 use crate::core::node::NodeInfo;
 use crate::core::ring::Columns;
 use crate::core::roster::Place;
+use crate::core::sidecar::SidecarSection;
 use crate::limits::{
     BRIEF_AFTER, BRIEF_LOG_LINES, BRIEF_SAMPLES, BRIEF_WITHIN, GROWTH_MIN_BYTES_PER_SECOND,
     GROWTH_WITHIN, RECURRENCES_MAX, RESTARTS_TOLD_WITHIN,
@@ -61,6 +62,8 @@ pub struct Gathered {
     pub node: Option<Arc<NodeInfo>>,
     /// Its last lines.
     pub logs: Option<LastWords>,
+    /// What its pod said of itself.
+    pub sidecar: Option<SidecarSection>,
     /// Of the kernel.
     pub oom: OomCount,
     /// What could not be had, and why.
@@ -69,7 +72,7 @@ pub struct Gathered {
 
 /// Puts it all into the incident, whose type, confidence and sentence it may change.
 pub fn complete(incident: &mut Incident, gathered: Gathered, recurrence: Recurrence) {
-    let Gathered { container, system, node, logs, oom, gaps } = gathered;
+    let Gathered { container, system, node, logs, sidecar, oom, gaps } = gathered;
     judge(incident, oom);
     let growth = container.as_ref().and_then(|c| memory_growth(&c.samples));
     let course = Course {
@@ -85,12 +88,16 @@ pub fn complete(incident: &mut Incident, gathered: Gathered, recurrence: Recurre
     telemetry.system = system;
     telemetry.node = node;
     telemetry.logs = logs;
+    telemetry.sidecar = sidecar;
     telemetry.gaps.extend(gaps);
     telemetry.brief = recurrence.within_hour >= BRIEF_AFTER;
     if telemetry.brief {
         (telemetry.system, telemetry.node) = (None, None);
         if let Some(container) = &mut telemetry.container {
             container.samples.keep_newest(BRIEF_SAMPLES);
+        }
+        if let Some(sidecar) = &mut telemetry.sidecar {
+            sidecar.keep_newest(BRIEF_SAMPLES);
         }
         if let Some(logs) = &mut telemetry.logs {
             logs.keep_newest(BRIEF_LOG_LINES);

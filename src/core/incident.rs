@@ -9,6 +9,7 @@ use crate::core::enrich::ContainerTelemetry;
 use crate::core::last_words::LastWords;
 use crate::core::node::NodeInfo;
 use crate::core::ring::Columns;
+use crate::core::sidecar::SidecarSection;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -489,6 +490,9 @@ pub struct Telemetry {
     /// The last lines that the container wrote.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logs: Option<LastWords>,
+    /// What the pod said of itself (`POST /v1/telemetry`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sidecar: Option<SidecarSection>,
     /// The node as the API server knows it.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shared")]
     pub node: Option<Arc<NodeInfo>>,

@@ -22,7 +22,8 @@ enum Cut {
     Names(usize),
 }
 
-const STEPS: [Cut; 24] = [
+const STEPS: [Cut; 27] = [
+    Cut::Down(Part::Sidecar, 30),
     Cut::Down(Part::System, 60),
     Cut::Down(Part::Container, 120),
     Cut::Down(Part::System, 30),
@@ -33,12 +34,14 @@ const STEPS: [Cut; 24] = [
     Cut::EventMessages,
     Cut::OwnMessages(1024),
     Cut::Down(Part::Container, 30),
+    Cut::Down(Part::Sidecar, 8),
     Cut::Down(Part::Logs, 2048),
     Cut::OwnMessages(256),
     Cut::Down(Part::System, 0),
     Cut::Down(Part::Container, 15),
     Cut::Down(Part::Events, 0),
     Cut::OtherContainers,
+    Cut::Down(Part::Sidecar, 0),
     Cut::Down(Part::Node, 0),
     Cut::Down(Part::Logs, 1024),
     Cut::Labels,
@@ -91,6 +94,7 @@ enum Part {
     Container,
     Node,
     Events,
+    Sidecar,
 }
 
 impl Telemetry {
@@ -98,7 +102,7 @@ impl Telemetry {
         let columns = match part {
             Part::System => self.system.as_mut(),
             Part::Container => self.container.as_mut().map(|container| &mut container.samples),
-            Part::Logs | Part::Node | Part::Events => None,
+            Part::Logs | Part::Node | Part::Events | Part::Sidecar => None,
         };
         match (part, most) {
             (Part::System, 0) => {
@@ -106,6 +110,16 @@ impl Telemetry {
             }
             (Part::Container, 0) => {
                 self.container.take().map(|_| "container: left out, the line was too long")
+            }
+            (Part::Sidecar, 0) => {
+                self.sidecar.take().map(|_| "sidecar: left out, the line was too long")
+            }
+            (Part::Sidecar, samples) => {
+                let sidecar = self.sidecar.as_mut().filter(|s| s.len() > samples)?;
+                while sidecar.len() > samples {
+                    sidecar.thin();
+                }
+                Some("sidecar: samples thinned, the line was too long")
             }
             (Part::Logs, 0) => self.logs.take().map(|_| "logs: left out, the line was too long"),
             (Part::Logs, bytes) => {

@@ -191,6 +191,21 @@ impl Agent {
         (status, text.split_once("\r\n\r\n").unwrap().1.to_owned())
     }
 
+    /// POSTs a JSON text; the status of the answer.
+    pub fn post(&self, path: &str, json: &str) -> u16 {
+        let mut stream = TcpStream::connect(self.http()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let length = json.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: agent\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n"
+        );
+        write!(stream, "{head}{json}").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text[9..12].parse().unwrap()
+    }
+
     /// The value of one series, written as on the page.
     #[track_caller]
     pub fn metric(&self, series: &str) -> f64 {
