@@ -52,7 +52,7 @@ use crate::metrics::{Metrics, SinkName};
 use crate::pages;
 use crate::sampler;
 use crate::sampler::cgroup::{CgroupTree, ContainerRecorder};
-use crate::sampler::system::SystemRecorder;
+use crate::sampler::system::{SystemRecorder, SystemSource};
 use crate::signal;
 use crate::sink::file::{self, IncidentFile};
 use crate::sink::webhook::Webhook;
@@ -142,7 +142,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
         min_severity: config.min_severity,
         metrics: shared.metrics.clone(),
     };
-    let tell = shared.recording(&flight, deliver, wanted_sender.clone())?;
+    let tell = shared.recording(&flight, deliver, wanted_sender.clone(), config.sample_interval)?;
     let hand = Hand { tell, keeper: keeper.clone(), metrics: shared.metrics.clone() };
     let lookups = (wanted_sender, wanted);
     let (messages, interrupts) = shared.detection(config, detector, hand, flight, lookups)?;
@@ -227,6 +227,7 @@ impl Shared {
         flight: &Arc<Flight>,
         deliver: Deliver,
         wanted: SyncSender<Wanted>,
+        interval: Duration,
     ) -> Result<Tell, Error> {
         let (work_sender, work) = mpsc::sync_channel(ENRICH_QUEUE_MAX);
         let deliver = Arc::new(Mutex::new(deliver));
@@ -241,7 +242,7 @@ impl Shared {
         let (sampled, sampler_work) = (flight.clone(), work_sender.clone());
         let (metrics, clock, stop) = (self.metrics.clone(), self.clock, self.stop.clone());
         self.spawn("sampler", move || {
-            sampler::run(&sampled, &sampler_work, &metrics, clock, &stop);
+            sampler::run(&sampled, &sampler_work, &metrics, clock, (interval, &stop));
         })?;
         Ok(Tell { work: work_sender, deliver })
     }
@@ -319,7 +320,7 @@ impl Shared {
 fn flight(config: &Config) -> Flight {
     let (interval, window) = (config.sample_interval, config.window);
     let containers = ContainerRecorder::new(CgroupTree::new(&config.cgroup), interval, window);
-    let system = SystemRecorder::new(&config.proc, interval, window);
+    let system = SystemRecorder::new(SystemSource::new(&config.proc), window, interval);
     let logs = (config.log_lines > 0)
         .then(|| PodLogs::new(&config.pod_logs, config.log_lines, config.log_mask));
     Flight::new(containers, system, logs)

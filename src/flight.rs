@@ -155,10 +155,18 @@ impl Flight {
 
     /// Adds what the node knows besides.
     pub fn around(&self, _incident: &Incident, mut gathered: Gathered, now: Now) -> Gathered {
-        match self.system().columns(now) {
-            Ok(columns) => gathered.system = Some(columns),
-            Err(gap) => gathered.gaps.push(gap),
+        let system = self.system();
+        if let Some((at, _)) = system.newest() {
+            let age = now.monotonic.saturating_sub(at);
+            gathered.system =
+                Some(system.columns(now.wall.saturating_sub(age).unwrap_or(now.wall)));
         }
+        // Not all kernels have pressure accounting, and not all nodes disks; all have these.
+        let needed = |name: &str| matches!(name, "stat" | "meminfo");
+        for (name, why) in system.missing().filter(|(name, _)| needed(name)) {
+            gathered.gaps.push(format!("system: no {name} below BLACKBOX_PROC: {why}"));
+        }
+        drop(system);
         let node = lock(&self.node);
         gathered.node.clone_from(&node.info);
         if let Some(trouble) = &node.trouble {

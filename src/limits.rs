@@ -637,3 +637,23 @@ pub const TELEMETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// When to come back while the table is full: pods go in minutes, not in seconds.
 pub const TELEMETRY_FULL_RETRY: Duration = Duration::from_secs(60);
+// --- system sampler ---
+
+/// A file of the node's procfs with a known, short content: `loadavg`, `meminfo` and `pressure/*` have
+/// 2 kB at most; of `stat`, which grows with CPUs and interrupts, the first line is all that is used.
+pub const PROC_SHORT_BYTES_MAX: usize = 4 << 10;
+
+/// A table of the node's procfs, `diskstats` and `net/dev`: some 130 bytes for each disk, partition
+/// and interface, the pods' interfaces too. Room for about two thousand.
+pub const PROC_TABLE_BYTES_MAX: usize = PROC_FILE_BYTES_MAX as usize;
+
+/// Whole disks of a node. Storage servers have about a hundred; so do nodes with many volumes from a
+/// storage network.
+pub const DISKS_MAX: usize = 128;
+
+/// Interfaces of a node that lead outside, without those of its pods. Large servers have a dozen.
+pub const INTERFACES_MAX: usize = 64;
+
+/// The name of a disk or an interface: `DISK_NAME_LEN` of include/linux/blkdev.h; interfaces have half
+/// of that (`IFNAMSIZ`).
+pub const DEVICE_NAME_BYTES_MAX: usize = 32;

@@ -6,6 +6,7 @@ pub mod system;
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::enrich::Work;
@@ -13,31 +14,33 @@ use crate::flight::Flight;
 use crate::metrics::Metrics;
 use crate::stop::Stop;
 
-/// Takes the samples that are due, until it is told to stop.
+/// Takes the samples that are due, until it is told to stop; those of the node each `interval`.
 pub fn run(
     flight: &Arc<Flight>,
     work: &SyncSender<Work>,
     metrics: &Metrics,
     clock: Clock,
-    stop: &Stop,
+    (interval, stop): (Duration, &Stop),
 ) {
+    let mut system_due = Duration::ZERO;
     loop {
         let now = clock.now();
+        if now.monotonic >= system_due {
+            flight.system().sample(now.monotonic);
+            // A late round makes the next ones no later, unless it was later than they are.
+            system_due = (system_due + interval).max(now.monotonic);
+        }
         let wanted = flight.wanted();
         let mut containers = flight.containers();
         let kills = containers.sample(now.monotonic, &wanted);
         let pause = containers.next_sample_in(clock.monotonic());
         metrics.sampled(containers.recorded(), containers.left_out());
         drop(containers);
-        let mut system = flight.system();
-        system.sample(now.monotonic);
-        let pause = pause.min(system.next_sample_in(clock.monotonic()));
-        drop(system);
         if !kills.is_empty() {
             // No room: so many incidents are under way that this one more would not be missed.
             let _ = work.try_send(Work::OomKills(kills, now.wall));
         }
-        if stop.wait(pause) {
+        if stop.wait(pause.min(system_due.saturating_sub(clock.monotonic()))) {
             return;
         }
     }

@@ -155,7 +155,7 @@ fn an_oom_kill_carries_the_rising_memory_and_the_kernels_count() {
     assert_eq!(container["memory_limit_bytes"], 64 << 20);
     let message = incident["message"].as_str().unwrap();
     assert!(message.contains("OOM-killed at its 64 MiB limit") && message.contains("memory grew"));
-    assert!(!column(&incident["telemetry"]["system"], "memory_available_mib").is_empty());
+    assert!(!column(&incident["telemetry"]["system"], "memory_available_bytes").is_empty());
     assert_eq!(incident["metadata"]["labels"]["app"], "web");
 }
 

@@ -1,118 +1,189 @@
-//! The node's own samples: read from its `/proc`, kept in a ring.
+//! The node's own history, read from its procfs.
+//!
+//! Left out: the free space of the file systems (see [`crate::core::proc`]).
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::core::Now;
+use jiff::Timestamp;
+
+use crate::core::proc::node::parse_load;
 use crate::core::proc::{
-    CpuTicks, DiskCounters, MemoryKib, NetworkCounters, PressureMicros, SystemReading,
-    SystemSample, columns, parse_load,
+    self, CpuTicks, Memory, Pressure, SystemReading, SystemSample, disks, interfaces,
 };
 use crate::core::ring::{Columns, Ring};
-use crate::limits::PROC_FILE_BYTES_MAX;
+use crate::limits::{PROC_SHORT_BYTES_MAX, PROC_TABLE_BYTES_MAX, WINDOW_SAMPLES_MAX};
 
-/// Reads and keeps the node's samples.
+/// The node's files, and one buffer for all of them.
+#[derive(Debug)]
+pub struct SystemSource {
+    stat: ProcFile,
+    loadavg: ProcFile,
+    meminfo: ProcFile,
+    pressure_cpu: ProcFile,
+    pressure_memory: ProcFile,
+    pressure_io: ProcFile,
+    diskstats: ProcFile,
+    net_dev: ProcFile,
+    buffer: Vec<u8>,
+}
+
+impl SystemSource {
+    /// The files below `proc_root`, the node's procfs. Nothing has to be there.
+    ///
+    /// `net/dev` is that of process 1, the node's own, where it can be read: without a process the
+    /// kernel shows the interfaces of whoever reads, which in a pod are the pod's
+    /// (Documentation/filesystems/proc.rst: `/proc/net` is a link to `self/net`). It is settled once,
+    /// so that no difference is ever one between two networks.
+    pub fn new(proc_root: &Path) -> Self {
+        let file = |name| ProcFile::new(name, proc_root.join(name), PROC_SHORT_BYTES_MAX);
+        let table = |name, path| ProcFile::new(name, path, PROC_TABLE_BYTES_MAX);
+        let mut buffer = Vec::with_capacity(PROC_SHORT_BYTES_MAX);
+        let mut net_dev = table("net/dev", proc_root.join("1/net/dev"));
+        if net_dev.fill(&mut buffer).is_err() {
+            net_dev.path = proc_root.join("net/dev");
+        }
+        Self {
+            stat: file("stat"),
+            loadavg: file("loadavg"),
+            meminfo: file("meminfo"),
+            pressure_cpu: file("pressure/cpu"),
+            pressure_memory: file("pressure/memory"),
+            pressure_io: file("pressure/io"),
+            diskstats: table("diskstats", proc_root.join("diskstats")),
+            net_dev,
+            buffer,
+        }
+    }
+
+    /// Reads all of them. What cannot be read is empty, and among the [`missing`](Self::missing).
+    pub fn read(&mut self) -> SystemReading {
+        let buffer = &mut self.buffer;
+        let pressure = |bytes: &[u8]| some(Pressure::parse(bytes));
+        SystemReading {
+            cpu: self.stat.read(buffer, CpuTicks::parse),
+            load_1m: self.loadavg.read(buffer, parse_load),
+            memory: self.meminfo.read(buffer, |b| some(Memory::parse(b))).unwrap_or_default(),
+            pressure_cpu: self.pressure_cpu.read(buffer, pressure).unwrap_or_default(),
+            pressure_memory: self.pressure_memory.read(buffer, pressure).unwrap_or_default(),
+            pressure_io: self.pressure_io.read(buffer, pressure).unwrap_or_default(),
+            disks: self.diskstats.read(buffer, |b| some(disks::parse(b))).unwrap_or_default(),
+            interfaces: self
+                .net_dev
+                .read(buffer, |b| some(interfaces::parse(b)))
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The files, below the procfs, that the last reading had to do without, and why.
+    pub fn missing(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            &self.stat,
+            &self.loadavg,
+            &self.meminfo,
+            &self.pressure_cpu,
+            &self.pressure_memory,
+            &self.pressure_io,
+            &self.diskstats,
+            &self.net_dev,
+        ]
+        .into_iter()
+        .filter_map(|file| Some((file.name, file.missing.as_deref()?)))
+    }
+}
+
+/// What was found, unless that is nothing.
+fn some<T: Default + PartialEq>(found: T) -> Option<T> {
+    (found != T::default()).then_some(found)
+}
+
+#[derive(Debug)]
+struct ProcFile {
+    name: &'static str,
+    path: PathBuf,
+    bytes_max: usize,
+    /// Why it gives nothing; the first reason, until it gives something again.
+    missing: Option<String>,
+}
+
+impl ProcFile {
+    fn new(name: &'static str, path: PathBuf, bytes_max: usize) -> Self {
+        Self { name, path, bytes_max, missing: None }
+    }
+
+    fn read<T>(&mut self, buffer: &mut Vec<u8>, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        let filled = self.fill(buffer).map_err(|error| error.to_string());
+        let found =
+            filled.and_then(|()| parse(buffer).ok_or_else(|| "nothing usable in it".into()));
+        match found {
+            Ok(found) => {
+                self.missing = None;
+                Some(found)
+            }
+            Err(reason) => {
+                self.missing.get_or_insert(reason);
+                None
+            }
+        }
+    }
+
+    /// A kernel without pressure accounting (`psi=0`) fails at the read, not at the open. What was
+    /// read before an error is not used.
+    fn fill(&self, buffer: &mut Vec<u8>) -> io::Result<()> {
+        buffer.clear();
+        let file = File::open(&self.path)?;
+        file.take(self.bytes_max as u64).read_to_end(buffer)?;
+        Ok(())
+    }
+}
+
+/// Keeps the samples of the last window.
 #[derive(Debug)]
 pub struct SystemRecorder {
-    root: PathBuf,
-    /// Kept for the next read.
-    buffer: Vec<u8>,
-    before: Option<(SystemReading, Duration)>,
-    samples: Ring<SystemSample>,
+    source: SystemSource,
+    ring: Ring<SystemSample>,
+    previous: Option<(Duration, SystemReading)>,
     interval: Duration,
-    due: Duration,
-    trouble: Option<String>,
 }
 
 impl SystemRecorder {
-    /// A recorder of the procfs at `root`, which keeps the samples of a `window`.
-    pub fn new(root: &Path, interval: Duration, window: Duration) -> Self {
-        let samples = window.as_nanos() / interval.as_nanos().max(1) + 1;
-        Self {
-            root: root.to_owned(),
-            buffer: Vec::new(),
-            before: None,
-            samples: Ring::new(usize::try_from(samples).unwrap_or(1)),
-            interval,
-            due: Duration::ZERO,
-            trouble: None,
-        }
+    /// A recorder that is to sample each `interval`, and keeps what a `window` has room for: both its
+    /// ends, so one sample more than intervals.
+    pub fn new(source: SystemSource, window: Duration, interval: Duration) -> Self {
+        let intervals = window.as_nanos() / interval.as_nanos().max(1);
+        let intervals = intervals.min(u128::from(WINDOW_SAMPLES_MAX)) as usize;
+        Self { source, ring: Ring::new(intervals + 1), previous: None, interval }
     }
 
-    /// Takes a sample, if one is due at `now` (monotonic).
+    /// Takes a sample. `now` is monotonic. Rates are over the time that really went by since the
+    /// sample before; the first sample has none.
     pub fn sample(&mut self, now: Duration) {
-        if now < self.due {
-            return;
-        }
-        // Not from when it was taken: a late round makes the next ones no later.
-        self.due = if now < self.due + self.interval {
-            self.due + self.interval
-        } else {
-            now + self.interval
+        let reading = self.source.read();
+        let sample = match &self.previous {
+            Some((at, previous)) => {
+                SystemSample::between(previous, &reading, now.saturating_sub(*at))
+            }
+            None => SystemSample::between(&SystemReading::default(), &reading, Duration::ZERO),
         };
-        let reading = self.read();
-        if let Some((before, at)) = &self.before {
-            self.samples.push(SystemSample::between(before, &reading, now.saturating_sub(*at)));
-        }
-        self.before = Some((reading, now));
+        self.ring.push(sample);
+        self.previous = Some((now, reading));
     }
 
-    /// How long until the next one is due.
-    pub fn next_sample_in(&self, now: Duration) -> Duration {
-        self.due.saturating_sub(now)
+    /// The samples, as an incident shows them. `ends_at`: when the newest was taken, by the wall clock.
+    pub fn columns(&self, ends_at: Timestamp) -> Columns {
+        proc::columns(&self.ring, self.interval.as_secs_f64(), ends_at)
     }
 
-    /// The samples for an incident.
-    ///
-    /// # Errors
-    /// Why there is none, as a gap says it.
-    pub fn columns(&self, now: Now) -> Result<Columns, String> {
-        let Some((_, at)) = self.before.filter(|_| !self.samples.is_empty()) else {
-            return Err("system: the agent has not been here for two samples yet".to_owned());
-        };
-        if let Some(trouble) = &self.trouble {
-            return Err(format!("system: {trouble}"));
-        }
-        let age = now.monotonic.saturating_sub(at);
-        let ends_at = now.wall.saturating_sub(age).unwrap_or(now.wall);
-        Ok(columns(&self.samples, self.interval, ends_at))
+    /// When the newest sample was taken, monotonic, and what was read then.
+    pub fn newest(&self) -> Option<(Duration, &SystemReading)> {
+        self.previous.as_ref().map(|(at, reading)| (*at, reading))
     }
 
-    fn read(&mut self) -> SystemReading {
-        let reading = SystemReading {
-            cpu: self.file("stat").ok().and_then(CpuTicks::parse),
-            load_1m: self.file("loadavg").ok().and_then(parse_load),
-            memory: self.file("meminfo").ok().and_then(MemoryKib::parse),
-            pressure: ["pressure/cpu", "pressure/memory", "pressure/io"]
-                .map(|name| self.file(name).ok().and_then(PressureMicros::parse)),
-            disks: self.file("diskstats").ok().and_then(DiskCounters::parse),
-            network: self.network(),
-        };
-        // What every kernel has.
-        self.trouble = None;
-        if reading.cpu.is_none() {
-            let why = match self.file("stat") {
-                Err(error) => error.to_string(),
-                Ok(_) => "it makes no sense".to_owned(),
-            };
-            self.trouble = Some(format!("cannot read stat below BLACKBOX_PROC: {why}"));
-        }
-        reading
-    }
-
-    /// `net` is a link to the reader's own network; the host's is that of its first process.
-    fn network(&mut self) -> Option<NetworkCounters> {
-        let of_host = self.file("1/net/dev").ok().and_then(NetworkCounters::parse);
-        of_host.or_else(|| self.file("net/dev").ok().and_then(NetworkCounters::parse))
-    }
-
-    fn file(&mut self, name: &str) -> io::Result<&[u8]> {
-        self.buffer.clear();
-        let file = File::open(self.root.join(name))?;
-        file.take(PROC_FILE_BYTES_MAX).read_to_end(&mut self.buffer)?;
-        Ok(&self.buffer)
+    /// See [`SystemSource::missing`].
+    pub fn missing(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.source.missing()
     }
 }
 
@@ -121,78 +192,158 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::scratch::Scratch;
 
-    fn now(seconds: u64) -> Now {
-        let monotonic = Duration::from_secs(seconds);
-        Now { monotonic, wall: jiff::Timestamp::from_second(1_795_000_000).unwrap() }
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A procfs that goes with the test.
+    struct Procfs(PathBuf);
+
+    impl Procfs {
+        fn new(name: &str) -> Self {
+            let name = format!("blackbox-system-{name}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            let path = self.0.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+
+        /// A node that receives `bytes` on `interface`, without pressure accounting and disks.
+        fn write_all(&self, net_dev: &str, interface: &str, bytes: u64) {
+            self.write("stat", "cpu  1 2 3 4 5 6 7 8 9 10\n");
+            self.write("loadavg", "0.25 0.10 0.05 1/100 200\n");
+            self.write("meminfo", "MemTotal: 8 kB\nMemFree: 4 kB\n");
+            self.write("diskstats", "7 0 loop0 0 0 0 0 0 0 0 0 0 0 0\n");
+            let line = format!("{interface}: {bytes} 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
+            self.write(net_dev, &line);
+        }
     }
 
-    fn write(scratch: &Scratch, name: &str, text: &str) {
-        let path = scratch.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+    impl Drop for Procfs {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
     }
 
-    fn recorder(scratch: &Scratch) -> SystemRecorder {
-        SystemRecorder::new(scratch.path(), Duration::from_secs(5), Duration::from_secs(60))
+    fn names(source: &SystemSource) -> Vec<&'static str> {
+        source.missing().map(|(name, _)| name).collect()
     }
 
     fn column(columns: &Columns, name: &str) -> Vec<Option<f64>> {
-        columns.columns.iter().find(|(known, _)| *known == name).unwrap().1.clone()
+        columns.columns.iter().find(|(column, _)| *column == name).unwrap().1.clone()
     }
 
     #[test]
-    fn samples_are_taken_when_they_are_due_and_the_newest_are_kept() {
-        let scratch = Scratch::new("proc");
-        let mut recorder = recorder(&scratch);
-        assert!(recorder.columns(now(0)).is_err());
-        for second in 0..200 {
-            write(&scratch, "stat", &format!("cpu  {second}00 0 0 {second}00\n"));
-            recorder.sample(Duration::from_secs(second));
+    fn this_machine_has_a_cpu_and_memory() {
+        let mut source = SystemSource::new(Path::new("/proc"));
+        let reading = source.read();
+        assert!(reading.cpu.is_some() && reading.load_1m.is_some());
+        assert!(reading.memory.total_bytes > reading.memory.free_bytes);
+    }
+
+    #[test]
+    fn a_missing_file_is_named_until_it_is_there() {
+        let procfs = Procfs::new("missing");
+        procfs.write_all("net/dev", "eth0", 5);
+        let mut source = SystemSource::new(&procfs.0);
+        let reading = source.read();
+        assert_eq!(reading.load_1m, Some(0.25));
+        assert_eq!(reading.memory.free_bytes, Some(4096));
+        let pressure = ["pressure/cpu", "pressure/memory", "pressure/io"];
+        assert_eq!(names(&source), [pressure.as_slice(), &["diskstats"]].concat());
+        let reasons: Vec<_> = source.missing().map(|(_, reason)| reason.to_owned()).collect();
+        assert!(reasons[0].contains("No such file"), "{reasons:?}");
+        assert_eq!(reasons[3], "nothing usable in it");
+        procfs.write("pressure/cpu", "some avg10=0.00 avg60=0.00 avg300=0.00 total=7\n");
+        procfs.write("diskstats", "8 0 sda 0 0 0 0 0 0 0 0 0 0 0\n");
+        fs::remove_file(procfs.0.join("stat")).unwrap();
+        let reading = source.read();
+        assert_eq!(reading.pressure_cpu.some_micros, Some(7));
+        assert_eq!((reading.disks.len(), reading.cpu), (1, None));
+        assert_eq!(names(&source), ["stat", "pressure/memory", "pressure/io"]);
+    }
+
+    #[test]
+    fn a_procfs_that_is_not_there_is_empty() {
+        let mut source = SystemSource::new(Path::new("/nowhere"));
+        assert_eq!(source.read(), SystemReading::default());
+        assert_eq!(source.missing().count(), 8);
+    }
+
+    #[test]
+    fn a_file_without_end_is_read_to_its_limit() {
+        let mut source = SystemSource::new(Path::new("/nowhere"));
+        source.net_dev.path = "/dev/zero".into();
+        source.stat.path = "/dev/zero".into();
+        assert_eq!(source.read(), SystemReading::default());
+        assert_eq!(source.buffer.len(), PROC_TABLE_BYTES_MAX);
+        source.stat.fill(&mut source.buffer).unwrap();
+        assert_eq!(source.buffer.len(), PROC_SHORT_BYTES_MAX);
+    }
+
+    #[test]
+    fn the_interfaces_are_those_of_the_node_where_it_shows_them() {
+        let procfs = Procfs::new("net");
+        procfs.write_all("net/dev", "eth0", 5);
+        let name = |source: &mut SystemSource| source.read().interfaces.first().map(|i| i.name);
+        let mut early = SystemSource::new(&procfs.0);
+        let pods = name(&mut early);
+        assert!(pods.is_some());
+        procfs.write_all("1/net/dev", "ens5", 7);
+        let node = name(&mut SystemSource::new(&procfs.0));
+        assert!(node.is_some() && node != pods);
+        // Never the difference between two networks.
+        assert_eq!(name(&mut early), pods);
+        let mut late = SystemSource::new(&procfs.0);
+        fs::remove_file(procfs.0.join("1/net/dev")).unwrap();
+        assert_eq!(name(&mut late), None);
+    }
+
+    #[test]
+    fn a_recorder_keeps_a_window_and_rates_are_over_the_time_that_went_by() {
+        let procfs = Procfs::new("recorder");
+        procfs.write_all("1/net/dev", "eth0", 0);
+        let source = SystemSource::new(&procfs.0);
+        let mut recorder = SystemRecorder::new(source, 10 * SECOND, 5 * SECOND);
+        let ends_at = "2026-11-23T03:31:41Z".parse().unwrap();
+        assert!(recorder.columns(ends_at).is_empty() && recorder.newest().is_none());
+        let received = |recorder: &SystemRecorder| {
+            column(&recorder.columns(ends_at), "network_receive_bytes_per_second")
+        };
+        recorder.sample(100 * SECOND);
+        assert_eq!(received(&recorder), [None]);
+        for (now, bytes) in [(105, 1000), (115, 2000), (120, 500)] {
+            procfs.write_all("1/net/dev", "eth0", bytes);
+            recorder.sample(now * SECOND);
         }
-        assert_eq!(recorder.next_sample_in(Duration::from_secs(199)), Duration::from_secs(1));
-        let columns = recorder.columns(now(199)).unwrap();
-        assert_eq!((columns.len(), columns.interval_seconds), (13, 5.0));
-        assert_eq!(column(&columns, "cpu_user_percent"), [Some(50.0); 13]);
-        assert_eq!(columns.ends_at.as_second(), 1_795_000_000 - 4);
-        assert_eq!(column(&columns, "memory_free_mib"), [None; 13], "a file that is missing");
+        assert_eq!(received(&recorder), [Some(200.0), Some(100.0), None]);
+        let columns = recorder.columns(ends_at);
+        assert_eq!((columns.len(), columns.interval_seconds), (3, 5.0));
+        assert_eq!(column(&columns, "memory_free_bytes"), [Some(4096.0); 3]);
+        let (at, reading) = recorder.newest().unwrap();
+        assert_eq!((at, reading.memory.total_bytes), (120 * SECOND, Some(8192)));
+        assert_eq!(recorder.missing().count(), 4);
     }
 
     #[test]
-    fn the_hosts_network_is_that_of_its_first_process() {
-        let scratch = Scratch::new("proc");
-        let mut recorder = recorder(&scratch);
-        let line = |bytes: u64| format!("eth0: {bytes} 1 0 0 0 0 0 0 0 1 0 0 0 0 0 0\n");
-        for (second, bytes) in [(0, 0), (5, 10_240)] {
-            write(&scratch, "stat", "cpu 1 1 1 1\n");
-            write(&scratch, "1/net/dev", &line(bytes));
-            write(&scratch, "net/dev", &line(bytes * 100));
-            recorder.sample(Duration::from_secs(second));
+    fn windows_have_their_limits() {
+        for (window, interval, want) in [
+            (300 * SECOND, 5 * SECOND, 61),
+            (SECOND, SECOND, 2),
+            (9 * SECOND, 5 * SECOND, 2),
+            (300 * SECOND, SECOND, 301),
+            (Duration::MAX, Duration::ZERO, 301),
+        ] {
+            let source = SystemSource::new(Path::new("/nowhere"));
+            let mut recorder = SystemRecorder::new(source, window, interval);
+            for second in 0..400 {
+                recorder.sample(second * SECOND);
+            }
+            assert_eq!(recorder.ring.len(), want);
         }
-        let columns = recorder.columns(now(5)).unwrap();
-        assert_eq!(column(&columns, "network_receive_kib_per_second"), [Some(2.0)]);
-    }
-
-    #[test]
-    fn a_procfs_that_is_not_there_is_a_gap() {
-        let scratch = Scratch::new("proc");
-        let mut recorder = recorder(&scratch);
-        for second in [0, 5, 10] {
-            recorder.sample(Duration::from_secs(second));
-        }
-        let gap = recorder.columns(now(10)).unwrap_err();
-        assert!(gap.contains("BLACKBOX_PROC: No such file"), "{gap}");
-    }
-
-    #[test]
-    fn this_machines_own_procfs_is_read() {
-        let mut recorder =
-            SystemRecorder::new("/proc".as_ref(), Duration::from_secs(5), Duration::from_secs(60));
-        recorder.sample(Duration::from_secs(0));
-        recorder.sample(Duration::from_secs(5));
-        let columns = recorder.columns(now(5)).unwrap();
-        assert!(column(&columns, "memory_available_mib")[0].is_some());
-        assert!(column(&columns, "load_1m")[0].is_some());
     }
 }
