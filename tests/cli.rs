@@ -7,6 +7,7 @@ mod support;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use support::schema;
 use support::{fixture, zoo};
 
 fn run(arguments: &[&str], env: &[(&str, &str)]) -> Output {
@@ -29,6 +30,7 @@ fn replay_prints_the_zoos_incidents_and_nothing_else() {
     let lines: Vec<Value> =
         text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     zoo::assert_all_and_nothing_else(&lines);
+    assert!(text(&output.stdout).lines().all(|line| schema::flaw(line).is_none()));
     assert!(text(&output.stderr).contains("197 incidents in 0 listed pods and 622 watch lines"));
 }
 

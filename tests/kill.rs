@@ -12,6 +12,7 @@ use std::fs;
 
 use support::bed::{FOLDER, millis};
 use support::clock::eventually;
+use support::schema;
 use support::workload::{Dice, ID_END};
 use support::{Bed, BedOptions, PATIENCE};
 
@@ -54,6 +55,8 @@ fn every_crash_is_in_the_files_once(bed: &Bed) {
     let text = fs::read_to_string(bed.scratch.join("incidents")).unwrap();
     assert!(text.is_empty() || text.ends_with('\n'), "the last line is whole");
     let lines = lines(bed);
+    let flaws: Vec<_> = lines.iter().filter_map(|line| schema::flaw(line)).collect();
+    assert_eq!(flaws, [""; 0], "against the schema");
     let balance = bed.balance_of(lines.iter().map(String::as_str));
     assert!(even, "{balance}");
     let ids: BTreeSet<_> = lines.iter().map(|line| &line[..ID_END]).collect();

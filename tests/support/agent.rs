@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::clock::{self, eventually};
+use super::schema;
 
 /// Long enough for a slow machine; only a broken agent meets it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -86,22 +87,34 @@ impl AgentOptions {
             .unwrap();
         let stdout = child.stdout.take().unwrap();
         let stderr = collect(child.stderr.take().unwrap());
+        let flaws = Lines::default();
         let (stdout, unread) = match self.stdout_is_read {
-            true => (collect(stdout), None),
+            true => (collect_incidents(stdout, &flaws), None),
             false => (Lines::default(), Some(stdout)),
         };
-        Agent { child, stdout, stderr, unread }
+        Agent { child, stdout, stderr, unread, flaws }
     }
 }
 
 type Lines = Arc<Mutex<Vec<String>>>;
 
 fn collect(from: impl Read + Send + 'static) -> Lines {
+    collect_each(from, |_| {})
+}
+
+/// Every incident line of every test is one as the project's schema has it.
+fn collect_incidents(from: impl Read + Send + 'static, flaws: &Lines) -> Lines {
+    let flaws = flaws.clone();
+    collect_each(from, move |line| flaws.lock().unwrap().extend(schema::flaw(line)))
+}
+
+fn collect_each(from: impl Read + Send + 'static, each: impl Fn(&str) + Send + 'static) -> Lines {
     let lines = Lines::default();
     let sink = lines.clone();
     std::thread::Builder::new()
         .spawn(move || {
             for line in BufReader::new(from).lines().map_while(Result::ok) {
+                each(&line);
                 sink.lock().unwrap().push(line);
             }
         })
@@ -115,6 +128,8 @@ pub struct Agent {
     stdout: Lines,
     stderr: Lines,
     unread: Option<ChildStdout>,
+    /// What is wrong with its incident lines.
+    flaws: Lines,
 }
 
 impl Drop for Agent {
@@ -123,6 +138,8 @@ impl Drop for Agent {
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("the agent's log:\n{}", self.log());
+        } else {
+            assert_eq!(*self.flaws.lock().unwrap(), [""; 0], "against the schema");
         }
     }
 }
@@ -147,7 +164,7 @@ impl Agent {
     /// Reads from now on what it prints, where nobody did.
     pub fn read_stdout(&mut self) {
         let unread = self.unread.take().expect("nobody reads it");
-        self.stdout = collect(unread);
+        self.stdout = collect_incidents(unread, &self.flaws);
     }
 
     /// The lines after the first `from`.

@@ -37,6 +37,7 @@ pub mod protobuf;
 pub mod proxy;
 pub mod record;
 pub mod sample;
+pub mod schema;
 pub mod scratch;
 pub mod script;
 pub mod selector;
