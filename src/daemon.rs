@@ -32,6 +32,7 @@ use log::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::core::backoff::Jitter;
 use crate::core::detector::{Detector, History};
 use crate::core::ledger::{Ledger, Left};
 use crate::core::reflector::Reflector;
@@ -278,6 +279,7 @@ impl Shared {
             messages: message_sender.clone(),
             flight: flight.clone(),
             node_name: config.node_name.clone(),
+            jitter: Jitter::new(seed(config, self.clock)),
             metrics: self.metrics.clone(),
             clock: self.clock,
             stop: self.stop.clone(),

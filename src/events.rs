@@ -12,6 +12,7 @@ use std::time::Duration;
 use log::debug;
 
 use crate::clock::Clock;
+use crate::core::backoff::Jitter;
 use crate::core::evidence::PodEvent;
 use crate::core::list::{ListSplitter, Piece};
 use crate::core::node;
@@ -23,8 +24,8 @@ use crate::detect::Message;
 use crate::flight::Flight;
 use crate::kube::{Client, Error, Patience};
 use crate::limits::{
-    EVENT_LOOKUP_BURST, EVENT_LOOKUP_DENIED_PAUSE, EVENT_LOOKUP_INTERVAL, EVENTS_PER_POD_MAX,
-    NODE_BYTES_MAX, NODE_FRESH, READ_BLOCK_BYTES, RETRY_AFTER_MAX, SETTLE_MAX,
+    EVENT_LOOKUP_BURST, EVENT_LOOKUP_DENIED_PAUSE, EVENT_LOOKUP_INTERVAL, EVENT_LOOKUP_JITTER,
+    EVENTS_PER_POD_MAX, NODE_BYTES_MAX, NODE_FRESH, READ_BLOCK_BYTES, RETRY_AFTER_MAX, SETTLE_MAX,
 };
 use crate::metrics::{LookupResult, Metrics, Permission, Verb};
 use crate::once::Once;
@@ -60,6 +61,8 @@ pub struct Events {
     pub flight: Arc<Flight>,
     /// Its name.
     pub node_name: String,
+    /// What keeps nodes from asking together.
+    pub jitter: Jitter,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
     /// The clocks.
@@ -96,7 +99,8 @@ impl Events {
                 self.metrics.event_lookups.add(LookupResult::Skipped);
                 Lookup::Failed("the API server asked for patience".to_owned())
             } else {
-                if self.stop.wait(pace.wait(now)) {
+                let jitter = self.jitter.between(Duration::ZERO, EVENT_LOOKUP_JITTER);
+                if self.stop.wait(pace.wait(now) + jitter) {
                     return;
                 }
                 let asked = self.look_up(&namespace, &key);

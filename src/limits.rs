@@ -402,6 +402,10 @@ pub const EVENT_LOOKUPS_MAX: usize = 64;
 /// in trouble at once that is what the API server's own fairness queues are for.
 pub const EVENT_LOOKUP_INTERVAL: Duration = Duration::from_millis(200);
 
+/// Each lookup waits up to that besides, by chance: what makes pods crash is often the same on all nodes
+/// and at the same time.
+pub const EVENT_LOOKUP_JITTER: Duration = Duration::from_millis(300);
+
 /// So many lookups may come at once before the rate holds.
 pub const EVENT_LOOKUP_BURST: u32 = 20;
 

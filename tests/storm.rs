@@ -1,0 +1,65 @@
+//! A thousand crashes in ten seconds: all are told, and the API server is asked no more than was
+//! promised.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::bed::millis;
+use support::clock::{self, Stopper, eventually};
+use support::{AgentOptions, FakeApi, Options, PATIENCE, Scratch};
+
+const CRASHES: u32 = 1000;
+/// As the README has it: a burst, and then one each 200 ms.
+const LOOKUP_BURST: usize = 20;
+const LOOKUP_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A pod that was killed, by whom only events could tell; its next instance runs.
+fn killed(n: u32) -> Value {
+    let name = format!("pod-{n}");
+    let end = json!({"terminated": {"exitCode": 137, "reason": "Error",
+        "containerID": format!("containerd://{name}-0"),
+        "startedAt": "2026-11-23T04:00:00Z", "finishedAt": "2026-11-23T04:01:00Z"}});
+    json!({
+        "kind": "Pod", "apiVersion": "v1",
+        "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{n}")},
+        "spec": {"nodeName": "node1", "restartPolicy": "Always", "containers": [
+            {"name": "app", "livenessProbe": {"periodSeconds": 1}}]},
+        "status": {"phase": "Running", "containerStatuses": [{
+            "name": "app", "restartCount": 1, "containerID": format!("containerd://{name}-1"),
+            "state": {"running": {"startedAt": "2026-11-23T04:01:01Z"}}, "lastState": end}]}
+    })
+}
+
+#[test]
+fn a_storm_is_told_whole_and_asks_for_events_no_more_than_promised() {
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("storm"));
+    api.write_kubeconfig(&scratch.join("kubeconfig"));
+    let agent = AgentOptions::kubeconfig(&scratch.join("kubeconfig")).start();
+    agent.wait_ready();
+    let since = clock::now();
+    for n in 0..CRASHES {
+        api.apply(killed(n));
+        Stopper::default().wait(millis(10));
+    }
+    let told = || agent.lines_from(0).len() as u32;
+    assert!(eventually(PATIENCE, || told() >= CRASHES), "{} of {CRASHES}", told());
+    let lookups = api.count("list", "events");
+    let elapsed = clock::now() - since;
+    let promised = LOOKUP_BURST + elapsed.div_duration_f64(LOOKUP_INTERVAL) as usize + 1;
+    assert!(lookups <= promised, "{lookups} of {promised}");
+    assert!(lookups > LOOKUP_BURST, "they are asked for");
+    let incidents = agent.incidents();
+    let ids: BTreeSet<_> = incidents.iter().map(|i| i["id"].to_string()).collect();
+    assert_eq!((ids.len() as u32, told()), (CRASHES, CRASHES), "each once");
+    // Who was not asked for is not said to be sure.
+    let sure = incidents.iter().filter(|i| i["metadata"]["confidence"] == "confirmed").count();
+    assert!(sure <= lookups, "{sure} confirmed by {lookups} lookups");
+    println!(
+        "{CRASHES} crashes in {elapsed:.1?}: {lookups} lookups of events, {promised} promised"
+    );
+}
