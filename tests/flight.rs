@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::clock::eventually;
+use support::clock::{Stopper, eventually};
 use support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch};
 
 const POD: &str = "uid-web";
@@ -273,4 +273,73 @@ fn a_node_whose_files_cannot_be_read_says_so_and_tells_all_crashes() {
     node.ends(0, 1, "Error");
     let gaps = node.incident(0)["telemetry"]["gaps"].to_string();
     assert!(gaps.contains("BLACKBOX_PROC") && gaps.contains("BLACKBOX_CGROUP"), "{gaps}");
+}
+
+/// Not a test: figures for the README. `BLACKBOX_BINARY` names the build, such as the image's;
+/// `BLACKBOX_COST_SECONDS` how long (60; all rings are full after 300).
+#[test]
+#[ignore = "measures"]
+fn what_recording_costs_with_110_pods_of_two_containers() {
+    let seconds = std::env::var("BLACKBOX_COST_SECONDS").map_or(60, |s| s.parse().unwrap());
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("cost"));
+    api.write_service_account(scratch.path());
+    write(&scratch.join("cgroup/cgroup.controllers"), "cpu io memory pids\n");
+    for pod in 0..110 {
+        let uid = format!("{pod:08}-7d2b-4a5e-9f8e-2f6c2c9d1b0e");
+        let folder = scratch.join(&format!("cgroup/kubepods/burstable/pod{uid}"));
+        let mut statuses = Vec::new();
+        for n in 0..2 {
+            let id = format!("{:064x}", 0xc000 + 2 * pod + n);
+            for (name, text) in [
+                ("memory.current", "50000000\n"),
+                ("memory.max", "268435456\n"),
+                ("memory.peak", "60000000\n"),
+                ("memory.stat", "anon 1\nfile 2\ninactive_file 4096\n"),
+                ("memory.events", "oom 0\noom_kill 0\n"),
+                ("memory.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=5\n"),
+                ("cpu.stat", "usage_usec 1000\nnr_periods 0\nnr_throttled 0\n"),
+                ("pids.current", "3\n"),
+            ] {
+                write(&folder.join(&id).join(name), text);
+            }
+            statuses.push(json!({"name": format!("c{n}"), "restartCount": 0,
+                "containerID": format!("containerd://{id}"),
+                "state": {"running": {"startedAt": "2026-11-23T04:00:00Z"}}, "lastState": {}}));
+        }
+        write(&folder.join("memory.max"), "max\n");
+        write(&folder.join("memory.events"), "oom 0\noom_kill 0\n");
+        api.apply(json!({
+            "kind": "Pod", "apiVersion": "v1",
+            "metadata": {"name": format!("p{pod}"), "namespace": "shop", "uid": uid},
+            "spec": {"nodeName": "node1", "restartPolicy": "Always",
+                "containers": [{"name": "c0"}, {"name": "c1"}]},
+            "status": {"phase": "Running", "containerStatuses": statuses}}));
+    }
+    let address = api.addr();
+    let agent = AgentOptions::kubeconfig("".as_ref())
+        .env("KUBERNETES_SERVICE_HOST", address.ip().to_string())
+        .env("KUBERNETES_SERVICE_PORT", address.port().to_string())
+        .env("BLACKBOX_SERVICE_ACCOUNT", scratch.path())
+        .env("BLACKBOX_CGROUP", scratch.join("cgroup"))
+        .start();
+    agent.wait_ready();
+    let sampled = || agent.metric("blackbox_containers_sampled") == 220.0;
+    assert!(eventually(PATIENCE, sampled), "not all are sampled");
+    let ticks = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", agent.pid())).unwrap();
+        let fields: Vec<u64> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .map(|f| f.parse().unwrap_or(0))
+            .collect();
+        fields[11] + fields[12]
+    };
+    let before = ticks();
+    Stopper::default().wait(std::time::Duration::from_secs(seconds));
+    // A tick is 10 ms.
+    let percent = (ticks() - before) as f64 / seconds as f64;
+    let (peak, now) = (agent.proc_status("VmHWM"), agent.proc_status("VmRSS"));
+    println!("220 containers: {percent:.2} % of a core; {peak} KiB at most, {now} KiB now");
 }

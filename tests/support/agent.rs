@@ -61,7 +61,10 @@ impl AgentOptions {
     }
 
     pub fn start(self) -> Agent {
-        let binary = env!("CARGO_BIN_EXE_blackbox-daemon");
+        // Another build, for figures.
+        let built = env!("CARGO_BIN_EXE_blackbox-daemon");
+        let other = std::env::var("BLACKBOX_BINARY");
+        let binary = other.as_deref().unwrap_or(built);
         let mut command = if self.with_pid_1 {
             let mut unshare = Command::new("/usr/bin/unshare");
             unshare.args(["--pid", "--fork", "--kill-child", binary]);

@@ -14,7 +14,8 @@ use crate::core::cgroup::sample::{ContainerReading, Counters};
 use crate::core::cgroup::{files, names};
 use crate::limits::{
     CGROUP_CONTAINERS_MAX, CGROUP_DEPTH_MAX, CGROUP_DIRECTORIES_MAX, CGROUP_ENTRIES_MAX,
-    CGROUP_FILE_BYTES_MAX, CGROUP_ROOTS_MAX, CGROUP_SEARCH_DIRECTORIES_MAX, PODS_MAX,
+    CGROUP_FILE_BYTES_MAX, CGROUP_ROOTS_MAX, CGROUP_SEARCH_DIRECTORIES_MAX, LIMIT_READ_EVERY,
+    PODS_MAX,
 };
 
 /// Which of the kernel's interfaces has the pods' memory.
@@ -81,6 +82,9 @@ struct ContainerDirectory {
     name: Box<str>,
     /// crun has put the processes, and maybe the limit, one level below.
     is_nested: bool,
+    limit_bytes: Option<u64>,
+    /// Readings until the limit is read again.
+    limit_in: u8,
 }
 
 impl CgroupTree {
@@ -137,12 +141,21 @@ impl CgroupTree {
     /// Reads a container's files. `None`: its directory is not known, or gone.
     pub fn read_container(&mut self, container_id: &str) -> Option<ContainerReading> {
         let hierarchy = self.hierarchy.as_ref()?;
-        let container = self.containers.get(container_id)?;
-        let reading = match hierarchy.version {
+        let container = self.containers.get_mut(container_id)?;
+        let mut reading = match hierarchy.version {
             CgroupVersion::V1 => read_container_v1(&mut self.files, hierarchy, container),
             CgroupVersion::V2 => read_container_v2(&mut self.files, hierarchy, container),
         };
-        Some(reading).filter(|reading| !reading.is_empty())
+        if reading.is_empty() {
+            return None;
+        }
+        if container.limit_in == 0 {
+            container.limit_bytes = reading.limit_bytes;
+            container.limit_in = LIMIT_READ_EVERY;
+        }
+        container.limit_in -= 1;
+        reading.limit_bytes = container.limit_bytes;
+        Some(reading)
     }
 
     /// Reads the files of a pod's own directory. `None`: it is not known, or gone.
@@ -223,8 +236,16 @@ impl CgroupTree {
             let Some(id) = names::container_id(&name) else { continue };
             let is_nested = is_directory(&memory.join(&pod).join(&name).join(names::NESTED));
             let (id, name) = (id.into(), name.as_str().into());
-            self.containers
-                .insert(id, ContainerDirectory { pod: Arc::clone(&pod), name, is_nested });
+            self.containers.insert(
+                id,
+                ContainerDirectory {
+                    pod: Arc::clone(&pod),
+                    name,
+                    is_nested,
+                    limit_bytes: None,
+                    limit_in: 0,
+                },
+            );
         }
         self.pods.insert(uid.into(), pod);
     }
@@ -336,6 +357,7 @@ fn read_container_v1(
     hierarchy: &Hierarchy,
     container: &ContainerDirectory,
 ) -> ContainerReading {
+    let with_limit = container.limit_in == 0;
     let version = hierarchy.version;
     let path = |controller| [controller, &*container.pod, Path::new(&*container.name)];
     files.enter(&path(&hierarchy.memory));
@@ -345,7 +367,7 @@ fn read_container_v1(
         inactive_file_bytes: stat.inactive_file_bytes,
         anon_bytes: stat.anon_bytes,
         file_bytes: stat.file_bytes,
-        limit_bytes: files.limit_bytes(version),
+        limit_bytes: with_limit.then(|| files.limit_bytes(version)).flatten(),
         peak_bytes: files.read("memory.max_usage_in_bytes").and_then(files::number),
         oom_kills: files.oom_kills(version),
         ..ContainerReading::default()
@@ -369,6 +391,7 @@ fn read_container_v2(
     hierarchy: &Hierarchy,
     container: &ContainerDirectory,
 ) -> ContainerReading {
+    let with_limit = container.limit_in == 0;
     let version = hierarchy.version;
     let path = [&*hierarchy.memory, &container.pod, Path::new(&*container.name)];
     files.enter(&path);
@@ -379,7 +402,7 @@ fn read_container_v2(
         inactive_file_bytes: stat.inactive_file_bytes,
         anon_bytes: stat.anon_bytes,
         file_bytes: stat.file_bytes,
-        limit_bytes: files.limit_bytes(version),
+        limit_bytes: with_limit.then(|| files.limit_bytes(version)).flatten(),
         // Newer than version 2 itself; older kernels have none.
         peak_bytes: files.read("memory.peak").and_then(files::number),
         oom_kills: files.oom_kills(version),
@@ -393,7 +416,7 @@ fn read_container_v2(
             io_pressure_us: files.read("io.pressure").and_then(files::pressure_some_us),
         },
     };
-    if container.is_nested && reading.limit_bytes.is_none() && !reading.is_empty() {
+    if container.is_nested && with_limit && reading.limit_bytes.is_none() && !reading.is_empty() {
         files.enter(&[path[0], path[1], path[2], Path::new(names::NESTED)]);
         reading.limit_bytes = files.limit_bytes(version);
     }
@@ -461,7 +484,14 @@ fn read_into(path: &Path, buffer: &mut [u8]) -> Option<usize> {
     while length < buffer.len() {
         match file.read(&mut buffer[length..]) {
             Ok(0) => break,
-            Ok(read) => length += read,
+            Ok(read) => {
+                length += read;
+                // The kernel gives such a file in one piece (kernfs shows it as one record): asking
+                // whether there is more would cost a quarter of the whole.
+                if length < buffer.len() && buffer[length - 1] == b'\n' {
+                    break;
+                }
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(_) => return None,
         }
