@@ -18,9 +18,11 @@
 //! API server ◀─── GET events of one pod ── events◀┘  │ (bounded, never waited for)
 //!                                            └───────┘
 //!                                          EventHandler
-//!                                                │ Arc<Delivery>, one bounded queue a sink, oldest drops
+//!                                                │ Work (bounded, never waited for)
+//! /proc, cgroups ─▶ sampler ─▶ Flight ─────────▶ enrich: the log's end, samples, counters, the node
+//!                              rings, roster     │ Arc<Delivery>, one bounded queue a sink, oldest drops
 //!                                                ▼
-//!                                             stdout
+//!                                             stdout, file, webhook ─▶ Ledger ─▶ state
 //!
 //! /metrics /healthz /readyz ◀── http ◀── POST /v1/telemetry     SIGTERM, SIGINT ──▶ signal ──▶ main (daemon)
 //! ```
@@ -31,7 +33,7 @@
 //!
 //! * [`core`] is pure: no clock, no I/O, no log. The time is an argument, failures are values.
 //! * Dependencies point one way: main → [`daemon`] → threads ([`mod@watch`], [`detect`], [`events`],
-//!   [`sink`], [`http`]) → [`kube`], [`metrics`], [`health`] → [`core`] → [`limits`].
+//!   [`sampler`], [`enrich`], [`sink`], [`http`]) → [`kube`], [`metrics`], [`health`] → [`core`] → [`limits`].
 //! * Whatever is buffered, queued, kept or retried has a bound in [`limits`].
 //! * The thread that reads the watch waits for nothing but the detection, and the detection for
 //!   nothing at all.
