@@ -1,7 +1,7 @@
 //! The agent is killed again and again while pods crash: what the incident files and the state file
 //! are for.
 //!
-//! `BLACKBOX_KILLS` sets how often (60; `.ci/nightly`: 200), `BLACKBOX_KILL_SEED` when.
+//! `BLACKBOX_KILLS` sets how often (30; `.ci/nightly`: 200), `BLACKBOX_KILL_SEED` when.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -37,7 +37,7 @@ fn options(env: &[(&'static str, &str)]) -> BedOptions {
 /// Kills and starts the agent so often, at random moments.
 fn storm(bed: &mut Bed, mut between: impl FnMut(&mut Bed, u64)) {
     let mut dice = Dice::new(from_env("BLACKBOX_KILL_SEED", 20_261_123));
-    for n in 0..from_env("BLACKBOX_KILLS", 60) {
+    for n in 0..from_env("BLACKBOX_KILLS", 30) {
         // From the middle of its start to some time after.
         bed.wait(millis(dice.below(700) as u64));
         bed.agent.kill();
@@ -101,7 +101,7 @@ fn cut(files: &[&str], env: &[(&'static str, &str)]) {
     every_crash_is_in_the_files_once(&bed);
     bed.agent.end("TERM");
     let whole: Vec<_> = files.iter().map(|f| fs::read(bed.scratch.join(f)).unwrap()).collect();
-    let step = from_env("BLACKBOX_CUTS", 37) as usize;
+    let step = from_env("BLACKBOX_CUTS", 53) as usize;
     for cut in (0..=CUT_BYTES_MAX).step_by(step) {
         for (name, bytes) in files.iter().zip(&whole) {
             // The other half of the cuts leaves zeros behind.

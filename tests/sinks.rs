@@ -125,7 +125,7 @@ fn a_stdout_that_nobody_reads_holds_up_neither_the_watch_nor_the_file() {
     let file = ("BLACKBOX_INCIDENT_FILE", "{folder}/incidents");
     let options = BedOptions { stdout_is_read: false, ..options(millis(5), &[file]) };
     let mut bed = Bed::with("stdout blocked", options);
-    let seconds = std::env::var("BLACKBOX_BLOCKED_SECONDS").map_or(20, |s| s.parse().unwrap());
+    let seconds = std::env::var("BLACKBOX_BLOCKED_SECONDS").map_or(12, |s| s.parse().unwrap());
     let path = bed.scratch.join("incidents");
     let since = clock::now();
     let over = || clock::now() - since > Duration::from_secs(seconds);
