@@ -245,7 +245,7 @@ impl Shared {
         self.spawn("sampler", move || {
             sampler::run(&sampled, &sampler_work, &metrics, clock, (interval, &stop));
         })?;
-        Ok(Tell { work: work_sender, deliver })
+        Ok(Tell { work: work_sender, clock: self.clock, deliver })
     }
 
     /// Starts "watch", "events" and "detect", and the channels between them.

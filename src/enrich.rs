@@ -29,8 +29,8 @@ use crate::state::Keeper;
 pub enum Work {
     /// A container ended; what it was is told later.
     Held(Box<Remains>),
-    /// An incident, to be told.
-    Tell(Box<Incident>),
+    /// An incident, to be told, handed over at that time (monotonic).
+    Tell(Box<Incident>, Duration),
     /// The pod of that key is gone, and all its incidents were handed over.
     Gone(Box<str>),
     /// The sampler saw counters rise, at that time.
@@ -42,6 +42,8 @@ pub enum Work {
 pub struct Tell {
     /// To the thread.
     pub work: SyncSender<Work>,
+    /// The clocks.
+    pub clock: Clock,
     /// Past it, should it hang in a read of a dying disk.
     pub deliver: Arc<Mutex<Deliver>>,
 }
@@ -49,11 +51,11 @@ pub struct Tell {
 impl Tell {
     /// Tells an incident.
     pub fn incident(&self, incident: Box<Incident>) {
-        let full = match self.work.try_send(Work::Tell(incident)) {
+        let full = match self.work.try_send(Work::Tell(incident, self.clock.monotonic())) {
             Ok(()) => return,
             Err(TrySendError::Full(full) | TrySendError::Disconnected(full)) => full,
         };
-        if let Work::Tell(mut incident) = full {
+        if let Work::Tell(mut incident, _) = full {
             incident.telemetry.gaps.push(BUSY.to_owned());
             lock(&self.deliver).incident(&incident);
         }
@@ -151,7 +153,10 @@ impl Enrich {
                     desk.put(remains.id, gathered);
                     desk.is_explained(&remains.pod_key);
                 }
-                Some(Work::Tell(incident)) => self.tell(incident, &mut desk),
+                Some(Work::Tell(incident, since)) => {
+                    let is_late = now.monotonic.saturating_sub(since) > ENRICH_HURRY;
+                    self.tell(incident, is_late, &mut desk);
+                }
                 Some(Work::Gone(key)) => self.flight.forget(&key),
                 Some(Work::OomKills(kills, at)) => desk.wonder(kills, at, now.monotonic),
                 None => {}
@@ -164,19 +169,14 @@ impl Enrich {
         }
     }
 
-    fn tell(&self, incident: Box<Incident>, desk: &mut Desk) {
+    /// `is_late`: others wait behind it, and there is no time to gather anything.
+    fn tell(&self, incident: Box<Incident>, is_late: bool, desk: &mut Desk) {
         if incident.metadata.is_end {
             desk.is_explained(incident.pod_key());
         }
-        let known = desk.take(incident.id);
-        let now = self.clock.now();
-        // Behind in time, the sooner the better.
-        let late = now.wall.duration_since(incident.timestamp);
-        let in_hurry = !incident.metadata.is_end
-            || (known.is_none() && late > ENRICH_HURRY.try_into().unwrap_or_default());
-        let gathered = match (known, incident.remains()) {
+        let gathered = match (desk.take(incident.id), incident.remains()) {
             (Some(known), _) => known,
-            (None, Some(remains)) if !in_hurry => self.flight.remains(&remains, now),
+            (None, Some(remains)) if !is_late => self.flight.remains(&remains, self.clock.now()),
             (None, Some(_)) => Gathered { gaps: vec![BUSY.to_owned()], ..Gathered::default() },
             (None, None) => Gathered::default(),
         };

@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 #![allow(clippy::disallowed_methods, reason = "a test may wait")]
 
+mod support;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,9 @@ use blackbox_daemon::sampler::cgroup::{
     CgroupTree, CgroupVersion, ContainerHistory, ContainerRecorder, OomKill, WantedPod,
 };
 use jiff::Timestamp;
+use serde_json::{Value, json};
+use support::clock::eventually;
+use support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch};
 
 const HIERARCHIES: &str = "/sys/fs/cgroup";
 const LIMIT_BYTES: u64 = 32 << 20;
@@ -219,4 +224,96 @@ fn a_container_that_went_keeps_its_curve() {
     assert!(memory(&history).len() >= 3);
     assert!(!history.is_oom_count_whole, "the counter went with the directory");
     assert_eq!(history.oom_kills, 1);
+}
+
+/// The real binary, the real kernel, and an API server that says what a kubelet would.
+struct Node {
+    api: FakeApi,
+    agent: Agent,
+    _scratch: Scratch,
+}
+
+impl Node {
+    fn start(container: &Container) -> Self {
+        let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("oom"));
+        api.write_kubeconfig(&scratch.join("kubeconfig"));
+        let agent = AgentOptions::kubeconfig(&scratch.join("kubeconfig"))
+            .env("BLACKBOX_CGROUP", HIERARCHIES)
+            .env("BLACKBOX_SAMPLE_INTERVAL", "1s")
+            .start();
+        agent.wait_ready();
+        let node = Self { api, agent, _scratch: scratch };
+        node.says(container, json!({"running": {"startedAt": "2026-11-23T04:00:00Z"}}));
+        let sampled = || node.agent.metric("blackbox_containers_sampled") == 1.0;
+        assert!(eventually(PATIENCE, sampled), "the container is not found");
+        node
+    }
+
+    fn says(&self, container: &Container, state: Value) {
+        let id = format!("containerd://{}", container.id);
+        self.api.apply(json!({
+            "kind": "Pod", "apiVersion": "v1",
+            "metadata": {"name": "web", "namespace": "shop", "uid": container.uid},
+            "spec": {"nodeName": "node1", "restartPolicy": "Always", "containers": [
+                {"name": "app", "resources": {"limits": {"memory": "32Mi"}}}]},
+            "status": {"phase": "Running", "containerStatuses": [{
+                "name": "app", "restartCount": 0, "state": state, "containerID": id}]}
+        }));
+    }
+
+    fn incident(&self) -> Value {
+        assert!(eventually(PATIENCE, || !self.agent.incidents().is_empty()), "nothing is told");
+        self.agent.incidents().swap_remove(0)
+    }
+}
+
+/// So slow that samples of a second see it.
+fn grow_slowly() -> String {
+    GROW.replace("sleep 0.02", "sleep 0.12")
+}
+
+#[test]
+fn the_incident_of_a_true_oom_kill_is_confirmed_and_shows_the_rise() {
+    let Some(container) = container("agent", 4) else { return };
+    let node = Node::start(&container);
+    let status = container.run(&grow_slowly()).wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    let ended = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled",
+        "containerID": format!("containerd://{}", container.id),
+        "startedAt": "2026-11-23T04:00:00Z", "finishedAt": "2026-11-23T04:00:04Z"}});
+    node.says(&container, ended);
+    let incident = node.incident();
+    assert_eq!(
+        (&incident["type"], &incident["metadata"]["confidence"]),
+        (&json!("oom"), &json!("confirmed"))
+    );
+    let evidence = incident["metadata"]["evidence"].to_string();
+    assert!(evidence.contains("the kernel counted 1 OOM kill in its cgroup"), "{evidence}");
+    let section = &incident["telemetry"]["container"];
+    let memory: Vec<f64> =
+        section["memory_bytes"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
+    let most = memory.iter().copied().fold(0.0, f64::max);
+    assert!(memory.len() >= 3 && most > memory[0] + 8e6, "no rise: {memory:?}");
+    assert_eq!(
+        (&section["memory_limit_bytes"], &section["oom_kills"]),
+        (&json!(LIMIT_BYTES), &json!(1))
+    );
+    println!("{}", incident["message"]);
+}
+
+#[test]
+fn the_incident_of_a_killed_child_says_that_the_container_lives_on() {
+    let Some(container) = container("survivor", 5) else { return };
+    let node = Node::start(&container);
+    let script = format!("sh -c '{}'; sleep 120 & wait", GROW.replace('\'', "'\\''"));
+    let mut parent = container.run(&script);
+    let incident = node.incident();
+    assert_eq!((&incident["type"], &incident["severity"]), (&json!("oom"), &json!("high")));
+    assert_eq!(incident["metadata"]["survived"], true);
+    assert_eq!(parent.try_wait().unwrap(), None, "the parent died");
+    let procs = fs::read_to_string(container.file("cgroup.procs")).unwrap();
+    for pid in procs.lines().rev() {
+        let _ = Command::new("/bin/kill").args(["-9", pid]).status();
+    }
+    parent.wait().unwrap();
 }

@@ -142,12 +142,18 @@ fn memory_growth(samples: &Columns) -> Option<f64> {
     let column =
         |name: &str| samples.columns.iter().find(|(n, _)| *n == name).map(|(_, values)| values);
     let (memory, age) = (column("memory_bytes")?, column("age_seconds")?);
-    let points: Vec<(f64, f64)> = memory
+    let mut points: Vec<(f64, f64)> = memory
         .iter()
         .zip(age)
         .filter_map(|(memory, age)| Some(((*age)?, (*memory)?)))
         .filter(|(age, _)| *age <= GROWTH_WITHIN.as_secs_f64())
         .collect();
+    // A sample may have been taken of what was left when the process was gone.
+    while let [.., before, last] = points[..]
+        && last.1 < before.1 / 2.0
+    {
+        points.pop();
+    }
     // From the lowest point on: a container that was emptied in between grew since then.
     let lowest = points.iter().copied().reduce(|a, b| if b.1 <= a.1 { b } else { a })?;
     let newest = points.last()?;

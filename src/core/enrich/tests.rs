@@ -106,6 +106,7 @@ fn growth_is_told_only_where_there_was_some() {
     assert_eq!(growth(&[100.0, 50.0]), None, "it fell");
     assert_eq!(growth(&[10.0, 60.0]), Some(10.0));
     assert_eq!(growth(&[200.0, 10.0, 35.0, 60.0]), Some(5.0), "since it was emptied");
+    assert_eq!(growth(&[10.0, 35.0, 60.0, 1.0]), Some(5.0), "until the process was gone");
     // What lies further back does not count.
     let long: Vec<f64> = std::iter::repeat_n(0.0, 60).chain([600.0; 13]).collect();
     assert_eq!(growth(&long), None);
