@@ -112,7 +112,7 @@ impl Webhook {
             self.metrics.sink_errors.add(SinkName::Webhook);
             let said = words(&error);
             match next(&error) {
-                Next::NewToken if new_token => new_token = false,
+                Next::NewToken if new_token && tries_left > 0 => new_token = false,
                 Next::Again(_) if tries_left == 0 => {
                     let tries = WEBHOOK_TRIES_MAX;
                     self.losses.say(&format!("an incident is lost after {tries} tries: {said}"));
@@ -157,6 +157,7 @@ fn words(error: &Error) -> String {
     match error {
         Error::Status { code, .. } => format!("the collector answers {code}"),
         Error::Tls(text) => format!("no trust in the collector: {text}"),
+        Error::Timeout(_) => "the collector does not answer in time".to_owned(),
         other => other.to_string(),
     }
 }

@@ -233,7 +233,7 @@ fn run(seed: u64, leaves: Leaves, only_orderly: bool) {
 
 #[test]
 fn every_end_is_in_the_file_once_or_counted_however_often_the_agent_dies() {
-    for seed in 1..120 {
+    for seed in 1..80 {
         run(seed, Leaves::File, false);
         run(seed, Leaves::FileAndState, false);
     }
@@ -241,10 +241,10 @@ fn every_end_is_in_the_file_once_or_counted_however_often_the_agent_dies() {
 
 #[test]
 fn with_a_state_file_alone_nothing_is_left_out() {
-    (1..120).for_each(|seed| run(seed, Leaves::State, false));
+    (1..80).for_each(|seed| run(seed, Leaves::State, false));
 }
 
 #[test]
 fn with_a_state_file_an_agent_that_ends_in_order_repeats_nothing() {
-    (1..120).for_each(|seed| run(seed, Leaves::State, true));
+    (1..80).for_each(|seed| run(seed, Leaves::State, true));
 }
