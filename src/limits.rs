@@ -119,6 +119,9 @@ pub const GROWTH_WITHIN: Duration = Duration::from_secs(60);
 /// Growth that is worth a word.
 pub const GROWTH_MIN_BYTES_PER_SECOND: f64 = 65_536.0;
 
+/// A resourceVersion: a 64-bit number has 20 digits (etcd), other stores' are not much longer.
+pub const VERSION_BYTES_MAX: usize = 64;
+
 /// Addresses of a pod: one of each family.
 pub const ADDRESSES_PER_POD_MAX: usize = 4;
 

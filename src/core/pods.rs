@@ -15,8 +15,9 @@ use crate::core::ledger::{ContainerEntry, PodEntry};
 use crate::core::reflector::is_older;
 use crate::core::wire;
 use crate::limits::{
-    CONTAINERS_PER_POD_MAX, ENDS_KNOWN_PER_CONTAINER, ENDS_REMEMBERED_MAX, PLAIN_WORD_BYTES_MAX,
-    PODS_GONE_REMEMBERED_MAX, PODS_MAX, STATIC_PODS_REMEMBERED_MAX,
+    CONTAINERS_PER_POD_MAX, ENDS_KNOWN_PER_CONTAINER, ENDS_REMEMBERED_MAX, NAME_BYTES_MAX,
+    PLAIN_WORD_BYTES_MAX, PODS_GONE_REMEMBERED_MAX, PODS_MAX, STATIC_PODS_REMEMBERED_MAX,
+    VERSION_BYTES_MAX,
 };
 
 /// The kubelet's own UID of a static pod (`pkg/kubelet/config/common.go`). Anyone may write these
@@ -147,6 +148,7 @@ impl PodRecord {
         let at = match self.containers.iter().position(|c| &*c.name == name) {
             Some(at) => at,
             None if self.containers.len() >= CONTAINERS_PER_POD_MAX => return None,
+            None if name.len() > NAME_BYTES_MAX => return None,
             None => {
                 self.containers.push(ContainerRecord::new(name));
                 self.containers.len() - 1
@@ -258,6 +260,9 @@ impl PodTable {
     /// `went_back`: the server's history did, so that an older version may be the newest there is.
     pub fn sight(&mut self, metadata: &wire::Metadata<'_>, went_back: bool) -> Sighting {
         let key = self.key(metadata);
+        if !has_kubernetes_lengths(metadata) {
+            return Sighting::NoRoom;
+        }
         let version = &*metadata.resource_version;
         if let Some(record) = self.pods.get_mut(key) {
             record.list = self.list;
@@ -470,6 +475,14 @@ impl PodTable {
     }
 }
 
+/// Whether the names are as long as Kubernetes has them at most, and the version a number: they are kept
+/// for as long as the pod is, and another server may send anything.
+fn has_kubernetes_lengths(metadata: &wire::Metadata<'_>) -> bool {
+    let wire::Metadata { namespace, name, uid, resource_version, .. } = metadata;
+    [namespace, name, uid].iter().all(|text| text.len() <= NAME_BYTES_MAX)
+        && resource_version.len() <= VERSION_BYTES_MAX
+}
+
 /// A mirror pod that comes back has the same key and another UID.
 fn mark(key: &str, uid: &str) -> u64 {
     hash(&[key, uid])
@@ -595,6 +608,22 @@ mod tests {
             table.remove(&n.to_string());
         }
         assert!(table.statics.len() <= STATIC_PODS_REMEMBERED_MAX);
+    }
+
+    #[test]
+    fn names_that_kubernetes_forbids_are_not_kept() {
+        let mut table = PodTable::default();
+        let (long, longest) = ("u".repeat(NAME_BYTES_MAX + 1), "u".repeat(NAME_BYTES_MAX));
+        assert_eq!(table.sight(&metadata(&long, "1"), false), Sighting::NoRoom);
+        assert_eq!(table.sight(&mirror(&long, "1"), false), Sighting::NoRoom);
+        let version = "1".repeat(VERSION_BYTES_MAX + 1);
+        assert_eq!(table.sight(&metadata("u", &version), false), Sighting::NoRoom);
+        let named = wire::Metadata { name: long.as_str().into(), ..metadata("u", "1") };
+        assert_eq!(table.sight(&named, false), Sighting::NoRoom);
+        assert!(table.is_empty());
+        assert_eq!(table.sight(&metadata(&longest, "1"), false), Sighting::New);
+        assert!(table.get(&longest).unwrap().container(&long).is_none());
+        assert!(table.get(&longest).unwrap().container(&longest).is_some());
     }
 
     #[test]
