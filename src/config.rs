@@ -6,7 +6,7 @@
 //! with an optional variable has it. No secret stands in the environment, and none is ever shown:
 //! tokens and keys come from files.
 
-mod base64;
+pub(crate) mod base64;
 pub mod cluster;
 pub mod duration;
 mod environment;

@@ -229,6 +229,21 @@ impl Client {
         self.send(|client, now| client.ask(path, patience, now))
     }
 
+    /// POSTs an object to `path` that the API server answers with what it makes of it.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn create(&mut self, path: &str, json: &[u8]) -> Result<Body, Error> {
+        self.send(|client, now| {
+            let request = client.agent().post(format!("{}{path}", client.base));
+            let request = request.content_type("application/json");
+            let request = request.header(http::header::HOST, &client.host);
+            let request = client.authorize(request, now);
+            let response = request.send(json).map_err(Error::from_ureq)?;
+            client.body(response)
+        })
+    }
+
     /// POSTs a JSON text to `path` (with its query). `key` is the same for the same text, so that the
     /// server can tell repeats. All in all it takes no longer than the client's timeout.
     ///
@@ -297,9 +312,16 @@ impl Client {
             .build()
             .header(http::header::HOST, &self.host);
         let response = self.authorize(request, now).call().map_err(Error::from_ureq)?;
+        self.body(response)
+    }
+
+    /// The body of a success; else what the server says instead.
+    fn body(&self, response: http::Response<ureq::Body>) -> Result<Body, Error> {
         let (code, after) = self.head(&response);
-        let body = Body(response.into_body().into_reader());
-        if code == 200 {
+        let date = response.headers().get(http::header::DATE);
+        let date = date.and_then(|v| v.to_str().ok()).and_then(date_of);
+        let body = Body { reader: response.into_body().into_reader(), date };
+        if matches!(code, 200 | 201) {
             return Ok(body);
         }
         let deadline = self.clock.monotonic() + self.timeout;
@@ -322,7 +344,8 @@ impl Client {
         let (code, after) = self.head(&response);
         // A connection whose answer was read to its end serves again; what it says is nobody's.
         let deadline = self.clock.monotonic() + WEBHOOK_BODY_TIMEOUT;
-        Body(response.into_body().into_reader()).start(|| self.clock.monotonic() < deadline);
+        let body = Body { reader: response.into_body().into_reader(), date: None };
+        body.start(|| self.clock.monotonic() < deadline);
         if (200..300).contains(&code) {
             return Ok(());
         }
@@ -355,15 +378,23 @@ impl Client {
 }
 
 /// The body of an answer.
-pub struct Body(BodyReader<'static>);
+pub struct Body {
+    reader: BodyReader<'static>,
+    date: Option<Timestamp>,
+}
 
 impl Body {
+    /// When the server answered, by its own clock, in whole seconds; where it said so.
+    pub fn date(&self) -> Option<Timestamp> {
+        self.date
+    }
+
     /// Reads what has come, at most a buffer full; 0 at the body's end.
     ///
     /// # Errors
     /// When the connection breaks or the patience ends.
     pub fn read(&mut self, block: &mut [u8]) -> Result<usize, Error> {
-        self.0.read(block).map_err(|error| Error::from_io(&error))
+        self.reader.read(block).map_err(|error| Error::from_io(&error))
     }
 
     /// All of it, if that is no more than `bytes_max`.
@@ -494,8 +525,12 @@ fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = jiff::fmt::rfc2822::parse(value.trim()).ok()?;
-    Some(date.timestamp().duration_since(now).try_into().unwrap_or_default())
+    Some(date_of(value)?.duration_since(now).try_into().unwrap_or_default())
+}
+
+/// A date as HTTP writes it (RFC 9110, 5.6.7).
+fn date_of(value: &str) -> Option<Timestamp> {
+    Some(jiff::fmt::rfc2822::parse(value.trim()).ok()?.timestamp())
 }
 
 #[cfg(test)]

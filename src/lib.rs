@@ -47,6 +47,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod clock;
 pub mod config;
 pub mod core;

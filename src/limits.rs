@@ -667,3 +667,17 @@ pub const INTERFACES_MAX: usize = 64;
 /// The name of a disk or an interface: `DISK_NAME_LEN` of include/linux/blkdev.h; interfaces have half
 /// of that (`IFNAMSIZ`).
 pub const DEVICE_NAME_BYTES_MAX: usize = 32;
+
+// --- check ---
+
+/// How long `check` waits for one answer: whoever runs it sits before it.
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Containers whose logs `check` looks for: a node's default is 110 pods, most with one container.
+pub const CHECK_LOGS_MAX: usize = 256;
+
+/// The answer to a review or to a question for the version: a few hundred bytes each.
+pub const CHECK_ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// A clock that differs by more is worth a word: a `Date` has whole seconds, and the way takes its time.
+pub const CLOCK_SKEW_TOLERATED_SECONDS: i64 = 5;

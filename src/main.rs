@@ -8,7 +8,7 @@ use log::{error, warn};
 
 use blackbox_daemon::config::{Config, SETTINGS};
 use blackbox_daemon::core::incident::Severity;
-use blackbox_daemon::{daemon, replay};
+use blackbox_daemon::{check, daemon, replay};
 
 /// What the command line and the environment get wrong.
 const USAGE_ERROR: u8 = 2;
@@ -21,9 +21,11 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         [] => run(),
+        ["check"] => check(),
         ["replay", folder] => replay(Path::new(folder)),
         ["--version" | "-V"] => say(concat!("blackbox-daemon ", env!("CARGO_PKG_VERSION"), "\n")),
         ["--help" | "-h"] => say(&help()),
+        ["check", ..] => usage("check takes nothing; it reads the agent's own settings"),
         ["replay", ..] => usage("replay takes one folder"),
         [first, ..] => usage(&format!("unknown command or option {first:?}")),
     }
@@ -44,6 +46,17 @@ fn run() -> ExitCode {
     }
     match daemon::run(&config) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check() -> ExitCode {
+    match check::run(std::env::vars_os(), &mut io::stdout().lock()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             error!("{error}");
             ExitCode::FAILURE
@@ -89,6 +102,7 @@ fn help() -> String {
 Crash flight recorder for Kubernetes nodes: one JSON line for every container that died, and why.
 
   blackbox-daemon               watch the pods of NODE_NAME; incidents to stdout, log to stderr
+  blackbox-daemon check         look at everything that the agent needs, and say what to do
   blackbox-daemon replay DIR    find the incidents of a recording folder, without a cluster
   blackbox-daemon --version
   blackbox-daemon --help

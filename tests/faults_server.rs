@@ -10,7 +10,7 @@ use std::time::Duration;
 use support::bed::{SECOND, millis};
 use support::clock::{eventually, unix_seconds};
 use support::{
-    Bed, BedOptions, Behaviour, Ending, Link, PATIENCE, Point, RequestRecord, Scratch, Target,
+    Bed, BedOptions, Behaviour, Ending, Link, PATIENCE, Point, RequestRecord, Scratch, Target, http,
 };
 
 #[test]
@@ -96,8 +96,7 @@ fn watches_that_end_at_once_are_no_hot_loop() {
 #[test]
 fn refusals_are_obeyed_and_told() {
     let html = "<html><body><h1>502 Bad Gateway</h1></body></html>";
-    let date = jiff::Timestamp::from_second(unix_seconds() + 2).unwrap();
-    let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let date = http::date(unix_seconds() + 2);
     let mut bed = Bed::start("429, 503 with Retry-After (seconds, date), 500, 502 with HTML");
     for (code, body, retry_after, at_least) in [
         (429, "", Some("1"), SECOND),

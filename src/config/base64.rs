@@ -3,7 +3,7 @@
 /// Decodes standard base64 (RFC 4648 section 4) with padding. Blanks and line breaks are skipped,
 /// since YAML block scalars and wrapping tools put them in; anything else outside the alphabet, a
 /// missing or misplaced `=`, and bits left over are errors. `None` says that it is not base64.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let (mut group, mut filled, mut padding) = (0_u32, 0_u32, 0_u32);
     for byte in text.bytes().filter(|byte| !byte.is_ascii_whitespace()) {

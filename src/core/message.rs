@@ -150,7 +150,8 @@ fn bytes(n: i64) -> String {
     format!("{:.1} {unit}", n as f64 / f64::from(1 << shift))
 }
 
-fn duration(d: Duration) -> String {
+/// A time in two units at most.
+pub(crate) fn duration(d: Duration) -> String {
     let s = d.as_secs();
     match s {
         0..120 => format!("{s} s"),

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -58,6 +58,12 @@ impl AgentOptions {
     pub fn with_hosts(mut self, hosts: &Path) -> Self {
         self.hosts = Some(hosts.to_owned());
         self
+    }
+
+    /// Runs a command with that environment to its end.
+    pub fn run(self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_blackbox-daemon"));
+        command.args(arguments).env_clear().envs(self.env).output().unwrap()
     }
 
     pub fn start(self) -> Agent {

@@ -5,6 +5,8 @@ use std::io::{self, BufRead, Read};
 
 use serde_json::Value;
 
+use super::clock;
+
 /// What the fake reads of a request head, and of one line in it.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// What the real server reads of a request body.
@@ -121,6 +123,9 @@ pub fn query_param(query: &str, name: &str) -> String {
 /// The status line and headers, blank line included; `length` is `None` for a chunked body.
 pub fn head(status: u16, headers: &[(String, String)], length: Option<usize>) -> String {
     let mut head = head_start(status);
+    if headers.iter().any(|(name, _)| name == "Date") {
+        head.truncate(head.find("Date: ").unwrap_or(head.len()));
+    }
     for (name, value) in headers {
         let _ = write!(head, "{name}: {value}\r\n");
     }
@@ -135,12 +140,19 @@ pub fn head(status: u16, headers: &[(String, String)], length: Option<usize>) ->
 
 /// The status line and the headers that every answer has.
 pub fn head_start(status: u16) -> String {
-    let reason = reason(status);
+    let (reason, date) = (reason(status), date(clock::unix_seconds()));
     format!(
         "HTTP/1.1 {status} {reason}\r\n\
          Cache-Control: no-cache, private\r\n\
-         Content-Type: application/json\r\n"
+         Content-Type: application/json\r\n\
+         Date: {date}\r\n"
     )
+}
+
+/// A time as HTTP writes it.
+pub fn date(unix_seconds: i64) -> String {
+    let time = jiff::Timestamp::from_second(unix_seconds).unwrap();
+    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 fn reason(status: u16) -> &'static str {

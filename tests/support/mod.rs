@@ -21,6 +21,7 @@ pub mod agent;
 pub mod answer;
 pub mod base64;
 pub mod bed;
+pub mod calls;
 pub mod change;
 pub mod client;
 pub mod clock;

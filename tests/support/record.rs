@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use super::answer::Call;
+use super::calls;
 use super::http::{Request, query_param};
 
 /// The log forgets the oldest beyond this many.
@@ -69,6 +70,7 @@ impl RequestRecord {
 impl RequestLog {
     /// Adds one.
     pub fn push(&self, record: RequestRecord) {
+        calls::note(&record);
         let mut records = self.0.lock().unwrap();
         if records.len() == RECORDS_MAX {
             records.pop_front();

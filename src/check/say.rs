@@ -1,0 +1,90 @@
+//! What a check found, as lines.
+
+use std::io::{self, Write};
+
+/// How something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// As it should be.
+    Ok,
+    /// The agent does its work, but not all of it, or not for long.
+    Warning,
+    /// The agent cannot do its work.
+    Failure,
+}
+
+/// Writes the lines, and remembers whether one of them was a failure.
+pub(super) struct Report<'w> {
+    out: &'w mut dyn Write,
+    failed: bool,
+    /// The pipe is closed, the disk is full: kept until the end, so that no check has to look.
+    broken: io::Result<()>,
+}
+
+impl<'w> Report<'w> {
+    /// Nothing was found yet.
+    pub(super) fn new(out: &'w mut dyn Write) -> Self {
+        Self { out, failed: false, broken: Ok(()) }
+    }
+
+    /// All is well with this.
+    pub(super) fn ok(&mut self, subject: &str, text: &str) {
+        self.say(Verdict::Ok, subject, text);
+    }
+
+    /// A part of the agent's work suffers from this; the text ends with what to do.
+    pub(super) fn warning(&mut self, subject: &str, text: &str) {
+        self.say(Verdict::Warning, subject, text);
+    }
+
+    /// The agent cannot work like this; the text ends with what to do.
+    pub(super) fn failure(&mut self, subject: &str, text: &str) {
+        self.say(Verdict::Failure, subject, text);
+    }
+
+    /// One line, whatever the text carries: much of it comes from servers and files.
+    pub(super) fn say(&mut self, verdict: Verdict, subject: &str, text: &str) {
+        let word = match verdict {
+            Verdict::Ok => "ok     ",
+            Verdict::Warning => "warning",
+            Verdict::Failure => "failure",
+        };
+        self.failed |= verdict == Verdict::Failure;
+        let mut line = format!("{word}  {subject:<13}  ");
+        line.extend(text.chars().map(|c| if c.is_control() { ' ' } else { c }));
+        line.push('\n');
+        if self.broken.is_ok() {
+            self.broken = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush());
+        }
+    }
+
+    /// Whether nothing failed.
+    ///
+    /// # Errors
+    /// The lines could not be written.
+    pub(super) fn end(self) -> io::Result<bool> {
+        self.broken.map(|()| !self.failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_one_line_whatever_it_says_and_only_a_failure_is_one() {
+        let mut out = Vec::new();
+        let mut report = Report::new(&mut out);
+        report.ok("clock", "0 s from the API server's");
+        report.warning("node", "a\nb\u{1b}[31m");
+        assert!(report.end().unwrap());
+        let said =
+            "ok       clock          0 s from the API server's\nwarning  node           a b [31m\n";
+        assert_eq!(String::from_utf8(out).unwrap(), said);
+        let mut out = Vec::new();
+        let mut report = Report::new(&mut out);
+        report.failure("node", "no");
+        report.ok("clock", "yes");
+        assert!(!report.end().unwrap());
+    }
+}

@@ -1,0 +1,250 @@
+//! The command `check`: each thing that the agent needs, there and not there.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+use support::clock::unix_seconds;
+use support::script::{Behaviour, Target};
+use support::tls::Authority;
+use support::tls::Validity;
+use support::{AgentOptions, FakeApi, Options, Scratch, base64, http};
+
+const ID: &str = "00000000000000000000000000000000000000000000000000000000000000a1";
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// A node where everything is as it should be, with one pod.
+struct Node {
+    api: FakeApi,
+    scratch: Scratch,
+    options: AgentOptions,
+}
+
+/// What a check printed, and whether it found no failure.
+struct Checked {
+    text: String,
+    good: bool,
+}
+
+impl Checked {
+    /// The line of a subject.
+    #[track_caller]
+    fn line(&self, subject: &str) -> &str {
+        let of = |line: &&str| line.get(9..).is_some_and(|rest| rest.starts_with(subject));
+        self.text.lines().find(of).unwrap_or_else(|| panic!("no {subject} in\n{}", self.text))
+    }
+
+    /// One line of a subject begins with this word and has these words.
+    #[track_caller]
+    fn says(&self, verdict: &str, subject: &str, words: &[&str]) {
+        let line = self.line(subject);
+        assert!(line.starts_with(verdict) && words.iter().all(|w| line.contains(w)), "{line}");
+        assert_eq!(
+            self.good,
+            !self.text.contains("\nfailure") && !self.text.starts_with("failure")
+        );
+    }
+}
+
+impl Node {
+    fn new() -> Self {
+        let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("check"));
+        api.write_service_account(scratch.path());
+        api.apply(json!({
+            "kind": "Pod", "apiVersion": "v1",
+            "metadata": {"name": "web", "namespace": "shop", "uid": "uid-web"},
+            "spec": {"nodeName": "node1", "restartPolicy": "Always", "containers": [{"name": "app"}]},
+            "status": {"phase": "Running", "containerStatuses": [{"name": "app", "restartCount": 2,
+                "containerID": format!("containerd://{ID}"),
+                "state": {"running": {"startedAt": "2026-11-23T04:00:00Z"}}}]}}));
+        write(&scratch.join("cgroup/cgroup.controllers"), "cpu memory\n");
+        let cgroup = format!("cgroup/kubepods/burstable/poduid-web/{ID}/memory.current");
+        write(&scratch.join(&cgroup), "4096\n");
+        write(
+            &scratch.join("pods/shop_web_uid-web/app/2.log"),
+            "2026-11-23T04:00:59.5Z stderr F hi\n",
+        );
+        let options = AgentOptions::kubeconfig("".as_ref())
+            .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+            .env("KUBERNETES_SERVICE_PORT", api.addr().port().to_string())
+            .env("BLACKBOX_SERVICE_ACCOUNT", scratch.path())
+            .env("BLACKBOX_CGROUP", scratch.join("cgroup"))
+            .env("BLACKBOX_POD_LOGS", scratch.join("pods"))
+            .env("BLACKBOX_K8S_TIMEOUT", "1s")
+            // Nobody listens there.
+            .env("BLACKBOX_LISTEN", "127.0.0.1:1");
+        Self { api, scratch, options }
+    }
+
+    fn check(&self) -> Checked {
+        self.check_with(&[])
+    }
+
+    fn check_with(&self, env: &[(&str, &str)]) -> Checked {
+        let options = env.iter().fold(self.options.clone(), |options, (k, v)| options.env(*k, *v));
+        let output = options.run(&["check"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let good = match output.status.code() {
+            Some(0) => true,
+            Some(1) => false,
+            other => panic!("exit code {other:?}: {text}"),
+        };
+        Checked { text, good }
+    }
+}
+
+#[test]
+fn on_a_healthy_node_all_is_well() {
+    let node = Node::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let listen = format!("127.0.0.1:{port}");
+    let agent = node.options.clone().env("BLACKBOX_LISTEN", &*listen).start();
+    assert!(support::clock::eventually(support::PATIENCE, || {
+        node.check_with(&[("BLACKBOX_LISTEN", &listen)]).line("agent").starts_with("ok")
+    }));
+    let file = node.scratch.join("incidents.jsonl");
+    let checked = node.check_with(&[
+        ("BLACKBOX_LISTEN", &listen),
+        ("BLACKBOX_INCIDENT_FILE", file.to_str().unwrap()),
+        ("BLACKBOX_STATE_FILE", node.scratch.join("state").to_str().unwrap()),
+    ]);
+    println!("{}", checked.text);
+    assert!(checked.good);
+    assert!(checked.text.lines().all(|line| line.starts_with("ok ")), "{}", checked.text);
+    checked.says("ok", "API server", &["v1.36.0", "its certificate is good"]);
+    checked.says("ok", "clock", &["0 s"]);
+    checked.says("ok", "pods", &["1 on node1, with 1 running containers"]);
+    checked.says("ok", "pod logs", &["1 of 1"]);
+    checked.says("ok", "cgroups", &["version 2", "1 of 1"]);
+    for subject in
+        ["list pods", "watch pods", "list events", "get nodes", "incident file", "state file"]
+    {
+        checked.says("ok", subject, &[]);
+    }
+    assert!(!file.exists(), "a check leaves nothing behind");
+    drop(agent);
+}
+
+#[test]
+fn every_configuration_problem_is_a_failure() {
+    let checked = Node::new().check_with(&[("NODE_NAME", "Node One"), ("BLACKBOX_LOOKBACK", "x")]);
+    assert_eq!(checked.text.lines().count(), 2, "{}", checked.text);
+    checked.says("failure", "configuration", &["NODE_NAME", "allowed:"]);
+}
+
+#[test]
+fn rights_that_are_denied_fail_where_the_agent_cannot_work_without_and_warn_elsewhere() {
+    let node = Node::new();
+    for (verb, resource, verdict) in [
+        ("list", "events", "warning"),
+        ("get", "nodes", "warning"),
+        ("watch", "pods", "failure"),
+        ("list", "pods", "failure"),
+    ] {
+        node.api.access().deny(verb, resource);
+        let checked = node.check();
+        checked.says(verdict, &format!("{verb} {resource}"), &["denied", "deploy/rbac.yaml"]);
+        node.api.access().allow(verb, resource);
+    }
+    assert!(node.check().good);
+    node.api.always(Target::REVIEW, Behaviour::answer(403, ""));
+    node.check().says("warning", "watch pods", &["cannot be asked", "403"]);
+}
+
+#[test]
+fn a_node_that_does_not_exist_is_a_failure_and_one_in_trouble_a_warning() {
+    let node = Node::new();
+    let checked = node.check_with(&[("NODE_NAME", "node2")]);
+    checked.says("failure", "node ", &["there is no node node2", "spec.nodeName"]);
+    checked.says("warning", "pods", &["0 on node2"]);
+    node.api.apply(json!({"kind": "Node", "apiVersion": "v1", "metadata": {"name": "node1"},
+        "status": {"conditions": [{"type": "DiskPressure", "status": "True"}]}}));
+    node.check().says("warning", "node ", &["DiskPressure=True"]);
+}
+
+#[test]
+fn an_api_server_that_is_gone_silent_foreign_or_unwilling_is_told_apart() {
+    let node = Node::new();
+    let version = || Target::new("get", "/version");
+    node.api.once(version(), Behaviour::hang());
+    node.check().says("failure", "API server", &["timeout", "NetworkPolicy"]);
+    node.api.once(version(), Behaviour::answer(500, ""));
+    node.check().says("failure", "API server", &["500", "try again"]);
+    node.api.once(version(), Behaviour::answer(403, ""));
+    node.check().says("ok", "API server", &[]);
+    node.api.rotate_token("another");
+    node.check().says("failure", "list pods", &[]);
+    node.api.write_service_account(node.scratch.path());
+    let foreign = Authority::new("someone else").issue(&["127.0.0.1"], Validity::Valid);
+    node.api.use_identity(&foreign);
+    node.check().says("failure", "API server", &["no trust", "the CA must be"]);
+    node.api.stop();
+    node.check().says("failure", "API server", &["cannot connect"]);
+}
+
+#[test]
+fn a_token_is_good_stale_expired_or_missing() {
+    let node = Node::new();
+    let with = |claims: serde_json::Value| {
+        let payload = base64::encode(claims.to_string().as_bytes());
+        let payload = payload.trim_end_matches('=').replace('+', "-").replace('/', "_");
+        let token = format!("e30.{payload}.x");
+        node.api.rotate_token(&token);
+        node.api.write_service_account(node.scratch.path());
+        node.check()
+    };
+    let now = unix_seconds();
+    let good = json!({"iat": now - 600, "exp": now + 3000, "sub": "system:serviceaccount:a:b"});
+    with(good).says("ok", "token", &["system:serviceaccount:a:b", "10 min 0 s old", "good for"]);
+    let stale = json!({"iat": 1, "exp": now + 9000, "kubernetes.io": {"warnafter": now - 120}});
+    with(stale).says("warning", "token", &["2 min", "kubelet"]);
+    with(json!({"iat": 1, "exp": now - 7200})).says("failure", "token", &["expired 2 h"]);
+}
+
+#[test]
+fn a_clock_that_is_off_is_a_warning() {
+    let node = Node::new();
+    for (off_seconds, words) in [(3600, "behind"), (-3600, "ahead of")] {
+        let date = http::date(unix_seconds() + off_seconds);
+        let answer = Behaviour::answer(200, r#"{"gitVersion":"v1.36.0"}"#);
+        node.api.once(Target::new("get", "/version"), answer.header("Date", &date));
+        node.check().says("warning", "clock", &["60 min", words]);
+    }
+}
+
+#[test]
+fn folders_that_are_missing_or_anothers_are_told_with_what_to_do() {
+    let node = Node::new();
+    let nowhere = [
+        ("BLACKBOX_POD_LOGS", "/nowhere"),
+        ("BLACKBOX_CGROUP", "/nowhere"),
+        ("BLACKBOX_PROC", "/nowhere"),
+        ("BLACKBOX_INCIDENT_FILE", "/nowhere/incidents"),
+        ("BLACKBOX_STATE_FILE", "/proc/state"),
+    ];
+    let checked = node.check_with(&nowhere);
+    checked.says("warning", "pod logs", &["/nowhere", "mount the node's /var/log/pods"]);
+    checked.says("warning", "cgroups", &["/nowhere", "mount the node's /sys/fs/cgroup"]);
+    checked.says("warning", "proc", &["meminfo", "mount the node's /proc"]);
+    checked.says("failure", "incident file", &["/nowhere/incidents", "BLACKBOX_INCIDENT_FILE"]);
+    checked.says("failure", "state file", &["/proc/state"]);
+    checked.says("warning", "agent", &["kubectl exec"]);
+    fs::remove_dir_all(node.scratch.join("pods/shop_web_uid-web")).unwrap();
+    fs::rename(
+        node.scratch.join("cgroup/kubepods/burstable/poduid-web"),
+        node.scratch.join("cgroup/kubepods/burstable/poduid-other"),
+    )
+    .unwrap();
+    let checked = node.check();
+    checked.says("warning", "pod logs", &["not one of 1"]);
+    checked.says("warning", "cgroups", &["0 of 1"]);
+    assert!(checked.good, "the agent works without");
+}

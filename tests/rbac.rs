@@ -1,0 +1,99 @@
+//! The role grants what the agent calls, and nothing else.
+//!
+//! The calls are those of every test that ran in this target folder; those of the test below alone
+//! need the whole role. `.ci/run` runs it once more after all others.
+
+#![cfg(feature = "kubeconfig")]
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde::Deserialize;
+use serde_json::json;
+use support::clock::eventually;
+use support::{AgentOptions, FakeApi, Options, PATIENCE, Scratch, calls};
+
+/// What every authenticated subject may, by `system:basic-user` and `system:public-info-viewer`
+/// (Kubernetes, plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go).
+const GRANTED_TO_ALL: [&str; 2] = ["create selfsubjectaccessreviews", "get /version"];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    kind: String,
+    #[serde(default)]
+    rules: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Rule {
+    api_groups: Vec<String>,
+    resources: Vec<String>,
+    verbs: Vec<String>,
+}
+
+/// What `deploy/rbac.yaml` grants, as `verb resource`; all of it in the core group.
+fn granted() -> BTreeSet<String> {
+    let text =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/rbac.yaml")).unwrap();
+    let documents =
+        text.split("\n---\n").map(|text| serde_saphyr::from_str::<Document>(text).unwrap());
+    let roles: Vec<Document> = documents.filter(|d| d.kind.ends_with("Role")).collect();
+    assert_eq!(roles.len(), 1);
+    let mut granted = BTreeSet::new();
+    for rule in &roles[0].rules {
+        assert_eq!(rule.api_groups, [""]);
+        for resource in &rule.resources {
+            granted.extend(rule.verbs.iter().map(|verb| format!("{verb} {resource}")));
+        }
+    }
+    granted
+}
+
+/// An end that might be a failed probe's, so that events and node are asked for; and a check.
+fn all_calls_of_the_agent() -> BTreeSet<String> {
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("rbac"));
+    api.write_kubeconfig(&scratch.join("kubeconfig"));
+    let options = AgentOptions::kubeconfig(&scratch.join("kubeconfig"));
+    let agent = options.clone().start();
+    agent.wait_ready();
+    let pod = |count: u32, last: serde_json::Value| {
+        json!({
+            "kind": "Pod", "apiVersion": "v1",
+            "metadata": {"name": "web", "namespace": "shop", "uid": "web-1"},
+            "spec": {"nodeName": "node1", "restartPolicy": "Always", "containers": [{"name": "app",
+                "livenessProbe": {"periodSeconds": 1}}]},
+            "status": {"phase": "Running", "containerStatuses": [{"name": "app",
+                "restartCount": count, "lastState": last, "containerID": format!("containerd://{count}"),
+                "state": {"running": {"startedAt": "2026-11-23T04:00:00Z"}}}]}})
+    };
+    api.apply(pod(0, json!({})));
+    api.apply(pod(
+        1,
+        json!({"terminated": {"exitCode": 137, "reason": "Error",
+        "containerID": "containerd://0", "startedAt": "2026-11-23T04:00:00Z",
+        "finishedAt": "2026-11-23T04:01:00Z"}}),
+    ));
+    let asked = || api.count("list", "events") > 0 && api.count("get", "nodes") > 0;
+    assert!(eventually(PATIENCE, asked));
+    options.run(&["check"]);
+    let own = |r: &support::RequestRecord| r.user_agent.starts_with("blackbox-daemon/");
+    let calls = api.requests().into_iter().filter(own);
+    calls.map(|r| format!("{} {}", r.verb, r.resource)).collect()
+}
+
+#[test]
+fn the_role_grants_what_the_agent_calls_and_nothing_else() {
+    let mut needed = all_calls_of_the_agent();
+    for free in GRANTED_TO_ALL {
+        assert!(needed.remove(free), "{free} is called no more");
+    }
+    assert_eq!(granted(), needed, "granted, and called");
+    let others: Vec<_> =
+        calls::all().into_iter().filter(|call| !GRANTED_TO_ALL.contains(&call.as_str())).collect();
+    assert!(others.iter().all(|call| needed.contains(call)), "{others:?} in all tests");
+}
