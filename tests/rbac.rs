@@ -72,12 +72,13 @@ fn all_calls_of_the_agent() -> BTreeSet<String> {
                 "state": {"running": {"startedAt": "2026-11-23T04:00:00Z"}}}]}})
     };
     api.apply(pod(0, json!({})));
-    api.apply(pod(
-        1,
-        json!({"terminated": {"exitCode": 137, "reason": "Error",
-        "containerID": "containerd://0", "startedAt": "2026-11-23T04:00:00Z",
-        "finishedAt": "2026-11-23T04:01:00Z"}}),
-    ));
+    // An incident of its own wants the node, an end that may be a failed probe's the events.
+    for (count, exit_code) in [(1, 1), (2, 137)] {
+        let ended = json!({"terminated": {"exitCode": exit_code, "reason": "Error",
+            "containerID": format!("containerd://{}", count - 1),
+            "startedAt": "2026-11-23T04:00:00Z", "finishedAt": "2026-11-23T04:01:00Z"}});
+        api.apply(pod(count, ended));
+    }
     let asked = || api.count("list", "events") > 0 && api.count("get", "nodes") > 0;
     assert!(eventually(PATIENCE, asked));
     options.run(&["check"]);
