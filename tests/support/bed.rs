@@ -2,7 +2,7 @@
 //! whatever happens; at the end the agent's lines are held against the book of what happened: every
 //! crash of the whole run is told exactly once, or counted as unseen where no object shows it.
 //!
-//! `cargo test --test 'faults_*' -- --nocapture | grep '^|'` prints the table: fault, seconds until a
+//! `cargo test --test agent faults_ -- --nocapture | grep '^|'` prints the table: fault, seconds until a
 //! crash after the fault is told, crashes, of these unseen, lost, doubled.
 
 use std::fs;

@@ -1,19 +1,15 @@
 //! The real binary watches the recorded cluster through the fake API server, over TLS.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
-use support::clock::eventually;
-use support::{
+use crate::support::clock::eventually;
+use crate::support::{
     Agent, AgentOptions, FakeApi, Options, PATIENCE, Pace, Recording, Scratch, fixture, zoo,
 };
+use serde_json::Value;
 
 /// Twenty times as fast as it happened: seven minutes in twenty seconds.
 const PACE: Pace = Pace::Times(20.0);

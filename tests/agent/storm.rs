@@ -1,17 +1,13 @@
 //! A thousand crashes in ten seconds: all are told, and the API server is asked no more than was
 //! promised.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::support::bed::millis;
+use crate::support::clock::{self, Stopper, eventually};
+use crate::support::{AgentOptions, FakeApi, Options, PATIENCE, Scratch};
 use serde_json::{Value, json};
-use support::bed::millis;
-use support::clock::{self, Stopper, eventually};
-use support::{AgentOptions, FakeApi, Options, PATIENCE, Scratch};
 
 const CRASHES: u32 = 1000;
 /// As the README has it: a burst, and then one each 200 ms.

@@ -1,16 +1,12 @@
 //! The minutes before, in the lines of the real binary: what the node's files say comes into the
 //! incident, and may change what it is called.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::fs;
 use std::path::Path;
 
+use crate::support::clock::{Stopper, eventually};
+use crate::support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch};
 use serde_json::{Value, json};
-use support::clock::{Stopper, eventually};
-use support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch};
 
 const POD: &str = "uid-web";
 

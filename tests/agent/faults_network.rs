@@ -1,15 +1,11 @@
 //! The fault bed's rows of the network: partitions, resets, cuts, slowness, names and addresses.
 //! What a row promises and prints: `support::bed`.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::time::Duration;
 
-use support::bed::{SECOND, millis};
-use support::clock::eventually;
-use support::{Bed, BedOptions, Behaviour, Ending, Link, PATIENCE, Point, Proxy, Target};
+use crate::support::bed::{SECOND, millis};
+use crate::support::clock::eventually;
+use crate::support::{Bed, BedOptions, Behaviour, Ending, Link, PATIENCE, Point, Proxy, Target};
 
 /// The link is bad for so long, then open again: the watch is resumed from its last version, so
 /// that not one crash is folded into a restart count.

@@ -3,18 +3,14 @@
 //!
 //! `BLACKBOX_KILLS` sets how often (30; `.ci/nightly`: 200), `BLACKBOX_KILL_SEED` when.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 
-use support::bed::{FOLDER, millis};
-use support::clock::eventually;
-use support::schema;
-use support::workload::{Dice, ID_END};
-use support::{Bed, BedOptions, PATIENCE};
+use crate::support::bed::{FOLDER, millis};
+use crate::support::clock::eventually;
+use crate::support::schema;
+use crate::support::workload::{Dice, ID_END};
+use crate::support::{Bed, BedOptions, PATIENCE};
 
 fn from_env(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())

@@ -1,13 +1,9 @@
 //! What the API server should never send: it is counted, said, and the agent goes on with the rest.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
+use crate::support::crash::{crash, pod};
+use crate::support::script::Insertion;
+use crate::support::{Agent, AgentOptions, Behaviour, FakeApi, Options, Scratch, Target};
 use serde_json::json;
-use support::crash::{crash, pod};
-use support::script::Insertion;
-use support::{Agent, AgentOptions, Behaviour, FakeApi, Options, Scratch, Target};
 
 /// An agent against an API server that was bent before it came.
 fn start(bend: impl FnOnce(&FakeApi)) -> (FakeApi, Agent, Scratch) {

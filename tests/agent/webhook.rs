@@ -1,18 +1,14 @@
 //! The webhook sink of the real binary, against a collector of ours.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use support::bed::{FOLDER, millis};
-use support::clock::{self, eventually};
-use support::collector::{ACCEPTED, Collector, Post, Reply};
-use support::tls::{Authority, Validity};
-use support::{Bed, BedOptions, PATIENCE, Scratch};
+use crate::support::bed::{FOLDER, millis};
+use crate::support::clock::{self, eventually};
+use crate::support::collector::{ACCEPTED, Collector, Post, Reply};
+use crate::support::tls::{Authority, Validity};
+use crate::support::{Bed, BedOptions, PATIENCE, Scratch};
 
 fn bed(row: &str, env: Vec<(&'static str, String)>) -> Bed {
     // A crash each 50 ms: what a test waits for comes soon, and no queue fills.

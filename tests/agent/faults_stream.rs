@@ -2,15 +2,11 @@
 //! late, of no pod, or of many crashes at once.
 //! What a row promises and prints: `support::bed`.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
-use support::bed::{SECOND, millis};
-use support::change::watch_line;
-use support::clock::eventually;
-use support::script::Insertion;
-use support::{Bed, BedOptions, Behaviour, Ending, PATIENCE, Point, Resource, Target};
+use crate::support::bed::{SECOND, millis};
+use crate::support::change::watch_line;
+use crate::support::clock::eventually;
+use crate::support::script::Insertion;
+use crate::support::{Bed, BedOptions, Behaviour, Ending, PATIENCE, Point, Resource, Target};
 
 const MIB: usize = 1 << 20;
 

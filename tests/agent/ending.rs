@@ -1,16 +1,12 @@
 //! SIGTERM and SIGINT end the agent in order and at once, whatever it waits for.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use support::clock::{self, eventually};
-use support::crash::crash;
-use support::{
+use crate::support::clock::{self, eventually};
+use crate::support::crash::crash;
+use crate::support::{
     Agent, AgentOptions, Behaviour, Ending, FakeApi, Options, PATIENCE, Point, Scratch, Target,
 };
 

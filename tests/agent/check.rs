@@ -1,18 +1,15 @@
 //! The command `check`: each thing that the agent needs, there and not there.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::fs;
 use std::path::Path;
 
+use crate::support;
+use crate::support::clock::unix_seconds;
+use crate::support::script::{Behaviour, Target};
+use crate::support::tls::Authority;
+use crate::support::tls::Validity;
+use crate::support::{AgentOptions, FakeApi, Options, Scratch, base64, http};
 use serde_json::json;
-use support::clock::unix_seconds;
-use support::script::{Behaviour, Target};
-use support::tls::Authority;
-use support::tls::Validity;
-use support::{AgentOptions, FakeApi, Options, Scratch, base64, http};
 
 const ID: &str = "00000000000000000000000000000000000000000000000000000000000000a1";
 

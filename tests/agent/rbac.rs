@@ -3,18 +3,14 @@
 //! The calls are those of every test that ran in this target folder; those of the test below alone
 //! need the whole role. `.ci/run` runs it once more after all others.
 
-#![cfg(feature = "kubeconfig")]
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 
+use crate::support;
+use crate::support::clock::eventually;
+use crate::support::{AgentOptions, FakeApi, Options, PATIENCE, Scratch, calls};
 use serde::Deserialize;
 use serde_json::json;
-use support::clock::eventually;
-use support::{AgentOptions, FakeApi, Options, PATIENCE, Scratch, calls};
 
 /// What every authenticated subject may, by `system:basic-user` and `system:public-info-viewer`
 /// (Kubernetes, plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go).

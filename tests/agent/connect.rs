@@ -1,14 +1,10 @@
 //! The ways to an API server: service account, kubeconfig, names, trust, tokens.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::fs;
 
-use support::crash::crash;
-use support::tls::{Authority, Validity};
-use support::{AgentOptions, FakeApi, Options, Scratch};
+use crate::support::crash::crash;
+use crate::support::tls::{Authority, Validity};
+use crate::support::{AgentOptions, FakeApi, Options, Scratch};
 
 fn sees_a_crash(api: &FakeApi, options: AgentOptions) -> String {
     let agent = options.start();

@@ -1,9 +1,5 @@
 //! Sinks that fail: each fails alone, holds up nothing, and what is lost is counted.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
@@ -11,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use support::bed::millis;
-use support::clock::{self, eventually};
-use support::workload::{Dice, ID_END};
-use support::{Bed, BedOptions, PATIENCE};
+use crate::support::bed::millis;
+use crate::support::clock::{self, eventually};
+use crate::support::workload::{Dice, ID_END};
+use crate::support::{Bed, BedOptions, PATIENCE};
 
 /// More than that the agent never holds, whatever waits: a debug build with full queues.
 const RESIDENT_KIB_MAX: u64 = 24 << 10;

@@ -1,20 +1,16 @@
 //! What an API server, a proxy in front of it, or the node itself may do to the agent: it neither
 //! dies, nor hammers, nor hangs, nor says what is not so.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use support::clock::{Stopper, eventually, now};
-use support::crash::crash;
-use support::script::Insertion;
-use support::{
+use crate::support::clock::{Stopper, eventually, now};
+use crate::support::crash::crash;
+use crate::support::script::Insertion;
+use crate::support::{
     Agent, AgentOptions, Behaviour, Ending, FakeApi, Options, PATIENCE, Point, Scratch, Target,
 };
+use serde_json::{Value, json};
 
 /// An agent against an API server that was bent before it came.
 fn start(

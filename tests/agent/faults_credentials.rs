@@ -1,16 +1,12 @@
 //! The fault bed's rows of trust: tokens, authorities, certificates.
 //! What a row promises and prints: `support::bed`.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::fs;
 
-use support::bed::{SECOND, millis};
-use support::clock::eventually;
-use support::tls::{Authority, Validity};
-use support::{Bed, PATIENCE};
+use crate::support::bed::{SECOND, millis};
+use crate::support::clock::eventually;
+use crate::support::tls::{Authority, Validity};
+use crate::support::{Bed, PATIENCE};
 
 #[test]
 fn a_token_that_rotates_is_read_again() {

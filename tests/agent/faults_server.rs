@@ -1,15 +1,11 @@
 //! The fault bed's rows of the API server: its restarts, its versions, its refusals.
 //! What a row promises and prints: `support::bed`.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::time::Duration;
 
-use support::bed::{SECOND, millis};
-use support::clock::{eventually, unix_seconds};
-use support::{
+use crate::support::bed::{SECOND, millis};
+use crate::support::clock::{eventually, unix_seconds};
+use crate::support::{
     Bed, BedOptions, Behaviour, Ending, Link, PATIENCE, Point, RequestRecord, Scratch, Target, http,
 };
 

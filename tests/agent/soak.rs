@@ -1,23 +1,20 @@
 //! All faults of the bed by chance, one after another, over a long random history: pods come, crash,
 //! skip states, are deleted and made again. The book of what happened is the reference.
 //!
-//! `BLACKBOX_SOAK_SECONDS=600 cargo test --test soak -- --nocapture` is the nightly run;
+//! `BLACKBOX_SOAK_SECONDS=600 cargo test --test agent soak:: -- --nocapture` is the nightly run;
 //! `BLACKBOX_SOAK_SEED` repeats one.
-
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::env;
 use std::time::Duration;
 
-use support::bed::{SECOND, millis};
-use support::clock::{eventually, now, unix_seconds};
-use support::script::Insertion;
-use support::tls::{Authority, Validity};
-use support::workload::Dice;
-use support::{Bed, BedOptions, Behaviour, Ending, Link, PATIENCE, Point, Target};
+use crate::support;
+use crate::support::bed::{SECOND, millis};
+use crate::support::clock::{eventually, now, unix_seconds};
+use crate::support::script::Insertion;
+use crate::support::tls::{Authority, Validity};
+use crate::support::workload::Dice;
+use crate::support::{Bed, BedOptions, Behaviour, Ending, Link, PATIENCE, Point, Target};
 
 /// In `.ci/run` and in `cargo test`.
 const SECONDS: u64 = 30;
