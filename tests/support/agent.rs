@@ -13,6 +13,9 @@ use serde_json::Value;
 use super::clock::{self, eventually};
 use super::schema;
 
+/// The binary, which cargo builds for tests alone.
+const BUILT: Option<&str> = option_env!("CARGO_BIN_EXE_blackbox-daemon");
+
 /// Long enough for a slow machine; only a broken agent meets it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -62,13 +65,13 @@ impl AgentOptions {
 
     /// Runs a command with that environment to its end.
     pub fn run(self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_blackbox-daemon"));
+        let mut command = Command::new(BUILT.expect("a test has it"));
         command.args(arguments).env_clear().envs(self.env).output().unwrap()
     }
 
     pub fn start(self) -> Agent {
         // Another build, for figures.
-        let built = env!("CARGO_BIN_EXE_blackbox-daemon");
+        let built = BUILT.expect("a test has it");
         let other = std::env::var("BLACKBOX_BINARY");
         let binary = other.as_deref().unwrap_or(built);
         let mut command = if self.with_pid_1 {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::change::object_version;
@@ -63,6 +63,23 @@ impl Recording {
         steps.sort_by_key(|(_, step)| (step.version, step.bookmark));
         let list_version = object_version(&list);
         Self { listed, list_version, steps: timed(steps, list_version) }
+    }
+
+    /// The same, so much later: every time in it is moved.
+    pub fn later(mut self, by: SignedDuration) -> Self {
+        for item in &mut self.listed {
+            *item = serde_json::from_str(&times_moved(&item.to_string(), by)).unwrap();
+        }
+        for step in &mut self.steps {
+            step.line = times_moved(&step.line, by);
+        }
+        self
+    }
+
+    /// When it began.
+    pub fn began(&self) -> Option<Timestamp> {
+        let first = self.steps.iter().find(|step| step.version > self.list_version)?;
+        happened(&serde_json::from_str::<Value>(&first.line).unwrap()["object"])
     }
 
     /// How many pod and event changes the recording holds.
@@ -139,6 +156,19 @@ impl Drop for Player {
             self.join();
         }
     }
+}
+
+/// Every text that is a time as Kubernetes writes it, that much later; runtimes write 1970 for never.
+fn times_moved(json: &str, by: SignedDuration) -> String {
+    let mut parts: Vec<String> = json.split('"').map(str::to_owned).collect();
+    for part in parts.iter_mut().filter(|part| part.len() >= 20 && part.ends_with('Z')) {
+        if let Ok(time) = part.parse::<Timestamp>()
+            && time > Timestamp::UNIX_EPOCH
+        {
+            *part = (time + by).to_string();
+        }
+    }
+    parts.join("\"")
 }
 
 fn step(line: &str) -> (Option<Timestamp>, Step) {

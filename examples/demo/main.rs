@@ -1,0 +1,185 @@
+//! The whole product on a laptop, without a cluster: a fake API server on loopback plays seven recorded
+//! minutes of a real one, and a pod of the demo's own leaks memory until it is killed; the agent
+//! watches them over TLS.
+//!
+//! ```text
+//! cargo run --release --example demo                        # as fast as it happened
+//! cargo run --release --example demo -- --pace 20 --once    # faster, and ends when all is told
+//! cargo run --release --example demo -- --json              # the lines themselves
+//! ```
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a demo that cannot start says why and ends"
+)]
+
+mod leak;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use blackbox_daemon::clock::Clock;
+use blackbox_daemon::config::Config;
+use blackbox_daemon::daemon;
+use serde_json::Value;
+use support::clock::Stopper;
+use support::{FakeApi, Options, Pace, Recording, Scratch, fixture};
+
+/// Where page and metrics are, unless something else is there already.
+const LISTEN: &str = "127.0.0.1:9464";
+
+/// How long after the recording's end the last incident may come: ends are held back for 12 s.
+const LAST_WORDS: Duration = Duration::from_secs(15);
+
+/// What the child is called with.
+const AS_AGENT: &str = "--as-agent";
+
+struct Arguments {
+    pace: f64,
+    is_once: bool,
+    is_json: bool,
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == AS_AGENT) {
+        return agent();
+    }
+    match arguments(&words) {
+        Some(arguments) => play(&arguments),
+        None => {
+            eprintln!("usage: demo [--pace TIMES] [--once] [--json]");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn arguments(words: &[String]) -> Option<Arguments> {
+    let mut arguments = Arguments { pace: 1.0, is_once: false, is_json: false };
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--pace" => {
+                let pace = words.next()?.parse::<f64>().ok()?;
+                arguments.pace = (pace.is_finite() && pace > 0.0).then_some(pace)?;
+            }
+            "--once" => arguments.is_once = true,
+            "--json" => arguments.is_json = true,
+            _ => return None,
+        }
+    }
+    Some(arguments)
+}
+
+/// The agent itself, as its binary has it.
+fn agent() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default()).init();
+    let run = Config::from_env(std::env::vars_os()).map_err(|e| e.to_string());
+    match run.and_then(|config| daemon::run(&config).map_err(|e| e.to_string())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn play(arguments: &Arguments) -> ExitCode {
+    let clock = Clock::start();
+    let api = FakeApi::start(Options::default());
+    let scratch = Scratch::new("demo");
+    let listen = free_address();
+    let mut child = spawn(&api, scratch.path(), &listen);
+    eprintln!(
+        "A fake API server at {} plays what a real one recorded; the agent watches it.\n\n  \
+         page       http://{listen}/\n  incidents  http://{listen}/incidents\n  \
+         metrics    http://{listen}/metrics\n\nCtrl-C ends it.\n",
+        api.url()
+    );
+    let told = print_incidents(&mut child, arguments.is_json);
+    let api = Arc::new(api);
+    let leak = leak::start(&api, scratch.path(), clock);
+    // As if it happened now.
+    let recording = Recording::load(&fixture("crash-zoo"));
+    let since = clock.wall().duration_since(recording.began().expect("a recording has times"));
+    let player = recording.later(since).play(api.store(), Pace::Times(arguments.pace));
+    let never = Stopper::default();
+    while !player.is_done() {
+        never.wait(Duration::from_millis(200));
+        if let Some(status) = child.try_wait().unwrap() {
+            eprintln!("the agent ended: {status}");
+            return ExitCode::FAILURE;
+        }
+    }
+    never.wait(LAST_WORDS);
+    drop(leak);
+    eprintln!("\n{} incidents were told.", told.load(Ordering::Relaxed));
+    if !arguments.is_once {
+        eprintln!("That was all; the page stays until Ctrl-C.");
+        child.wait().unwrap();
+    }
+    let _ = child.kill();
+    ExitCode::SUCCESS
+}
+
+/// The address that the README names, or any that is free.
+fn free_address() -> String {
+    let listener = TcpListener::bind(LISTEN).or_else(|_| TcpListener::bind("127.0.0.1:0")).unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// This program once more, as the agent.
+fn spawn(api: &FakeApi, folder: &Path, listen: &str) -> Child {
+    api.write_kubeconfig(&folder.join("kubeconfig"));
+    Command::new(std::env::current_exe().unwrap())
+        .arg(AS_AGENT)
+        .env_clear()
+        .env("NODE_NAME", "node1")
+        .env("KUBECONFIG", folder.join("kubeconfig"))
+        .env("BLACKBOX_LISTEN", listen)
+        .env("BLACKBOX_CGROUP", folder.join("cgroup"))
+        .env("BLACKBOX_POD_LOGS", folder.join("pods"))
+        .env("BLACKBOX_SAMPLE_INTERVAL", "1s")
+        .env("BLACKBOX_WINDOW", "2m")
+        .env("RUST_LOG", "warn")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Prints what the agent tells as it comes: a sentence each, or the line. How many there were.
+fn print_incidents(child: &mut Child, is_json: bool) -> Arc<AtomicUsize> {
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = told.clone();
+    std::thread::Builder::new()
+        .spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                count.fetch_add(1, Ordering::Relaxed);
+                let text = if is_json { line } else { sentence(&line) };
+                // Whoever read it has seen enough.
+                if writeln!(io::stdout(), "{text}").is_err() {
+                    return;
+                }
+            }
+        })
+        .unwrap();
+    told
+}
+
+fn sentence(line: &str) -> String {
+    let incident: Value = serde_json::from_str(line).unwrap_or_default();
+    let word = |key: &str| incident[key].as_str().unwrap_or_default();
+    let time = word("occurred_at").get(11..19).unwrap_or_default();
+    let message: String =
+        word("message").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("{time}  {:<8}  {:<13}  {message}", word("severity"), word("type"))
+}
