@@ -5,6 +5,7 @@
 //! nothing of it and waits for nothing.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -57,7 +58,7 @@ impl Tell {
         };
         if let Work::Tell(mut incident, _) = full {
             incident.telemetry.gaps.push(BUSY.to_owned());
-            lock(&self.deliver).incident(&incident);
+            lock(&self.deliver).incident(&incident, false);
         }
     }
 
@@ -94,7 +95,7 @@ pub struct Deliver {
 }
 
 impl Deliver {
-    fn incident(&mut self, incident: &Incident) {
+    fn incident(&mut self, incident: &Incident, in_crash_loop: bool) {
         if incident.severity < self.min_severity {
             if let Some(keeper) = &self.keeper {
                 keeper.settle(incident.id);
@@ -102,6 +103,7 @@ impl Deliver {
             return;
         }
         self.metrics.incidents.add(IncidentClass(incident.kind, incident.severity));
+        self.metrics.crash_loop_incidents.fetch_add(u64::from(in_crash_loop), Ordering::Relaxed);
         let sinks = self.outlets.len();
         let delivery = Arc::new(Delivery::new(incident, sinks, self.keeper.clone()));
         for outlet in &mut self.outlets {
@@ -197,7 +199,7 @@ impl Enrich {
             let _ = self.wanted.try_send(Wanted::Node);
         }
         enrich::complete(&mut incident, gathered, recurrence);
-        lock(&self.deliver).incident(&incident);
+        lock(&self.deliver).incident(&incident, recurrence.in_crash_loop);
     }
 }
 

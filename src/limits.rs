@@ -114,6 +114,14 @@ pub const RECURRENCES_MAX: usize = 2048;
 /// The time in which the sentence counts restarts: a crash loop's back-off is at most five minutes.
 pub const RESTARTS_TOLD_WITHIN: Duration = Duration::from_secs(600);
 
+/// From this incident of one container on within [`CRASH_LOOP_WITHIN`] it counts as one of a crash loop:
+/// one crash may be chance, and a second one its consequence.
+pub const CRASH_LOOP_AFTER: usize = 3;
+/// See [`CRASH_LOOP_AFTER`]: the kubelet waits at most five minutes, and forgets that it waited once a
+/// container ran for ten. Whatever it holds back thus ends each fifteen minutes or more often.
+pub const CRASH_LOOP_WITHIN: Duration = Duration::from_secs(1800);
+const _: () = assert!(CRASH_LOOP_WITHIN.as_secs() <= BRIEF_WITHIN.as_secs());
+
 /// The time before the end in which the memory's growth is looked at.
 pub const GROWTH_WITHIN: Duration = Duration::from_secs(60);
 /// Growth that is worth a word.

@@ -52,6 +52,8 @@ pub struct Metrics {
     pub lists: Family<ListReason>,
     /// Incidents by type and severity.
     pub incidents: Family<IncidentClass>,
+    /// Those of containers in a crash loop.
+    pub crash_loop_incidents: AtomicU64,
     /// From the end of the container to the line.
     pub incident_delay: Histogram,
     /// Ends that are nobody's crash.
@@ -105,6 +107,7 @@ impl Default for Metrics {
             watch_errors: Family::default(),
             lists: Family::default(),
             incidents: Family::default(),
+            crash_loop_incidents: AtomicU64::default(),
             incident_delay: Histogram::new(DELAY_SECONDS),
             quiet_ends: Family::default(),
             unseen_ends: AtomicU64::default(),
@@ -148,6 +151,7 @@ families! {
     WATCH_ERRORS "counter" "blackbox_watch_errors_total" "Watches that the API server ended with an ERROR event.";
     LISTS "counter" "blackbox_lists_total" "Lists of the node's pods that were begun, by why.";
     INCIDENTS "counter" "blackbox_incidents_total" "Incidents reported.";
+    CRASH_LOOPS "counter" "blackbox_crash_loop_incidents_total" "Incidents of containers in a crash loop: the third within half an hour, and those after it.";
     DELAY "histogram" "blackbox_incident_delay_seconds" "Time from the end of a container to its incident line.";
     QUIET "counter" "blackbox_quiet_ends_total" "Ends of containers that are nobody's crash.";
     UNSEEN "counter" "blackbox_unseen_ends_total" "Ends of containers that only the restart count tells of.";
@@ -200,6 +204,7 @@ impl Metrics {
         self.watch_errors.render(&WATCH_ERRORS, out);
         self.lists.render(&LISTS, out);
         self.incidents.render(&INCIDENTS, out);
+        CRASH_LOOPS.single(out, get(&self.crash_loop_incidents));
         self.incident_delay.render(&DELAY, out);
         self.quiet_ends.render(&QUIET, out);
         UNSEEN.single(out, get(&self.unseen_ends));

@@ -21,8 +21,8 @@ use crate::core::ring::Columns;
 use crate::core::roster::Place;
 use crate::core::sidecar::SidecarSection;
 use crate::limits::{
-    BRIEF_AFTER, BRIEF_LOG_LINES, BRIEF_SAMPLES, BRIEF_WITHIN, GROWTH_MIN_BYTES_PER_SECOND,
-    GROWTH_WITHIN, RECURRENCES_MAX, RESTARTS_TOLD_WITHIN,
+    BRIEF_AFTER, BRIEF_LOG_LINES, BRIEF_SAMPLES, BRIEF_WITHIN, CRASH_LOOP_AFTER, CRASH_LOOP_WITHIN,
+    GROWTH_MIN_BYTES_PER_SECOND, GROWTH_WITHIN, RECURRENCES_MAX, RESTARTS_TOLD_WITHIN,
 };
 
 /// What the node's own counters say of OOM kills in a container's cgroup.
@@ -197,6 +197,9 @@ pub struct Recurrence {
     pub recent: usize,
     /// Within [`BRIEF_WITHIN`], up to what is remembered.
     pub within_hour: usize,
+    /// Whether that is a crash loop: [`CRASH_LOOP_AFTER`] within [`CRASH_LOOP_WITHIN`]. Not the kubelet's
+    /// `CrashLoopBackOff`, which begins when the crash is told already.
+    pub in_crash_loop: bool,
 }
 
 /// When the incidents of each container were, the newest few.
@@ -221,13 +224,17 @@ impl Recurrences {
         times.drain(..excess);
         times.push(now);
         let count = |within| times.iter().filter(|at| now.saturating_sub(**at) <= within).count();
-        Recurrence { recent: count(RESTARTS_TOLD_WITHIN), within_hour: count(BRIEF_WITHIN) }
+        Recurrence {
+            recent: count(RESTARTS_TOLD_WITHIN),
+            within_hour: count(BRIEF_WITHIN),
+            in_crash_loop: count(CRASH_LOOP_WITHIN) >= CRASH_LOOP_AFTER,
+        }
     }
 }
 
 /// Enough to count to "tenth".
 const TIMES_MAX: usize = 10;
-const _: () = assert!(TIMES_MAX >= BRIEF_AFTER);
+const _: () = assert!(TIMES_MAX >= BRIEF_AFTER && TIMES_MAX >= CRASH_LOOP_AFTER);
 
 fn is_within(times: &[Duration], now: Duration, within: Duration) -> bool {
     times.last().is_some_and(|at| now.saturating_sub(*at) <= within)

@@ -259,6 +259,7 @@ fn a_crash_loop_gets_brief_and_the_node_is_asked_for_once_a_minute() {
     assert_eq!(incidents[4]["telemetry"]["node"]["conditions"][0]["type"], "MemoryPressure");
     assert_eq!(node.api.count("get", "nodes"), 1);
     assert!(incidents[4]["message"].as_str().unwrap().contains("fifth crash in 10 min"));
+    assert_eq!(node.agent.metric("blackbox_crash_loop_incidents_total"), 5.0);
 }
 
 #[test]

@@ -87,7 +87,11 @@ fn the_sentence_says_how_the_memory_grew_and_how_often_it_crashed() {
     let mut incident = incident(137, "OOMKilled");
     let container = of_container(&[40.0, 100.0, 130.0, 160.0, 190.0, 220.0, 250.0]);
     let gathered = Gathered { container, ..Gathered::default() };
-    complete(&mut incident, gathered, Recurrence { recent: 3, within_hour: 3 });
+    complete(
+        &mut incident,
+        gathered,
+        Recurrence { recent: 3, within_hour: 3, in_crash_loop: true },
+    );
     assert_eq!(
         incident.message,
         "container app of shop/checkout was OOM-killed at its 256 MiB limit after 41 s \
@@ -135,9 +139,30 @@ fn from_the_sixth_crash_within_an_hour_on_telemetry_is_brief() {
     }
     assert_eq!(brief, [false, false, false, false, false, true, true, true]);
     let other = recurrences.note("u1", "log", Duration::from_secs(2400));
-    assert_eq!(other, Recurrence { recent: 1, within_hour: 1 });
+    let first = Recurrence { recent: 1, within_hour: 1, in_crash_loop: false };
+    assert_eq!(other, first);
     let later = recurrences.note("u1", "app", Duration::from_secs(9000));
-    assert_eq!(later, Recurrence { recent: 1, within_hour: 1 });
+    assert_eq!(later, first);
+}
+
+#[test]
+fn a_crash_loop_begins_with_the_third_crash_of_one_container_in_half_an_hour() {
+    let looping = |seconds: &[u64]| {
+        let mut recurrences = Recurrences::default();
+        let note = |s: &u64| recurrences.note("u1", "app", Duration::from_secs(*s)).in_crash_loop;
+        seconds.iter().map(note).collect::<Vec<_>>()
+    };
+    assert_eq!(looping(&[0, 10, 30, 70]), [false, false, true, true]);
+    // The slowest that the kubelet holds back: ten minutes of work, five of waiting.
+    assert_eq!(looping(&[0, 900, 1800, 2700]), [false, false, true, true]);
+    // What crashes each twenty minutes is in no loop, and one that was mended is out of it.
+    assert_eq!(looping(&[0, 1200, 2400, 3600]), [false; 4]);
+    assert_eq!(looping(&[0, 10, 30, 3600, 3610]), [false, false, true, false, false]);
+    // Three containers, once each.
+    let mut recurrences = Recurrences::default();
+    for name in ["a", "b", "c"] {
+        assert!(!recurrences.note("u1", name, Duration::ZERO).in_crash_loop);
+    }
 }
 
 #[test]

@@ -1,0 +1,209 @@
+"""Holds the alerts and the dashboard against the agent's metrics, the README and each other.
+
+Writes the dashboard's queries as a rule file to the path that it is given, for promtool. Python's own
+library only: the YAML files are read line by line, in the one shape that they have.
+"""
+
+import json
+import re
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MONITORING = ROOT / "deploy/monitoring"
+# What Prometheus and the scrape add.
+TARGET_LABELS = {"job", "instance", "node"}
+FOREIGN = {"up"}
+WORDS = {"and", "or", "unless", "by", "without", "on", "ignoring", "bool", "offset"}
+SEVERITIES = {"critical", "warning", "info"}
+# What Grafana puts in, and something that has the same shape.
+VARIABLES = {"$__rate_interval": "5m", "$__range": "6h", "$job": "blackbox-daemon", "$instance": ".*"}
+
+problems = []
+
+
+def problem(where, text):
+    problems.append(f"{where}: {text}")
+
+
+def golden_series():
+    """Each metric's label sets, as the agent has them at its start."""
+    series = defaultdict(list)
+    for line in (ROOT / "fixtures/metrics/start.txt").read_text().splitlines():
+        if not line.startswith("#"):
+            name, labels = re.match(r"(\w+)(?:\{(.*)\})? ", line).groups()
+            series[name].append(dict(re.findall(r'(\w+)="([^"]*)"', labels or "")))
+    return series
+
+
+SERIES = golden_series()
+LABELS = {label for sets in SERIES.values() for labels in sets for label in labels} | TARGET_LABELS
+
+
+def check_query(where, query):
+    """Every metric is the agent's, and has a series that the matchers select."""
+    for name, matchers in re.findall(r"([a-zA-Z_:][\w:]*)\s*\{([^}]*)\}", query):
+        if name not in SERIES:
+            continue  # Told below.
+        matching = SERIES[name]
+        for label, how, value in re.findall(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"', matchers):
+            if label in TARGET_LABELS:
+                continue
+            known = {labels.get(label) for labels in SERIES[name]}
+            for one in value.split("|") if how in ("=~", "!~") else [value]:
+                if one not in known:
+                    problem(where, f"{name} has no {label}={one!r}")
+            if how in ("=", "=~"):
+                wanted = value.split("|") if how == "=~" else [value]
+                matching = [labels for labels in matching if labels.get(label) in wanted]
+        if not matching:
+            problem(where, f"no series is {name}{{{matchers}}}")
+    bare = re.sub(r'"[^"]*"', "", query)
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", bare)
+    grouping = r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)"
+    for group in re.findall(grouping, bare):
+        for label in filter(None, re.split(r"[\s,]+", group)):
+            if label not in LABELS:
+                problem(where, f"nothing has the label {label}")
+    bare = re.sub(grouping, "", bare)
+    metrics = set(re.findall(r"(?<![\w.])[a-zA-Z_:][\w:]*\b(?!\s*\()", bare)) - WORDS
+    if not metrics:
+        problem(where, "no metric in it")
+    for name in metrics - SERIES.keys() - FOREIGN:
+        problem(where, f"{name} is no metric of the agent")
+
+
+def read_alerts():
+    """The alerts of rules.yaml, each as a flat dictionary."""
+    alerts, block = [], None
+    for line in (MONITORING / "rules.yaml").read_text().splitlines():
+        indent, text = len(line) - len(line.lstrip()), line.strip()
+        if not text or text.startswith("#"):
+            block = None
+            continue
+        if block and indent > block[1]:
+            alerts[-1][block[0]] = f"{alerts[-1][block[0]]} {text}".strip()
+            continue
+        block = None
+        match = re.match(r"(?:- )?(\w+):(?: (.*))?$", text)
+        if not match:
+            problem("rules.yaml", f"a line of another shape: {line!r}")
+            continue
+        key, value = match.groups()
+        if key == "alert":
+            alerts.append({"alert": value})
+        elif key not in ("groups", "name", "rules", "labels", "annotations"):
+            if key in alerts[-1]:
+                problem(alerts[-1]["alert"], f"two lines {key}")
+            block = (key, indent) if value == ">-" else None
+            alerts[-1][key] = "" if block else value
+    return alerts
+
+
+def anchors():
+    """The anchors that GitHub makes of the README's headings."""
+    found = {}
+    for name in (ROOT / "README.md", MONITORING / "README-section.md"):
+        if name.exists():
+            for heading in re.findall(r"^#+ (.*)$", name.read_text(), re.MULTILINE):
+                found[re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")] = heading
+    return found
+
+
+def check_alerts(alerts):
+    headings = anchors()
+    for name, times in Counter(alert["alert"] for alert in alerts).items():
+        if times > 1:
+            problem(name, "there are two of that name")
+    for alert in alerts:
+        name = alert["alert"]
+        for key in ("expr", "for", "severity", "summary", "description", "runbook"):
+            if not alert.get(key):
+                problem(name, f"no {key}")
+        check_query(name, alert.get("expr", ""))
+        if alert.get("severity") not in SEVERITIES:
+            problem(name, f"severity {alert.get('severity')}")
+        for label in re.findall(r"\$labels\.(\w+)", alert.get("summary", "") + alert.get("description", "")):
+            if label not in LABELS:
+                problem(name, f"nothing has the label {label} of its text")
+        page, _, anchor = alert.get("runbook", "").partition("#")
+        if page != "README.md" or headings.get(anchor) != name:
+            problem(name, f"its runbook {alert.get('runbook')} is no heading {name} of the README")
+
+
+def check_tests(alerts):
+    text = (MONITORING / "rules.test.yaml").read_text()
+    firing = set(re.findall(r"alertname: (\w+)\n\s+exp_alerts:\n", text))
+    silent = set(re.findall(r"alertname: (\w+)\n\s+exp_alerts: \[\]\n", text))
+    names = {alert["alert"] for alert in alerts}
+    for name in sorted(names - firing):
+        problem(name, "no test in which it fires")
+    for name in sorted(names - silent):
+        problem(name, "no test in which it is silent")
+    for name in sorted((firing | silent) - names):
+        problem("rules.test.yaml", f"{name} is no alert")
+
+
+def check_dashboard(alerts, queries_path):
+    dashboard = json.loads((MONITORING / "dashboard.json").read_text())
+    names = {alert["alert"] for alert in alerts}
+    if dashboard["id"] is not None:
+        problem("dashboard.json", "it has the id of one installation")
+    queries, cells = [], {}
+    for panel in dashboard["panels"]:
+        where = f"panel {panel['title']!r}"
+        grid = panel["gridPos"]
+        if grid["x"] + grid["w"] > 24:
+            problem(where, "wider than the page")
+        for x in range(grid["x"], grid["x"] + grid["w"]):
+            for y in range(grid["y"], grid["y"] + grid["h"]):
+                if cells.setdefault((x, y), panel["id"]) != panel["id"]:
+                    problem(where, f"lies over panel {cells[x, y]}")
+        if panel["type"] == "row":
+            continue
+        if not panel.get("description"):
+            problem(where, "no description")
+        for name in re.findall(r"\b(?:Blackbox|Kubernetes|High|No)[A-Z]\w+", panel.get("description", "")):
+            if name not in names:
+                problem(where, f"{name} is no alert")
+        if not panel["fieldConfig"]["defaults"].get("unit"):
+            problem(where, "no unit")
+        for target in panel["targets"]:
+            if panel["datasource"]["uid"] != "${datasource}" or target["datasource"]["uid"] != "${datasource}":
+                problem(where, "its data source is none of the variables")
+            query = target["expr"]
+            for variable, value in VARIABLES.items():
+                query = query.replace(variable, value)
+            if "$" in query:
+                problem(where, f"an unknown variable in {query}")
+            check_query(where, query)
+            queries.append(query)
+            for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
+                if label not in LABELS:
+                    problem(where, f"nothing has the label {label} of its legend")
+    panels = dashboard["panels"]
+    for what in ("id", "title"):
+        for value, times in Counter(panel[what] for panel in panels).items():
+            if times > 1:
+                problem("dashboard.json", f"{times} panels have the {what} {value!r}")
+    # JSON is YAML.
+    rules = [{"record": f"query:{n}", "expr": query} for n, query in enumerate(queries)]
+    Path(queries_path).write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    return len(panels), len(queries)
+
+
+def main():
+    alerts = read_alerts()
+    if not alerts:
+        problem("rules.yaml", "no alert")
+    check_alerts(alerts)
+    check_tests(alerts)
+    panels, queries = check_dashboard(alerts, sys.argv[1])
+    for text in problems:
+        print(text)
+    print(f"{len(alerts)} alerts, {panels} panels and rows, {queries} queries: {len(problems)} problems")
+    return 1 if problems else 0
+
+
+sys.exit(main())
