@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!  thread    owns                        hears                          tells
-//!  watch     the stream's client         steps (1)                      messages (32, waits)
-//!  detect    Stream: all of the core     messages (32)                  steps, wanted, work
+//!  watch     the stream's client         steps (1)                      inbox (512 KiB, waits)
+//!  detect    Stream: all of the core     inbox                          steps, wanted, work
 //!  sampler   -                           (its own clock)                flight, work
 //!  enrich    what was gathered           work (256, never waited for)   sinks
-//!  events    a client of its own         wanted (64, never waited for)  messages (32, waits)
+//!  events    a client of its own         wanted (64, never waited for)  inbox (32 messages, waits)
 //!  stdout    standard output             its queue (1024, oldest drops) keeper
 //!  file      the incident file           its queue (1024, oldest drops) keeper
 //!  webhook   the collector's client      its queue (1024, oldest drops) keeper
@@ -37,16 +37,17 @@ use crate::core::detector::{Detector, History};
 use crate::core::ledger::{Ledger, Left};
 use crate::core::reflector::Reflector;
 use crate::core::stream::Stream;
-use crate::detect::{Detect, Hand, Message};
+use crate::detect::{Detect, Hand};
 use crate::enrich::{Deliver, Enrich, Tell};
 use crate::events::{Events, Wanted};
 use crate::flight::Flight;
 use crate::health::Health;
 use crate::http::HttpServer;
+use crate::inbox::{Inbox, Message};
 use crate::kube::{Client, Interrupt};
 use crate::limits::{
-    BLOCKS_KEPT_MAX, CONTROL_MAX, ENRICH_QUEUE_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX,
-    MESSAGES_MAX, SHUTDOWN_MAX, SHUTDOWN_POLL, SHUTDOWN_STATE, THREAD_STACK_BYTES,
+    CONTROL_MAX, ENRICH_QUEUE_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX, SHUTDOWN_MAX,
+    SHUTDOWN_POLL, SHUTDOWN_STATE, THREAD_STACK_BYTES,
 };
 use crate::logs::PodLogs;
 use crate::metrics::{Metrics, SinkName};
@@ -146,7 +147,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
     let tell = shared.recording(&flight, deliver, wanted_sender.clone(), config.sample_interval)?;
     let hand = Hand { tell, keeper: keeper.clone(), metrics: shared.metrics.clone() };
     let lookups = (wanted_sender, wanted);
-    let (messages, interrupts) = shared.detection(config, detector, hand, flight, lookups)?;
+    let (inbox, interrupts) = shared.detection(config, detector, hand, flight, lookups)?;
 
     let why = wait_for_the_end(&ended);
     shared.stop.set();
@@ -157,7 +158,8 @@ pub fn run(config: &Config) -> Result<(), Error> {
     let end = End { ended: &ended, clock };
     let names =
         sinks.iter().map(|sink| sink.name()).chain(["detect", "enrich", "sampler"]).collect();
-    end.wait(names, Some(&messages), deadline - SHUTDOWN_STATE);
+    let _ = inbox.push(Message::Stop);
+    end.wait(names, deadline - SHUTDOWN_STATE);
     for sink in sinks {
         match shared.metrics.sink_queued.get(sink) {
             0 => {}
@@ -166,7 +168,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
     }
     if let Some(keeper) = keeper {
         keeper.close();
-        end.wait(vec!["state"], None, deadline);
+        end.wait(vec!["state"], deadline);
     }
     why
 }
@@ -256,18 +258,16 @@ impl Shared {
         handler: Hand,
         flight: Arc<Flight>,
         (wanted_sender, wanted): (SyncSender<Wanted>, Receiver<Wanted>),
-    ) -> Result<(SyncSender<Message>, [Interrupt; 2]), Error> {
-        let (message_sender, messages) = mpsc::sync_channel(MESSAGES_MAX);
+    ) -> Result<(Arc<Inbox>, [Interrupt; 2]), Error> {
+        let inbox = Arc::new(Inbox::default());
         let (step_sender, steps) = mpsc::sync_channel(1);
-        let (block_sender, blocks) = mpsc::sync_channel(BLOCKS_KEPT_MAX);
         let client = |timeout| Client::new(&config.cluster, timeout, self.clock);
         let watch = Watch {
             client: client(config.api_timeout),
             path: pods_path(&config.node_name),
             idle_timeout: config.watch_idle_timeout,
             steps,
-            messages: message_sender.clone(),
-            blocks,
+            inbox: inbox.clone(),
             metrics: self.metrics.clone(),
             health: self.health.clone(),
             clock: self.clock,
@@ -276,7 +276,7 @@ impl Shared {
         let events = Events {
             client: client(config.api_timeout.min(EVENT_LOOKUP_TIMEOUT)),
             wanted,
-            messages: message_sender.clone(),
+            inbox: inbox.clone(),
             flight: flight.clone(),
             node_name: config.node_name.clone(),
             jitter: Jitter::new(seed(config, self.clock)),
@@ -288,9 +288,8 @@ impl Shared {
         let reflector = Reflector::new(config.retry_interval, seed(config, self.clock));
         let detect = Detect {
             stream: Stream::new(reflector, detector),
-            messages,
+            inbox: inbox.clone(),
             steps: step_sender,
-            blocks: block_sender,
             interrupt: interrupts[0].clone(),
             wanted: wanted_sender,
             keeper: handler.keeper.clone(),
@@ -304,7 +303,7 @@ impl Shared {
         self.spawn("watch", move || watch.run())?;
         self.spawn("events", move || events.run())?;
         self.spawn("detect", move || detect.run())?;
-        Ok((message_sender, interrupts))
+        Ok((inbox, interrupts))
     }
 
     fn spawn(&self, name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
@@ -395,18 +394,10 @@ struct End<'a> {
 }
 
 impl End<'_> {
-    /// Waits for these threads; `messages`: the detection is told to end, which has it tell what it holds.
-    fn wait(
-        &self,
-        mut names: Vec<&'static str>,
-        messages: Option<&SyncSender<Message>>,
-        deadline: Duration,
-    ) {
+    /// Waits for these threads.
+    fn wait(&self, mut names: Vec<&'static str>, deadline: Duration) {
         let left = || deadline.saturating_sub(self.clock.monotonic());
-        let mut to_tell = messages;
         while !names.is_empty() && left() > Duration::ZERO {
-            // The channel may be full of blocks for a moment; the detection empties it.
-            to_tell = to_tell.filter(|messages| messages.try_send(Message::Stop).is_err());
             match self.ended.recv_timeout(left().min(SHUTDOWN_POLL)) {
                 Ok(Control::Ended(name)) => names.retain(|n| *n != name),
                 Ok(Control::Signal(_)) | Err(_) => {}

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use log::{info, warn};
@@ -15,7 +15,7 @@ use crate::core::Now;
 use crate::core::decode::{Flaw, FlawKind};
 use crate::core::detector::{Output, PodName};
 use crate::core::incident::{Incident, Remains};
-use crate::core::reflector::{Failure, Step, WatchEnd};
+use crate::core::reflector::Step;
 use crate::core::settle::Lookup;
 use crate::core::stream::{Flow, Note, Stream};
 use crate::enrich::Tell;
@@ -23,41 +23,13 @@ use crate::events::Wanted;
 use crate::flight::Flight;
 use crate::handler::EventHandler;
 use crate::health::Health;
+use crate::inbox::{Batch, Inbox, Message};
 use crate::kube::Interrupt;
-use crate::limits::{DETECT_TICK, FLOOD_GAP, FLOOD_NAP};
+use crate::limits::{DETECT_TICK, FLOOD_GAP};
 use crate::metrics::{LookupResult, Metrics, PodEvent};
 use crate::once::Once;
 use crate::state::Keeper;
 use crate::stop::Stop;
-
-/// Some bytes, in a buffer that goes back to the reader and keeps its length on the way.
-#[derive(Debug)]
-pub struct Block {
-    /// The buffer.
-    pub buffer: Vec<u8>,
-    /// How much of it is filled.
-    pub len: usize,
-}
-
-/// What the detection hears.
-#[derive(Debug)]
-pub enum Message {
-    /// Bytes of the answer that is being read.
-    Block(Block),
-    /// The answer came to its end.
-    Ended(WatchEnd),
-    /// The request failed.
-    Failed(Failure),
-    /// The answer to a lookup.
-    Events {
-        /// The key it was asked with.
-        key: Box<str>,
-        /// What came of it.
-        lookup: Lookup,
-    },
-    /// The agent ends.
-    Stop,
-}
 
 /// The thread's state.
 #[derive(Debug)]
@@ -65,11 +37,9 @@ pub struct Detect<H> {
     /// The core.
     pub stream: Stream,
     /// What it hears.
-    pub messages: Receiver<Message>,
+    pub inbox: Arc<Inbox>,
     /// What the watch thread is to do next.
     pub steps: SyncSender<Step>,
-    /// Emptied blocks go back.
-    pub blocks: SyncSender<Vec<u8>>,
     /// Ends an answer that is of no more use.
     pub interrupt: Interrupt,
     /// What the events thread is to look up.
@@ -102,24 +72,28 @@ enum Reader {
 impl<H: EventHandler> Detect<H> {
     /// Runs until it is told to stop; then tells everything that it holds back.
     pub fn run(mut self) {
+        let inbox = self.inbox.clone();
+        let _closing = inbox.closing();
         let mut reader = Reader::Idle;
         let mut log = NoteLog::default();
         let (mut out, mut notes) = (Vec::new(), Vec::new());
-        let mut last = Duration::ZERO;
+        let mut batch = Batch::default();
+        let mut heard = None;
         loop {
             let now = self.clock.now();
             self.health.beat(now.monotonic);
             self.stream.detector.on_time(now, &mut out);
             let wait = self.next_step(now, &mut reader);
             self.dispatch(&mut out);
-            let message = match self.receive(wait, now.monotonic.saturating_sub(last)) {
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => continue,
-                Ok(message) => message,
-            };
-            last = now.monotonic;
+            // Bytes so soon after bytes are a flood.
+            let in_flood = heard.is_some_and(|at| now.monotonic.saturating_sub(at) < FLOOD_GAP);
+            inbox.take(wait, in_flood, &mut batch);
+            if batch.is_empty() {
+                continue;
+            }
             let now = self.clock.now();
-            self.take(message, now, &mut reader, &mut out, &mut notes);
+            heard = (!batch.bytes.is_empty()).then_some(now.monotonic);
+            let stopped = self.take(&mut batch, now, &mut reader, &mut out, &mut notes);
             let is_listed = notes.iter().any(|note| matches!(note, Note::Listed { .. }));
             for note in notes.drain(..) {
                 self.note(note, now, &mut log);
@@ -128,22 +102,12 @@ impl<H: EventHandler> Detect<H> {
             if let Some(keeper) = self.keeper.as_ref().filter(|_| is_listed) {
                 keeper.complete();
             }
+            if stopped {
+                break;
+            }
         }
         self.stream.detector.finish(&mut out);
         self.dispatch(&mut out);
-    }
-
-    /// The next message. In a flood of events (the one before came `since` ago) the thread naps before
-    /// it waits: being woken for each event costs more than the event, and meanwhile a few gather.
-    fn receive(&self, wait: Duration, since: Duration) -> Result<Message, RecvTimeoutError> {
-        if since < FLOOD_GAP {
-            match self.messages.try_recv() {
-                Ok(message) => return Ok(message),
-                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
-                Err(TryRecvError::Empty) => self.stop.wait(FLOOD_NAP.min(wait)),
-            };
-        }
-        self.messages.recv_timeout(wait)
     }
 
     /// Gives an idle reader its next step; how long to wait for a message at most.
@@ -166,41 +130,43 @@ impl<H: EventHandler> Detect<H> {
         }
     }
 
+    /// Whether the agent ends.
     fn take(
         &mut self,
-        message: Message,
+        batch: &mut Batch,
         now: Now,
         reader: &mut Reader,
         out: &mut Vec<Output>,
         notes: &mut Vec<Note>,
-    ) {
-        match message {
-            Message::Block(Block { buffer, len }) => {
-                let bytes = buffer.get(..len).unwrap_or_default();
-                if *reader == Reader::Busy
-                    && self.stream.on_block(bytes, now, out, notes) == Flow::Stop
-                {
-                    *reader = Reader::Dropping;
-                    self.interrupt.interrupt();
-                }
-                // No room there: enough blocks are under way.
-                let _ = self.blocks.try_send(buffer);
-            }
-            Message::Ended(end) => {
-                if *reader == Reader::Busy {
-                    self.stream.on_end(end, now, out, notes);
-                }
-                *reader = Reader::Idle;
-            }
-            Message::Failed(failure) => {
-                if *reader == Reader::Busy {
-                    self.stream.on_failure(failure, now);
-                }
-                *reader = Reader::Idle;
-            }
-            Message::Events { key, lookup } => self.stream.detector.on_events(&key, &lookup, out),
-            Message::Stop => {}
+    ) -> bool {
+        if *reader == Reader::Busy
+            && !batch.bytes.is_empty()
+            && self.stream.on_block(&batch.bytes, now, out, notes) == Flow::Stop
+        {
+            *reader = Reader::Dropping;
+            self.interrupt.interrupt();
         }
+        for message in batch.messages.drain(..) {
+            match message {
+                Message::Ended(end) => {
+                    if *reader == Reader::Busy {
+                        self.stream.on_end(end, now, out, notes);
+                    }
+                    *reader = Reader::Idle;
+                }
+                Message::Failed(failure) => {
+                    if *reader == Reader::Busy {
+                        self.stream.on_failure(failure, now);
+                    }
+                    *reader = Reader::Idle;
+                }
+                Message::Events { key, lookup } => {
+                    self.stream.detector.on_events(&key, &lookup, out);
+                }
+                Message::Stop => return true,
+            }
+        }
+        false
     }
 
     fn note(&self, note: Note, now: Now, log: &mut NoteLog) {

@@ -6,7 +6,7 @@
 //! own namespace, by its UID, and at a bounded rate.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use log::debug;
@@ -20,8 +20,8 @@ use crate::core::pods::is_plain;
 use crate::core::reflector::Failure;
 use crate::core::settle::Lookup;
 use crate::core::wire::Event;
-use crate::detect::Message;
 use crate::flight::Flight;
+use crate::inbox::{Inbox, Message};
 use crate::kube::{Client, Error, Patience};
 use crate::limits::{
     EVENT_LOOKUP_BURST, EVENT_LOOKUP_DENIED_PAUSE, EVENT_LOOKUP_INTERVAL, EVENT_LOOKUP_JITTER,
@@ -56,7 +56,7 @@ pub struct Events {
     /// What the detection wants.
     pub wanted: Receiver<Wanted>,
     /// Where the events go.
-    pub messages: SyncSender<Message>,
+    pub inbox: Arc<Inbox>,
     /// Where the node goes.
     pub flight: Arc<Flight>,
     /// Its name.
@@ -118,7 +118,7 @@ impl Events {
                     }
                 }
             };
-            if self.messages.send(Message::Events { key, lookup }).is_err() {
+            if self.inbox.push(Message::Events { key, lookup }).is_err() {
                 return;
             }
         }

@@ -59,6 +59,7 @@ pub mod flight;
 pub mod handler;
 pub mod health;
 pub mod http;
+pub mod inbox;
 pub mod kube;
 pub mod limits;
 pub mod logs;

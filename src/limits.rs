@@ -403,8 +403,18 @@ pub const SURVIVED_AFTER: Duration = Duration::from_secs(15);
 /// OOM kills that wait for that.
 pub const SURVIVED_WAITING_MAX: usize = 64;
 
-/// Messages between the reading and the detecting thread; most are blocks of [`READ_BLOCK_BYTES`].
-pub const MESSAGES_MAX: usize = 32;
+/// Bytes that wait for the detection. At 40,000 events of 9 kB a second that is a millisecond and a
+/// half; whoever reads waits then, and the rest stays in the socket.
+pub const INBOX_BYTES_MAX: usize = 512 << 10;
+
+/// So many end a nap in a flood.
+pub const INBOX_BYTES_WAKE: usize = INBOX_BYTES_MAX / 2;
+
+/// What is kept of the room for them when there is no flood, and the step in which it grows.
+pub const INBOX_BYTES_KEPT: usize = 32 << 10;
+
+/// Messages that wait for the detection: ends of answers, and answers to lookups.
+pub const INBOX_MESSAGES_MAX: usize = 32;
 
 /// Lookups of events that wait. More than that at once are answered from what the status says.
 pub const EVENT_LOOKUPS_MAX: usize = 64;
@@ -452,9 +462,6 @@ pub const SHUTDOWN_MAX: Duration = Duration::from_millis(800);
 /// How much of that is kept for the state file, however long the sinks take.
 pub const SHUTDOWN_STATE: Duration = Duration::from_millis(200);
 
-/// Emptied blocks that are kept for the next reads.
-pub const BLOCKS_KEPT_MAX: usize = 8;
-
 /// A thread's stack. Parsing recurses as deep as JSON may nest (128 levels), TLS handshakes need
 /// most: measured at about 60 kB in a release build, more in a debug one.
 pub const THREAD_STACK_BYTES: usize = 512 << 10;
@@ -498,11 +505,11 @@ pub const CONTROL_MAX: usize = 16;
 /// Messages closer together than this are a flood: the detection lets them gather.
 pub const FLOOD_GAP: Duration = Duration::from_millis(1);
 
-/// How long it lets them gather. A flood of 40,000 events a second brings ten of 9 kB meanwhile, a
-/// third of what fits between the threads; and no incident is later by more than this.
-pub const FLOOD_NAP: Duration = Duration::from_micros(250);
+/// How long it lets them gather: no incident is later by more than this. In a flood of 40,000 events a
+/// second forty of 9 kB come meanwhile, of which [`INBOX_BYTES_WAKE`] are enough.
+pub const FLOOD_NAP: Duration = Duration::from_millis(1);
 
-const _: () = assert!(MESSAGES_MAX >= 32);
+const _: () = assert!(INBOX_BYTES_WAKE + READ_BLOCK_BYTES <= INBOX_BYTES_MAX);
 
 // --- container sampler ---
 

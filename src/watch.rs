@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use log::debug;
@@ -15,8 +15,8 @@ use ureq::Timeout;
 
 use crate::clock::Clock;
 use crate::core::reflector::{Step, WatchEnd};
-use crate::detect::{Block, Message};
 use crate::health::Health;
+use crate::inbox::{Inbox, Message};
 use crate::kube::{Client, Error, Patience};
 use crate::limits::READ_BLOCK_BYTES;
 use crate::metrics::{ErrorCode, Metrics, Permission, Verb};
@@ -35,9 +35,7 @@ pub struct Watch {
     /// What the detection wants next.
     pub steps: Receiver<Step>,
     /// Where the bytes go.
-    pub messages: SyncSender<Message>,
-    /// Emptied blocks that come back.
-    pub blocks: Receiver<Vec<u8>>,
+    pub inbox: Arc<Inbox>,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
     /// What readiness is told.
@@ -59,6 +57,7 @@ impl Watch {
     pub fn run(mut self) {
         let mut trouble = Once::new("API server");
         let mut watched = false;
+        let mut buffer = vec![0; READ_BLOCK_BYTES];
         while let Ok(step) = self.steps.recv() {
             let (verb, path, patience) = match &step {
                 Step::List { resource_version, reason } => {
@@ -81,7 +80,7 @@ impl Watch {
                 Step::Wait { .. } => continue,
             };
             debug!("{verb:?} {path}");
-            let message = match self.carry_out(verb, &path, patience) {
+            let message = match self.carry_out(verb, &path, patience, &mut buffer) {
                 Ok(end) => {
                     trouble.over("it answers again");
                     Message::Ended(end)
@@ -93,14 +92,20 @@ impl Watch {
                     Message::Failed(error.failure())
                 }
             };
-            if self.messages.send(message).is_err() {
+            if self.inbox.push(message).is_err() {
                 return;
             }
         }
     }
 
     /// One request, to the end of its body. `Err`: it failed before there was one, or a LIST in it.
-    fn carry_out(&mut self, verb: Verb, path: &str, patience: Patience) -> Result<WatchEnd, Error> {
+    fn carry_out(
+        &mut self,
+        verb: Verb,
+        path: &str,
+        patience: Patience,
+        buffer: &mut [u8],
+    ) -> Result<WatchEnd, Error> {
         self.metrics.api_requests.add(verb);
         let asked = self.clock.monotonic();
         let answer = self.client.get(path, patience);
@@ -108,11 +113,10 @@ impl Watch {
         self.note_permission(verb, &answer);
         let mut body = answer?;
         loop {
-            let mut buffer = self.blocks.try_recv().unwrap_or_else(|_| vec![0; READ_BLOCK_BYTES]);
-            match body.read(&mut buffer) {
+            match body.read(buffer) {
                 Ok(0) => return Ok(WatchEnd::Clean),
                 Ok(len) => {
-                    if self.messages.send(Message::Block(Block { buffer, len })).is_err() {
+                    if self.inbox.push_bytes(&buffer[..len]).is_err() {
                         return Ok(WatchEnd::Clean);
                     }
                 }
