@@ -1,0 +1,3 @@
+//! The page at `/`: the last incidents for a person with a browser behind `kubectl port-forward`.
+
+pub mod reader;
