@@ -505,6 +505,10 @@ pub const PAGE_INCIDENT_BYTES_MAX: usize = 12 * INCIDENT_LINE_BYTES_MAX;
 
 const _: () = assert!(PAGE_INCIDENT_BYTES_MAX < PAGE_BYTES_MAX);
 
+/// Samples in one chart, the newest: a line has [`WINDOW_SAMPLES_MAX`] at most, and a screen no more
+/// points.
+pub const CHART_SAMPLES_MAX: usize = WINDOW_SAMPLES_MAX as usize;
+
 /// A file below `/proc`. `/proc/stat` grows with the number of CPUs and interrupts.
 pub const PROC_FILE_BYTES_MAX: u64 = 256 << 10;
 

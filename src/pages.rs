@@ -11,17 +11,14 @@ use crate::health::{Ailment, Health};
 use crate::http::{Post, Request, Response, Unread};
 use crate::limits::{READERS_MAX, TELEMETRY_BODY_BYTES_MAX};
 use crate::metrics::{Metrics, PostResult};
-use crate::page::reader;
+use crate::page::{self, Page, reader};
 use crate::process::ProcessStats;
-use crate::recent::Recent;
+use crate::recent::{Recent, Snapshot};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
 const LINES: &str = "application/x-ndjson";
-
-/// No page of another site embeds it, frames it or learns its address.
-const READ_HERE: &str = "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n\
-    Cross-Origin-Resource-Policy: same-origin\r\nReferrer-Policy: no-referrer\r\n";
 
 const BUSY: &str = "others are reading; try again in a second\n";
 
@@ -54,7 +51,7 @@ pub fn handler(
     let Known { health, recent, clock } = known;
     let (metrics, idle) = (metrics.clone(), config.watch_idle_timeout);
     let (roster, sidecars) = (roster.clone(), sidecars.clone());
-    let readers = Arc::new(());
+    let (readers, node_name) = (Arc::new(()), config.node_name.clone());
     move |request| match request.path {
         "/metrics" => {
             let mut page = String::with_capacity(16 << 10);
@@ -72,7 +69,26 @@ pub fn handler(
                 let retry_after_seconds = Some(1);
                 return Response { retry_after_seconds, ..text(503, BUSY.to_owned()) };
             }
-            Response { turn: Some(turn), ..incidents(&recent) }
+            let snapshot = recent.snapshot();
+            let answer = match request.path {
+                "/" => {
+                    let monotonic = clock.monotonic();
+                    let page = Page {
+                        node_name: &node_name,
+                        snapshot: &snapshot,
+                        alive: health.alive(monotonic),
+                        ready: health.ready(monotonic, idle),
+                        now: clock.wall(),
+                    };
+                    Response {
+                        content_type: HTML,
+                        headers: page::HEADERS,
+                        ..text(200, page.render())
+                    }
+                }
+                _ => lines(&snapshot),
+            };
+            Response { turn: Some(turn), ..answer }
         }
         "/v1/telemetry" => {
             let answer = answer(take(request, clock, &roster, &sidecars));
@@ -126,11 +142,17 @@ fn text(status: u16, body: String) -> Response {
 }
 
 /// The lines as they are, the oldest first.
-fn incidents(recent: &Recent) -> Response {
-    let items = recent.snapshot().items;
+fn lines(snapshot: &Snapshot) -> Response {
+    let items = &snapshot.items;
     let mut body = Vec::with_capacity(items.iter().map(|item| item.line.len()).sum());
     for item in items {
         body.extend_from_slice(&item.line);
     }
-    Response { status: 200, content_type: LINES, body, headers: READ_HERE, ..Response::default() }
+    Response {
+        status: 200,
+        content_type: LINES,
+        body,
+        headers: page::HEADERS,
+        ..Response::default()
+    }
 }
