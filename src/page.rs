@@ -105,7 +105,7 @@ impl Page<'_> {
         if forgotten > 0 {
             out.push_str("<p class=\"dim\">");
             number(out, forgotten);
-            out.push_str(" older than these are no longer in the agent's memory: see where its lines go.</p>");
+            out.push_str(" older than these are no longer in memory; look where the lines go.</p>");
         }
     }
 }
@@ -121,3 +121,6 @@ fn verdict(out: &mut String, before: &str, what: &str, verdict: &Result<(), Ailm
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
