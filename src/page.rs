@@ -14,7 +14,7 @@ mod units;
 
 use jiff::Timestamp;
 
-use self::html::{element, number, text};
+use self::html::{element, number, put, text};
 use self::units::{ago, date_time};
 use crate::health::Ailment;
 use crate::limits::{PAGE_BYTES_MAX, PAGE_INCIDENT_BYTES_MAX};
@@ -52,10 +52,10 @@ impl Page<'_> {
         // All at once: growing by and by would take half as much again.
         let mut out = String::with_capacity(PAGE_BYTES_MAX + PAGE_INCIDENT_BYTES_MAX);
         self.header(&mut out);
-        out.push_str("<main>");
+        put(&mut out, "<main>");
         let items = &self.snapshot.items;
         if items.is_empty() {
-            out.push_str("<p>No incident since this agent started.</p>");
+            put(&mut out, "<p>No incident since this agent started.</p>");
         }
         let mut shown = 0;
         for item in items.iter().rev() {
@@ -68,29 +68,35 @@ impl Page<'_> {
             shown += 1;
         }
         self.rest(&mut out, shown);
-        out.push_str("</main></body></html>\n");
+        put(&mut out, "</main></body></html>\n");
         out
     }
 
     fn header(&self, out: &mut String) {
-        out.push_str("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
-        out.push_str("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">");
+        put(out, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
+        put(out, "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">");
         element(out, "<title>", self.node_name, " \u{b7} blackbox-daemon</title><style>");
-        out.push_str(STYLE);
+        put(out, STYLE);
         element(out, "</style></head><body><header><h1>", self.node_name, "</h1><p>");
         number(out, self.snapshot.told);
-        out.push_str(match self.snapshot.told {
-            1 => " incident since ",
-            _ => " incidents since ",
-        });
+        put(
+            out,
+            match self.snapshot.told {
+                1 => " incident since ",
+                _ => " incidents since ",
+            },
+        );
         text(out, &date_time(self.snapshot.since));
         element(out, " (", &ago(self.snapshot.since, self.now), "); this page is of ");
         text(out, &date_time(self.now));
-        out.push_str("</p><p>blackbox-daemon ");
-        out.push_str(env!("CARGO_PKG_VERSION"));
+        put(out, "</p><p>blackbox-daemon ");
+        put(out, env!("CARGO_PKG_VERSION"));
         verdict(out, " is ", "alive", &self.alive);
         verdict(out, " and ", "ready", &self.ready);
-        out.push_str("</p><nav><a href=\"/\">Reload</a> <a href=\"/incidents\">JSON lines</a></nav></header>\n");
+        put(
+            out,
+            "</p><nav><a href=\"/\">Reload</a> <a href=\"/incidents\">JSON lines</a></nav></header>\n",
+        );
     }
 
     /// What is not on the page.
@@ -98,25 +104,30 @@ impl Page<'_> {
         let kept = self.snapshot.items.len();
         let forgotten = self.snapshot.told.saturating_sub(kept as u64);
         if shown < kept {
-            out.push_str("<p>");
+            put(out, "<p>");
             number(out, (kept - shown) as u64);
-            out.push_str(" older ones are at <a href=\"/incidents\">/incidents</a>.</p>");
+            put(out, " older ones are at <a href=\"/incidents\">/incidents</a>.</p>");
         }
         if forgotten > 0 {
-            out.push_str("<p class=\"dim\">");
+            put(out, "<p class=\"dim\">");
             number(out, forgotten);
-            out.push_str(" older than these are no longer in memory; look where the lines go.</p>");
+            put(out, " older than these are no longer in memory; look where the lines go.</p>");
         }
     }
 }
 
-fn verdict(out: &mut String, before: &str, what: &str, verdict: &Result<(), Ailment>) {
-    out.push_str(before);
+fn verdict(
+    out: &mut String,
+    before: &'static str,
+    what: &'static str,
+    verdict: &Result<(), Ailment>,
+) {
+    put(out, before);
     match verdict {
-        Ok(()) => out.push_str(what),
+        Ok(()) => put(out, what),
         Err(ailment) => {
-            out.push_str("<b class=\"bad\">not ");
-            out.push_str(what);
+            put(out, "<b class=\"bad\">not ");
+            put(out, what);
             element(out, " (", &ailment.to_string(), ")</b>");
         }
     }

@@ -4,7 +4,9 @@
 //! outside of it, placed by percent, so that they keep their size on a phone. All coordinates are whole
 //! numbers from 0 to [`SIDE`], whatever the samples say.
 
-use super::html::{number, tenths, text};
+use super::html::{number, put, tenths, text};
+use super::line::Json;
+use super::units::span as age;
 use crate::limits::CHART_SAMPLES_MAX;
 
 /// The drawing's width and height in units of its own.
@@ -24,7 +26,7 @@ pub(super) struct Sample {
 }
 
 /// Numbers of a line: whatever they are, they become finite ones that the arithmetic has room for.
-fn clamped(value: f64) -> u64 {
+pub(super) fn clamped(value: f64) -> u64 {
     const MOST: u64 = 1 << 52;
     #[allow(
         clippy::cast_possible_truncation,
@@ -42,10 +44,10 @@ pub(super) struct Chart<'a> {
     pub(super) title: &'static str,
     /// As a line, where it is near.
     pub(super) limit: Option<f64>,
-    /// How long before the newest each sample was taken.
-    pub(super) ages_seconds: &'a [f64],
-    /// The samples; `None`: not known. The newest is last.
-    pub(super) values: &'a [Option<f64>],
+    /// How many seconds before the newest each sample was taken.
+    pub(super) ages: &'a [Json],
+    /// The samples; what is no number is not known. The newest is last.
+    pub(super) values: &'a [Json],
     /// How a value is written.
     pub(super) unit: fn(u64) -> String,
 }
@@ -66,52 +68,55 @@ impl Chart<'_> {
         let highest = peak.value.max(drawn.unwrap_or_default()).max(1);
         let scale = Scale { span, top: highest + highest / 12 };
 
-        out.push_str("<figure><figcaption><b>");
-        out.push_str(self.title);
-        out.push_str("</b> ");
+        put(out, "<figure><figcaption><b>");
+        put(out, self.title);
+        put(out, "</b> ");
         let facts = self.facts(&samples, peak, lowest, limit);
         text(out, &facts);
-        out.push_str("</figcaption><svg role=\"img\" width=\"100%\" height=\"122\"><title>");
-        out.push_str(self.title);
-        out.push_str("</title><desc>");
+        put(out, "</figcaption><svg role=\"img\" width=\"100%\" height=\"122\"><title>");
+        put(out, self.title);
+        put(out, "</title><desc>");
         text(out, &facts);
         out.push_str(
             "</desc><svg y=\"18\" width=\"100%\" height=\"84\" viewBox=\"0 0 1000 1000\" ",
         );
-        out.push_str("preserveAspectRatio=\"none\"><path class=\"base\" d=\"M0 1000H1000\"/>");
+        put(out, "preserveAspectRatio=\"none\"><path class=\"base\" d=\"M0 1000H1000\"/>");
         for run in samples.split(Option::is_none).filter(|run| !run.is_empty()) {
             scale.curve(out, run);
         }
         if let Some(limit) = drawn {
-            out.push_str("<path class=\"limit\" d=\"M0 ");
+            put(out, "<path class=\"limit\" d=\"M0 ");
             number(out, scale.y(limit));
-            out.push_str("H1000\"/>");
+            put(out, "H1000\"/>");
         }
-        out.push_str("</svg>");
+        put(out, "</svg>");
         if let Some(limit) = drawn {
             label(
                 out,
                 0,
                 pixels(scale.y(limit)) - 4,
                 "start",
-                &format!("limit {}", (self.unit)(limit)),
+                &("limit ".to_owned() + &(self.unit)(limit)),
             );
         }
-        scale.mark(out, peak, &format!("peak {}", (self.unit)(peak.value)));
-        label(out, 0, 118, "start", &format!("{} before", seconds(span)));
+        scale.mark(out, peak, &("peak ".to_owned() + &(self.unit)(peak.value)));
+        label(out, 0, 118, "start", &(age(span.div_ceil(1000)) + " before"));
         label(out, SIDE, 118, "end", "last sample");
-        out.push_str("</svg></figure>");
+        put(out, "</svg></figure>");
     }
 
     /// The newest samples that are drawn.
     fn samples(&self) -> Vec<Option<Sample>> {
-        let count = self.values.len().min(self.ages_seconds.len());
+        let count = self.values.len().min(self.ages.len());
         let from = count.saturating_sub(CHART_SAMPLES_MAX);
-        let pairs = self.values[from..count].iter().zip(&self.ages_seconds[from..count]);
+        let pairs = self.values[from..count].iter().zip(&self.ages[from..count]);
         pairs
             .map(|(value, age)| {
-                let value = value.filter(|value| value.is_finite())?;
-                Some(Sample { age_millis: clamped(age * 1e3), value: clamped(value) })
+                let (Json::Number(age), Json::Number(value)) = (age, value) else {
+                    return None;
+                };
+                let is_finite = value.is_finite();
+                is_finite.then(|| Sample { age_millis: clamped(age * 1e3), value: clamped(*value) })
             })
             .collect()
     }
@@ -164,25 +169,25 @@ impl Scale {
         let (Some(Some(first)), Some(Some(last))) = (run.first(), run.last()) else {
             return;
         };
-        out.push_str("<path class=\"area\" d=\"M");
+        put(out, "<path class=\"area\" d=\"M");
         number(out, self.x(*first));
-        out.push_str(" 1000");
+        put(out, " 1000");
         self.points(out, run, "L");
         out.push('L');
         number(out, self.x(*last));
-        out.push_str(" 1000Z\"/><path class=\"line\" d=\"");
+        put(out, " 1000Z\"/><path class=\"line\" d=\"");
         self.points(out, run, "M");
         if run.len() == 1 {
             // A line to itself: a dot, by its round ends.
             self.points(out, run, "L");
         }
-        out.push_str("\"/>");
+        put(out, "\"/>");
     }
 
-    fn points(&self, out: &mut String, run: &[Option<Sample>], first: &str) {
+    fn points(&self, out: &mut String, run: &[Option<Sample>], first: &'static str) {
         let mut command = first;
         for sample in run.iter().flatten() {
-            out.push_str(command);
+            put(out, command);
             number(out, self.x(*sample));
             out.push(' ');
             number(out, self.y(sample.value));
@@ -193,11 +198,11 @@ impl Scale {
     /// The peak, with its value beside it: towards the middle, and above it where there is room.
     fn mark(&self, out: &mut String, peak: Sample, value: &str) {
         let (x, y) = (self.x(peak), pixels(self.y(peak.value)));
-        out.push_str("<circle r=\"3.5\" cx=\"");
+        put(out, "<circle r=\"3.5\" cx=\"");
         tenths(out, x);
-        out.push_str("%\" cy=\"");
+        put(out, "%\" cy=\"");
         number(out, y);
-        out.push_str("\"/>");
+        put(out, "\"/>");
         let anchor = if x < SIDE / 2 { "start" } else { "end" };
         label(out, x, if y < TOP + HEIGHT / 3 { y + 17 } else { y - 8 }, anchor, value);
     }
@@ -208,26 +213,16 @@ fn pixels(y: u64) -> u64 {
     TOP + y * HEIGHT / SIDE
 }
 
-fn label(out: &mut String, x: u64, y: u64, anchor: &str, value: &str) {
-    out.push_str("<text x=\"");
+fn label(out: &mut String, x: u64, y: u64, anchor: &'static str, value: &str) {
+    put(out, "<text x=\"");
     tenths(out, x);
-    out.push_str("%\" y=\"");
+    put(out, "%\" y=\"");
     number(out, y);
-    out.push_str("\" text-anchor=\"");
-    out.push_str(anchor);
-    out.push_str("\">");
+    put(out, "\" text-anchor=\"");
+    put(out, anchor);
+    put(out, "\">");
     text(out, value);
-    out.push_str("</text>");
-}
-
-/// A time before the last sample.
-fn seconds(millis: u64) -> String {
-    let seconds = millis.div_ceil(1000);
-    match (seconds / 60, seconds % 60) {
-        (0, seconds) => format!("{seconds} s"),
-        (minutes, 0) => format!("{minutes} min"),
-        (minutes, seconds) => format!("{minutes} min {seconds} s"),
-    }
+    put(out, "</text>");
 }
 
 #[cfg(test)]
@@ -236,8 +231,10 @@ mod tests {
 
     fn draw(ages: &[f64], values: &[Option<f64>], limit: Option<f64>) -> String {
         let mut out = String::new();
+        let ages: Vec<_> = ages.iter().map(|age| Json::Number(*age)).collect();
+        let values: Vec<_> = values.iter().map(|v| v.map_or(Json::Null, Json::Number)).collect();
         let unit = |value| format!("{value} B");
-        Chart { title: "Memory", limit, ages_seconds: ages, values, unit }.draw(&mut out);
+        Chart { title: "Memory", limit, ages: &ages, values: &values, unit }.draw(&mut out);
         out
     }
 

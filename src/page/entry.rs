@@ -2,175 +2,185 @@
 
 use jiff::Timestamp;
 
-use super::chart::Chart;
-use super::html::{element, number, text};
-use super::line::{Container, Line, Samples, Text, Values, time};
+use super::chart::{Chart, clamped};
+use super::html::{element, number, put, text};
+use super::line::Json;
 use super::timeline;
 use super::units::{ago, bytes, cores, date_time, percent};
 use crate::core::incident::Severity;
 
 /// Writes the incident of a line; one that cannot be read is shown as it is.
 pub(super) fn write(out: &mut String, line: &[u8], now: Timestamp) {
-    let raw = String::from_utf8_lossy(line);
-    let raw = raw.trim_end();
-    match serde_json::from_str::<Line>(raw) {
-        Ok(incident) => {
+    match Json::parse(line) {
+        Some(incident) => {
             summary(out, &incident, now);
-            out.push_str("<div>");
             charts(out, &incident);
             timeline::write(out, &incident);
-            list(out, "Evidence", &incident.metadata.evidence);
+            list(out, "Evidence", incident.at(&["metadata", "evidence"]));
             containers(out, &incident);
             pod(out, &incident);
-            list(out, "Missing", &incident.telemetry.gaps);
-            out.push_str("<h2>Incident</h2><p>id ");
-            element(out, "<code class=\"id\">", &incident.id, "</code></p>");
+            list(out, "Missing", incident.at(&["telemetry", "gaps"]));
+            element(
+                out,
+                "<h2>Incident</h2><p>id <code class=\"id\">",
+                incident.text("id"),
+                "</code></p>",
+            );
         }
-        Err(_) => {
-            out.push_str("<details class=\"i\"><summary>a line that this page cannot read");
-            out.push_str("</summary><div>");
-        }
+        None => put(
+            out,
+            "<details class=\"i\"><summary>a line that this page cannot read</summary><div>",
+        ),
     }
-    out.push_str("<details class=\"raw\"><summary>the line as it was written</summary>");
-    element(out, "<pre>", raw, "</pre></details></div></details>\n");
+    put(out, "<details class=\"raw\"><summary>the line as it was written</summary><pre>");
+    text(out, String::from_utf8_lossy(line).trim_end());
+    put(out, "</pre></details></div></details>\n");
 }
 
-fn summary(out: &mut String, incident: &Line, now: Timestamp) {
-    let severity = Severity::from_name(&incident.severity).map_or("", Severity::name);
-    out.push_str("<details class=\"i ");
-    out.push_str(severity);
-    out.push_str("\"><summary><span class=\"s\">");
-    text(out, &incident.severity);
-    element(out, "</span> <b>", &incident.kind, "</b> ");
-    if let Some(at) = time(&incident.occurred_at) {
-        out.push_str("<span class=\"dim\">");
+fn summary(out: &mut String, incident: &Json, now: Timestamp) {
+    let severity = Severity::from_name(incident.text("severity")).map_or("", Severity::name);
+    put(out, "<details class=\"i ");
+    put(out, severity);
+    element(out, "\"><summary><span class=\"s\">", incident.text("severity"), "</span> <b>");
+    element(out, "", incident.text("type"), "</b> <span class=\"dim\">");
+    if let Some(at) = incident.time("occurred_at") {
         time_tag(out, at, &date_time(at));
-        element(out, ", ", &ago(at, now), "</span> ");
+        element(out, ", ", &ago(at, now), "");
     }
-    element(out, "<bdi>", &incident.namespace, "/");
-    text(out, &incident.pod_name);
-    if let Some(container) = &incident.container {
+    element(out, "</span> <bdi>", incident.text("namespace"), "/");
+    text(out, incident.text("pod_name"));
+    let container = incident.text("container");
+    if !container.is_empty() {
         element(out, "</bdi> <span class=\"dim\">container</span> <bdi>", container, "");
     }
-    element(out, "</bdi><span class=\"m\">", &incident.message, "</span></summary>");
+    let message = incident.text("message");
+    element(out, "</bdi><span class=\"m\">", message, "</span></summary><div>");
 }
 
 pub(super) fn time_tag(out: &mut String, at: Timestamp, shown: &str) {
     element(out, "<time datetime=\"", &at.to_string(), "\">");
-    text(out, shown);
-    out.push_str("</time>");
+    element(out, "", shown, "</time>");
 }
 
-fn charts(out: &mut String, incident: &Line) {
-    let Some(samples) = &incident.telemetry.container else {
-        return;
-    };
-    let ages: Vec<f64> = samples.age_seconds.iter().map(|age| age.unwrap_or_default()).collect();
-    let is_own = |c: &&Container| Some(&c.name) == incident.container.as_ref();
-    let own = incident.containers.iter().find(is_own);
-    #[allow(clippy::cast_precision_loss, reason = "a chart's line")]
-    let cpu_limit = own.and_then(|c| c.resources.cpu_limit_millicores).map(|m| m as f64);
-    let chart = |title, values: &Values, limit, unit, out: &mut String| {
-        Chart { title, limit, ages_seconds: &ages, values, unit }.draw(out);
-    };
-    let Samples { memory_bytes, cpu_millicores, cpu_throttled_percent, .. } = samples;
-    out.push_str("<div class=\"charts\">");
-    chart("Memory", memory_bytes, samples.memory_limit_bytes, bytes, out);
-    chart("CPU", cpu_millicores, cpu_limit, cores, out);
-    if cpu_throttled_percent.iter().flatten().any(|share| *share > 0.0) {
-        chart("CPU throttled", cpu_throttled_percent, None, percent, out);
+fn charts(out: &mut String, incident: &Json) {
+    let samples = incident.at(&["telemetry", "container"]);
+    let own = incident.at(&["containers"]).items().iter();
+    let own = own.into_iter().find(|c| is_own(incident, c)).unwrap_or(&Json::Null);
+    put(out, "<div class=\"charts\">");
+    for (title, name, limit, unit) in [
+        (
+            "Memory",
+            "memory_bytes",
+            samples.number("memory_limit_bytes"),
+            bytes as fn(u64) -> String,
+        ),
+        ("CPU", "cpu_millicores", own.at(&["resources"]).number("cpu_limit_millicores"), cores),
+        ("CPU throttled", "cpu_throttled_percent", None, percent),
+    ] {
+        let values = samples.at(&[name]).items();
+        let is_none = |value: &Json| !matches!(value, Json::Number(n) if *n > 0.0);
+        // The share of throttled time is mostly none at all.
+        if name == "cpu_throttled_percent" && values.iter().all(is_none) {
+            continue;
+        }
+        let ages = samples.at(&["age_seconds"]).items();
+        Chart { title, limit, ages, values, unit }.draw(out);
     }
-    out.push_str("</div>");
-    if let Some(peak) = samples.memory_peak_bytes.filter(|peak| *peak > 0.0) {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-        let peak = bytes((peak as u64).min(1 << 52));
-        element(
-            out,
-            "<p class=\"dim\">Most memory since its start, by the kernel: ",
-            &peak,
-            "</p>",
-        );
+    put(out, "</div>");
+    if let Some(peak) = samples.number("memory_peak_bytes").map(clamped).filter(|peak| *peak > 0) {
+        let before = "<p class=\"dim\">Most memory since its start, by the kernel: ";
+        element(out, before, &bytes(peak), "</p>");
     }
+}
+
+/// Whether the incident is of that container.
+fn is_own(incident: &Json, container: &Json) -> bool {
+    incident.text("container") == container.text("name")
 }
 
 /// Short facts; nothing of none.
-fn list(out: &mut String, title: &str, items: &[String]) {
-    if items.is_empty() {
+fn list(out: &mut String, title: &str, items: &Json) {
+    if items.items().is_empty() {
         return;
     }
     element(out, "<h2>", title, "</h2><ul>");
-    for item in items {
-        element(out, "<li>", item, "</li>");
-    }
-    out.push_str("</ul>");
-}
-
-fn containers(out: &mut String, incident: &Line) {
-    if incident.containers.is_empty() {
-        return;
-    }
-    out.push_str(
-        "<h2>Containers</h2><div class=\"w\"><table><thead><tr><th>name</th><th>state</th>",
-    );
-    out.push_str(
-        "<th>last end</th><th>restarts</th><th>limits</th><th>image</th></tr></thead><tbody>",
-    );
-    for c in &incident.containers {
-        let is_own = incident.container.as_ref() == Some(&c.name);
-        out.push_str(if is_own { "<tr class=\"now\"><td>" } else { "<tr><td>" });
-        text(out, &c.name);
-        if c.kind != "app" {
-            element(out, " <span class=\"dim\">", &c.kind, "</span>");
+    for item in items.items() {
+        if let Json::Text(item) = item {
+            element(out, "<li>", item, "</li>");
         }
-        element(out, "</td><td>", &c.state, "</td><td>");
-        ending(out, c);
-        out.push_str("</td><td class=\"n\">");
-        number(out, u64::try_from(c.restart_count).unwrap_or_default());
-        out.push_str("</td><td class=\"n\">");
-        limits(out, c);
-        element(out, "</td><td>", &c.image, "</td></tr>");
     }
-    out.push_str("</tbody></table></div>");
+    put(out, "</ul>");
 }
 
-fn ending(out: &mut String, c: &Container) {
-    if let Some(code) = c.exit_code {
-        out.push_str("exit code ");
-        out.push_str(&code.to_string());
+fn containers(out: &mut String, incident: &Json) {
+    put(
+        out,
+        "<h2>Containers</h2><div class=\"w\"><table><thead><tr><th>name</th><th>state</th>\
+         <th>last end</th><th>restarts</th><th>limits</th><th>image</th></tr></thead><tbody>",
+    );
+    for c in incident.at(&["containers"]).items() {
+        put(out, if is_own(incident, c) { "<tr class=\"now\"><td>" } else { "<tr><td>" });
+        text(out, c.text("name"));
+        let kind = c.text("kind");
+        element(out, " <span class=\"dim\">", if kind == "app" { "" } else { kind }, "</span>");
+        element(out, "</td><td>", c.text("state"), "</td><td>");
+        ending(out, c);
+        put(out, "</td><td class=\"n\">");
+        number(out, c.number("restart_count").map_or(0, clamped));
+        put(out, "</td><td class=\"n\">");
+        limits(out, c.at(&["resources"]));
+        element(out, "</td><td>", c.text("image"), "</td></tr>");
+    }
+    put(out, "</tbody></table></div>");
+}
+
+fn ending(out: &mut String, c: &Json) {
+    if let Some(code) = c.number("exit_code") {
+        put(out, if code < 0.0 { "exit code -" } else { "exit code " });
+        number(out, clamped(code.abs()));
         out.push(' ');
     }
-    text(out, c.reason.as_deref().unwrap_or_default());
-    if let Some(message) = c.message.as_deref().filter(|message| !message.trim().is_empty()) {
-        element(out, "<pre>", message.trim_end(), "</pre>");
+    text(out, c.text("reason"));
+    let message = c.text("message").trim_end();
+    if !message.is_empty() {
+        element(out, "<pre>", message, "</pre>");
     }
 }
 
-fn limits(out: &mut String, c: &Container) {
-    let positive = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok()).map(|n| n.min(1 << 52));
-    let memory = positive(c.resources.memory_limit_bytes).map(bytes);
-    let cpu = positive(c.resources.cpu_limit_millicores).map(cores);
-    let known: Vec<String> = [memory, cpu].into_iter().flatten().collect();
-    text(out, if known.is_empty() { "none" } else { "" });
-    text(out, &known.join(", "));
-}
-
-fn pod(out: &mut String, incident: &Line) {
-    let fact = |out: &mut String, name: &str, value: &Text| {
-        if let Some(value) = value {
-            element(out, "<li>", name, " ");
-            element(out, "<code>", value, "</code></li>");
+fn limits(out: &mut String, resources: &Json) {
+    let mut before = "";
+    for (name, unit) in
+        [("memory_limit_bytes", bytes as fn(u64) -> String), ("cpu_limit_millicores", cores)]
+    {
+        if let Some(limit) = resources.number(name) {
+            element(out, before, &unit(clamped(limit)), "");
+            before = ", ";
         }
-    };
-    let metadata = &incident.metadata;
-    out.push_str("<h2>Pod</h2><ul>");
-    let owner = metadata.owner.as_ref().map(|owner| [&*owner.kind, &*owner.name].join(" "));
-    fact(out, "owner", &owner);
-    fact(out, "QoS class", &metadata.qos_class);
-    for (name, value) in &metadata.labels {
-        element(out, "<li>label <code>", name, "=");
-        element(out, "", value, "</code></li>");
     }
-    fact(out, "container id", &incident.container_id);
-    out.push_str("<li>the type is ");
-    element(out, "", &metadata.confidence, "</li></ul>");
+    put(out, if before.is_empty() { "none" } else { "" });
+}
+
+fn pod(out: &mut String, incident: &Json) {
+    let metadata = incident.at(&["metadata"]);
+    let owner = metadata.at(&["owner"]);
+    let owner = owner.text("kind").to_owned() + " " + owner.text("name");
+    put(out, "<h2>Pod</h2><ul>");
+    for (before, value) in [
+        ("<li>owner ", owner.trim()),
+        ("<li>QoS class ", metadata.text("qos_class")),
+        ("<li>container id ", incident.text("container_id")),
+        ("<li>pod uid ", incident.text("pod_uid")),
+        ("<li>the type is ", metadata.text("confidence")),
+    ] {
+        if !value.is_empty() {
+            element(out, before, value, "</li>");
+        }
+    }
+    for (name, value) in metadata.at(&["labels"]).fields() {
+        if let Json::Text(value) = value {
+            element(out, "<li>label <code>", name, "=");
+            element(out, "", value, "</code></li>");
+        }
+    }
+    put(out, "</ul>");
 }

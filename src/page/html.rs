@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use super::chart::clamped;
+
 /// A value as text: nothing in it begins or ends a tag or an attribute, no control character stays (but
 /// line feed and tab, which are white space), and none that would show a text in another order. Those
 /// become `\uNNNN`, as in JSON, so that a copied line has the same meaning.
@@ -42,14 +44,31 @@ fn is_special(c: char) -> bool {
     }
 }
 
-/// A tag with a text in it; `tag` may have a class.
-pub(super) fn element(out: &mut String, open: &str, value: &str, close: &str) {
+/// Markup of this program. Never inlined, as those below: there are a hundred calls.
+#[inline(never)]
+pub(super) fn put(out: &mut String, markup: &'static str) {
+    out.push_str(markup);
+}
+
+/// A value as text, between markup of this program.
+#[inline(never)]
+pub(super) fn element(out: &mut String, open: &'static str, value: &str, close: &'static str) {
     out.push_str(open);
     text(out, value);
     out.push_str(close);
 }
 
+/// How often, where it was more than once.
+pub(super) fn times(out: &mut String, count: f64) {
+    if count > 1.0 {
+        put(out, " <span class=\"dim\">(");
+        number(out, clamped(count));
+        put(out, " times)</span>");
+    }
+}
+
 /// A whole number.
+#[inline(never)]
 pub(super) fn number(out: &mut String, n: u64) {
     let _ = write!(out, "{n}");
 }

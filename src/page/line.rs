@@ -1,112 +1,133 @@
-//! What the page shows of an incident, read back from its line. What is not there or not known is
-//! left out: the page also shows lines of which a later version takes parts away.
-
-use std::collections::BTreeMap;
+//! An incident line read back: any JSON, as a tree. Types for each part of it would take four times the
+//! room in the binary, and the page shows what there is, also in lines of another version.
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// An incident line.
-#[derive(Debug, Deserialize)]
-pub(super) struct Line {
-    pub(super) id: String,
-    pub(super) timestamp: Text,
-    pub(super) occurred_at: Text,
-    pub(super) severity: String,
-    #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) message: String,
-    pub(super) namespace: String,
-    pub(super) pod_name: String,
-    pub(super) container: Text,
-    pub(super) container_id: Text,
-    pub(super) containers: Vec<Container>,
-    pub(super) metadata: Metadata,
-    pub(super) telemetry: Telemetry,
+/// A value of a line.
+#[derive(Debug)]
+pub(super) enum Json {
+    /// `null`, `true`, `false`: nothing that the page shows.
+    Null,
+    Number(f64),
+    Text(String),
+    List(Vec<Json>),
+    Object(Vec<(String, Json)>),
 }
 
-/// A text, where there may be none.
-pub(super) type Text = Option<String>;
-/// A column.
-pub(super) type Values = Vec<Option<f64>>;
+impl Json {
+    /// A line; `None`: it is no incident.
+    pub(super) fn parse(line: &[u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok().filter(|json: &Self| !json.text("id").is_empty())
+    }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Container {
-    pub(super) name: String,
-    pub(super) kind: String,
-    pub(super) image: String,
-    pub(super) state: String,
-    pub(super) restart_count: i64,
-    pub(super) exit_code: Option<i64>,
-    pub(super) reason: Text,
-    pub(super) started_at: Text,
-    pub(super) finished_at: Text,
-    pub(super) message: Text,
-    pub(super) resources: Resources,
+    /// What is below these names; [`Json::Null`] where there is nothing.
+    pub(super) fn at(&self, path: &[&str]) -> &Self {
+        let mut here = self;
+        for name in path {
+            let Self::Object(fields) = here else {
+                return &Self::Null;
+            };
+            here = match fields.iter().find(|(known, _)| known == name) {
+                Some((_, value)) => value,
+                None => &Self::Null,
+            };
+        }
+        here
+    }
+
+    /// The text there; empty where there is none.
+    pub(super) fn text(&self, name: &str) -> &str {
+        match self.at(&[name]) {
+            Self::Text(text) => text,
+            _ => "",
+        }
+    }
+
+    /// The number there.
+    pub(super) fn number(&self, name: &str) -> Option<f64> {
+        match self.at(&[name]) {
+            Self::Number(n) => Some(*n),
+            _ => None,
+        }
+    }
+
+    /// The time there.
+    pub(super) fn time(&self, name: &str) -> Option<Timestamp> {
+        self.text(name).parse().ok()
+    }
+
+    /// The items of a list.
+    pub(super) fn items(&self) -> &[Self] {
+        match self {
+            Self::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The fields of an object.
+    pub(super) fn fields(&self) -> &[(String, Self)] {
+        match self {
+            Self::Object(fields) => fields,
+            _ => &[],
+        }
+    }
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Resources {
-    pub(super) memory_limit_bytes: Option<i64>,
-    pub(super) cpu_limit_millicores: Option<i64>,
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Tree)
+    }
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Metadata {
-    pub(super) owner: Option<Owner>,
-    #[serde(default)]
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) qos_class: Text,
-    pub(super) confidence: String,
-    pub(super) evidence: Vec<String>,
-}
+struct Tree;
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Owner {
-    pub(super) kind: String,
-    pub(super) name: String,
-}
+impl<'de> Visitor<'de> for Tree {
+    type Value = Json;
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Telemetry {
-    pub(super) container: Option<Samples>,
-    pub(super) logs: Option<Logs>,
-    pub(super) events: Vec<Event>,
-    pub(super) gaps: Vec<String>,
-}
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Samples {
-    pub(super) age_seconds: Values,
-    pub(super) memory_bytes: Values,
-    pub(super) cpu_millicores: Values,
-    pub(super) cpu_throttled_percent: Values,
-    pub(super) memory_limit_bytes: Option<f64>,
-    pub(super) memory_peak_bytes: Option<f64>,
-}
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Logs {
-    pub(super) lines: Vec<LogLine>,
-}
+    fn visit_bool<E>(self, _: bool) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct LogLine {
-    pub(super) time: Text,
-    pub(super) stream: String,
-    pub(super) text: String,
-}
+    #[allow(clippy::cast_precision_loss, reason = "the page shows three digits of it")]
+    fn visit_i64<E>(self, n: i64) -> Result<Json, E> {
+        Ok(Json::Number(n as f64))
+    }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Event {
-    pub(super) reason: String,
-    pub(super) message: String,
-    pub(super) count: i64,
-    pub(super) last_at: Text,
-}
+    #[allow(clippy::cast_precision_loss, reason = "the page shows three digits of it")]
+    fn visit_u64<E>(self, n: u64) -> Result<Json, E> {
+        Ok(Json::Number(n as f64))
+    }
 
-/// A time of the line.
-pub(super) fn time(text: &Text) -> Option<Timestamp> {
-    text.as_deref()?.parse().ok()
+    fn visit_f64<E>(self, n: f64) -> Result<Json, E> {
+        Ok(Json::Number(n))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json, E> {
+        Ok(Json::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Json::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            fields.push(entry);
+        }
+        Ok(Json::Object(fields))
+    }
 }
