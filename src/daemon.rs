@@ -51,7 +51,8 @@ use crate::limits::{
 };
 use crate::logs::PodLogs;
 use crate::metrics::{Metrics, SinkName};
-use crate::pages;
+use crate::pages::{self, Known};
+use crate::recent::Recent;
 use crate::sampler;
 use crate::sampler::cgroup::{CgroupTree, ContainerRecorder};
 use crate::sampler::system::{SystemRecorder, SystemSource};
@@ -125,7 +126,9 @@ pub fn run(config: &Config) -> Result<(), Error> {
     );
     let flight = Arc::new(flight(config));
     let (roster, sidecars) = (flight.roster(), flight.sidecars());
-    let pages = pages::handler(&shared.metrics, &shared.health, clock, config, &roster, &sidecars);
+    let recent = Arc::new(Recent::new(clock.wall()));
+    let known = Known { health: shared.health.clone(), recent: recent.clone(), clock };
+    let pages = pages::handler(&shared.metrics, known, config, &roster, &sidecars);
     let server = server.with_posts(pages::POSTS);
     shared.spawn("http", move || server.run(clock, pages))?;
     let mut detector = detector(config, clock);
@@ -142,6 +145,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
         outlets,
         keeper: keeper.clone(),
         min_severity: config.min_severity,
+        recent,
         metrics: shared.metrics.clone(),
     };
     let tell = shared.recording(&flight, deliver, wanted_sender.clone(), config.sample_interval)?;

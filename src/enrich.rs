@@ -21,6 +21,7 @@ use crate::limits::{
     ENRICH_HURRY, ENRICH_IDLE, GATHERED_KEPT_MAX, SURVIVED_AFTER, SURVIVED_WAITING_MAX,
 };
 use crate::metrics::{IncidentClass, Metrics};
+use crate::recent::Recent;
 use crate::sampler::cgroup::OomKill;
 use crate::sink::{Delivery, Outlet};
 use crate::state::Keeper;
@@ -90,6 +91,8 @@ pub struct Deliver {
     pub keeper: Option<Arc<Keeper>>,
     /// `BLACKBOX_MIN_SEVERITY`.
     pub min_severity: Severity,
+    /// Where the last ones are kept for readers.
+    pub recent: Arc<Recent>,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -109,6 +112,7 @@ impl Deliver {
         for outlet in &mut self.outlets {
             outlet.send(delivery.clone());
         }
+        self.recent.push(delivery);
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// Who asks.
     pub peer: SocketAddr,
+    /// Whom it asks: the name and port that the client believes to be talking to.
+    pub host: Option<&'a str>,
     /// The type of what was posted, as the client calls it.
     pub content_type: Option<&'a str>,
     /// What was posted, whole; empty for GET and HEAD.
@@ -63,7 +65,7 @@ pub struct Request<'a> {
 }
 
 /// An answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Response {
     /// The HTTP status; with 204 goes no body.
     pub status: u16,
@@ -73,6 +75,10 @@ pub struct Response {
     pub body: Vec<u8>,
     /// When to come back, at the earliest; said with 429 and 503.
     pub retry_after_seconds: Option<u64>,
+    /// Further header lines, each with its end.
+    pub headers: &'static str,
+    /// Whoever counts such answers holds another one of it: it goes when this one is sent.
+    pub turn: Option<Arc<()>>,
 }
 
 /// A bound listener.
@@ -189,7 +195,10 @@ fn serve(
             return Ok(());
         }
     };
-    connection.write(&answer.bytes())?;
+    // In two pieces: a page is not copied behind its head.
+    connection.write(answer.head().as_bytes())?;
+    connection.write(answer.content())?;
+    drop(answer);
     connection.finish()
 }
 
@@ -215,6 +224,7 @@ fn answer(
         method: head.method,
         path: head.path,
         peer,
+        host: head.host,
         content_type: head.body.content_type,
         body: body.as_deref().map_err(|unread| *unread),
     });
@@ -240,13 +250,19 @@ impl Answer {
         Self { response: Response { body, ..refusal(405) }, allow, with_body: true }
     }
 
-    fn bytes(&self) -> Vec<u8> {
-        let Response { status, content_type, body, retry_after_seconds } = &self.response;
+    /// What is sent of the body.
+    fn content(&self) -> &[u8] {
+        // An answer without content must not tell of its length either (RFC 9110, 8.6).
+        let has_content = self.with_body && self.response.status != NO_CONTENT;
+        if has_content { &self.response.body } else { &[] }
+    }
+
+    fn head(&self) -> String {
+        let Response { status, content_type, body, retry_after_seconds, headers, .. } =
+            &self.response;
         let mut head = String::with_capacity(256);
         let _ = write!(head, "HTTP/1.1 {status} {}\r\n", phrase(*status));
-        // An answer without content must not tell of its length either (RFC 9110, 8.6).
-        let has_content = *status != 204;
-        if has_content {
+        if *status != NO_CONTENT {
             let length = body.len();
             let _ = write!(head, "Content-Type: {content_type}\r\nContent-Length: {length}\r\n");
         }
@@ -256,14 +272,11 @@ impl Answer {
         if let Some(seconds) = retry_after_seconds {
             let _ = write!(head, "Retry-After: {seconds}\r\n");
         }
+        head.push_str(headers);
         head.push_str(
             "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
         );
-        let mut bytes = head.into_bytes();
-        if self.with_body && has_content {
-            bytes.extend_from_slice(body);
-        }
-        bytes
+        head
     }
 }
 
@@ -357,13 +370,16 @@ impl Connection {
 
 fn refusal(status: u16) -> Response {
     let body = format!("{}\n", phrase(status)).into_bytes();
-    Response { status, content_type: "text/plain; charset=utf-8", body, retry_after_seconds: None }
+    let content_type = "text/plain; charset=utf-8";
+    Response { status, content_type, body, ..Response::default() }
 }
+
+const NO_CONTENT: u16 = 204;
 
 fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
-        204 => "No Content",
+        NO_CONTENT => "No Content",
         400 => "Bad Request",
         403 => "Forbidden",
         404 => "Not Found",

@@ -24,6 +24,7 @@
 //!                                                ▼
 //!                                             stdout, file, webhook ─▶ Ledger ─▶ state
 //!
+//!                                                │       └▶ Recent ─▶ http ─▶ / and /incidents, to loopback
 //! /metrics /healthz /readyz ◀── http ◀── POST /v1/telemetry     SIGTERM, SIGINT ──▶ signal ──▶ main (daemon)
 //! ```
 //!
@@ -65,8 +66,10 @@ pub mod limits;
 pub mod logs;
 pub mod metrics;
 pub mod once;
+pub mod page;
 pub mod pages;
 pub mod process;
+pub mod recent;
 pub mod replay;
 pub mod sampler;
 pub mod signal;

@@ -37,8 +37,11 @@ pub struct Delivery {
 impl Delivery {
     /// The incident as a line, for so many sinks.
     pub fn new(incident: &Incident, sinks: usize, keeper: Option<Arc<Keeper>>) -> Self {
+        let mut line = report::line(incident);
+        // It is kept for a while: in queues and among the last ones.
+        line.shrink_to_fit();
         Self {
-            line: report::line(incident),
+            line,
             id: incident.id,
             occurred_at: incident.occurred_at,
             open: AtomicUsize::new(sinks),
@@ -57,7 +60,7 @@ impl Delivery {
     }
 
     #[cfg(test)]
-    fn of_line(line: &str, sinks: usize) -> Self {
+    pub(crate) fn of_line(line: &str, sinks: usize) -> Self {
         Self {
             line: line.as_bytes().to_vec(),
             id: IncidentId::new(&[line]),

@@ -24,7 +24,8 @@ use blackbox_daemon::limits::{
     HTTP_CONNECTION_MAX, TELEMETRY_BYTES_MAX, TELEMETRY_NAMES_MAX, TELEMETRY_SAMPLES_MAX,
 };
 use blackbox_daemon::metrics::{Label, Metrics, PostResult};
-use blackbox_daemon::pages;
+use blackbox_daemon::pages::{self, Known};
+use blackbox_daemon::recent::Recent;
 use serde_json::{Value, json};
 use support::clock::{Stopper, now};
 use support::{FakeApi, Options, Scratch};
@@ -79,8 +80,9 @@ impl Bench {
         let metrics = Arc::<Metrics>::default();
         let sidecars = Arc::<Mutex<Sidecars>>::default();
         let roster = Arc::new(Mutex::new(roster(pods, clock)));
-        let handler =
-            pages::handler(&metrics, &Arc::default(), clock, &config(), &roster, &sidecars);
+        let recent = Arc::new(Recent::new(clock.wall()));
+        let known = Known { health: Arc::default(), recent, clock };
+        let handler = pages::handler(&metrics, known, &config(), &roster, &sidecars);
         let server = HttpServer::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let server = server.with_posts(pages::POSTS);
         let addr = server.local_addr();

@@ -20,6 +20,8 @@ pub struct Head<'a> {
     pub method: Method,
     /// What, without its query.
     pub path: &'a str,
+    /// Whom it asks (`Host`), as it is written there.
+    pub host: Option<&'a str>,
     /// What is said of the body; of POST alone, that of others is not looked at.
     pub body: BodyHead<'a>,
     /// The head's own length in bytes, with the blank line: there the body begins.
@@ -102,13 +104,22 @@ fn parse_head(head: &[u8], bytes: usize) -> Result<Head<'_>, Refusal> {
         _ => Method::Other,
     };
     let path = target.split(['?', '#']).next().unwrap_or(target);
+    let mut hosts = lines.clone().filter_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("host").then(|| value.trim_matches([' ', '\t']))
+    });
+    let host = hosts.next();
+    // Two readers might see two of them (RFC 9112, 3.2).
+    if hosts.next().is_some() {
+        return Err(Refusal::Malformed);
+    }
     let mut body = BodyHead::default();
     if method == Method::Post {
         body = body_head(lines)?;
         // HTTP/1.0 knows no such answer (RFC 9110, 10.1.1).
         body.waits &= version == "HTTP/1.1";
     }
-    Ok(Head { method, path, body, bytes })
+    Ok(Head { method, path, host, body, bytes })
 }
 
 /// What the header lines say of a body. Two lengths, even equal ones, are a sign of somebody who wants
@@ -159,7 +170,8 @@ mod tests {
     fn heads_are_read_or_refused() {
         let read = |text: &str, method, path| {
             let bytes = text.len() - if text.ends_with("rest") { 4 } else { 0 };
-            Some(Ok(Head { method, path, body: BodyHead::default(), bytes }))
+            let host = text.contains("Host: a").then_some("a");
+            Some(Ok(Head { method, path, host, body: BodyHead::default(), bytes }))
         };
         for (text, method, path) in [
             ("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", Method::Get, "/metrics"),
@@ -181,6 +193,7 @@ mod tests {
             ("GET  / HTTP/1.1\r\n\r\n", Some(Err(Refusal::Malformed))),
             ("GET http://a/ HTTP/1.1\r\n\r\n", Some(Err(Refusal::Malformed))),
             ("GET / HTTP/1.1\r\nno colon\r\n\r\n", Some(Err(Refusal::Malformed))),
+            ("GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n", Some(Err(Refusal::Malformed))),
             ("GET / HTTP/1.1\r\n: x\r\n\r\n", Some(Err(Refusal::Malformed))),
             ("\u{16}\u{3}\u{1}\r\n\r\n", Some(Err(Refusal::Malformed))),
             ("\r\n\r\n", Some(Err(Refusal::Malformed))),

@@ -7,7 +7,7 @@ fn start() -> SocketAddr {
         status: if request.path == "/" { 200 } else { 404 },
         content_type: "text/plain",
         body: format!("page {}\n", request.path).into_bytes(),
-        retry_after_seconds: None,
+        ..Response::default()
     })
 }
 
@@ -86,7 +86,7 @@ fn start_taking() -> SocketAddr {
         };
         let content_type = if request.content_type.is_some() { "typed" } else { "untyped" };
         let retry_after_seconds = (status == 413).then_some(7);
-        Response { status, content_type, body, retry_after_seconds }
+        Response { status, content_type, body, retry_after_seconds, ..Response::default() }
     };
     Builder::new().spawn(move || server.run(Clock::start(), handler)).unwrap();
     addr
@@ -323,7 +323,7 @@ fn a_peer_that_does_not_read_is_cut_at_the_deadline() {
         status: 200,
         content_type: "text/plain",
         body: body.clone(),
-        retry_after_seconds: None,
+        ..Response::default()
     });
     let mut stream = connect(addr);
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();

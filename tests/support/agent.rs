@@ -199,7 +199,8 @@ impl Agent {
         assert!(eventually(PATIENCE, || self.get("/readyz").0 == 200), "never ready");
     }
 
-    fn http(&self) -> SocketAddr {
+    /// Where it serves.
+    pub fn http(&self) -> SocketAddr {
         let find = || {
             let log = self.log();
             let (_, rest) = log.split_once("http on ")?;

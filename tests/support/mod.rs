@@ -30,6 +30,7 @@ pub mod conn;
 pub mod crash;
 pub mod discovery;
 pub mod exchange;
+pub mod html;
 pub mod http;
 pub mod kubeconfig;
 pub mod list;

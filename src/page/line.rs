@@ -1,0 +1,133 @@
+//! An incident line read back: any JSON, as a tree. Types for each part of it would take four times the
+//! room in the binary, and the page shows what there is, also in lines of another version.
+
+use jiff::Timestamp;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// A value of a line.
+#[derive(Debug)]
+pub(super) enum Json {
+    /// `null`, `true`, `false`: nothing that the page shows.
+    Null,
+    Number(f64),
+    Text(String),
+    List(Vec<Json>),
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// A line; `None`: it is no incident.
+    pub(super) fn parse(line: &[u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok().filter(|json: &Self| !json.text("id").is_empty())
+    }
+
+    /// What is below these names; [`Json::Null`] where there is nothing.
+    pub(super) fn at(&self, path: &[&str]) -> &Self {
+        let mut here = self;
+        for name in path {
+            let Self::Object(fields) = here else {
+                return &Self::Null;
+            };
+            here = match fields.iter().find(|(known, _)| known == name) {
+                Some((_, value)) => value,
+                None => &Self::Null,
+            };
+        }
+        here
+    }
+
+    /// The text there; empty where there is none.
+    pub(super) fn text(&self, name: &str) -> &str {
+        match self.at(&[name]) {
+            Self::Text(text) => text,
+            _ => "",
+        }
+    }
+
+    /// The number there.
+    pub(super) fn number(&self, name: &str) -> Option<f64> {
+        match self.at(&[name]) {
+            Self::Number(n) => Some(*n),
+            _ => None,
+        }
+    }
+
+    /// The time there.
+    pub(super) fn time(&self, name: &str) -> Option<Timestamp> {
+        self.text(name).parse().ok()
+    }
+
+    /// The items of a list.
+    pub(super) fn items(&self) -> &[Self] {
+        match self {
+            Self::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The fields of an object.
+    pub(super) fn fields(&self) -> &[(String, Self)] {
+        match self {
+            Self::Object(fields) => fields,
+            _ => &[],
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Tree)
+    }
+}
+
+struct Tree;
+
+impl<'de> Visitor<'de> for Tree {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "the page shows three digits of it")]
+    fn visit_i64<E>(self, n: i64) -> Result<Json, E> {
+        Ok(Json::Number(n as f64))
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "the page shows three digits of it")]
+    fn visit_u64<E>(self, n: u64) -> Result<Json, E> {
+        Ok(Json::Number(n as f64))
+    }
+
+    fn visit_f64<E>(self, n: f64) -> Result<Json, E> {
+        Ok(Json::Number(n))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json, E> {
+        Ok(Json::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Json::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            fields.push(entry);
+        }
+        Ok(Json::Object(fields))
+    }
+}

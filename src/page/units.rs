@@ -1,0 +1,116 @@
+//! Numbers and times as the page writes them: whole numbers with a unit, one decimal where it helps.
+
+use jiff::Timestamp;
+
+/// Memory.
+pub(super) fn bytes(n: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.into_iter().find(|(shift, _)| n >> shift > 0) {
+        None => format!("{n} B"),
+        Some((shift, unit)) => {
+            // The caller's numbers have 52 bits.
+            let tenths = (n.saturating_mul(10) + (1 << (shift - 1))) >> shift;
+            match (tenths / 10, tenths % 10) {
+                (whole, 0) => format!("{whole} {unit}"),
+                (whole, tenth) => format!("{whole}.{tenth} {unit}"),
+            }
+        }
+    }
+}
+
+/// CPU, in thousandths of a core.
+pub(super) fn cores(millicores: u64) -> String {
+    format!("{}.{:02} CPU", millicores / 1000, millicores % 1000 / 10)
+}
+
+/// A share.
+pub(super) fn percent(n: u64) -> String {
+    format!("{n} %")
+}
+
+/// A time, as long as one unit and the next smaller one tell it.
+pub(super) fn span(seconds: u64) -> String {
+    let (major, minor) = match seconds {
+        0..60 => return format!("{seconds} s"),
+        60..3600 => ((seconds / 60, "min"), (seconds % 60, "s")),
+        3600..86_400 => ((seconds / 3600, "h"), (seconds / 60 % 60, "min")),
+        _ => ((seconds / 86_400, "d"), (seconds / 3600 % 24, "h")),
+    };
+    match minor.0 {
+        0 => format!("{} {}", major.0, major.1),
+        _ => format!("{} {} {} {}", major.0, major.1, minor.0, minor.1),
+    }
+}
+
+/// How long before `now` it was.
+pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
+    match u64::try_from(now.as_second().saturating_sub(at.as_second())) {
+        Ok(seconds) => format!("{} ago", span(seconds)),
+        Err(_) => "in the future, by this node's clock".to_owned(),
+    }
+}
+
+/// How long before or after `end` it was.
+pub(super) fn offset(at: Timestamp, end: Timestamp) -> String {
+    let seconds = at.as_second().saturating_sub(end.as_second());
+    let sign = if seconds < 0 { "\u{2212}" } else { "+" };
+    format!("{sign}{}", span(seconds.unsigned_abs()))
+}
+
+/// Date and time, to the second.
+pub(super) fn date_time(at: Timestamp) -> String {
+    let (date, time) = parts(at);
+    format!("{date} {time} UTC")
+}
+
+/// The time of day, to the second.
+pub(super) fn clock_time(at: Timestamp) -> String {
+    parts(at).1
+}
+
+/// Of `2026-11-23T03:31:47.5Z`.
+fn parts(at: Timestamp) -> (String, String) {
+    let text = at.to_string();
+    let (date, time) = text.split_once('T').unwrap_or((&text, ""));
+    let time = time.split(['.', 'Z']).next().unwrap_or(time);
+    (date.to_owned(), time.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        for (n, want) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1 KiB"),
+            (64 << 20, "64 MiB"),
+            (61 * 1024 * 1024 + 300_000, "61.3 MiB"),
+            (3 << 29, "1.5 GiB"),
+            (1 << 52, "4194304 GiB"),
+        ] {
+            assert_eq!(bytes(n), want);
+        }
+        assert_eq!([cores(0), cores(350), cores(12_345)], ["0.00 CPU", "0.35 CPU", "12.34 CPU"]);
+        for (seconds, want) in
+            [(0, "0 s"), (59, "59 s"), (60, "1 min"), (61, "1 min 1 s"), (90_061, "1 d 1 h")]
+        {
+            assert_eq!(span(seconds), want);
+        }
+    }
+
+    #[test]
+    fn times_are_told_in_utc_and_from_the_end() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let end = at("2026-11-23T03:31:47.5Z");
+        assert_eq!(date_time(end), "2026-11-23 03:31:47 UTC");
+        assert_eq!(clock_time(end), "03:31:47");
+        assert_eq!(ago(end, at("2026-11-23T03:33:48Z")), "2 min 1 s ago");
+        assert!(ago(end, at("2026-11-22T03:33:48Z")).contains("future"));
+        assert_eq!(offset(at("2026-11-23T03:31:40Z"), end), "\u{2212}7 s");
+        assert_eq!(offset(at("2026-11-23T03:32:47Z"), end), "+1 min");
+        assert_eq!(ago(Timestamp::MIN, Timestamp::MAX).split(' ').nth(1), Some("d"));
+    }
+}

@@ -1,0 +1,224 @@
+//! `/incidents` and the page, of the real binary: what is on them, who gets them, and what they cost.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use blackbox_daemon::limits::{
+    HTTP_CONNECTION_MAX, PAGE_BYTES_MAX, READERS_MAX, RECENT_BYTES_MAX, RECENT_MAX,
+};
+use blackbox_daemon::page::HEADERS;
+use serde_json::json;
+use support::clock::{Stopper, eventually};
+use support::crash::{crash, pod};
+use support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch, html};
+
+fn start(listen: &str) -> (FakeApi, Agent, Scratch) {
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("page"));
+    api.write_kubeconfig(&scratch.join("kubeconfig"));
+    let options = AgentOptions::kubeconfig(&scratch.join("kubeconfig"));
+    let agent = options.env("BLACKBOX_LISTEN", listen).env("BLACKBOX_LOOKBACK", "24h").start();
+    agent.wait_ready();
+    (api, agent, scratch)
+}
+
+fn connect(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Head and body of an answer.
+fn ask(addr: SocketAddr, first: &str, host: &str) -> (String, String) {
+    let mut stream = connect(addr);
+    write!(stream, "{first} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+fn lines(agent: &Agent) -> String {
+    agent.lines_from(0).iter().map(|line| format!("{line}\n")).collect()
+}
+
+fn wait_for(agent: &Agent, incidents: usize) {
+    assert!(eventually(PATIENCE, || agent.lines_from(0).len() >= incidents), "nothing is told");
+}
+
+#[test]
+fn incidents_are_the_very_lines_of_stdout_and_on_the_page() {
+    let (api, agent, _scratch) = start("127.0.0.1:0");
+    let (head, body) = ask(agent.http(), "GET /incidents", "localhost");
+    assert!(head.starts_with("HTTP/1.1 200 ") && body.is_empty(), "{head}");
+    let (_, page) = ask(agent.http(), "GET /", "localhost");
+    assert!(html::read(&page).text.contains("No incident since this agent started"));
+
+    for pod in ["one", "two", "three"] {
+        crash(&api, pod);
+    }
+    wait_for(&agent, 3);
+    let (head, body) = ask(agent.http(), "GET /incidents", "localhost:9464");
+    assert!(head.contains("\r\nContent-Type: application/x-ndjson\r\n"), "{head}");
+    assert_eq!(body, lines(&agent));
+
+    let (head, page) = ask(agent.http(), "GET /", "[::1]:9464");
+    let length = page.len();
+    for line in HEADERS.lines().chain([
+        "Content-Type: text/html; charset=utf-8",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        "Referrer-Policy: no-referrer",
+        &format!("Content-Length: {length}"),
+    ]) {
+        assert!(head.lines().any(|other| other == line), "no {line:?} in {head}");
+    }
+    assert!(!head.to_ascii_lowercase().contains("access-control"), "{head}");
+    let html = html::read(&page);
+    for words in ["node1", "3 incidents since", "is alive and ready", "shop/three", "exit code 1"] {
+        assert!(html.text.contains(words), "no {words:?} in {}", html.text);
+    }
+    for line in agent.lines_from(0) {
+        assert!(html.text.contains(&line), "the line itself is not there: {line}");
+    }
+    let (head, body) = ask(agent.http(), "HEAD /", "127.0.0.1");
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("Content-Length: "), "{head}");
+    assert_eq!(body, "");
+}
+
+#[test]
+fn incidents_below_the_least_severity_are_not_there_either() {
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("page"));
+    api.write_kubeconfig(&scratch.join("kubeconfig"));
+    let options = AgentOptions::kubeconfig(&scratch.join("kubeconfig"));
+    let options = options.env("BLACKBOX_MIN_SEVERITY", "high").env("BLACKBOX_LOOKBACK", "24h");
+    let agent = options.start();
+    agent.wait_ready();
+    crash(&api, "medium");
+    let mut high = pod("high", 1);
+    high["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] = json!(127);
+    api.apply(pod("high", 0));
+    api.apply(high);
+    wait_for(&agent, 1);
+    let (_, body) = ask(agent.http(), "GET /incidents", "localhost");
+    assert_eq!(body, lines(&agent));
+    assert!(body.contains("\"pod_name\":\"high\"") && !body.contains("medium\""), "{body}");
+}
+
+#[test]
+fn a_name_that_leads_here_does_not_read() {
+    let (api, agent, _scratch) = start("127.0.0.1:0");
+    crash(&api, "secret");
+    wait_for(&agent, 1);
+    for path in ["/", "/incidents", "/?x", "/incidents?x"] {
+        for host in ["rebound.example", "rebound.example:9464", "10.0.0.1:9464", ""] {
+            let (head, body) = ask(agent.http(), &format!("GET {path}"), host);
+            assert!(head.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{host}: {head}");
+            assert!(body.contains("kubectl port-forward") && !body.contains("secret"), "{body}");
+        }
+    }
+    // What is for everybody still is.
+    assert!(ask(agent.http(), "GET /metrics", "rebound.example").0.starts_with("HTTP/1.1 200 "));
+    let two = ask(agent.http(), "GET /incidents", "localhost\r\nHost: rebound.example").0;
+    assert!(two.starts_with("HTTP/1.1 400 "), "{two}");
+}
+
+/// Another address of this machine, if it has one. Nothing is sent for that.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.254:9").ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
+}
+
+#[test]
+fn the_network_does_not_read_whatever_host_it_names() {
+    let Some(address) = own_address() else {
+        eprintln!("SKIPPED: this machine has no address but loopback");
+        return;
+    };
+    for listen in ["0.0.0.0:0", "[::]:0"] {
+        let (api, agent, _scratch) = start(listen);
+        crash(&api, "secret");
+        wait_for(&agent, 1);
+        let port = agent.http().port();
+        for path in ["/", "/incidents"] {
+            let (head, body) = ask((address, port).into(), &format!("GET {path}"), "localhost");
+            assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+            assert!(!body.contains("secret"), "{body}");
+            let (head, body) =
+                ask(([127, 0, 0, 1], port).into(), &format!("GET {path}"), "localhost");
+            assert!(
+                head.starts_with("HTTP/1.1 200 ") && body.contains("secret"),
+                "{listen}: {head}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_reader_who_takes_his_time_gets_the_whole_page_and_others_wait() {
+    let (api, agent, _scratch) = start("127.0.0.1:0");
+    for n in 0..RECENT_MAX {
+        crash(&api, &format!("pod-{n}"));
+    }
+    wait_for(&agent, RECENT_MAX);
+    let mut slow = connect(agent.http());
+    slow.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    // Longer than a connection may take: by then the page is in the kernel's hands.
+    Stopper::default().wait(HTTP_CONNECTION_MAX + Duration::from_millis(500));
+    let mut text = String::new();
+    slow.read_to_string(&mut text).unwrap();
+    assert!(text.ends_with("</html>\n"), "cut off at {}", text.len());
+    html::read(text.split_once("\r\n\r\n").unwrap().1);
+
+    // All at once, more than are served: each gets the whole page or is asked to come again.
+    let addr = agent.http();
+    let answers: Vec<String> = std::thread::scope(|scope| {
+        let ask = || ask(addr, "GET /", "localhost").0;
+        let threads: Vec<_> = (0..3 * READERS_MAX).map(|_| scope.spawn(ask)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let served = answers.iter().filter(|head| head.starts_with("HTTP/1.1 200 ")).count();
+    let again =
+        |head: &&String| head.starts_with("HTTP/1.1 503 ") && head.contains("Retry-After: 1");
+    assert_eq!(served + answers.iter().filter(again).count(), answers.len(), "{answers:?}");
+    assert!(served >= 1);
+    // And nobody keeps a turn for ever.
+    assert!(ask(addr, "GET /", "localhost").0.starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn the_oldest_are_forgotten_and_memory_does_not_grow() {
+    let (api, agent, _scratch) = start("127.0.0.1:0");
+    let crash_all = |from: usize, to: usize| {
+        for n in from..to {
+            // The same twenty pods again and again: what is kept of pods is another bound.
+            let mut pod = pod(&format!("pod-{}", n % 20), u32::try_from(n / 20 + 1).unwrap());
+            // A termination message and an image of the greatest length.
+            let container = &mut pod["status"]["containerStatuses"][0];
+            container["lastState"]["terminated"]["message"] = json!("'<&\"".repeat(1000));
+            pod["spec"]["containers"][0]["image"] = json!("i".repeat(300));
+            api.apply(pod);
+        }
+        wait_for(&agent, to);
+        let (_, page) = ask(agent.http(), "GET /", "localhost");
+        assert!(page.len() < PAGE_BYTES_MAX + 1000, "{}", page.len());
+        let (_, body) = ask(agent.http(), "GET /incidents", "localhost");
+        assert!(body.len() <= RECENT_BYTES_MAX, "{}", body.len());
+        let all = lines(&agent);
+        assert!(all.ends_with(&body) && body.len() < all.len());
+        html::read(&page).text
+    };
+    // It is full after that: nothing more is kept.
+    let text = crash_all(0, 200);
+    assert!(text.contains("200 incidents since") && text.contains("no longer in memory"), "{text}");
+    let before = agent.proc_status("VmRSS");
+    crash_all(200, 600);
+    let after = agent.proc_status("VmRSS");
+    assert!(after < before + 1024, "{before} KiB, then {after} KiB");
+}

@@ -1,0 +1,130 @@
+//! Reads the agent's page as strictly as nobody else does: only the tags and attributes that it is meant
+//! to have, each closed where it was opened, each value quoted.
+
+/// The tags, with the attributes that each may have.
+const TAGS: &[(&str, &[&str])] = &[
+    ("html", &["lang"]),
+    ("head", &[]),
+    ("meta", &["charset", "name", "content"]),
+    ("title", &[]),
+    ("style", &[]),
+    ("body", &[]),
+    ("header", &[]),
+    ("main", &[]),
+    ("nav", &[]),
+    ("h1", &[]),
+    ("h2", &[]),
+    ("p", &["class"]),
+    ("a", &["href"]),
+    ("b", &["class"]),
+    ("bdi", &[]),
+    ("code", &["class"]),
+    ("pre", &[]),
+    ("span", &["class"]),
+    ("div", &["class"]),
+    ("details", &["class"]),
+    ("summary", &[]),
+    ("time", &["datetime"]),
+    ("ul", &[]),
+    ("li", &[]),
+    ("table", &["class"]),
+    ("thead", &[]),
+    ("tbody", &[]),
+    ("tr", &["class"]),
+    ("th", &[]),
+    ("td", &["class"]),
+    ("figure", &[]),
+    ("figcaption", &[]),
+    ("svg", &["role", "width", "height", "y", "viewBox", "preserveAspectRatio"]),
+    ("desc", &[]),
+    ("path", &["class", "d"]),
+    ("circle", &["r", "cx", "cy"]),
+    ("text", &["x", "y", "text-anchor"]),
+];
+
+const VOID: &[&str] = &["meta"];
+
+/// What a page says, and how it is built.
+#[derive(Debug, Default)]
+pub struct Html {
+    /// All text, the style sheet apart, as a reader sees it.
+    pub text: String,
+    /// The style sheet.
+    pub style: String,
+    /// Every tag that was opened, in order.
+    pub tags: Vec<String>,
+}
+
+/// Reads a page.
+///
+/// # Panics
+/// Where it has anything that it must not have.
+pub fn read(page: &str) -> Html {
+    let mut rest = page.strip_prefix("<!doctype html>\n").expect("no doctype");
+    let (mut html, mut open) = (Html::default(), Vec::new());
+    while let Some(at) = rest.find('<') {
+        push_text(&mut html.text, &rest[..at]);
+        let end = rest[at..].find('>').expect("a tag has no end") + at;
+        let tag = &rest[at + 1..end];
+        rest = &rest[end + 1..];
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name), "closes what is not open");
+            html.text.push('\n');
+            continue;
+        }
+        let (tag, closed) = tag.strip_suffix('/').map_or((tag, false), |tag| (tag, true));
+        let (name, attributes) = tag.split_once(' ').unwrap_or((tag, ""));
+        let known = TAGS.iter().find(|(known, _)| *known == name);
+        let (name, allowed) = known.unwrap_or_else(|| panic!("the tag <{tag}>"));
+        check_attributes(name, allowed, attributes.trim());
+        html.tags.push((*name).to_owned());
+        if *name == "style" {
+            let end = rest.find("</style>").expect("the style sheet has no end");
+            rest[..end].clone_into(&mut html.style);
+            rest = &rest[end + "</style>".len()..];
+        } else if !closed && !VOID.contains(name) {
+            open.push(*name);
+        }
+    }
+    push_text(&mut html.text, rest);
+    assert!(open.is_empty(), "not closed: {open:?}");
+    html
+}
+
+fn check_attributes(tag: &str, allowed: &[&str], mut rest: &str) {
+    let mut seen = Vec::new();
+    while !rest.is_empty() {
+        let (name, after) = rest.split_once("=\"").unwrap_or_else(|| panic!("<{tag} {rest}>"));
+        let (value, after) = after.split_once('"').unwrap_or_else(|| panic!("<{tag} {rest}>"));
+        assert!(allowed.contains(&name), "<{tag} {name}=…>");
+        assert!(!seen.contains(&name), "<{tag}> has two {name}");
+        seen.push(name);
+        // Nobody else chose any value.
+        let plain = |c: char| c.is_ascii_alphanumeric() || " -_.:/%,=".contains(c);
+        assert!(value.chars().all(plain), "<{tag} {name}={value:?}>");
+        assert!(name != "href" || matches!(value, "/" | "/incidents"), "<a href={value:?}>");
+        assert!(!after.starts_with(|c: char| c != ' '), "<{tag} …{after}>");
+        rest = after.trim_start();
+    }
+}
+
+/// Text has no control character but white space, and none that turns the writing's direction.
+fn push_text(out: &mut String, text: &str) {
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        out.push_str(&rest[..at]);
+        let entities =
+            [("&amp;", '&'), ("&lt;", '<'), ("&gt;", '>'), ("&#34;", '"'), ("&#39;", '\'')];
+        let entity = entities.iter().find(|(entity, _)| rest[at..].starts_with(entity));
+        let (entity, c) = entity.unwrap_or_else(|| panic!("no entity: {:.20}", &rest[at..]));
+        out.push(*c);
+        rest = &rest[at + entity.len()..];
+    }
+    out.push_str(rest);
+    for c in text.chars() {
+        let harmful = matches!(c, '"' | '\'' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
+            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || (c.is_control() && !matches!(c, '\n' | '\t'));
+        assert!(!harmful, "{c:?} in {text:.80?}");
+    }
+}
