@@ -72,6 +72,7 @@ pub mod process;
 pub mod recent;
 pub mod replay;
 pub mod sampler;
+pub mod show;
 pub mod signal;
 pub mod sink;
 pub mod state;

@@ -1,14 +1,14 @@
 //! The `blackbox-daemon` command.
 
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use log::{error, warn};
 
 use blackbox_daemon::config::{Config, SETTINGS};
 use blackbox_daemon::core::incident::Severity;
-use blackbox_daemon::{check, daemon, replay};
+use blackbox_daemon::{check, daemon, replay, show};
 
 /// What the command line and the environment get wrong.
 const USAGE_ERROR: u8 = 2;
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     match arguments.as_slice() {
         [] => run(),
         ["check"] => check(),
+        ["show", words @ ..] => show(words),
         ["replay", folder] => replay(Path::new(folder)),
         ["--version" | "-V"] => say(concat!("blackbox-daemon ", env!("CARGO_PKG_VERSION"), "\n")),
         ["--help" | "-h"] => say(&help()),
@@ -59,6 +60,38 @@ fn check() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn show(words: &[&str]) -> ExitCode {
+    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let is_dumb = var("TERM").is_some_and(|term| term == "dumb");
+    let terminal = show::Terminal {
+        has_colours: io::stdout().is_terminal() && var("NO_COLOR").is_none() && !is_dumb,
+        columns: var("COLUMNS").and_then(|columns| columns.to_str()?.parse().ok()),
+        incident_file: var("BLACKBOX_INCIDENT_FILE").map(PathBuf::from),
+    };
+    match show::run(words, terminal, &mut io::BufWriter::new(io::stdout().lock())) {
+        Ok(passed) => {
+            if let Some(passed) = passed {
+                eprintln!("{passed}");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(show::Error::Usage(problems)) => {
+            for problem in problems {
+                eprintln!("blackbox-daemon: show: {problem}");
+            }
+            ExitCode::from(USAGE_ERROR)
+        }
+        Err(show::Error::Read(path, error)) => {
+            eprintln!("blackbox-daemon: show: {}: {error}", path.display());
+            ExitCode::FAILURE
+        }
+        Err(show::Error::Write(error)) => {
+            eprintln!("blackbox-daemon: show: {error}");
             ExitCode::FAILURE
         }
     }
@@ -103,6 +136,10 @@ Crash flight recorder for Kubernetes nodes: one JSON line for every container th
 
   blackbox-daemon               watch the pods of NODE_NAME; incidents to stdout, log to stderr
   blackbox-daemon check         look at everything that the agent needs, and say what to do
+  blackbox-daemon show [FILE]   incidents for a person, newest first; FILE, -, or BLACKBOX_INCIDENT_FILE
+      --full                    with the minutes before each
+      --follow                  oldest first, and then as they come
+      --namespace, --pod, --type, --severity, --since, --id, --limit
   blackbox-daemon replay DIR    find the incidents of a recording folder, without a cluster
   blackbox-daemon --version
   blackbox-daemon --help

@@ -7,15 +7,13 @@
 mod chart;
 mod entry;
 mod html;
-mod line;
 pub mod reader;
 mod timeline;
-mod units;
 
 use jiff::Timestamp;
 
 use self::html::{element, number, put, text};
-use self::units::{ago, date_time};
+use crate::core::units::{ago, date_time};
 use crate::health::Ailment;
 use crate::limits::{PAGE_BYTES_MAX, PAGE_INCIDENT_BYTES_MAX};
 use crate::recent::Snapshot;

@@ -16,6 +16,7 @@ pub mod frame;
 pub mod incident;
 pub mod last_words;
 pub mod ledger;
+pub mod line;
 pub mod list;
 pub mod mask;
 pub mod message;
@@ -30,6 +31,8 @@ pub mod roster;
 pub mod settle;
 pub mod sidecar;
 pub mod stream;
+pub mod timeline;
+pub mod units;
 mod view;
 pub mod wire;
 

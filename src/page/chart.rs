@@ -5,8 +5,8 @@
 //! numbers from 0 to [`SIDE`], whatever the samples say.
 
 use super::html::{number, put, tenths, text};
-use super::line::Json;
-use super::units::span as age;
+use crate::core::line::Json;
+use crate::core::units::span as age;
 use crate::limits::CHART_SAMPLES_MAX;
 
 /// The drawing's width and height in units of its own.

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 
 use super::chart::{Chart, clamped};
 use super::html::{element, number, put, text};
-use super::line::Json;
 use super::timeline;
-use super::units::{ago, bytes, cores, date_time, percent};
 use crate::core::incident::Severity;
+use crate::core::line::Json;
+use crate::core::units::{ago, bytes, cores, date_time, percent};
 
 /// Writes the incident of a line; one that cannot be read is shown as it is.
 pub(super) fn write(out: &mut String, line: &[u8], now: Timestamp) {

@@ -52,7 +52,7 @@ fn incident() -> Value {
                 "cpu_millicores": [100, 250, 500, 480], "cpu_throttled_percent": [0, 0, 12, 40],
                 "memory_limit_bytes": 67_108_864, "memory_peak_bytes": 67_108_864, "oom_kills": 1},
             "logs": {"file": "app/4.log", "lines": [
-                {"time": "2026-11-23T03:31:46.5Z", "stream": "stderr", "text": "no memory left"}]},
+                {"at": "2026-11-23T03:31:46.5Z", "stream": "stderr", "text": "no memory left"}]},
             "events": [{"type": "Warning", "reason": "BackOff", "message": "back-off restarting",
                 "count": 3, "first_at": null, "last_at": "2026-11-23T03:31:47Z"}],
             "gaps": ["system: left out"]}
@@ -186,7 +186,7 @@ fn large(fill: &str) -> String {
     while fits(&incident) {
         let lines = incident["telemetry"]["logs"]["lines"].as_array_mut().unwrap();
         let time = "2026-11-23T03:31:46Z";
-        lines.push(json!({"time": time, "stream": "stdout", "text": fill.repeat(100)}));
+        lines.push(json!({"at": time, "stream": "stdout", "text": fill.repeat(100)}));
     }
     incident.to_string()
 }

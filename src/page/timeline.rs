@@ -1,24 +1,10 @@
 //! What happened around the end, in order: starts, ends, the pod's events, the last lines of the log.
 
-use jiff::Timestamp;
-
 use super::entry::time_tag;
 use super::html::{element, put, text, times};
-use super::line::Json;
-use super::units::{clock_time, offset};
-
-/// A row.
-struct Row<'a> {
-    at: Timestamp,
-    what: &'static str,
-    /// Whose it is: a container, a stream, an event's reason.
-    whose: &'a str,
-    said: &'a str,
-    count: f64,
-}
-
-const THIS: &str = "incident";
-const LOG: &str = "log";
+use crate::core::line::Json;
+use crate::core::timeline::{LOG, THIS, rows};
+use crate::core::units::{clock_time, offset};
 
 /// Writes the table.
 pub(super) fn write(out: &mut String, incident: &Json) {
@@ -45,29 +31,4 @@ pub(super) fn write(out: &mut String, incident: &Json) {
         put(out, "</td></tr>");
     }
     put(out, "</tbody></table>");
-}
-
-fn rows<'a>(incident: &'a Json, end: Timestamp) -> Vec<Row<'a>> {
-    let mut rows = Vec::<Row<'a>>::new();
-    let mut add = |at: Option<Timestamp>, what, whose, said, count| {
-        if let Some(at) = at {
-            // Behind those of the same time: lines of the log stay in their order.
-            let place = rows.partition_point(|row| row.at <= at);
-            rows.insert(place, Row { at, what, whose, said, count });
-        }
-    };
-    for c in incident.at(&["containers"]).items() {
-        add(c.time("started_at"), "start", c.text("name"), "", 1.0);
-        add(c.time("finished_at"), "end", c.text("name"), c.text("reason"), 1.0);
-    }
-    for event in incident.at(&["telemetry", "events"]).items() {
-        let count = event.number("count").unwrap_or_default();
-        add(event.time("last_at"), "event", event.text("reason"), event.text("message"), count);
-    }
-    for line in incident.at(&["telemetry", "logs", "lines"]).items() {
-        add(line.time("time"), LOG, line.text("stream"), line.text("text"), 1.0);
-    }
-    add(Some(end), THIS, incident.text("type"), incident.text("message"), 1.0);
-    add(incident.time("timestamp"), "detected", "", "by this agent", 1.0);
-    rows
 }

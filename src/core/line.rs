@@ -1,28 +1,33 @@
-//! An incident line read back: any JSON, as a tree. Types for each part of it would take four times the
-//! room in the binary, and the page shows what there is, also in lines of another version.
+//! An incident line read back for a person, by the page and by `show`: any JSON, as a tree. Types for
+//! each part of it would take four times the room in the binary, and people are shown what there is,
+//! also in lines of another version.
 
 use jiff::Timestamp;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// A value of a line.
 #[derive(Debug)]
-pub(super) enum Json {
-    /// `null`, `true`, `false`: nothing that the page shows.
+pub enum Json {
+    /// `null`, `true`, `false`: nothing that a person is shown.
     Null,
+    /// A number; people see three digits of it.
     Number(f64),
+    /// A text.
     Text(String),
-    List(Vec<Json>),
-    Object(Vec<(String, Json)>),
+    /// A list.
+    List(Vec<Self>),
+    /// An object, its fields in their order.
+    Object(Vec<(String, Self)>),
 }
 
 impl Json {
     /// A line; `None`: it is no incident.
-    pub(super) fn parse(line: &[u8]) -> Option<Self> {
+    pub fn parse(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok().filter(|json: &Self| !json.text("id").is_empty())
     }
 
     /// What is below these names; [`Json::Null`] where there is nothing.
-    pub(super) fn at(&self, path: &[&str]) -> &Self {
+    pub fn at(&self, path: &[&str]) -> &Self {
         let mut here = self;
         for name in path {
             let Self::Object(fields) = here else {
@@ -37,7 +42,7 @@ impl Json {
     }
 
     /// The text there; empty where there is none.
-    pub(super) fn text(&self, name: &str) -> &str {
+    pub fn text(&self, name: &str) -> &str {
         match self.at(&[name]) {
             Self::Text(text) => text,
             _ => "",
@@ -45,7 +50,7 @@ impl Json {
     }
 
     /// The number there.
-    pub(super) fn number(&self, name: &str) -> Option<f64> {
+    pub fn number(&self, name: &str) -> Option<f64> {
         match self.at(&[name]) {
             Self::Number(n) => Some(*n),
             _ => None,
@@ -53,12 +58,12 @@ impl Json {
     }
 
     /// The time there.
-    pub(super) fn time(&self, name: &str) -> Option<Timestamp> {
+    pub fn time(&self, name: &str) -> Option<Timestamp> {
         self.text(name).parse().ok()
     }
 
     /// The items of a list.
-    pub(super) fn items(&self) -> &[Self] {
+    pub fn items(&self) -> &[Self] {
         match self {
             Self::List(items) => items,
             _ => &[],
@@ -66,7 +71,7 @@ impl Json {
     }
 
     /// The fields of an object.
-    pub(super) fn fields(&self) -> &[(String, Self)] {
+    pub fn fields(&self) -> &[(String, Self)] {
         match self {
             Self::Object(fields) => fields,
             _ => &[],
@@ -97,12 +102,12 @@ impl<'de> Visitor<'de> for Tree {
         Ok(Json::Null)
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "the page shows three digits of it")]
+    #[allow(clippy::cast_precision_loss, reason = "people see three digits of it")]
     fn visit_i64<E>(self, n: i64) -> Result<Json, E> {
         Ok(Json::Number(n as f64))
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "the page shows three digits of it")]
+    #[allow(clippy::cast_precision_loss, reason = "people see three digits of it")]
     fn visit_u64<E>(self, n: u64) -> Result<Json, E> {
         Ok(Json::Number(n as f64))
     }

@@ -1,9 +1,9 @@
-//! Numbers and times as the page writes them: whole numbers with a unit, one decimal where it helps.
+//! Numbers and times as people read them: whole numbers with a unit, one decimal where it helps.
 
 use jiff::Timestamp;
 
 /// Memory.
-pub(super) fn bytes(n: u64) -> String {
+pub fn bytes(n: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     match units.into_iter().find(|(shift, _)| n >> shift > 0) {
         None => format!("{n} B"),
@@ -19,17 +19,17 @@ pub(super) fn bytes(n: u64) -> String {
 }
 
 /// CPU, in thousandths of a core.
-pub(super) fn cores(millicores: u64) -> String {
+pub fn cores(millicores: u64) -> String {
     format!("{}.{:02} CPU", millicores / 1000, millicores % 1000 / 10)
 }
 
 /// A share.
-pub(super) fn percent(n: u64) -> String {
+pub fn percent(n: u64) -> String {
     format!("{n} %")
 }
 
 /// A time, as long as one unit and the next smaller one tell it.
-pub(super) fn span(seconds: u64) -> String {
+pub fn span(seconds: u64) -> String {
     let (major, minor) = match seconds {
         0..60 => return format!("{seconds} s"),
         60..3600 => ((seconds / 60, "min"), (seconds % 60, "s")),
@@ -43,7 +43,7 @@ pub(super) fn span(seconds: u64) -> String {
 }
 
 /// How long before `now` it was.
-pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
+pub fn ago(at: Timestamp, now: Timestamp) -> String {
     match u64::try_from(now.as_second().saturating_sub(at.as_second())) {
         Ok(seconds) => format!("{} ago", span(seconds)),
         Err(_) => "in the future, by this node's clock".to_owned(),
@@ -51,20 +51,24 @@ pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// How long before or after `end` it was.
-pub(super) fn offset(at: Timestamp, end: Timestamp) -> String {
+pub fn offset(at: Timestamp, end: Timestamp) -> String {
     let seconds = at.as_second().saturating_sub(end.as_second());
-    let sign = if seconds < 0 { "\u{2212}" } else { "+" };
+    let sign = match seconds {
+        ..0 => "\u{2212}",
+        0 => "",
+        _ => "+",
+    };
     format!("{sign}{}", span(seconds.unsigned_abs()))
 }
 
 /// Date and time, to the second.
-pub(super) fn date_time(at: Timestamp) -> String {
+pub fn date_time(at: Timestamp) -> String {
     let (date, time) = parts(at);
     format!("{date} {time} UTC")
 }
 
 /// The time of day, to the second.
-pub(super) fn clock_time(at: Timestamp) -> String {
+pub fn clock_time(at: Timestamp) -> String {
     parts(at).1
 }
 

@@ -1,0 +1,139 @@
+//! Text on a terminal: what of it may stand there, how wide it is, bars, colours.
+
+/// What a terminal would not show as a character, or take for an order: control characters, and marks
+/// that turn the text around or hide in it.
+fn is_special(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}')
+        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Columns that a character takes, never too few: whatever might be wide counts as wide.
+fn width_of(c: char) -> usize {
+    let is_wide = matches!(u32::from(c),
+        0x1100..=0x115f | 0x231a..=0x2bff | 0x2e80..=0xa4cf | 0xa960..=0xa97c | 0xac00..=0xd7ff
+        | 0xf900..=0xfaff | 0xfe10..=0xfe6f | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1_0000..);
+    if is_wide { 2 } else { 1 }
+}
+
+/// Adds as much of a text as fits into so many columns; cut ones end with `…`. Nothing of it reaches the
+/// terminal as an order. The columns it took.
+pub(super) fn fit(out: &mut String, text: &str, columns: usize) -> usize {
+    let start = out.len();
+    let (mut taken, mut whole) = (0, (start, 0));
+    for c in text.trim_end().chars() {
+        let c = if is_special(c) { '\u{b7}' } else { c };
+        if taken + width_of(c) > columns {
+            out.truncate(whole.0);
+            if columns > 0 {
+                out.push('\u{2026}');
+            }
+            return whole.1 + columns.min(1);
+        }
+        out.push(c);
+        taken += width_of(c);
+        if taken < columns {
+            whole = (out.len(), taken);
+        }
+    }
+    taken
+}
+
+/// The same, filled up with blanks.
+pub(super) fn cell(out: &mut String, text: &str, columns: usize) {
+    let taken = fit(out, text, columns);
+    out.extend(std::iter::repeat_n(' ', columns.saturating_sub(taken)));
+}
+
+/// A row of bars, one for each value or, where there are more of these than columns, for the largest of
+/// several. `top` is a full bar. What is not known is blank.
+pub(super) fn bars(out: &mut String, values: &[Option<f64>], top: f64, columns: usize) -> usize {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let each = values.len().div_ceil(columns.max(1)).max(1);
+    for some in values.chunks(each) {
+        let most = some.iter().flatten().copied().fold(f64::NAN, f64::max);
+        out.push(if most.is_nan() || top <= 0.0 {
+            ' '
+        } else {
+            // Clamped by the conversion.
+            BARS[((most / top * 7.0 + 0.5) as usize).min(7)]
+        });
+    }
+    values.len().div_ceil(each)
+}
+
+/// Whether there are colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Colours(pub(super) bool);
+
+impl Colours {
+    /// Writes in the style of an SGR sequence, where there are colours.
+    pub(super) fn paint(self, out: &mut String, style: &str, write: impl FnOnce(&mut String)) {
+        if !self.0 || style.is_empty() {
+            return write(out);
+        }
+        out.push_str("\u{1b}[");
+        out.push_str(style);
+        out.push('m');
+        write(out);
+        out.push_str("\u{1b}[0m");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fitted(text: &str, columns: usize) -> (String, usize) {
+        let mut out = String::new();
+        let taken = fit(&mut out, text, columns);
+        (out, taken)
+    }
+
+    #[test]
+    fn a_text_is_cut_at_its_columns_and_never_wider() {
+        for (text, columns, want, taken) in [
+            ("abc", 3, "abc", 3),
+            ("abcd", 3, "ab…", 3),
+            ("漢字", 4, "漢字", 4),
+            ("漢字x", 4, "漢…", 3),
+            ("漢", 1, "…", 1),
+            ("abc", 0, "", 0),
+            ("", 3, "", 0),
+            ("ab  \n", 3, "ab", 2),
+        ] {
+            assert_eq!(fitted(text, columns), (want.to_owned(), taken), "{text:?} in {columns}");
+        }
+        for columns in 0..12 {
+            for text in ["a漢b字c", "漢漢漢漢漢漢漢", "e\u{301}\u{301}x", "🔥🔥🔥"] {
+                assert!(fitted(text, columns).1 <= columns);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_text_is_an_order_to_the_terminal() {
+        let hostile = "a\u{1b}[31mb\rc\nd\u{9b}2Je\u{202e}f\u{200b}g\u{7}h\u{2066}i\u{e0041}";
+        let shown = fitted(hostile, 80).0;
+        assert_eq!(shown, "a·[31mb·c·d·2Je·f·g·h·i·");
+    }
+
+    #[test]
+    fn bars_show_the_largest_of_several_values_against_the_top() {
+        let drawn = |values: &[Option<f64>], top, columns| {
+            let mut out = String::new();
+            let width = bars(&mut out, values, top, columns);
+            assert_eq!(width, out.chars().count());
+            out
+        };
+        let some = |values: &[f64]| values.iter().copied().map(Some).collect::<Vec<_>>();
+        assert_eq!(drawn(&some(&[0.0, 50.0, 100.0, 300.0]), 100.0, 10), "▁▅██");
+        assert_eq!(drawn(&some(&[0.0, 100.0, 0.0, 0.0]), 100.0, 2), "█▁");
+        assert_eq!(drawn(&[Some(1.0), None, Some(f64::NAN), Some(1.0)], 1.0, 10), "█  █");
+        assert_eq!(drawn(&some(&[1.0]), 0.0, 10), " ");
+        assert_eq!(drawn(&some(&[-5.0]), 1.0, 10), "▁");
+        assert_eq!(drawn(&[], 1.0, 10), "");
+        assert_eq!(drawn(&some(&[1.0]), 1.0, 0), "█");
+    }
+}
