@@ -1,6 +1,6 @@
 """Holds rendered manifests against what they promise. .ci/deploy renders them, one file for each combination.
 
-usage: manifests.py NAMESPACE.yaml...    the file's name is the namespace that everything must be in, but for the
+usage: deploy-check.py NAMESPACE.yaml...    the file's name is the namespace that everything must be in, but for the
                                          overlays of .ci/deploy, whose names say which components they have
 """
 
@@ -12,7 +12,7 @@ import sys
 
 import yaml
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[1]
 NAME = "blackbox-daemon"
 # What kubernetes-validate has no schema of: checked by hand below.
 OPERATOR = "monitoring.coreos.com/v1"
