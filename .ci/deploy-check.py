@@ -1,7 +1,9 @@
 """Holds rendered manifests against what they promise. .ci/deploy renders them, one file for each combination.
 
-usage: deploy-check.py NAMESPACE.yaml...    the file's name is the namespace that everything must be in, but for the
-                                         overlays of .ci/deploy, whose names say which components they have
+usage: deploy-check.py NAMESPACE.yaml...
+
+A file is called after the namespace that everything in it must be in. .ci/deploy gives its overlays namespaces that
+say which components they have.
 """
 
 import json
@@ -84,7 +86,8 @@ def check_pod(where, objects, known_settings):
     daemon_set = one(objects, "DaemonSet")
     spec = daemon_set["spec"]
     pod = spec["template"]["spec"]
-    must(spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items(), f"{where}: selector")
+    labels = spec["template"]["metadata"]["labels"]
+    must(spec["selector"]["matchLabels"].items() <= labels.items(), f"{where}: selector")
     must(spec["updateStrategy"]["rollingUpdate"] == {"maxUnavailable": "10%"}, f"{where}: roll-out")
     must({"operator": "Exists"} in pod["tolerations"], f"{where}: a taint keeps it away")
     must(pod["priorityClassName"] == "system-node-critical", f"{where}: priority")
