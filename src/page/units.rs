@@ -53,7 +53,11 @@ pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
 /// How long before or after `end` it was.
 pub(super) fn offset(at: Timestamp, end: Timestamp) -> String {
     let seconds = at.as_second().saturating_sub(end.as_second());
-    let sign = if seconds < 0 { "\u{2212}" } else { "+" };
+    let sign = match seconds {
+        0 => "",
+        1.. => "+",
+        _ => "\u{2212}",
+    };
     format!("{sign}{}", span(seconds.unsigned_abs()))
 }
 
@@ -111,6 +115,7 @@ mod tests {
         assert!(ago(end, at("2026-11-22T03:33:48Z")).contains("future"));
         assert_eq!(offset(at("2026-11-23T03:31:40Z"), end), "\u{2212}7 s");
         assert_eq!(offset(at("2026-11-23T03:32:47Z"), end), "+1 min");
+        assert_eq!(offset(end, end), "0 s");
         assert_eq!(ago(Timestamp::MIN, Timestamp::MAX).split(' ').nth(1), Some("d"));
     }
 }
