@@ -24,7 +24,7 @@ pub const STYLE: &str = include_str!("page/page.css");
 /// What a browser is told besides: the page is what it is sent, for the one who asked. The hash is
 /// SHA-256 of [`STYLE`], which a test holds.
 pub const HEADERS: &str = "Content-Security-Policy: default-src 'none'; \
-    style-src 'sha256-WLeeJKPcbMMU9ZNj6vqgGxEthFE3y/TomWtKs0vdqlE='; \
+    style-src 'sha256-Bi28QHYx898IhnervBmUIGVylkW4owfPZPfmW63SYew='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\nReferrer-Policy: no-referrer\r\n";
 

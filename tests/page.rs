@@ -12,10 +12,12 @@ use blackbox_daemon::limits::{
     HTTP_CONNECTION_MAX, PAGE_BYTES_MAX, READERS_MAX, RECENT_BYTES_MAX, RECENT_MAX,
 };
 use blackbox_daemon::page::HEADERS;
-use serde_json::json;
+use serde_json::{Value, json};
 use support::clock::{Stopper, eventually};
 use support::crash::{crash, pod};
-use support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch, html};
+use support::{
+    Agent, AgentOptions, FakeApi, Options, PATIENCE, Pace, Recording, Scratch, fixture, html,
+};
 
 fn start(listen: &str) -> (FakeApi, Agent, Scratch) {
     let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("page"));
@@ -220,5 +222,100 @@ fn the_oldest_are_forgotten_and_memory_does_not_grow() {
     let before = agent.proc_status("VmRSS");
     crash_all(200, 600);
     let after = agent.proc_status("VmRSS");
+    println!("| VmHWM {} KiB", agent.proc_status("VmHWM"));
     assert!(after < before + 1024, "{before} KiB, then {after} KiB");
+}
+
+/// Not a test: writes the page to look at, of the zoo's crashes and of one with all telemetry, to the file
+/// that `BLACKBOX_PAGE` names. It takes about a minute.
+#[test]
+#[ignore = "draws"]
+fn the_page_to_look_at() {
+    let path = std::env::var("BLACKBOX_PAGE").unwrap();
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("page"));
+    api.write_kubeconfig(&scratch.join("kubeconfig"));
+    let write = |path: &str, text: &str| {
+        let path = scratch.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("cgroup/cgroup.controllers", "cpu io memory pids\n");
+    let agent = AgentOptions::kubeconfig(&scratch.join("kubeconfig"))
+        .env("BLACKBOX_CGROUP", scratch.join("cgroup"))
+        .env("BLACKBOX_POD_LOGS", scratch.join("pods"))
+        .env("BLACKBOX_SAMPLE_INTERVAL", "1s")
+        .env("BLACKBOX_LOOKBACK", "24h")
+        .start();
+    agent.wait_ready();
+    let now = || jiff::Timestamp::from_second(support::clock::unix_seconds()).unwrap();
+    let started = now().to_string();
+    api.apply(checkout(&started, &json!({"running": {"startedAt": started}}), &json!({}), 0));
+    Recording::load(&fixture("crash-zoo")).play(api.store(), Pace::Times(200.0)).wait_done();
+    let folder = format!("cgroup/kubepods/burstable/poduid-web/{:064x}", 0xabc0);
+    for tenth in 0..400 {
+        let file = |name: &str, text: &str| write(&format!("{folder}/{name}"), text);
+        use_more(file, tenth);
+        Stopper::default().wait(Duration::from_millis(100));
+    }
+    let line = |text: &str| format!("{} stderr F {text}\n", now());
+    let told = agent.lines_from(0).len();
+    write("pods/shop_checkout-7d9f8b6c5-x2x7k_uid-web/app/0.log", &[
+        line("level=info msg=\"loading price list\" entries=1250000"),
+        line("level=warn msg=\"cache larger than expected\" bytes=51380224 user=<script>alert(1)</script>"),
+        line("level=error msg=\"allocation of 8388608 bytes failed\" db password=hunter2"),
+    ].concat());
+    let ended = now().to_string();
+    let end = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled",
+        "containerID": format!("containerd://{:064x}", 0xabc0),
+        "startedAt": started, "finishedAt": ended}});
+    api.apply(checkout(&started, &json!({"waiting": {"reason": "CrashLoopBackOff"}}), &end, 1));
+    wait_for(&agent, told + 1);
+    crash(&api, "last");
+    let page = ask(agent.http(), "GET /", "localhost").1;
+    html::read(&page);
+    std::fs::write(path, page).unwrap();
+}
+
+/// A pod that leaks.
+fn checkout(started: &str, state: &Value, last: &Value, restarts: u32) -> Value {
+    json!({
+        "kind": "Pod", "apiVersion": "v1",
+        "metadata": {"name": "checkout-7d9f8b6c5-x2x7k", "namespace": "shop", "uid": "uid-web",
+            "labels": {"app": "checkout", "tier": "web"},
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "checkout-7d9f8b6c5",
+                "apiVersion": "apps/v1", "uid": "x", "controller": true}]},
+        "spec": {"nodeName": "node1", "restartPolicy": "Always", "containers": [
+            {"name": "app", "image": "registry.example/shop/checkout:2.14.1",
+                "resources": {"limits": {"memory": "64Mi", "cpu": "500m"}}},
+            {"name": "proxy", "image": "registry.example/mesh/proxy:1.29"}]},
+        "status": {"phase": "Running", "qosClass": "Burstable", "containerStatuses": [
+            {"name": "app", "restartCount": restarts, "state": state, "lastState": last,
+                "image": "registry.example/shop/checkout:2.14.1",
+                "containerID": format!("containerd://{:064x}", 0xabc0 + restarts)},
+            {"name": "proxy", "restartCount": 0, "lastState": {},
+                "image": "registry.example/mesh/proxy:1.29",
+                "state": {"running": {"startedAt": started}},
+                "containerID": "containerd://1"}]}
+    })
+}
+
+/// The kernel's files of a container that uses more and more.
+fn use_more(file: impl Fn(&str, &str), tenth: u64) {
+    let second = tenth / 10;
+    let mib = 18 + second * second / 35 + second % 3;
+    file("memory.current", &format!("{}\n", mib.min(64) << 20));
+    file("memory.peak", &format!("{}\n", 64 << 20));
+    file("memory.max", &format!("{}\n", 64 << 20));
+    file("memory.stat", "anon 1\ninactive_file 4096\n");
+    file("memory.events", &format!("oom 0\noom_kill {}\n", u64::from(second == 39)));
+    let usage = tenth * 20_000 + tenth * tenth * 30;
+    let throttled = tenth.saturating_sub(250) * 4 / 10;
+    let periods = tenth;
+    file(
+        "cpu.stat",
+        &format!(
+            "usage_usec {usage}\nnr_periods {periods}\nnr_throttled {throttled}\nthrottled_usec 0\n"
+        ),
+    );
+    file("pids.current", "3\n");
 }

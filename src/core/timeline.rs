@@ -7,6 +7,8 @@ use super::line::Json;
 /// One thing that happened.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
+    /// Its place: the second, the rank within it, the rest of the time.
+    key: (i64, usize, i32),
     /// When.
     pub at: Timestamp,
     /// What kind of thing.
@@ -19,6 +21,9 @@ pub struct Row<'a> {
     pub count: f64,
 }
 
+/// What is there, in its order within one second; events are among the log's lines.
+const RANKS: [&str; 5] = ["start", LOG, "end", THIS, "detected"];
+
 /// [`Row::what`] of the incident itself.
 pub const THIS: &str = "incident";
 
@@ -30,9 +35,12 @@ pub fn rows<'a>(incident: &'a Json, end: Timestamp) -> Vec<Row<'a>> {
     let mut rows = Vec::<Row<'a>>::new();
     let mut add = |at: Option<Timestamp>, what, whose, said, count| {
         if let Some(at) = at {
-            // Behind those of the same time: lines of the log stay in their order.
-            let place = rows.partition_point(|row| row.at <= at);
-            rows.insert(place, Row { at, what, whose, said, count });
+            // Starts and ends are told in whole seconds, so an end comes after whatever was said in its
+            // second. Behind those of the same time: lines of the log stay in their order.
+            let rank = RANKS.iter().position(|known| *known == what).unwrap_or(1);
+            let key = (at.as_second(), rank, at.subsec_nanosecond());
+            let place = rows.partition_point(|row| row.key <= key);
+            rows.insert(place, Row { key, at, what, whose, said, count });
         }
     };
     for c in incident.at(&["containers"]).items() {
@@ -46,7 +54,7 @@ pub fn rows<'a>(incident: &'a Json, end: Timestamp) -> Vec<Row<'a>> {
     for line in incident.at(&["telemetry", "logs", "lines"]).items() {
         add(line.time("at"), LOG, line.text("stream"), line.text("text"), 1.0);
     }
-    add(Some(end), THIS, incident.text("type"), incident.text("message"), 1.0);
+    add(Some(end), THIS, incident.text("type"), "", 1.0);
     add(incident.time("timestamp"), "detected", "", "by this agent", 1.0);
     rows
 }

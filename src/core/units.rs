@@ -115,6 +115,7 @@ mod tests {
         assert!(ago(end, at("2026-11-22T03:33:48Z")).contains("future"));
         assert_eq!(offset(at("2026-11-23T03:31:40Z"), end), "\u{2212}7 s");
         assert_eq!(offset(at("2026-11-23T03:32:47Z"), end), "+1 min");
+        assert_eq!(offset(end, end), "0 s");
         assert_eq!(ago(Timestamp::MIN, Timestamp::MAX).split(' ').nth(1), Some("d"));
     }
 }

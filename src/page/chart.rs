@@ -195,7 +195,8 @@ impl Scale {
         }
     }
 
-    /// The peak, with its value beside it: towards the middle, and above it where there is room.
+    /// The peak, with its value beside it, towards the middle, where neither the limit's name nor, as a
+    /// rule, the curve is.
     fn mark(&self, out: &mut String, peak: Sample, value: &str) {
         let (x, y) = (self.x(peak), pixels(self.y(peak.value)));
         put(out, "<circle r=\"3.5\" cx=\"");
@@ -203,8 +204,14 @@ impl Scale {
         put(out, "%\" cy=\"");
         number(out, y);
         put(out, "\"/>");
-        let anchor = if x < SIDE / 2 { "start" } else { "end" };
-        label(out, x, if y < TOP + HEIGHT / 3 { y + 17 } else { y - 8 }, anchor, value);
+        let is_late = x >= SIDE / 2;
+        let place = match (y < TOP + HEIGHT / 3, is_late) {
+            // Beside the limit's, which begins at the left.
+            (true, true) => TOP - 6,
+            (true, false) => y + 17,
+            (false, _) => y - 8,
+        };
+        label(out, x, place, if is_late { "end" } else { "start" }, value);
     }
 }
 

@@ -19,6 +19,7 @@ pub(super) fn write(out: &mut String, line: &[u8], now: Timestamp) {
             list(out, "Evidence", incident.at(&["metadata", "evidence"]));
             containers(out, &incident);
             pod(out, &incident);
+            node(out, &incident);
             list(out, "Missing", incident.at(&["telemetry", "gaps"]));
             element(
                 out,
@@ -158,6 +159,17 @@ fn limits(out: &mut String, resources: &Json) {
         }
     }
     put(out, if before.is_empty() { "none" } else { "" });
+}
+
+/// The node's conditions that are not as they should be.
+fn node(out: &mut String, incident: &Json) {
+    let is_bad = |c: &&Json| (c.text("type") == "Ready") != (c.text("status") == "True");
+    let conditions = incident.at(&["telemetry", "node", "conditions"]).items();
+    for (n, condition) in conditions.iter().filter(is_bad).enumerate() {
+        put(out, if n == 0 { "<h2>Node</h2>" } else { "" });
+        element(out, "<p>", condition.text("type"), " is ");
+        element(out, "<b>", condition.text("status"), "</b></p>");
+    }
 }
 
 fn pod(out: &mut String, incident: &Json) {

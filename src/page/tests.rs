@@ -10,6 +10,10 @@ use crate::sink::Delivery;
 #[allow(unreachable_pub, dead_code, clippy::expect_used, reason = "it is shared with the tests")]
 mod checker;
 
+#[path = "../../tests/support/schema.rs"]
+#[allow(unreachable_pub, reason = "it is shared with the tests")]
+mod schema;
+
 fn now() -> Timestamp {
     "2026-11-23T03:40:00Z".parse().unwrap()
 }
@@ -41,7 +45,8 @@ fn incident() -> Value {
              "restart_count": 0, "exit_code": null, "signal": null, "exit_class": null,
              "reason": null, "started_at": "2026-11-23T03:00:00Z", "finished_at": null,
              "message": null, "resources": {"memory_limit_bytes": null,
-             "cpu_limit_millicores": null}}],
+             "cpu_limit_millicores": null, "memory_request_bytes": null,
+             "cpu_request_millicores": null}}],
         "metadata": {"owner": {"kind": "ReplicaSet", "name": "web"}, "labels": {"app": "web"},
             "qos_class": "Burstable", "restart_policy": "Always", "confidence": "confirmed",
             "evidence": ["exit code 137, reason OOMKilled"], "agent_version": "0.1.0",
@@ -53,6 +58,10 @@ fn incident() -> Value {
                 "memory_limit_bytes": 67_108_864, "memory_peak_bytes": 67_108_864, "oom_kills": 1},
             "logs": {"file": "app/4.log", "lines": [
                 {"at": "2026-11-23T03:31:46.5Z", "stream": "stderr", "text": "no memory left"}]},
+            "node": {"read_at": "2026-11-23T03:31:47Z", "conditions": [
+                {"type": "Ready", "status": "True", "since": null},
+                {"type": "MemoryPressure", "status": "True", "since": null}],
+                "allocatable": {"cpu_millicores": 900, "memory_bytes": 1_000_000_000, "pods": 110}},
             "events": [{"type": "Warning", "reason": "BackOff", "message": "back-off restarting",
                 "count": 3, "first_at": null, "last_at": "2026-11-23T03:31:47Z"}],
             "gaps": ["system: left out"]}
@@ -61,7 +70,9 @@ fn incident() -> Value {
 
 #[test]
 fn an_incident_is_shown_with_its_charts_timeline_containers_and_line() {
-    let page = render("node1", &[incident().to_string()]);
+    let line = incident().to_string();
+    assert_eq!(schema::flaw(&line), None);
+    let page = render("node1", &[line]);
     let html = checker::read(&page);
     for words in [
         "node1",
@@ -82,6 +93,7 @@ fn an_incident_is_shown_with_its_charts_timeline_containers_and_line() {
         "first\nsecond",
         "registry/proxy:1",
         "system: left out",
+        "MemoryPressure is",
         "5ef8f17055c73db4150bf65f57a4c97b",
         "\"schema\":\"blackbox.incident/v1\"",
         "3 older than these are no longer",
@@ -228,4 +240,19 @@ fn base64(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+#[test]
+fn the_last_lines_stand_before_the_end_whose_time_has_whole_seconds() {
+    let text = checker::read(&render("node1", &[incident().to_string()])).text;
+    let (_, timeline) = text.split_once("Timeline").unwrap();
+    let at =
+        |words: &str| timeline.find(words).unwrap_or_else(|| panic!("no {words} in {timeline}"));
+    let mut late = incident();
+    late["telemetry"]["logs"]["lines"][0]["at"] = "2026-11-23T03:31:47.9Z".into();
+    let late = checker::read(&render("node1", &[late.to_string()])).text;
+    let (_, late) = late.split_once("Timeline").unwrap();
+    assert!(late.find("no memory left").unwrap() < late.find("OOMKilled").unwrap(), "{late}");
+    assert!(at("start") < at("no memory left") && at("no memory left") < at("OOMKilled"));
+    assert!(at("back-off restarting") < at("incident") && at("incident") < at("detected"));
 }
