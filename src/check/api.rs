@@ -58,7 +58,7 @@ const RIGHTS: [Right; 4] = [
 ];
 
 const GRANT: &str =
-    "apply deploy/rbac.yaml, and look whether its binding names this service account";
+    "kubectl apply -k deploy/ grants it; does the binding name this service account and namespace?";
 
 /// The questions to the API server.
 pub(super) struct Api<'c> {

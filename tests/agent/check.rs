@@ -148,7 +148,11 @@ fn rights_that_are_denied_fail_where_the_agent_cannot_work_without_and_warn_else
     ] {
         node.api.access().deny(verb, resource);
         let checked = node.check();
-        checked.says(verdict, &format!("{verb} {resource}"), &["denied", "deploy/rbac.yaml"]);
+        checked.says(
+            verdict,
+            &format!("{verb} {resource}"),
+            &["denied", "kubectl apply -k deploy/"],
+        );
         node.api.access().allow(verb, resource);
     }
     assert!(node.check().good);

@@ -1,0 +1,223 @@
+//! The command `show`: what a person sees of incident lines.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use support::clock::eventually;
+use support::{PATIENCE, Scratch, fixture};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_blackbox-daemon");
+
+fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.arg("show").args(words).env_clear();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// What it makes of some input.
+fn show(words: &[&str], input: &[u8]) -> Output {
+    let mut child = command(words).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        // It may not read all of it.
+        scope.spawn(move || stdin.write_all(input));
+        child.wait_with_output().unwrap()
+    })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn incidents() -> Vec<u8> {
+    fs::read(fixture("incidents.jsonl")).unwrap()
+}
+
+/// Columns, by the characters that the fixtures have: all of them narrow but the ideographs.
+fn columns(line: &str) -> usize {
+    line.chars().map(|c| if ('\u{2e80}'..'\u{ffff}').contains(&c) { 2 } else { 1 }).sum()
+}
+
+#[track_caller]
+fn holds_golden(name: &str, shown: &str) {
+    let path = fixture("show").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, shown).unwrap();
+    }
+    let golden = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(golden, shown, "{name}: look at it, then UPDATE_GOLDEN=1");
+}
+
+#[test]
+fn the_table_and_the_minutes_before_look_as_they_were_looked_at() {
+    let path = fixture("incidents.jsonl");
+    for (name, words) in [("table.txt", &[][..]), ("full.txt", &["--full"])] {
+        let words = [words, &[path.to_str().unwrap()]].concat();
+        let output = show(&words, b"");
+        assert_eq!(output.status.code(), Some(0));
+        assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
+        holds_golden(name, &text(&output.stdout));
+    }
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal_and_nothing_in_one_is_an_order_to_it() {
+    let zoo = Command::new(BINARY)
+        .args(["replay", fixture("crash-zoo").to_str().unwrap()])
+        .output()
+        .unwrap()
+        .stdout;
+    let all = [incidents(), zoo].concat();
+    for (width, words) in [("80", &["-"][..]), ("80", &["--full", "-"]), ("60", &["--full", "-"])] {
+        let mut child = command(words).env("COLUMNS", width).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let output = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                stdin.write_all(&all).unwrap();
+                drop(stdin);
+            });
+            child.wait_with_output().unwrap()
+        });
+        let shown = text(&output.stdout);
+        let heads = shown.lines().filter(|line| line.starts_with("11-23 ")).count();
+        assert_eq!(heads, 197 + text(&incidents()).lines().count());
+        for line in shown.lines() {
+            assert!(columns(line) <= width.parse().unwrap(), "{} columns: {line}", columns(line));
+            assert!(!line.chars().any(|c| c.is_control() || c == '\u{202e}'), "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_incident_is_passed_over_and_counted() {
+    let first = text(&incidents()).lines().next().unwrap().to_owned();
+    let noise =
+        "[2026-11-23T03:31:00Z INFO  blackbox_daemon] 3 pods are listed\n{\"level\":1}\n\u{0}\n";
+    let input =
+        format!("{noise}[pod/blackbox-x/agent] {first}\n{}\n\n{first}", "y".repeat(300_000));
+    let output = show(&["-"], input.as_bytes());
+    assert_eq!(text(&output.stdout).lines().count(), 4);
+    assert_eq!(text(&output.stderr), "4 lines are no incidents\n");
+}
+
+#[test]
+fn only_the_newest_are_shown_and_the_rest_is_counted() {
+    let output = show(&["--limit", "2", "-"], &incidents());
+    assert_eq!(text(&output.stdout).lines().count(), 4);
+    let older = text(&incidents()).lines().count() - 2;
+    assert!(text(&output.stderr).starts_with(&format!("{older} older incidents")));
+    let output = show(&["--type", "oom", "--pod", "check*", "-"], &incidents());
+    assert!(text(&output.stdout).contains("shop/checkout"));
+    assert_eq!(text(&output.stdout).lines().count(), 2);
+}
+
+#[test]
+fn wrong_words_and_files_that_cannot_be_read_are_told() {
+    let output = show(&["--severity", "bad", "--what"], b"");
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(text(&output.stderr).lines().count(), 2);
+    let output = show(&["/nowhere/incidents"], b"");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("/nowhere/incidents"));
+}
+
+#[test]
+fn rotated_files_are_read_before_the_file_itself() {
+    let scratch = Scratch::new("show-rotated");
+    let lines: Vec<String> =
+        text(&incidents()).lines().map(|line| line.to_owned() + "\n").collect();
+    for (name, lines) in [("i.2", &lines[..1]), ("i.1", &lines[1..3]), ("i", &lines[3..])] {
+        fs::write(scratch.join(name), lines.concat()).unwrap();
+    }
+    let mut whole = command(&[]);
+    whole.env("BLACKBOX_INCIDENT_FILE", scratch.join("i"));
+    let output = whole.spawn().unwrap().wait_with_output().unwrap();
+    assert_eq!(output.stdout, show(&["-"], &incidents()).stdout);
+}
+
+/// A `show --follow`, and what it printed.
+struct Following {
+    child: Child,
+    seen: Arc<Mutex<usize>>,
+}
+
+impl Following {
+    fn start(path: &Path) -> Self {
+        let mut child = command(&["--follow", path.to_str().unwrap()]).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let seen = Arc::<Mutex<usize>>::default();
+        let count = Arc::clone(&seen);
+        std::thread::Builder::new()
+            .spawn(move || {
+                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                    *count.lock().unwrap() += usize::from(line.starts_with("11-23 "));
+                }
+            })
+            .unwrap();
+        Self { child, seen }
+    }
+
+    #[track_caller]
+    fn has_seen(&self, incidents: usize) {
+        let seen = || *self.seen.lock().unwrap();
+        assert!(eventually(PATIENCE, || seen() >= incidents), "{} of {incidents}", seen());
+        assert_eq!(seen(), incidents);
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn following_goes_on_over_half_lines_rotation_and_truncation() {
+    let scratch = Scratch::new("show-follow");
+    let path = scratch.join("i");
+    let line = text(&incidents()).lines().next().unwrap().to_owned() + "\n";
+    fs::write(&path, &line).unwrap();
+    let append = |bytes: &[u8]| {
+        fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(bytes)
+            .unwrap();
+    };
+    let following = Following::start(&path);
+    following.has_seen(1);
+    append(&line.as_bytes()[..100]);
+    append(&line.as_bytes()[100..]);
+    following.has_seen(2);
+    fs::rename(&path, scratch.join("i.1")).unwrap();
+    append((line.clone() + &line).as_bytes());
+    following.has_seen(4);
+    fs::write(&path, &line).unwrap();
+    following.has_seen(5);
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let mut child = command(&["--full", "-"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().unwrap();
+    for _ in 0..40 {
+        let _ = stdin.write_all(&incidents());
+    }
+    drop(stdin);
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+}
