@@ -3,7 +3,11 @@
 //! Memory does not grow with time, with events, or with what a pod or a server sends: whatever is
 //! buffered, queued, kept, read or retried stops at one of these.
 
+mod people;
+
 use std::time::Duration;
+
+pub use self::people::*;
 
 /// One line of the watch stream, and one pod of a LIST. etcd refuses objects over 1.5 MiB; written
 /// as JSON with every `<` escaped that is about 9 MiB; client-go stops at 16 MiB as well.
@@ -496,34 +500,6 @@ pub const HTTP_DRAIN_BYTES_MAX: usize = 64 << 10;
 /// The stack of a connection's thread: it writes one page of text.
 pub const HTTP_STACK_BYTES: usize = 128 << 10;
 
-/// Incidents that the agent keeps for `/incidents` and the page: a bad night on one node. What is older
-/// is in the log pipeline, the incident file or at the collector.
-pub const RECENT_MAX: usize = 128;
-
-/// Bytes of their lines: 12 of the longest, about a hundred without telemetry. A twentieth of the
-/// agent's memory.
-pub const RECENT_BYTES_MAX: usize = 192 << 10;
-
-const _: () = assert!(INCIDENT_LINE_BYTES_MAX <= RECENT_BYTES_MAX);
-
-/// Answers of `/` and `/incidents` under way at the same time: a reader has one tab, and a second one
-/// while it reloads. Each takes up to [`PAGE_BYTES_MAX`], or [`RECENT_BYTES_MAX`].
-pub const READERS_MAX: usize = 2;
-
-/// The page at `/`: some forty incidents of a crash loop, and no more than a slow link carries in a
-/// few seconds. The rest of [`RECENT_BYTES_MAX`] is at `/incidents`.
-pub const PAGE_BYTES_MAX: usize = 256 << 10;
-
-/// What one incident takes on the page at most: each text of its line stands there twice, and escaped
-/// it takes up to five times as much; the charts have a bound of their own.
-pub const PAGE_INCIDENT_BYTES_MAX: usize = 12 * INCIDENT_LINE_BYTES_MAX;
-
-const _: () = assert!(PAGE_INCIDENT_BYTES_MAX < PAGE_BYTES_MAX);
-
-/// Samples in one chart, the newest: a line has [`WINDOW_SAMPLES_MAX`] at most, and a screen no more
-/// points.
-pub const CHART_SAMPLES_MAX: usize = WINDOW_SAMPLES_MAX as usize;
-
 /// A file below `/proc`. `/proc/stat` grows with the number of CPUs and interrupts.
 pub const PROC_FILE_BYTES_MAX: u64 = 256 << 10;
 
@@ -710,38 +686,3 @@ pub const INTERFACES_MAX: usize = 64;
 /// The name of a disk or an interface: `DISK_NAME_LEN` of include/linux/blkdev.h; interfaces have half
 /// of that (`IFNAMSIZ`).
 pub const DEVICE_NAME_BYTES_MAX: usize = 32;
-
-// --- check ---
-
-/// How long `check` waits for one answer: whoever runs it sits before it.
-pub const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Containers whose logs `check` looks for: a node's default is 110 pods, most with one container.
-pub const CHECK_LOGS_MAX: usize = 256;
-
-/// The answer to a review or to a question for the version: a few hundred bytes each.
-pub const CHECK_ANSWER_BYTES_MAX: usize = 64 << 10;
-
-/// A clock that differs by more is worth a word: a `Date` has whole seconds, and the way takes its time.
-pub const CLOCK_SKEW_TOLERATED_SECONDS: i64 = 5;
-
-// --- show ---
-
-/// The width of a terminal that does not say its own.
-pub const SHOW_COLUMNS: usize = 80;
-
-/// A narrower one is written on as if it had so many.
-pub const SHOW_COLUMNS_MIN: usize = 60;
-
-/// A line that `show` reads: an incident's has 16,000 bytes at most, and what log pipelines put around
-/// one is less than that again.
-pub const SHOW_LINE_BYTES_MAX: usize = 64 << 10;
-
-/// Incidents that `show` prints newest first: more is for a pipe.
-pub const SHOWN_MAX: usize = 1000;
-
-/// What it holds for that. It runs by `kubectl exec` within the agent's own memory limit, 32 MiB.
-pub const SHOW_HELD_BYTES_MAX: usize = 2 << 20;
-
-/// How often `show --follow` looks for more.
-pub const SHOW_FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
