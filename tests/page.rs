@@ -19,11 +19,20 @@ use support::{
     Agent, AgentOptions, FakeApi, Options, PATIENCE, Pace, Recording, Scratch, fixture, html,
 };
 
+/// As in a pod, so that the image's build, which reads no YAML, can be held against this
+/// (`BLACKBOX_BINARY`).
+fn options(api: &FakeApi, scratch: &Scratch) -> AgentOptions {
+    api.write_service_account(scratch.path());
+    AgentOptions::kubeconfig("".as_ref())
+        .env("KUBERNETES_SERVICE_HOST", api.addr().ip().to_string())
+        .env("KUBERNETES_SERVICE_PORT", api.addr().port().to_string())
+        .env("BLACKBOX_SERVICE_ACCOUNT", scratch.path())
+        .env("BLACKBOX_LOOKBACK", "24h")
+}
+
 fn start(listen: &str) -> (FakeApi, Agent, Scratch) {
     let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("page"));
-    api.write_kubeconfig(&scratch.join("kubeconfig"));
-    let options = AgentOptions::kubeconfig(&scratch.join("kubeconfig"));
-    let agent = options.env("BLACKBOX_LISTEN", listen).env("BLACKBOX_LOOKBACK", "24h").start();
+    let agent = options(&api, &scratch).env("BLACKBOX_LISTEN", listen).start();
     agent.wait_ready();
     (api, agent, scratch)
 }
@@ -49,7 +58,8 @@ fn lines(agent: &Agent) -> String {
 }
 
 fn wait_for(agent: &Agent, incidents: usize) {
-    assert!(eventually(PATIENCE, || agent.lines_from(0).len() >= incidents), "nothing is told");
+    let told = || agent.lines_from(0).len();
+    assert!(eventually(PATIENCE, || told() >= incidents), "{} of {incidents} are told", told());
 }
 
 #[test]
@@ -95,10 +105,7 @@ fn incidents_are_the_very_lines_of_stdout_and_on_the_page() {
 #[test]
 fn incidents_below_the_least_severity_are_not_there_either() {
     let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("page"));
-    api.write_kubeconfig(&scratch.join("kubeconfig"));
-    let options = AgentOptions::kubeconfig(&scratch.join("kubeconfig"));
-    let options = options.env("BLACKBOX_MIN_SEVERITY", "high").env("BLACKBOX_LOOKBACK", "24h");
-    let agent = options.start();
+    let agent = options(&api, &scratch).env("BLACKBOX_MIN_SEVERITY", "high").start();
     agent.wait_ready();
     crash(&api, "medium");
     let mut high = pod("high", 1);
@@ -206,8 +213,11 @@ fn the_oldest_are_forgotten_and_memory_does_not_grow() {
             container["lastState"]["terminated"]["message"] = json!("'<&\"".repeat(1000));
             pod["spec"]["containers"][0]["image"] = json!("i".repeat(300));
             api.apply(pod);
+            // Read as they come: stdout's queue holds 1 MiB.
+            if n % 50 == 49 {
+                wait_for(&agent, n + 1);
+            }
         }
-        wait_for(&agent, to);
         let (_, page) = ask(agent.http(), "GET /", "localhost");
         assert!(page.len() < PAGE_BYTES_MAX + 1000, "{}", page.len());
         let (_, body) = ask(agent.http(), "GET /incidents", "localhost");
@@ -220,10 +230,11 @@ fn the_oldest_are_forgotten_and_memory_does_not_grow() {
     let text = crash_all(0, 200);
     assert!(text.contains("200 incidents since") && text.contains("no longer in memory"), "{text}");
     let before = agent.proc_status("VmRSS");
-    crash_all(200, 600);
+    crash_all(200, 1600);
     let after = agent.proc_status("VmRSS");
     println!("| VmHWM {} KiB", agent.proc_status("VmHWM"));
-    assert!(after < before + 1024, "{before} KiB, then {after} KiB");
+    // Were all kept, it would be over 8 MiB; some is the allocator's own affair.
+    assert!(after < before + 4096, "{before} KiB, then {after} KiB");
 }
 
 /// Not a test: writes the page to look at, of the zoo's crashes and of one with all telemetry, to the file
@@ -233,18 +244,16 @@ fn the_oldest_are_forgotten_and_memory_does_not_grow() {
 fn the_page_to_look_at() {
     let path = std::env::var("BLACKBOX_PAGE").unwrap();
     let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("page"));
-    api.write_kubeconfig(&scratch.join("kubeconfig"));
     let write = |path: &str, text: &str| {
         let path = scratch.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
     write("cgroup/cgroup.controllers", "cpu io memory pids\n");
-    let agent = AgentOptions::kubeconfig(&scratch.join("kubeconfig"))
+    let agent = options(&api, &scratch)
         .env("BLACKBOX_CGROUP", scratch.join("cgroup"))
         .env("BLACKBOX_POD_LOGS", scratch.join("pods"))
         .env("BLACKBOX_SAMPLE_INTERVAL", "1s")
-        .env("BLACKBOX_LOOKBACK", "24h")
         .start();
     agent.wait_ready();
     let now = || jiff::Timestamp::from_second(support::clock::unix_seconds()).unwrap();
