@@ -99,6 +99,24 @@ fn the_readme_tells_every_setting_with_its_default_and_every_metric() {
 }
 
 #[test]
+fn the_readme_tells_every_field_of_the_line() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let schema = fs::read_to_string(root().join("deploy/incident.schema.json")).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let names = |of: &serde_json::Value, before: &str| -> Vec<String> {
+        of["properties"].as_object().unwrap().keys().map(|name| format!("{before}{name}")).collect()
+    };
+    let mut fields = names(&schema, "");
+    fields.retain(|name| !["metadata", "telemetry"].contains(&name.as_str()));
+    fields.extend(names(&schema["$defs"]["metadata"], "metadata."));
+    fields.extend(names(&schema["$defs"]["telemetry"], "telemetry."));
+    assert!(fields.len() > 25, "{fields:?}");
+    for field in fields {
+        assert!(readme.contains(&format!("| `{field}` | ")), "README lacks the field {field}");
+    }
+}
+
+#[test]
 fn the_readme_gives_a_reason_for_every_dependency() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
