@@ -79,8 +79,9 @@ fn arguments(words: &[String]) -> Option<Arguments> {
     Some(arguments)
 }
 
-/// The agent itself, as its binary has it.
+/// The agent itself, as its binary has it. It ends with the demo, in whatever way that ends.
 fn agent() -> ExitCode {
+    std::thread::Builder::new().spawn(end_with_parent).expect("a thread for the demo");
     env_logger::Builder::from_env(env_logger::Env::default()).init();
     let run = Config::from_env(std::env::vars_os()).map_err(|e| e.to_string());
     match run.and_then(|config| daemon::run(&config).map_err(|e| e.to_string())) {
@@ -92,12 +93,21 @@ fn agent() -> ExitCode {
     }
 }
 
+/// The parent holds the other end of standard input, and says nothing.
+#[expect(clippy::disallowed_methods, reason = "the demo is over")]
+fn end_with_parent() {
+    let _ = io::copy(&mut io::stdin(), &mut io::sink());
+    std::process::exit(0);
+}
+
 fn play(arguments: &Arguments) -> ExitCode {
     let clock = Clock::start();
     let api = FakeApi::start(Options::default());
     let scratch = Scratch::new("demo");
     let listen = free_address();
     let mut child = spawn(&api, scratch.path(), &listen);
+    // Waiting for the child would close it, and so end the child.
+    let held = child.stdin.take();
     eprintln!(
         "A fake API server at {} plays what a real one recorded; the agent watches it.\n\n  \
          page       http://{listen}/\n  incidents  http://{listen}/incidents\n  \
@@ -126,6 +136,7 @@ fn play(arguments: &Arguments) -> ExitCode {
         eprintln!("That was all; the page stays until Ctrl-C.");
         child.wait().unwrap();
     }
+    drop(held);
     let _ = child.kill();
     ExitCode::SUCCESS
 }
@@ -150,6 +161,7 @@ fn spawn(api: &FakeApi, folder: &Path, listen: &str) -> Child {
         .env("BLACKBOX_SAMPLE_INTERVAL", "1s")
         .env("BLACKBOX_WINDOW", "2m")
         .env("RUST_LOG", "warn")
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap()
