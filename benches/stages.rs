@@ -1,0 +1,132 @@
+//! An event's way through the core, stage by stage, over the bytes of the recorded cluster.
+//!
+//! `limit/ignored` is what any reader of JSON pays that looks at each byte once: the same bytes through
+//! `serde_json` into nothing. Each stage checks its own result before it is measured.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use blackbox_daemon::core::Now;
+use blackbox_daemon::core::classify::exit_code;
+use blackbox_daemon::core::decode::{self, Decoded};
+use blackbox_daemon::core::detector::{Detector, History, Output};
+use blackbox_daemon::core::frame::FrameSplitter;
+use blackbox_daemon::core::incident::Incident;
+use blackbox_daemon::core::report;
+use blackbox_daemon::metrics::Metrics;
+use blackbox_daemon::process::ProcessStats;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use jiff::Timestamp;
+use serde::de::IgnoredAny;
+
+/// What one read of a TLS connection gives at most.
+const BLOCK_BYTES: usize = 16 << 10;
+
+fn recording() -> Vec<u8> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/crash-zoo/pods.watch.jsonl");
+    std::fs::read(path).unwrap()
+}
+
+fn split(bytes: &[u8], mut each: impl FnMut(&[u8])) {
+    let mut splitter = FrameSplitter::default();
+    for block in bytes.chunks(BLOCK_BYTES) {
+        let mut frames = splitter.feed(block);
+        while let Some(line) = frames.next() {
+            each(line.unwrap());
+        }
+    }
+}
+
+/// All that the lines make the detection say.
+fn detect(decoded: &[Decoded<'_>]) -> Vec<Output> {
+    let mut detector = Detector::new("node1", &[], History::All);
+    let now = Now { monotonic: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
+    let mut out = Vec::new();
+    for decoded in decoded {
+        match decoded {
+            Decoded::Applied(pod) => detector.on_applied(pod, now, &mut out),
+            Decoded::Deleted(pod) => detector.on_deleted(pod, now, &mut out),
+            _ => {}
+        }
+    }
+    detector.finish(&mut out);
+    out
+}
+
+fn stages(criterion: &mut Criterion) {
+    let bytes = recording();
+    let mut lines = Vec::new();
+    split(&bytes, |line| lines.push(line.to_vec()));
+    assert_eq!(lines.len(), 622);
+
+    let mut group = criterion.benchmark_group("bytes");
+    group.throughput(Throughput::Bytes(bytes.len() as u64));
+    group.bench_function("limit/ignored", |b| {
+        b.iter(|| {
+            for line in &lines {
+                black_box(serde_json::from_slice::<IgnoredAny>(black_box(line)).unwrap());
+            }
+        });
+    });
+    group.bench_function("frame", |b| {
+        b.iter(|| {
+            split(black_box(&bytes), |line| {
+                black_box(line.len());
+            });
+        });
+    });
+    group.bench_function("parse", |b| {
+        let mut scratch = String::new();
+        b.iter(|| {
+            for line in &lines {
+                black_box(decode::line(black_box(line), &mut scratch));
+            }
+        });
+    });
+    group.finish();
+
+    let decoded: Vec<Decoded<'_>> =
+        lines.iter().map(|line| decode::line(line, Box::leak(Box::default())).0).collect();
+    let incidents: Vec<Box<Incident>> = detect(&decoded)
+        .into_iter()
+        .filter_map(|output| match output {
+            Output::Incident(incident) => Some(incident),
+            _ => None,
+        })
+        .collect();
+    // Without the events, which name the kills; some of these are quiet then.
+    assert!(incidents.len() > 150, "{}", incidents.len());
+
+    let mut group = criterion.benchmark_group("events");
+    group.throughput(Throughput::Elements(lines.len() as u64));
+    group.bench_function("table", |b| b.iter(|| black_box(detect(black_box(&decoded)))));
+    group.finish();
+
+    let mut group = criterion.benchmark_group("incidents");
+    group.throughput(Throughput::Elements(incidents.len() as u64));
+    group.bench_function("classify", |b| {
+        b.iter(|| {
+            for code in 0..incidents.len() as i32 {
+                black_box(exit_code(code & 255));
+            }
+        });
+    });
+    group.bench_function("serialise", |b| {
+        b.iter(|| incidents.iter().for_each(|incident| drop(black_box(report::line(incident)))));
+    });
+    group.finish();
+
+    let metrics = Metrics::default();
+    let process = ProcessStats::read("/proc".as_ref());
+    criterion.bench_function("metrics/render", |b| {
+        let mut page = String::new();
+        b.iter(|| {
+            page.clear();
+            metrics.render(&process, &mut page);
+            black_box(page.len())
+        });
+    });
+}
+
+criterion_group!(benches, stages);
+criterion_main!(benches);
