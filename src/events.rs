@@ -19,6 +19,7 @@ use crate::core::node;
 use crate::core::pods::is_plain;
 use crate::core::reflector::Failure;
 use crate::core::settle::Lookup;
+use crate::core::json;
 use crate::core::wire::Event;
 use crate::flight::Flight;
 use crate::inbox::{Inbox, Message};
@@ -223,7 +224,7 @@ fn take_events(
         if let Piece::Item(item) = piece
             && events.len() < EVENTS_PER_POD_MAX
             // An event that cannot be read is one that says nothing.
-            && let Ok(event) = serde_json::from_slice::<Event<'_>>(item)
+            && let Ok(event) = json::from_slice::<Event<'_>>(item)
         {
             events.push(PodEvent::from_wire(&event));
         }

@@ -71,6 +71,9 @@ pub const PROBE_SLACK: Duration = Duration::from_secs(5);
 /// Pods of one node that are watched. The kubelet's default is 110, the largest nodes run 500.
 pub const PODS_MAX: usize = 1024;
 
+/// How deep an object of the API may nest. Pods nest a dozen deep; `serde_json` has the same limit.
+pub const JSON_DEPTH_MAX: u32 = 128;
+
 /// Containers of one pod that are watched. The API sets no number, only 1.5 MiB for the whole pod.
 pub const CONTAINERS_PER_POD_MAX: usize = 128;
 

@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use crate::core::Now;
 use crate::core::decode::{self, Decoded, Flaw, FlawKind};
@@ -25,7 +24,8 @@ use crate::core::incident::{Incident, Severity};
 use crate::core::list::{ListSplitter, Piece};
 use crate::core::report;
 use crate::core::settle::Lookup;
-use crate::core::wire::{Event, List, Text};
+use crate::core::json::{self, List, Text, members};
+use crate::core::wire::EventLine;
 use crate::limits::{EVENTS_PER_POD_MAX, READ_BLOCK_BYTES, REPLAY_EVENTS_MAX};
 
 /// Why a recording cannot be replayed.
@@ -186,7 +186,7 @@ impl Replay<'_> {
     fn event_line(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let time = self.clock.ahead(bytes);
         self.pass(time)?;
-        let Ok(line) = serde_json::from_slice::<EventLine<'_>>(bytes) else {
+        let Ok(line) = json::from_slice::<EventLine<'_>>(bytes) else {
             let text = String::from_utf8_lossy(&bytes[..bytes.len().min(120)]).into_owned();
             self.summary.flaws.push(Flaw::new(FlawKind::Json, &format!("an event: {text}")));
             return Ok(());
@@ -240,14 +240,6 @@ impl Replay<'_> {
     }
 }
 
-/// A line of `events.watch.jsonl`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct EventLine<'a> {
-    #[serde(borrow)]
-    object: Event<'a>,
-}
-
 /// The time of the recording: the latest that any line has told of. It never goes back.
 struct Clock {
     start: Option<Timestamp>,
@@ -287,37 +279,45 @@ impl Clock {
 /// When the API server took this object in: the newest time that its managers set, or that an event
 /// carries.
 fn time_of(line: &[u8]) -> Option<Timestamp> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
+    #[derive(Default)]
     struct Line<'a> {
-        #[serde(borrow)]
         object: Object<'a>,
-        #[serde(borrow)]
         metadata: Managed<'a>,
     }
-    #[derive(Default, Deserialize)]
-    #[serde(default, rename_all = "camelCase")]
+
+    members! { Line<'a> {
+        b"object" => object,
+        b"metadata" => metadata,
+    } }
+    #[derive(Default)]
     struct Object<'a> {
-        #[serde(borrow)]
         metadata: Managed<'a>,
-        #[serde(borrow)]
         last_timestamp: Text<'a>,
     }
-    #[derive(Default, Deserialize)]
-    #[serde(default, rename_all = "camelCase")]
+
+    members! { Object<'a> {
+        b"metadata" => metadata,
+        b"lastTimestamp" => last_timestamp,
+    } }
+    #[derive(Default)]
     struct Managed<'a> {
-        #[serde(borrow)]
         managed_fields: List<Entry<'a>>,
-        #[serde(borrow)]
         creation_timestamp: Text<'a>,
     }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
+
+    members! { Managed<'a> {
+        b"managedFields" => managed_fields,
+        b"creationTimestamp" => creation_timestamp,
+    } }
+    #[derive(Default)]
     struct Entry<'a> {
-        #[serde(borrow)]
         time: Text<'a>,
     }
-    let line: Line<'_> = serde_json::from_slice(line).ok()?;
+
+    members! { Entry<'a> {
+        b"time" => time,
+    } }
+    let line: Line<'_> = json::from_slice(line).ok()?;
     if let Some(time) = line.object.last_timestamp.time() {
         return Some(time);
     }
@@ -377,7 +377,7 @@ impl Lines {
         }
         let Some(bytes) = self.ready.pop_front() else { return Ok(None) };
         let salvage: crate::core::wire::Salvage<'_> =
-            serde_json::from_slice(&bytes).unwrap_or_default();
+            json::from_slice(&bytes).unwrap_or_default();
         let version = salvage.object.metadata.resource_version.parse().unwrap_or(before);
         Ok(Some(Line { version, bytes }))
     }

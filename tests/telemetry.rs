@@ -17,6 +17,7 @@ use std::time::Duration;
 use blackbox_daemon::clock::Clock;
 use blackbox_daemon::config::Config;
 use blackbox_daemon::core::detector::{Detector, History, Output};
+use blackbox_daemon::core::json;
 use blackbox_daemon::core::roster::Roster;
 use blackbox_daemon::core::sidecar::Sidecars;
 use blackbox_daemon::http::HttpServer;
@@ -55,7 +56,7 @@ fn roster(pods: &[Value], clock: Clock) -> Roster {
     let mut out = Vec::new();
     for pod in pods {
         let text = pod.to_string();
-        detector.on_applied(&serde_json::from_str(&text).unwrap(), clock.now(), &mut out);
+        detector.on_applied(&json::from_slice(text.as_bytes()).unwrap(), clock.now(), &mut out);
     }
     let mut roster = Roster::default();
     for output in out {

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::cluster::Trust;
 use crate::core::list::{ListSplitter, Piece};
-use crate::core::wire::{Pod, Text};
+use crate::core::json::{self, Text, members};
+use crate::core::wire::Pod;
 use crate::core::{decode, message, node, pods};
 use crate::kube::{Client, Error, Patience};
 use crate::limits::{
@@ -82,12 +82,14 @@ impl Api<'_> {
 
     /// Whether it can be reached and trusted. What else there is to ask makes sense only then.
     fn version(&mut self, report: &mut Report<'_>) -> bool {
-        #[derive(Default, Deserialize)]
-        #[serde(default, rename_all = "camelCase")]
+        #[derive(Default)]
         struct Version<'a> {
-            #[serde(borrow)]
             git_version: Text<'a>,
         }
+
+        members! { Version<'a> {
+            b"gitVersion" => git_version,
+        } }
         let server = self.config.cluster.server.url();
         let asked = self.clock.monotonic();
         let answer = self.client.get("/version", Patience::Answer);
@@ -97,7 +99,7 @@ impl Api<'_> {
         let took_ms = self.clock.monotonic().saturating_sub(asked).as_millis();
         match read {
             Ok(json) => {
-                let version: Version<'_> = serde_json::from_slice(&json).unwrap_or_default();
+                let version: Version<'_> = json::from_slice(&json).unwrap_or_default();
                 let trust = match self.config.cluster.trust {
                     Trust::CaFile(_) | Trust::CaData(_) => "its certificate is good",
                     Trust::SkipVerification => "its certificate is NOT looked at",
@@ -124,19 +126,24 @@ impl Api<'_> {
 
     /// Whether a right is granted, by the API server's own judgement.
     fn right(&mut self, report: &mut Report<'_>, right: &Right) {
-        #[derive(Default, Deserialize)]
-        #[serde(default)]
+        #[derive(Default)]
         struct Review<'a> {
-            #[serde(borrow)]
             status: Judgement<'a>,
         }
-        #[derive(Default, Deserialize)]
-        #[serde(default)]
+
+        members! { Review<'a> {
+            b"status" => status,
+        } }
+        #[derive(Default)]
         struct Judgement<'a> {
             allowed: bool,
-            #[serde(borrow)]
             reason: Text<'a>,
         }
+
+        members! { Judgement<'a> {
+            b"allowed" => allowed,
+            b"reason" => reason,
+        } }
         let Right { verb, resource, without, consequence } = right;
         let subject = format!("{verb} {resource}");
         let question = format!(
@@ -146,7 +153,7 @@ impl Api<'_> {
         let answer = self.client.create(path, question.as_bytes());
         match answer.and_then(|body| body.read_all(CHECK_ANSWER_BYTES_MAX)) {
             Ok(json) => {
-                let review: Review<'_> = serde_json::from_slice(&json).unwrap_or_default();
+                let review: Review<'_> = json::from_slice(&json).unwrap_or_default();
                 if review.status.allowed {
                     return report.ok(&subject, "granted");
                 }

@@ -3,30 +3,36 @@
 //! It is a JSON web token (RFC 7519); nothing here judges its signature, which is the API server's to do.
 
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use crate::config::base64;
-use crate::core::wire::Text;
+use crate::core::json::{self, Text, members};
 
 /// The claims that matter. Times are Unix seconds; 0: not said.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 struct Claims<'a> {
     iat: i64,
     exp: i64,
-    #[serde(borrow)]
     sub: Text<'a>,
-    #[serde(rename = "kubernetes.io")]
     kubernetes: Kubernetes,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+members! { Claims<'a> {
+    b"iat" => iat,
+    b"exp" => exp,
+    b"sub" => sub,
+    b"kubernetes.io" => kubernetes,
+} }
+
+#[derive(Debug, Default)]
 struct Kubernetes {
     /// Where the API server lets a token live a year, though an hour was asked for, the time from which
     /// it counts the token's use as stale (`pkg/serviceaccount/claims.go`).
     warnafter: i64,
 }
+
+members! { Kubernetes {
+    b"warnafter" => warnafter,
+} }
 
 /// What becomes of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +57,7 @@ pub(super) enum TokenAge {
 /// Looks into a token.
 pub(super) fn age(token: &str, now: Timestamp) -> TokenAge {
     let Some(json) = payload(token) else { return TokenAge::Timeless };
-    let Ok(claims) = serde_json::from_slice::<Claims<'_>>(&json) else { return TokenAge::Timeless };
+    let Ok(claims) = json::from_slice::<Claims<'_>>(&json) else { return TokenAge::Timeless };
     let now = now.as_second();
     let past = |time: i64| (time > 0 && time <= now).then(|| now.saturating_sub(time));
     if let Some(seconds) = past(claims.exp) {

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::core::incident::cut;
+use crate::core::json::{self, Wrong};
 use crate::core::reflector::Failure;
 use crate::core::wire::{Metadata, Pod, Salvage, SalvageObject, Status, StatusDetails, WatchLine};
 use crate::limits::FLAW_BYTES_MAX;
@@ -63,14 +64,14 @@ impl Flaw {
 
 /// Reads a line of the watch. `scratch` holds a repaired copy where one is needed.
 pub fn line<'l>(line: &'l [u8], scratch: &'l mut String) -> (Decoded<'l>, Option<Flaw>) {
-    let error = match serde_json::from_slice::<WatchLine<'_>>(line) {
+    let error = match json::from_slice::<WatchLine<'_>>(line) {
         Ok(line) => return sort(line),
         Err(error) => error,
     };
     if std::str::from_utf8(line).is_err() {
         // One wrong byte in a message must not cost the crash that it tells of.
         *scratch = String::from_utf8_lossy(line).into_owned();
-        if let Ok(line) = serde_json::from_slice::<WatchLine<'_>>(scratch.as_bytes()) {
+        if let Ok(line) = json::from_slice::<WatchLine<'_>>(scratch.as_bytes()) {
             let text = format!("{}: bytes that are not UTF-8 were replaced", name(&line.object));
             let (decoded, flaw) = sort(line);
             return (decoded, flaw.or_else(|| Some(Flaw::new(FlawKind::Utf8, &text))));
@@ -78,28 +79,31 @@ pub fn line<'l>(line: &'l [u8], scratch: &'l mut String) -> (Decoded<'l>, Option
     } else {
         String::from_utf8_lossy(line).as_ref().clone_into(scratch);
     }
-    let salvage: Salvage<'_> = serde_json::from_slice(scratch.as_bytes()).unwrap_or_default();
+    let salvage: Salvage<'_> = json::from_slice(scratch.as_bytes()).unwrap_or_default();
     let meta = &salvage.object.metadata;
-    let kind = if error.is_data() { FlawKind::Field } else { FlawKind::Json };
+    let kind = match error {
+        Wrong::Syntax(_) => FlawKind::Json,
+        Wrong::Form { .. } => FlawKind::Field,
+    };
     let text = format!("{}: {error}", name_of(meta));
     (Decoded::Nothing(meta.resource_version.to_string()), Some(Flaw::new(kind, &text)))
 }
 
 /// Reads an item of the LIST.
 pub fn item<'l>(item: &'l [u8], scratch: &'l mut String) -> (Option<Pod<'l>>, Option<Flaw>) {
-    let error = match serde_json::from_slice::<Option<Pod<'_>>>(item) {
-        Ok(pod) => return check_item(pod.unwrap_or_default()),
+    let error = match json::from_slice::<Pod<'_>>(item) {
+        Ok(pod) => return check_item(pod),
         Err(error) => error,
     };
     *scratch = String::from_utf8_lossy(item).into_owned();
     if std::str::from_utf8(item).is_err()
-        && let Ok(pod) = serde_json::from_slice::<Pod<'_>>(scratch.as_bytes())
+        && let Ok(pod) = json::from_slice::<Pod<'_>>(scratch.as_bytes())
     {
         let text = format!("{}: bytes that are not UTF-8 were replaced", name(&pod));
         let (pod, flaw) = check_item(pod);
         return (pod, flaw.or_else(|| Some(Flaw::new(FlawKind::Utf8, &text))));
     }
-    let salvage: SalvageObject<'_> = serde_json::from_slice(scratch.as_bytes()).unwrap_or_default();
+    let salvage: SalvageObject<'_> = json::from_slice(scratch.as_bytes()).unwrap_or_default();
     let meta = &salvage.metadata;
     let text = format!("{}: {error}", name_of(meta));
     (None, Some(Flaw::new(FlawKind::ListItem, &text)))
@@ -108,7 +112,7 @@ pub fn item<'l>(item: &'l [u8], scratch: &'l mut String) -> (Option<Pod<'l>>, Op
 /// Hands on the metadata of an item that cannot be read otherwise, where they can be.
 pub fn named(item: &[u8], then: impl FnOnce(&Metadata<'_>)) {
     let text = String::from_utf8_lossy(item);
-    if let Ok(salvage) = serde_json::from_str::<SalvageObject<'_>>(&text) {
+    if let Ok(salvage) = json::from_slice::<SalvageObject<'_>>(text.as_bytes()) {
         then(&salvage.metadata);
     }
 }
@@ -161,7 +165,7 @@ fn sort(line: WatchLine<'_>) -> (Decoded<'_>, Option<Flaw>) {
 /// What follows from an answer that is not 200: its code, its body where that is a `Status`, its
 /// `Retry-After` header.
 pub fn answer(code: u16, body: &[u8], retry_after: Option<Duration>) -> (Failure, String) {
-    let status: Status<'_> = serde_json::from_slice(body).unwrap_or_default();
+    let status: Status<'_> = json::from_slice(body).unwrap_or_default();
     let text = match status.message.some() {
         Some(message) => format!("{code} {}: {message}", status.reason),
         None => format!("{code}"),
@@ -241,7 +245,7 @@ mod tests {
             ("garbage".into(), "nothing ", Some(Json)),
             ("[1]".into(), "nothing ", Some(Field)),
             ("{}".into(), "nothing ", Some(UnknownType)),
-            ("null".into(), "nothing ", Some(Field)),
+            ("null".into(), "nothing ", Some(UnknownType)),
         ];
         for (text, want, flaw) in cases {
             assert_eq!(decode(text.as_bytes()), (want.to_owned(), flaw), "{text}");

@@ -11,6 +11,7 @@ use crate::core::incident::{
     Confidence, ContainerInfo, ContainerKind, Incident, IncidentId, IncidentType, Metadata, Owner,
     ResourceAnalysis, Restarts, SCHEMA, Severity, Telemetry, cut,
 };
+use crate::core::json::{self, Json, Object, Read, Text, Wrong};
 use crate::core::quantity;
 use crate::core::wire;
 use crate::core::{Now, message};
@@ -344,14 +345,26 @@ fn owner(meta: &wire::Metadata<'_>) -> Option<Owner> {
     Some(Owner { kind: cut(&owner.kind, NAME_BYTES_MAX), name: cut(&owner.name, NAME_BYTES_MAX) })
 }
 
+/// In the order of their names.
+#[derive(Default)]
+struct Labels<'a>(BTreeMap<String, Text<'a>>);
+
+impl<'a> Object<'a> for Labels<'a> {
+    fn member(&mut self, name: &[u8], json: &mut Json<'a>) -> Result<(), Wrong> {
+        let name = String::from_utf8_lossy(name).into_owned();
+        self.0.entry(name).or_default().read(json)
+    }
+}
+
 /// The first few labels.
 fn labels(meta: &wire::Metadata<'_>) -> BTreeMap<String, String> {
-    let Some(raw) = meta.labels.filter(|raw| raw.get().len() <= LABELS_BYTES_MAX) else {
+    let raw = meta.labels.text();
+    if raw.len() > LABELS_BYTES_MAX {
         return BTreeMap::new();
-    };
+    }
     // What is no map of words has no labels.
-    let all: BTreeMap<String, wire::Text<'_>> = serde_json::from_str(raw.get()).unwrap_or_default();
-    let short = |(key, value): (String, wire::Text<'_>)| {
+    let Labels(all) = json::from_slice(raw.as_bytes()).unwrap_or_default();
+    let short = |(key, value): (String, Text<'_>)| {
         (cut(&key, LABEL_BYTES_MAX), cut(&value, LABEL_BYTES_MAX))
     };
     all.into_iter().take(LABELS_MAX).map(short).collect()

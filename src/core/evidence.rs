@@ -220,6 +220,7 @@ fn earlier(at: Timestamp, by: Duration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::json;
 
     const PROBE: &str = "Container app failed liveness probe, will be restarted";
 
@@ -375,7 +376,7 @@ mod tests {
             ("", None),
         ] {
             let text = format!(r#"{{"involvedObject":{{"fieldPath":"{path}"}},"count":null}}"#);
-            let event: wire::Event<'_> = serde_json::from_str(&text).unwrap();
+            let event: wire::Event<'_> = json::from_slice(text.as_bytes()).unwrap();
             assert_eq!(PodEvent::from_wire(&event).container.as_deref(), want, "{path}");
         }
     }

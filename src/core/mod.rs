@@ -14,6 +14,7 @@ pub mod enrich;
 pub mod evidence;
 pub mod frame;
 pub mod incident;
+pub mod json;
 pub mod last_words;
 pub mod ledger;
 pub mod line;

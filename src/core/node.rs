@@ -1,11 +1,11 @@
 //! The node as the API server knows it: its conditions, and what it has for pods.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::core::incident::{cut, time, time_or_null};
 use crate::core::quantity;
-use crate::core::wire::{List, Text};
+use crate::core::json::{self, List, Text, members};
 use crate::limits::{NODE_CONDITIONS_MAX, NODE_WORD_BYTES_MAX};
 
 /// What an incident says of the node.
@@ -56,7 +56,7 @@ pub struct Allocatable {
 
 /// Reads a core/v1 `Node`. `None`: it is none.
 pub fn parse(json: &[u8], read_at: Timestamp) -> Option<NodeInfo> {
-    let node: Node<'_> = serde_json::from_slice(json).ok()?;
+    let node: Node<'_> = json::from_slice(json).ok()?;
     let Status { conditions, allocatable, node_info } = node.status?;
     let word = |text: &Text<'_>| cut(text, NODE_WORD_BYTES_MAX);
     let condition = |c: &Condition<'_>| NodeCondition {
@@ -78,55 +78,66 @@ pub fn parse(json: &[u8], read_at: Timestamp) -> Option<NodeInfo> {
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Default)]
 struct Node<'a> {
-    #[serde(borrow)]
     status: Option<Status<'a>>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+members! { Node<'a> {
+    b"status" => status,
+} }
+
+#[derive(Default)]
 struct Status<'a> {
-    #[serde(borrow)]
     conditions: List<Condition<'a>>,
-    #[serde(borrow)]
     allocatable: Resources<'a>,
-    #[serde(borrow)]
     node_info: Info<'a>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+members! { Status<'a> {
+    b"conditions" => conditions,
+    b"allocatable" => allocatable,
+    b"nodeInfo" => node_info,
+} }
+
+#[derive(Default)]
 struct Condition<'a> {
-    #[serde(borrow, rename = "type")]
     kind: Text<'a>,
-    #[serde(borrow)]
     status: Text<'a>,
-    #[serde(borrow)]
     last_transition_time: Text<'a>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
+members! { Condition<'a> {
+    b"type" => kind,
+    b"status" => status,
+    b"lastTransitionTime" => last_transition_time,
+} }
+
+#[derive(Default)]
 struct Resources<'a> {
-    #[serde(borrow)]
     cpu: Text<'a>,
-    #[serde(borrow)]
     memory: Text<'a>,
-    #[serde(borrow)]
     pods: Text<'a>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+members! { Resources<'a> {
+    b"cpu" => cpu,
+    b"memory" => memory,
+    b"pods" => pods,
+} }
+
+#[derive(Default)]
 struct Info<'a> {
-    #[serde(borrow)]
     kubelet_version: Text<'a>,
-    #[serde(borrow)]
     container_runtime_version: Text<'a>,
-    #[serde(borrow)]
     kernel_version: Text<'a>,
 }
+
+members! { Info<'a> {
+    b"kubeletVersion" => kubelet_version,
+    b"containerRuntimeVersion" => container_runtime_version,
+    b"kernelVersion" => kernel_version,
+} }
 
 #[cfg(test)]
 mod tests {

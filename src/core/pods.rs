@@ -498,6 +498,7 @@ fn hash(words: &[&str]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::json::Text;
 
     fn metadata<'a>(uid: &'a str, version: &'a str) -> wire::Metadata<'a> {
         wire::Metadata { uid: uid.into(), resource_version: version.into(), ..Default::default() }
@@ -570,8 +571,8 @@ mod tests {
     #[test]
     fn a_pod_that_claims_anothers_uid_keeps_its_own() {
         let mut table = PodTable::default();
-        let claim = |namespace, hash: wire::Text<'static>| {
-            let (config_hash, config_mirror) = (wire::Text::clone(&hash), hash);
+        let claim = |namespace, hash: Text<'static>| {
+            let (config_hash, config_mirror) = (Text::clone(&hash), hash);
             let annotations = wire::Annotations { config_hash, config_mirror };
             let pod = metadata("own", "5");
             wire::Metadata { namespace, annotations, ..pod }

@@ -7,6 +7,7 @@ use crate::core::Now;
 use crate::core::decode::{self, Decoded, Flaw, FlawKind};
 use crate::core::detector::{Detector, Output};
 use crate::core::frame::FrameSplitter;
+use crate::core::json;
 use crate::core::list::{ListSplitter, Piece};
 use crate::core::reflector::{Failure, Reflector, Step, WatchEnd, is_older};
 use crate::core::wire;
@@ -174,7 +175,7 @@ impl Stream {
             match piece {
                 Ok(Piece::Metadata(bytes)) => {
                     let meta: wire::Metadata<'_> =
-                        serde_json::from_slice(bytes).unwrap_or_default();
+                        json::from_slice(bytes).unwrap_or_default();
                     (*meta.resource_version).clone_into(version);
                 }
                 Ok(Piece::Item(bytes)) => {

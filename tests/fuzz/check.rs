@@ -21,6 +21,7 @@ use blackbox_daemon::core::detector::{Detector, History, Output};
 use blackbox_daemon::core::evidence::PodEvent;
 use blackbox_daemon::core::frame::{FrameSplitter, LineTooLong};
 use blackbox_daemon::core::incident::IncidentId;
+use blackbox_daemon::core::json;
 use blackbox_daemon::core::last_words::{LastWords, Tail, last_words};
 use blackbox_daemon::core::list::{ListError, ListSplitter, Piece};
 use blackbox_daemon::core::mask::{MASK, Mask};
@@ -157,17 +158,11 @@ struct Bench {
     ids: HashSet<IncidentId>,
 }
 
-#[derive(Deserialize)]
-struct EventLine<'a> {
-    #[serde(borrow)]
-    object: wire::Event<'a>,
-}
-
 impl Bench {
     fn new(data: &[u8]) -> Self {
         let events: Vec<_> = data
             .split(|b| *b == b'\n')
-            .filter_map(|line| serde_json::from_slice::<EventLine<'_>>(line).ok())
+            .filter_map(|line| json::from_slice::<wire::EventLine<'_>>(line).ok())
             .filter(|line| !line.object.reason.is_empty())
             .map(|line| PodEvent::from_wire(&line.object))
             .take(EVENTS_PER_POD_MAX)

@@ -90,7 +90,7 @@ impl Node {
         let mut out = Vec::new();
         self.detector.begin_list(false);
         for text in pods.iter().map(Value::to_string) {
-            self.detector.on_listed(&serde_json::from_str(&text).unwrap(), self.now, &mut out);
+            self.detector.on_listed(&json::from_slice(text.as_bytes()).unwrap(), self.now, &mut out);
         }
         self.detector.end_list(&mut out);
         self.take(out);
@@ -99,7 +99,7 @@ impl Node {
 
     fn apply(&mut self, pod: &Value) {
         let (text, mut out) = (pod.to_string(), Vec::new());
-        self.detector.on_applied(&serde_json::from_str(&text).unwrap(), self.now, &mut out);
+        self.detector.on_applied(&json::from_slice(text.as_bytes()).unwrap(), self.now, &mut out);
         self.take(out);
     }
 

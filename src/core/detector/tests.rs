@@ -1,4 +1,5 @@
 use super::*;
+use crate::core::json;
 use crate::core::backoff::Jitter;
 use crate::core::evidence::PodEvent;
 use crate::core::incident::Confidence;
@@ -73,20 +74,20 @@ impl Bench {
         self.detector.begin_list(false);
         for pod in pods {
             let text = pod.to_string();
-            self.detector.on_listed(&serde_json::from_str(&text).unwrap(), now(at), &mut self.out);
+            self.detector.on_listed(&json::from_slice(text.as_bytes()).unwrap(), now(at), &mut self.out);
         }
         self.detector.end_list(&mut self.out);
     }
 
     fn apply(&mut self, at: i64, pod: &Value) -> &mut Self {
         let text = pod.to_string();
-        self.detector.on_applied(&serde_json::from_str(&text).unwrap(), now(at), &mut self.out);
+        self.detector.on_applied(&json::from_slice(text.as_bytes()).unwrap(), now(at), &mut self.out);
         self
     }
 
     fn delete(&mut self, at: i64, pod: &Value) -> &mut Self {
         let text = pod.to_string();
-        self.detector.on_deleted(&serde_json::from_str(&text).unwrap(), now(at), &mut self.out);
+        self.detector.on_deleted(&json::from_slice(text.as_bytes()).unwrap(), now(at), &mut self.out);
         self
     }
 
@@ -255,7 +256,7 @@ fn a_stop_waits_for_its_cause_and_ends_when_that_is_known() {
             "involvedObject": {"fieldPath": "spec.containers{app}"},
             "firstTimestamp": t(at), "lastTimestamp": t(at)})
         .to_string();
-        PodEvent::from_wire(&serde_json::from_str(&text).unwrap())
+        PodEvent::from_wire(&json::from_slice(text.as_bytes()).unwrap())
     };
     let killing = "Container app failed liveness probe, will be restarted";
     for (events, want, confidence) in [
@@ -301,7 +302,7 @@ fn unseen_ends_before_one_that_is_nobodys_crash_are_told_by_the_next_one() {
         "involvedObject": {"fieldPath": "spec.containers{app}"},
         "firstTimestamp": t(18), "lastTimestamp": t(18)})
     .to_string();
-    let event = PodEvent::from_wire(&serde_json::from_str(&text).unwrap());
+    let event = PodEvent::from_wire(&json::from_slice(text.as_bytes()).unwrap());
     while let Some(deadline) = b.detector.next_deadline() {
         b.pass(i64::try_from(deadline.as_secs()).unwrap());
         b.detector.on_events("u1", &Lookup::Found(vec![event.clone()]), &mut b.out);
@@ -359,7 +360,7 @@ fn the_first_list_is_history_but_for_the_lookback_and_what_still_waits() {
             b.detector.begin_list(false);
             let text = listed.to_string();
             let later = Now { monotonic: 40 * SECOND, ..now(140) };
-            b.detector.on_listed(&serde_json::from_str(&text).unwrap(), later, &mut b.out);
+            b.detector.on_listed(&json::from_slice(text.as_bytes()).unwrap(), later, &mut b.out);
             b.detector.end_list(&mut b.out);
             assert_eq!(b.types(), want, "{history:?}");
             assert_eq!(b.unseen(), 0);
@@ -691,7 +692,7 @@ fn a_static_pod_that_is_taken_off_the_node_is_no_crash() {
             "involvedObject": {"fieldPath": field},
             "firstTimestamp": t(19), "lastTimestamp": t(19)})
         .to_string();
-        PodEvent::from_wire(&serde_json::from_str(&text).unwrap())
+        PodEvent::from_wire(&json::from_slice(text.as_bytes()).unwrap())
     };
     let stopping = || event("Killing", "Stopping container app", "spec.containers{app}");
     let evicted = || event("Evicted", "The node was low on memory", "");
@@ -823,7 +824,7 @@ fn numbers_and_times_at_the_ends_of_their_ranges_are_survived() {
                     "involvedObject": {"fieldPath": "spec.containers{app}"}, "count": n,
                     "firstTimestamp": time, "lastTimestamp": time})
                 .to_string();
-                let event = PodEvent::from_wire(&serde_json::from_str(&text).unwrap());
+                let event = PodEvent::from_wire(&json::from_slice(text.as_bytes()).unwrap());
                 b.detector.on_events("u1", &Lookup::Found(vec![event]), &mut b.out);
                 b.pass(9999);
                 assert_eq!(b.detector.held(), 0, "{n} {time} {code}");
@@ -870,7 +871,7 @@ fn a_clock_that_jumps_loses_no_lookback_and_one_that_was_never_right_makes_no_ne
         let end = status(1, "c1", running(200), ended("c0", 1, "Error", end_at - 1, end_at));
         let later = Now { monotonic: 40 * SECOND, wall: now(100_040 + jump).wall };
         let text = pod(3, end).to_string();
-        b.detector.on_listed(&serde_json::from_str(&text).unwrap(), later, &mut b.out);
+        b.detector.on_listed(&json::from_slice(text.as_bytes()).unwrap(), later, &mut b.out);
         b.detector.end_list(&mut b.out);
         assert_eq!(b.types().len(), usize::from(is_news), "{jump} {end_at}");
     }

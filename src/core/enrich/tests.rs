@@ -1,4 +1,5 @@
 use super::*;
+use crate::core::json;
 use crate::core::detector::{Detector, History, Output};
 use serde_json::json;
 
@@ -20,7 +21,7 @@ fn incident(code: i32, reason: &str) -> Box<Incident> {
     let mut out = Vec::new();
     detector.begin_list(false);
     detector.end_list(&mut out);
-    detector.on_applied(&serde_json::from_str(&pod).unwrap(), now, &mut out);
+    detector.on_applied(&json::from_slice(pod.as_bytes()).unwrap(), now, &mut out);
     detector.finish(&mut out);
     let find = |output| match output {
         Output::Incident(incident) => Some(incident),

@@ -2,6 +2,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::core::json;
 use crate::core::Now;
 use crate::core::backoff::Jitter;
 use crate::core::detector::{Detector, History, Output};
@@ -39,7 +40,7 @@ fn roster(pods: &[Value]) -> Roster {
     let mut out = Vec::new();
     for pod in pods {
         let text = pod.to_string();
-        let pod = serde_json::from_str(&text).unwrap();
+        let pod = json::from_slice(text.as_bytes()).unwrap();
         detector.on_applied(&pod, Now { monotonic: SECOND, wall }, &mut out);
     }
     let mut roster = Roster::default();
