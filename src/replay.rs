@@ -21,10 +21,10 @@ use crate::core::detector::{Detector, History, Output};
 use crate::core::evidence::PodEvent;
 use crate::core::frame::FrameSplitter;
 use crate::core::incident::{Incident, Severity};
+use crate::core::json::{self, List, Text, members};
 use crate::core::list::{ListSplitter, Piece};
 use crate::core::report;
 use crate::core::settle::Lookup;
-use crate::core::json::{self, List, Text, members};
 use crate::core::wire::EventLine;
 use crate::limits::{EVENTS_PER_POD_MAX, READ_BLOCK_BYTES, REPLAY_EVENTS_MAX};
 
@@ -376,8 +376,7 @@ impl Lines {
             }
         }
         let Some(bytes) = self.ready.pop_front() else { return Ok(None) };
-        let salvage: crate::core::wire::Salvage<'_> =
-            json::from_slice(&bytes).unwrap_or_default();
+        let salvage: crate::core::wire::Salvage<'_> = json::from_slice(&bytes).unwrap_or_default();
         let version = salvage.object.metadata.resource_version.parse().unwrap_or(before);
         Ok(Some(Line { version, bytes }))
     }

@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
-
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::cluster::Trust;
-use crate::core::list::{ListSplitter, Piece};
 use crate::core::json::{self, Text, members};
+use crate::core::list::{ListSplitter, Piece};
 use crate::core::wire::Pod;
 use crate::core::{decode, message, node, pods};
 use crate::kube::{Client, Error, Patience};

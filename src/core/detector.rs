@@ -278,6 +278,12 @@ impl Detector {
         let Some(record) = self.table.get(key) else {
             return;
         };
+        // Most events tell of what no rule reads. An end that is held may settle by what an object says
+        // that is no news otherwise.
+        let mark = Some(pod.mark());
+        if std::mem::replace(&mut record.looked_at, mark) == mark && !self.settling.is_held(key) {
+            return;
+        }
         let deletion_known = record.deletion.is_some();
         let asked = deletion_asked(pod, fresh);
         record.deletion = match (record.deletion, asked) {

@@ -86,8 +86,8 @@ pub fn from_slice<'a, T: Read<'a> + Default>(text: &'a [u8]) -> Result<T, Wrong>
     let mut value = T::default();
     value.read(&mut json)?;
     match json.token() {
-        Err(_) => Ok(value),
-        Ok(_) => Err(Wrong::Syntax(json.at)),
+        Err(_) if json.at == text.len() => Ok(value),
+        _ => Err(Wrong::Syntax(json.at)),
     }
 }
 
@@ -103,13 +103,7 @@ impl<'a> Json<'a> {
     /// The next byte that is no white space, which is not taken.
     #[inline]
     fn token(&mut self) -> Result<u8, Wrong> {
-        loop {
-            match self.text.get(self.at) {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
-                Some(byte) => return Ok(*byte),
-                None => return Err(Wrong::Syntax(self.at)),
-            }
-        }
+        token(self.text, &mut self.at)
     }
 
     /// Whether the next value is a string.
@@ -190,48 +184,10 @@ impl<'a> Json<'a> {
     }
 
     /// Passes over a string, from its opening quote on. Whether it is what it looks like: it has no escape.
-    #[inline]
     fn string(&mut self) -> Result<bool, Wrong> {
-        self.at += 1;
-        let mut is_plain = true;
-        loop {
-            while let Some(block) = self.text[self.at..].first_chunk() {
-                let found = special(u64::from_le_bytes(*block));
-                self.at += found.trailing_zeros() as usize / 8;
-                if found != 0 {
-                    break;
-                }
-            }
-            match self.text.get(self.at) {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(is_plain);
-                }
-                Some(b'\\') => {
-                    is_plain = false;
-                    self.escape()?;
-                }
-                Some(0..=0x1f) | None => return Err(Wrong::Syntax(self.at)),
-                // In the last block, which is no whole one.
-                Some(_) => self.at += 1,
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Result<(), Wrong> {
-        let len = match self.text.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
-            Some(b'u') => {
-                let digits = self.text.get(self.at + 2..self.at + 6);
-                if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                    return Err(Wrong::Syntax(self.at));
-                }
-                6
-            }
-            _ => return Err(Wrong::Syntax(self.at)),
-        };
-        self.at += len;
-        Ok(())
+        let (end, is_plain) = string_end(self.text, self.at + 1)?;
+        self.at = end;
+        Ok(is_plain)
     }
 
     /// The string from `start` to here, which was passed over and has escapes.
@@ -241,46 +197,8 @@ impl<'a> Json<'a> {
     }
 
     fn word(&mut self, word: &[u8]) -> Result<(), Wrong> {
-        if !self.text[self.at..].starts_with(word) {
-            return Err(Wrong::Syntax(self.at));
-        }
-        self.at += word.len();
+        self.at = word_end(self.text, self.at, word)?;
         Ok(())
-    }
-
-    /// Passes over a number; whether it is a whole one.
-    fn number(&mut self) -> Result<bool, Wrong> {
-        let digits = |json: &mut Self| {
-            let rest = &json.text[json.at..];
-            let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            json.at += len;
-            len
-        };
-        let has = |json: &mut Self, bytes: &[u8]| {
-            let has = json.text.get(json.at).is_some_and(|byte| bytes.contains(byte));
-            json.at += usize::from(has);
-            has
-        };
-        has(self, b"-");
-        if !has(self, b"0") && digits(self) == 0 {
-            return Err(Wrong::Syntax(self.at));
-        }
-        let mut is_whole = true;
-        if has(self, b".") {
-            is_whole = false;
-            if digits(self) == 0 {
-                return Err(Wrong::Syntax(self.at));
-            }
-        }
-        if has(self, b"eE") {
-            is_whole = false;
-            has(self, b"+-");
-            if digits(self) == 0 {
-                return Err(Wrong::Syntax(self.at));
-            }
-        }
-        // A digit behind a leading 0 is refused by what comes next: it is no comma and no bracket.
-        Ok(is_whole)
     }
 
     /// Passes over a value of any kind.
@@ -288,62 +206,8 @@ impl<'a> Json<'a> {
     /// # Errors
     /// [`Wrong::Syntax`].
     pub fn skip(&mut self) -> Result<(), Wrong> {
-        // The brackets that are open, the innermost one last: 1 for an object.
-        let mut open = 0_u128;
-        let mut depth = 0;
-        loop {
-            match self.token()? {
-                b'"' => {
-                    self.string()?;
-                }
-                bracket @ (b'{' | b'[') => {
-                    self.at += 1;
-                    let is_object = bracket == b'{';
-                    if !self.closes(if is_object { b'}' } else { b']' })? {
-                        if depth == JSON_DEPTH_MAX {
-                            return Err(Wrong::Syntax(self.at));
-                        }
-                        depth += 1;
-                        open = open << 1 | u128::from(is_object);
-                        if is_object {
-                            self.pass_name()?;
-                        }
-                        continue;
-                    }
-                }
-                b'-' | b'0'..=b'9' => {
-                    self.number()?;
-                }
-                b't' => self.word(b"true")?,
-                b'f' => self.word(b"false")?,
-                b'n' => self.word(b"null")?,
-                _ => return Err(Wrong::Syntax(self.at)),
-            }
-            // A value has come to its end, and whatever ends with it.
-            loop {
-                if depth == 0 {
-                    return Ok(());
-                }
-                let is_object = open & 1 == 1;
-                if !self.ends(if is_object { b'}' } else { b']' })? {
-                    if is_object {
-                        self.pass_name()?;
-                    }
-                    break;
-                }
-                depth -= 1;
-                open >>= 1;
-            }
-        }
-    }
-
-    #[inline]
-    fn pass_name(&mut self) -> Result<(), Wrong> {
-        if self.token()? != b'"' {
-            return Err(Wrong::Syntax(self.at));
-        }
-        self.string()?;
-        self.colon()
+        self.at = value_end(self.text, self.at)?;
+        Ok(())
     }
 
     /// What is wrong where a value of another form is, if it is one at all.
@@ -362,11 +226,169 @@ impl<'a> Json<'a> {
             _ => return Err(self.other_form(wanted)),
         }
         let at = self.at;
-        let is_whole = self.number()?;
+        let is_whole;
+        (self.at, is_whole) = number_end(self.text, at)?;
         let digits = std::str::from_utf8(&self.text[at..self.at]).ok().filter(|_| is_whole);
         let number = digits.and_then(|digits| digits.parse::<i64>().ok());
         let number = number.and_then(|number| number.try_into().ok());
         number.map(Some).ok_or(Wrong::Form { at, wanted })
+    }
+}
+
+// Where the time goes: `at` stays in a register in these, which is why they are no methods.
+
+/// The next byte that is no white space; `at` is where it is.
+#[inline(always)]
+fn token(text: &[u8], at: &mut usize) -> Result<u8, Wrong> {
+    loop {
+        match text.get(*at) {
+            Some(byte) if *byte > b' ' => return Ok(*byte),
+            Some(b' ' | b'\n' | b'\r' | b'\t') => *at += 1,
+            _ => return Err(Wrong::Syntax(*at)),
+        }
+    }
+}
+
+/// Where the value that begins at `at` ends.
+fn value_end(text: &[u8], mut at: usize) -> Result<usize, Wrong> {
+    // The brackets that are open, the innermost one last: 1 for an object.
+    let mut open = 0_u128;
+    let mut depth = 0;
+    loop {
+        match token(text, &mut at)? {
+            b'"' => at = string_end(text, at + 1)?.0,
+            bracket @ (b'{' | b'[') => {
+                at += 1;
+                // Both closing brackets stand two behind their opening ones.
+                if token(text, &mut at)? == bracket + 2 {
+                    at += 1;
+                } else {
+                    if depth == JSON_DEPTH_MAX {
+                        return Err(Wrong::Syntax(at));
+                    }
+                    depth += 1;
+                    open = open << 1 | u128::from(bracket == b'{');
+                    if bracket == b'{' {
+                        at = name_end(text, at)?;
+                    }
+                    continue;
+                }
+            }
+            b'-' | b'0'..=b'9' => at = number_end(text, at)?.0,
+            b't' => at = word_end(text, at, b"true")?,
+            b'f' => at = word_end(text, at, b"false")?,
+            b'n' => at = word_end(text, at, b"null")?,
+            _ => return Err(Wrong::Syntax(at)),
+        }
+        // A value has come to its end, and whatever ends with it.
+        loop {
+            if depth == 0 {
+                return Ok(at);
+            }
+            let is_object = open & 1 == 1;
+            match token(text, &mut at)? {
+                b',' => {
+                    at += 1;
+                    if is_object {
+                        at = name_end(text, at)?;
+                    }
+                    break;
+                }
+                b'}' if is_object => at += 1,
+                b']' if !is_object => at += 1,
+                _ => return Err(Wrong::Syntax(at)),
+            }
+            depth -= 1;
+            open >>= 1;
+        }
+    }
+}
+
+/// Where a member's name and the colon behind it end.
+#[inline(always)]
+fn name_end(text: &[u8], mut at: usize) -> Result<usize, Wrong> {
+    if token(text, &mut at)? != b'"' {
+        return Err(Wrong::Syntax(at));
+    }
+    at = string_end(text, at + 1)?.0;
+    if token(text, &mut at)? != b':' {
+        return Err(Wrong::Syntax(at));
+    }
+    Ok(at + 1)
+}
+
+fn word_end(text: &[u8], at: usize, word: &[u8]) -> Result<usize, Wrong> {
+    if text[at..].starts_with(word) { Ok(at + word.len()) } else { Err(Wrong::Syntax(at)) }
+}
+
+/// Where the number that begins at `at` ends, and whether it is a whole one.
+fn number_end(text: &[u8], mut at: usize) -> Result<(usize, bool), Wrong> {
+    let digits = |at: usize| {
+        let len = text[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if len > 0 { Ok(at + len) } else { Err(Wrong::Syntax(at)) }
+    };
+    let has = |at: usize, bytes: &[u8]| text.get(at).is_some_and(|byte| bytes.contains(byte));
+    at += usize::from(has(at, b"-"));
+    // A digit behind a leading 0 is refused by what comes next: it is no comma and no bracket.
+    at = if has(at, b"0") { at + 1 } else { digits(at)? };
+    let mut is_whole = true;
+    if has(at, b".") {
+        is_whole = false;
+        at = digits(at + 1)?;
+    }
+    if has(at, b"eE") {
+        is_whole = false;
+        at += 1;
+        at = digits(at + usize::from(has(at, b"+-")))?;
+    }
+    Ok((at, is_whole))
+}
+
+/// Where the string that begins at `at`, behind its opening quote, ends: behind its closing one. Whether it
+/// is what it looks like: it has no escape.
+///
+/// Most strings are short: what counts is not how many bytes are looked at in one step, but that a string
+/// seldom takes more than one.
+#[inline(always)]
+fn string_end(text: &[u8], mut at: usize) -> Result<(usize, bool), Wrong> {
+    let mut is_plain = true;
+    loop {
+        while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk::<16>) {
+            let block = u128::from_le_bytes(*block);
+            let found = special(block as u64);
+            at += found.trailing_zeros() as usize / 8;
+            if found != 0 {
+                break;
+            }
+            let found = special((block >> 64) as u64);
+            at += found.trailing_zeros() as usize / 8;
+            if found != 0 {
+                break;
+            }
+        }
+        match text.get(at) {
+            Some(b'"') => return Ok((at + 1, is_plain)),
+            Some(b'\\') => {
+                is_plain = false;
+                at = escape_end(text, at)?;
+            }
+            Some(0..=0x1f) | None => return Err(Wrong::Syntax(at)),
+            // In the last block, which is no whole one.
+            Some(_) => at += 1,
+        }
+    }
+}
+
+/// Where the escape that begins at `at` ends.
+fn escape_end(text: &[u8], at: usize) -> Result<usize, Wrong> {
+    match text.get(at + 1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+        Some(b'u') => {
+            let digits = text.get(at + 2..at + 6);
+            let is_number = digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+            if is_number { Ok(at + 6) } else { Err(Wrong::Syntax(at)) }
+        }
+        _ => Err(Wrong::Syntax(at)),
     }
 }
 

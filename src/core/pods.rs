@@ -55,6 +55,8 @@ pub struct PodRecord {
     pub failed: bool,
     /// What was last said of its place, by a mark.
     pub placed: u64,
+    /// What the object said that the rules were last held against, by its mark.
+    pub looked_at: Option<u64>,
     is_static: bool,
     list: u32,
     is_changed: bool,
@@ -359,6 +361,12 @@ impl PodTable {
         {
             self.changed.push(key.into());
         }
+    }
+
+    /// Forgets which objects were looked at.
+    #[cfg(test)]
+    pub(super) fn look_again(&mut self) {
+        self.pods.values_mut().for_each(|record| record.looked_at = None);
     }
 
     /// Records that changed since this was asked for the last time.

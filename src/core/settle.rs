@@ -92,6 +92,11 @@ impl Settling {
             .fold(0, i64::saturating_add)
     }
 
+    /// Whether an end of that pod is held.
+    pub fn is_held(&self, key: &str) -> bool {
+        self.pending.iter().any(|p| *p.key == *key)
+    }
+
     /// Whether the incident of that id ([`crate::core::incident::IncidentId::short`]) is held.
     pub fn holds(&self, id: u64) -> bool {
         self.pending.iter().any(|p| p.draft.incident.id.short() == id)

@@ -174,8 +174,7 @@ impl Stream {
         while let Some(piece) = pieces.next() {
             match piece {
                 Ok(Piece::Metadata(bytes)) => {
-                    let meta: wire::Metadata<'_> =
-                        json::from_slice(bytes).unwrap_or_default();
+                    let meta: wire::Metadata<'_> = json::from_slice(bytes).unwrap_or_default();
                     (*meta.resource_version).clone_into(version);
                 }
                 Ok(Piece::Item(bytes)) => {

@@ -90,7 +90,11 @@ impl Node {
         let mut out = Vec::new();
         self.detector.begin_list(false);
         for text in pods.iter().map(Value::to_string) {
-            self.detector.on_listed(&json::from_slice(text.as_bytes()).unwrap(), self.now, &mut out);
+            self.detector.on_listed(
+                &json::from_slice(text.as_bytes()).unwrap(),
+                self.now,
+                &mut out,
+            );
         }
         self.detector.end_list(&mut out);
         self.take(out);

@@ -1,12 +1,13 @@
 use super::*;
-use crate::core::json;
 use crate::core::backoff::Jitter;
 use crate::core::evidence::PodEvent;
 use crate::core::incident::Confidence;
+use crate::core::json;
 use crate::limits::{CONTAINERS_PER_POD_MAX, SETTLE_MAX};
 use serde_json::{Value, json};
 
 mod deaths;
+mod unchanged;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -74,20 +75,32 @@ impl Bench {
         self.detector.begin_list(false);
         for pod in pods {
             let text = pod.to_string();
-            self.detector.on_listed(&json::from_slice(text.as_bytes()).unwrap(), now(at), &mut self.out);
+            self.detector.on_listed(
+                &json::from_slice(text.as_bytes()).unwrap(),
+                now(at),
+                &mut self.out,
+            );
         }
         self.detector.end_list(&mut self.out);
     }
 
     fn apply(&mut self, at: i64, pod: &Value) -> &mut Self {
         let text = pod.to_string();
-        self.detector.on_applied(&json::from_slice(text.as_bytes()).unwrap(), now(at), &mut self.out);
+        self.detector.on_applied(
+            &json::from_slice(text.as_bytes()).unwrap(),
+            now(at),
+            &mut self.out,
+        );
         self
     }
 
     fn delete(&mut self, at: i64, pod: &Value) -> &mut Self {
         let text = pod.to_string();
-        self.detector.on_deleted(&json::from_slice(text.as_bytes()).unwrap(), now(at), &mut self.out);
+        self.detector.on_deleted(
+            &json::from_slice(text.as_bytes()).unwrap(),
+            now(at),
+            &mut self.out,
+        );
         self
     }
 

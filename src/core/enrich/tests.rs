@@ -1,6 +1,6 @@
 use super::*;
-use crate::core::json;
 use crate::core::detector::{Detector, History, Output};
+use crate::core::json;
 use serde_json::json;
 
 /// An incident of a container with a limit of 256 MiB, as the detection tells it.

@@ -106,6 +106,7 @@ fn another_form_is_told_from_what_is_no_json() {
         (r#"{"word":tru}"#, 8),
         (r#"{"count":01}"#, 10),
         (r#"{"count":1} {"#, 12),
+        ("{\"count\":1}\0", 11),
         (r#"{"word":"a"#, 10),
         ("{\"word\":\"a\nb\"}", 10),
         (r#"{"word":"\ud800"}"#, 8),
@@ -198,8 +199,11 @@ fn what_is_accepted_is_what_serde_json_accepts() {
     assert!(good > 1000 && bad > 1000, "{good} and {bad}");
 }
 
+/// Word, count, small, flag, words, there.
+type Said = (String, i64, Option<i64>, bool, Vec<String>, bool);
+
 /// What a thing says by the slow way, through a tree of everything; `None`: it has another form.
-fn slowly(value: &Value) -> Option<(String, i64, Option<i64>, bool, Vec<String>, bool)> {
+fn slowly(value: &Value) -> Option<Said> {
     let word = |value: &Value| match value {
         Value::Null => Some(String::new()),
         value => value.as_str().map(str::to_owned),

@@ -2,10 +2,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::core::json;
 use crate::core::Now;
 use crate::core::backoff::Jitter;
 use crate::core::detector::{Detector, History, Output};
+use crate::core::json;
 use crate::limits::{TELEMETRY_BODY_BYTES_MAX, TELEMETRY_BYTES_MAX};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -68,7 +68,9 @@ fn row(i: &Incident) -> String {
 /// The kubelet's events of the recording, by the UID of their pod.
 fn recorded_events() -> Vec<(String, PodEvent)> {
     let text = String::from_utf8(fixture("events.watch.jsonl")).unwrap();
-    let lines = text.lines().map(|line| json::from_slice::<wire::EventLine<'_>>(line.as_bytes()).unwrap().object);
+    let lines = text
+        .lines()
+        .map(|line| json::from_slice::<wire::EventLine<'_>>(line.as_bytes()).unwrap().object);
     lines.map(|e| (e.involved_object.uid.to_string(), PodEvent::from_wire(&e))).collect()
 }
 
