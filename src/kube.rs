@@ -5,6 +5,7 @@
 //! failed once is not worth a second request.
 
 pub mod credentials;
+mod tls;
 
 use std::fmt;
 use std::io::{self, Read};
@@ -19,9 +20,8 @@ use std::vec;
 use jiff::Timestamp;
 use log::info;
 use ureq::config::Config as HttpConfig;
-use ureq::tls::TlsConfig;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::{Connector as _, NextTimeout, RustlsConnector, TcpConnector};
 use ureq::{Agent, BodyReader, Error as E, RequestBuilder, Timeout, http};
 
 use crate::clock::Clock;
@@ -34,7 +34,8 @@ use crate::limits::{
     THREAD_STACK_BYTES, WATCH_OVERTIME, WEBHOOK_BODY_TIMEOUT,
 };
 
-use self::credentials::{TlsFiles, Token};
+use self::credentials::{TlsFiles, TlsSetUp, Token};
+use self::tls::Tls;
 
 /// Why a request, or the reading of its answer, failed.
 #[derive(Debug)]
@@ -175,7 +176,7 @@ pub struct Client {
     clock: Clock,
     token: Token,
     tls_files: TlsFiles,
-    tls: TlsConfig,
+    tls: TlsSetUp,
     shared: Arc<Shared>,
 }
 
@@ -200,7 +201,7 @@ impl Client {
         let resolver = Pinned(real.parse().ok());
         let host = real.split_once("://").map_or(&*real, |(_, host)| host).to_owned();
         let mut tls_files = TlsFiles::new(cluster);
-        let tls = tls_files.changed(clock.monotonic()).unwrap_or_else(no_trust);
+        let tls = tls_files.changed(clock.monotonic()).unwrap_or_else(TlsSetUp::no_trust);
         let agent = agent(timeout, &tls, &resolver);
         let shared = Shared { agent: Mutex::new(agent), dropped: AtomicBool::new(false) };
         Self {
@@ -441,16 +442,12 @@ impl fmt::Debug for Body {
     }
 }
 
-/// No certificate can be read yet: nobody is trusted, and the files are read again.
-fn no_trust() -> TlsConfig {
-    TlsConfig::builder()
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .root_certs(ureq::tls::RootCerts::Specific(Arc::default()))
-        .build()
-}
-
-fn agent(timeout: Duration, tls: &TlsConfig, resolver: &Pinned) -> Agent {
-    let config: HttpConfig = Agent::config_builder()
+fn agent(timeout: Duration, tls: &TlsSetUp, resolver: &Pinned) -> Agent {
+    let mut config = Agent::config_builder();
+    if let TlsSetUp::Unverified(tls) = tls {
+        config = config.tls_config(tls.clone());
+    }
+    let config: HttpConfig = config
         .http_status_as_error(false)
         .user_agent(concat!("blackbox-daemon/", env!("CARGO_PKG_VERSION")))
         .accept("application/json")
@@ -458,7 +455,6 @@ fn agent(timeout: Duration, tls: &TlsConfig, resolver: &Pinned) -> Agent {
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None)
-        .tls_config(tls.clone())
         .timeout_resolve(Some(timeout))
         .timeout_connect(Some(timeout))
         .timeout_send_request(Some(timeout))
@@ -470,7 +466,9 @@ fn agent(timeout: Duration, tls: &TlsConfig, resolver: &Pinned) -> Agent {
         .max_idle_connections_per_host(1)
         .max_idle_age(CONNECTION_IDLE_MAX)
         .build();
-    Agent::with_parts(config, DefaultConnector::default(), resolver.clone())
+    // The HTTP library's own TLS is behind ours, for what ours leaves to it.
+    let connector = TcpConnector::default().chain(Tls::new(tls)).chain(RustlsConnector::default());
+    Agent::with_parts(config, connector, resolver.clone())
 }
 
 /// Gives the API server's address for whatever name the certificate is checked for.

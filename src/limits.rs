@@ -305,6 +305,16 @@ pub const RESOLVED_MAX: usize = 16;
 /// The HTTP library's buffer for what comes in: two TLS records.
 pub const HTTP_INPUT_BUFFER_BYTES: usize = 32 << 10;
 
+/// What TLS is decrypted in: some of the largest records, which have 18,437 bytes (RFC 8446, 5.2, and older
+/// versions' more), so that seldom a part of one is left over and moved.
+pub const TLS_BUFFER_BYTES: usize = 32 << 10;
+
+/// While hands are shaken it may grow so far: a message of a handshake has 64 KiB at most.
+pub const TLS_BUFFER_BYTES_MAX: usize = 128 << 10;
+
+/// Steps of the TLS library in which the server is told what was wrong: one alert is encoded and sent.
+pub const TLS_FAREWELL_STEPS_MAX: u32 = 4;
+
 /// The HTTP library's buffer for what goes out: one header, the token, must fit into it as a whole.
 pub const HTTP_OUTPUT_BUFFER_BYTES: usize = 32 << 10;
 

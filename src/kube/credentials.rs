@@ -9,9 +9,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
+use rustls::sign::CertifiedKey;
+use rustls::{ALL_VERSIONS, ClientConfig, RootCertStore};
+use ureq::tls::{
+    Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsConfigBuilder, TlsProvider,
+};
 
 use crate::config::cluster::{Cluster, PemSource, Secret, TokenSource, Trust};
 use crate::config::files;
@@ -91,7 +96,7 @@ impl TlsFiles {
     }
 
     /// The TLS setup, when it is another one than at the last call. `None`: as before.
-    pub fn changed(&mut self, now: Duration) -> Option<TlsConfig> {
+    pub fn changed(&mut self, now: Duration) -> Option<TlsSetUp> {
         if self.read_at.is_some_and(|at| now < at + CREDENTIALS_READ_INTERVAL) {
             return None;
         }
@@ -132,51 +137,82 @@ impl TlsFiles {
         }
     }
 
-    fn config(&self, [ca, certificate, key]: &[Vec<u8>; 3]) -> Result<TlsConfig, String> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut builder = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(provider);
-        builder = match &self.trust {
-            Trust::SkipVerification => {
-                builder.disable_verification(true).root_certs(RootCerts::Specific(Arc::default()))
-            }
-            Trust::Plaintext => builder.root_certs(RootCerts::Specific(Arc::default())),
-            Trust::CaFile(_) | Trust::CaData(_) => {
-                let roots = roots(ca)?;
-                builder.root_certs(RootCerts::Specific(Arc::new(roots)))
-            }
+    fn config(&self, [ca, certificate, key]: &[Vec<u8>; 3]) -> Result<TlsSetUp, String> {
+        let identity = match self.client_cert {
+            Some(_) => Some(identity(certificate, key)?),
+            None => None,
         };
-        if self.client_cert.is_some() {
-            builder = builder.client_cert(Some(client_cert(certificate, key)?));
+        if let Trust::CaFile(_) | Trust::CaData(_) = self.trust {
+            return verified(roots(ca)?, identity).map_err(|e| format!("TLS: {e}"));
         }
-        Ok(builder.build())
+        let mut builder = nobody().disable_verification(self.trust == Trust::SkipVerification);
+        if let Some((chain, _)) = identity {
+            let chain: Vec<_> = chain.iter().map(|c| Certificate::from_der(c).to_owned()).collect();
+            let key = PrivateKey::from_pem(key).map_err(|e| format!("the client key: {e}"))?;
+            builder = builder.client_cert(Some(ClientCert::new_with_certs(&chain, key)));
+        }
+        Ok(TlsSetUp::Unverified(builder.build()))
     }
+}
+
+/// How connections are secured.
+#[derive(Clone, Debug)]
+pub enum TlsSetUp {
+    /// The server's certificate is held against the CA.
+    Verified(Arc<ClientConfig>),
+    /// It is not looked at, or there is no TLS at all.
+    Unverified(TlsConfig),
+}
+
+impl TlsSetUp {
+    /// No certificate can be read yet: nobody is trusted, and the files are read again.
+    pub fn no_trust() -> Self {
+        verified(RootCertStore::empty(), None)
+            .unwrap_or_else(|_| Self::Unverified(nobody().build()))
+    }
+}
+
+/// The HTTP library's own TLS, which trusts nobody.
+fn nobody() -> TlsConfigBuilder {
+    TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+        .root_certs(RootCerts::Specific(Arc::default()))
+}
+
+fn verified(roots: RootCertStore, identity: Option<Identity>) -> Result<TlsSetUp, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(ALL_VERSIONS)?
+        .with_root_certificates(roots);
+    let config = match identity {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
+        None => builder.with_no_client_auth(),
+    };
+    Ok(TlsSetUp::Verified(Arc::new(config)))
 }
 
 /// The CAs of a PEM text; at least one must be of use.
-fn roots(pem: &[u8]) -> Result<Vec<Certificate<'static>>, String> {
-    let certificates = certificates(pem, "the CA")?;
-    let mut store = rustls::RootCertStore::empty();
-    let (usable, _) = store.add_parsable_certificates(certificates.iter().cloned());
+fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut store = RootCertStore::empty();
+    let (usable, _) = store.add_parsable_certificates(certificates(pem, "the CA")?);
     if usable == 0 {
         return Err("the CA holds no certificate that TLS can use".to_owned());
     }
-    Ok(certificates.iter().map(|c| Certificate::from_der(c).to_owned()).collect())
+    Ok(store)
 }
+
+/// What the agent shows of itself: a chain of certificates, and the key of the first.
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// Certificate and key, checked here because they must fit each other: the TLS library takes it for
 /// granted that they do.
-fn client_cert(certificate: &[u8], key: &[u8]) -> Result<ClientCert, String> {
+fn identity(certificate: &[u8], key: &[u8]) -> Result<Identity, String> {
     let chain = certificates(certificate, "the client certificate")?;
-    let key_der = PrivateKeyDer::from_pem_slice(key)
+    let key = PrivateKeyDer::from_pem_slice(key)
         .map_err(|_| "the client key holds no private key".to_owned())?;
-    let provider = rustls::crypto::ring::default_provider();
-    rustls::sign::CertifiedKey::from_der(chain.clone(), key_der, &provider)
+    CertifiedKey::from_der(chain.clone(), key.clone_key(), &ring::default_provider())
         .map_err(|e| format!("the client certificate and key cannot be used: {e}"))?;
-    let chain: Vec<_> = chain.iter().map(|c| Certificate::from_der(c).to_owned()).collect();
-    let key = PrivateKey::from_pem(key).map_err(|e| format!("the client key: {e}"))?;
-    Ok(ClientCert::new_with_certs(&chain, key))
+    Ok((chain, key))
 }
 
 fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -1,0 +1,318 @@
+//! TLS between the HTTP library and its socket: what comes in is decrypted where it lies.
+//!
+//! The HTTP library's own way goes through the TLS library's buffer, which takes 4 KiB at a time, grows for
+//! each of them, and moves what is there of a record after each. Of events of 9 kB that is a fifth of the
+//! whole CPU time on glibc, and a third on musl (see "Cost" in the README). Here each record is decrypted in
+//! the buffer that it was read into, by the TLS library's interface for that
+//! ([`UnbufferedClientConnection`]). Everything that TLS *is* stays the library's: this moves bytes.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::unbuffered::{
+    AppDataRecord, ConnectionState, EncodeError, EncryptError, UnbufferedStatus,
+};
+use ureq::Error as E;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
+    TransportAdapter,
+};
+
+use super::credentials::TlsSetUp;
+use crate::limits::{TLS_BUFFER_BYTES, TLS_BUFFER_BYTES_MAX, TLS_FAREWELL_STEPS_MAX};
+
+/// Puts TLS around a socket. Servers whose certificate is not looked at are left to the next one in the
+/// chain: the HTTP library has its own way for them.
+#[derive(Debug)]
+pub(super) struct Tls(Option<Arc<ClientConfig>>);
+
+impl Tls {
+    pub(super) fn new(set_up: &TlsSetUp) -> Self {
+        match set_up {
+            TlsSetUp::Verified(config) => Self(Some(config.clone())),
+            TlsSetUp::Unverified(_) => Self(None),
+        }
+    }
+}
+
+impl<In: Transport> Connector<In> for Tls {
+    type Out = Either<In, TlsTransport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, E> {
+        let Some(socket) = chained else { return Ok(None) };
+        let config = match &self.0 {
+            Some(config) if details.needs_tls() && !socket.is_tls() => config.clone(),
+            _ => return Ok(Some(Either::A(socket))),
+        };
+        let host = details.uri.host().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(host).map_err(|_| E::Tls("the host's name is none"))?;
+        let mut socket = TransportAdapter::new(socket.boxed(), details.current_time.clone());
+        socket.set_timeout(details.timeout);
+        let (input, output) =
+            (details.config.input_buffer_size(), details.config.output_buffer_size());
+        let mut transport = TlsTransport {
+            tls: UnbufferedClientConnection::new(config, name)?,
+            socket,
+            incoming: vec![0; TLS_BUFFER_BYTES],
+            start: 0,
+            end: 0,
+            outgoing: Vec::new(),
+            buffers: LazyBuffers::new(input, output),
+            rest: Vec::new(),
+        };
+        transport.shake_hands()?;
+        Ok(Some(Either::B(transport)))
+    }
+}
+
+/// A socket with TLS around it.
+pub(super) struct TlsTransport {
+    tls: UnbufferedClientConnection,
+    socket: TransportAdapter,
+    /// `incoming[start..end]` came in and was not decrypted yet: a part of a record at most, or records
+    /// that nobody has asked for.
+    incoming: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// What goes out next.
+    outgoing: Vec<u8>,
+    buffers: LazyBuffers,
+    /// Of a record that was decrypted, what had no room in `buffers`.
+    rest: Vec<u8>,
+}
+
+/// What a step of the TLS library came to.
+enum Step {
+    /// There is more to do without anybody's help.
+    Again,
+    /// So many bytes were decrypted.
+    Decrypted(usize),
+    /// What was to be sent is sent.
+    Sent,
+    /// Nothing more to do before more comes in.
+    Blocked,
+    /// The same, and the handshake is done.
+    Idle,
+    /// The server said that it is done.
+    Closed,
+}
+
+impl TlsTransport {
+    fn shake_hands(&mut self) -> Result<(), E> {
+        loop {
+            match self.step(None)? {
+                Step::Again | Step::Decrypted(_) | Step::Sent => {}
+                Step::Blocked => self.fill()?,
+                Step::Idle => {
+                    // Long chains of certificates come once.
+                    if self.end <= TLS_BUFFER_BYTES {
+                        self.incoming.truncate(TLS_BUFFER_BYTES);
+                        self.incoming.shrink_to_fit();
+                    }
+                    return Ok(());
+                }
+                Step::Closed => return Err(unexpected_end()),
+            }
+        }
+    }
+
+    /// One step of the TLS library; encrypts and sends the first `sending` bytes of the output when it can.
+    fn step(&mut self, sending: Option<usize>) -> Result<Step, E> {
+        let step = self.try_step(sending);
+        if matches!(step, Err(E::Rustls(_))) {
+            self.say_why();
+        }
+        step
+    }
+
+    fn try_step(&mut self, sending: Option<usize>) -> Result<Step, E> {
+        let incoming = &mut self.incoming[self.start..self.end];
+        let UnbufferedStatus { mut discard, state, .. } = self.tls.process_tls_records(incoming);
+        let step = match state {
+            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                let mut decrypted = 0;
+                while let Some(record) = traffic.next_record() {
+                    let AppDataRecord { discard: more, payload, .. } = record?;
+                    discard += more;
+                    decrypted += payload.len();
+                    let room = self.buffers.input_append_buf();
+                    let fitting = payload.len().min(room.len());
+                    room[..fitting].copy_from_slice(&payload[..fitting]);
+                    self.buffers.input_appended(fitting);
+                    self.rest.extend_from_slice(&payload[fitting..]);
+                }
+                Ok(Step::Decrypted(decrypted))
+            }
+            Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                grow(&mut self.outgoing, |out| match data.encode(out) {
+                    Err(EncodeError::InsufficientSize(lacking)) => {
+                        Err(Lack::Room(lacking.required_size))
+                    }
+                    other => other.map_err(|error| Lack::Else(error.to_string())),
+                })?;
+                Ok(Step::Again)
+            }
+            Ok(ConnectionState::TransmitTlsData(data)) => {
+                self.socket.write_all(&self.outgoing)?;
+                self.outgoing.clear();
+                data.done();
+                Ok(Step::Again)
+            }
+            Ok(ConnectionState::WriteTraffic(mut traffic)) => match sending {
+                None => Ok(Step::Idle),
+                Some(len) => {
+                    let plain = &self.buffers.output()[..len];
+                    grow(&mut self.outgoing, |out| match traffic.encrypt(plain, out) {
+                        Err(EncryptError::InsufficientSize(lacking)) => {
+                            Err(Lack::Room(lacking.required_size))
+                        }
+                        other => other.map_err(|error| Lack::Else(error.to_string())),
+                    })?;
+                    self.socket.write_all(&self.outgoing)?;
+                    self.outgoing.clear();
+                    Ok(Step::Sent)
+                }
+            },
+            Ok(ConnectionState::BlockedHandshake) => Ok(Step::Blocked),
+            Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Ok(Step::Closed),
+            Ok(_) => Err(E::Tls("the TLS library is in a state that is not known here")),
+            Err(error) => Err(error.into()),
+        };
+        self.start += discard;
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        step
+    }
+
+    /// Tells the server what was wrong with what it sent, as far as that goes.
+    fn say_why(&mut self) {
+        for _ in 0..TLS_FAREWELL_STEPS_MAX {
+            if !matches!(self.try_step(None), Ok(Step::Again)) {
+                break;
+            }
+        }
+    }
+
+    /// Reads more from the socket.
+    fn fill(&mut self) -> Result<(), E> {
+        self.incoming.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.end == self.incoming.len() {
+            if self.end >= TLS_BUFFER_BYTES_MAX {
+                return Err(E::Tls("the server's handshake is too long"));
+            }
+            self.incoming.resize(self.end + TLS_BUFFER_BYTES, 0);
+        }
+        match self.socket.read(&mut self.incoming[self.end..])? {
+            0 => Err(unexpected_end()),
+            len => {
+                self.end += len;
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts what had no room before where it is wanted; how much.
+    fn hand_over(&mut self) -> usize {
+        let room = self.buffers.input_append_buf();
+        let fitting = self.rest.len().min(room.len());
+        room[..fitting].copy_from_slice(&self.rest[..fitting]);
+        self.buffers.input_appended(fitting);
+        self.rest.drain(..fitting);
+        fitting
+    }
+}
+
+impl Transport for TlsTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), E> {
+        self.socket.set_timeout(timeout);
+        loop {
+            match self.step(Some(amount))? {
+                Step::Again | Step::Decrypted(_) | Step::Idle => {}
+                Step::Sent => return Ok(()),
+                Step::Blocked => self.fill()?,
+                Step::Closed => return Err(unexpected_end()),
+            }
+        }
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, E> {
+        self.socket.set_timeout(timeout);
+        // Without room nothing more is decrypted: a head without end is given up by whoever reads it.
+        if !self.rest.is_empty() || self.buffers.input_append_buf().is_empty() {
+            return Ok(self.hand_over() > 0);
+        }
+        loop {
+            match self.step(None)? {
+                Step::Decrypted(len) if len > 0 => return Ok(true),
+                Step::Again | Step::Decrypted(_) | Step::Sent => {}
+                Step::Blocked | Step::Idle => self.fill()?,
+                Step::Closed => return Ok(false),
+            }
+        }
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.start == self.end && self.rest.is_empty() && self.socket.get_mut().is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}
+
+impl std::fmt::Debug for TlsTransport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TlsTransport")
+    }
+}
+
+/// Why nothing could be written into a buffer.
+enum Lack {
+    /// It must have so many bytes.
+    Room(usize),
+    Else(String),
+}
+
+/// Has something written behind the end of `out`, which grows as asked for.
+fn grow(
+    out: &mut Vec<u8>,
+    mut write: impl FnMut(&mut [u8]) -> Result<usize, Lack>,
+) -> Result<(), E> {
+    let (end, mut room) = (out.len(), 0);
+    loop {
+        out.resize(end + room, 0);
+        match write(&mut out[end..]) {
+            Ok(len) => {
+                out.truncate(end + len);
+                return Ok(());
+            }
+            Err(Lack::Room(wanted)) if wanted > room => room = wanted,
+            Err(Lack::Room(room)) => {
+                let text = format!("{room} bytes are too few for what it asked {room} for");
+                return Err(rustls::Error::General(text).into());
+            }
+            Err(Lack::Else(text)) => return Err(rustls::Error::General(text).into()),
+        }
+    }
+}
+
+/// The server closed the connection without saying that it was done: somebody else may have done it.
+fn unexpected_end() -> E {
+    let text = "the server closed the connection without TLS's close_notify";
+    E::Io(io::Error::new(io::ErrorKind::UnexpectedEof, text))
+}
