@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  thread    owns                        hears                          tells
-//!  watch     the stream's client         steps (1)                      inbox (512 KiB, waits)
+//!  watch     the stream's client         steps (1)                      inbox (256 KiB, waits)
 //!  detect    Stream: all of the core     inbox                          steps, wanted, work
 //!  sampler   -                           (its own clock)                flight, work
 //!  enrich    what was gathered           work (256, never waited for)   sinks

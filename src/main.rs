@@ -10,6 +10,11 @@ use blackbox_daemon::config::{Config, SETTINGS};
 use blackbox_daemon::core::incident::Severity;
 use blackbox_daemon::{check, daemon, replay, show};
 
+/// The image's: see the dependency table in the README.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// What the command line and the environment get wrong.
 const USAGE_ERROR: u8 = 2;
 

@@ -124,7 +124,8 @@ fn the_readme_gives_a_reason_for_every_dependency() {
         let (_, rest) = manifest.split_once(&format!("[{name}]\n")).unwrap();
         rest.split("\n[").next().unwrap().to_owned()
     };
-    for line in (section("dependencies") + &section("dev-dependencies")).lines() {
+    let musl = "target.'cfg(target_env = \"musl\")'.dependencies";
+    for line in (section("dependencies") + &section(musl) + &section("dev-dependencies")).lines() {
         let Some((name, _)) = line.split_once(" = ").filter(|(n, _)| !n.starts_with('#')) else {
             continue;
         };

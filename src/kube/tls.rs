@@ -22,7 +22,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::credentials::TlsSetUp;
-use crate::limits::{TLS_BUFFER_BYTES, TLS_BUFFER_BYTES_MAX, TLS_FAREWELL_STEPS_MAX};
+use crate::limits::{TLS_BUFFER_BYTES, TLS_BUFFER_BYTES_MAX};
 
 /// Puts TLS around a socket. Servers whose certificate is not looked at are left to the next one in the
 /// chain: the HTTP library has its own way for them.
@@ -52,24 +52,12 @@ impl<In: Transport> Connector<In> for Tls {
             _ => return Ok(Some(Either::A(socket))),
         };
         let host = details.uri.host().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(host).map_err(|_| E::Tls("the host's name is none"))?;
         let mut socket = TransportAdapter::new(socket.boxed(), details.current_time.clone());
         socket.set_timeout(details.timeout);
         let (input, output) =
             (details.config.input_buffer_size(), details.config.output_buffer_size());
-        let mut transport = TlsTransport {
-            tls: UnbufferedClientConnection::new(config, name)?,
-            socket,
-            incoming: vec![0; TLS_BUFFER_BYTES],
-            start: 0,
-            end: 0,
-            outgoing: Vec::new(),
-            buffers: LazyBuffers::new(input, output),
-            rest: Vec::new(),
-        };
-        transport.shake_hands()?;
-        Ok(Some(Either::B(transport)))
+        let buffers = LazyBuffers::new(input, output);
+        Ok(Some(Either::B(TlsTransport::new(config, host, socket, buffers)?)))
     }
 }
 
@@ -106,6 +94,29 @@ enum Step {
 }
 
 impl TlsTransport {
+    /// Shakes hands over the socket; its timeout is set.
+    fn new(
+        config: Arc<ClientConfig>,
+        host: &str,
+        socket: TransportAdapter,
+        buffers: LazyBuffers,
+    ) -> Result<Self, E> {
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(host).map_err(|_| E::Tls("the host's name is none"))?;
+        let mut transport = Self {
+            tls: UnbufferedClientConnection::new(config, name)?,
+            socket,
+            incoming: vec![0; TLS_BUFFER_BYTES],
+            start: 0,
+            end: 0,
+            outgoing: Vec::new(),
+            buffers,
+            rest: Vec::new(),
+        };
+        transport.shake_hands()?;
+        Ok(transport)
+    }
+
     fn shake_hands(&mut self) -> Result<(), E> {
         loop {
             match self.step(None)? {
@@ -193,12 +204,12 @@ impl TlsTransport {
         step
     }
 
-    /// Tells the server what was wrong with what it sent, as far as that goes.
+    /// Tells the server what was wrong with what it sent, as far as that goes. One step, which encodes the
+    /// alert: the next one would find what was wrong again.
     fn say_why(&mut self) {
-        for _ in 0..TLS_FAREWELL_STEPS_MAX {
-            if !matches!(self.try_step(None), Ok(Step::Again)) {
-                break;
-            }
+        if matches!(self.try_step(None), Ok(Step::Again)) {
+            // It may be gone, and what was wrong is told to the caller anyway.
+            let _ = self.socket.write_all(&self.outgoing);
         }
     }
 
@@ -316,3 +327,7 @@ fn unexpected_end() -> E {
     let text = "the server closed the connection without TLS's close_notify";
     E::Io(io::Error::new(io::ErrorKind::UnexpectedEof, text))
 }
+
+#[cfg(test)]
+#[path = "tls/tests.rs"]
+mod tests;
