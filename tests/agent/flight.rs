@@ -273,15 +273,17 @@ fn a_node_whose_files_cannot_be_read_says_so_and_tells_all_crashes() {
 }
 
 /// Not a test: figures for the README. `BLACKBOX_BINARY` names the build, such as the image's;
-/// `BLACKBOX_COST_SECONDS` how long (60; all rings are full after 300).
+/// `BLACKBOX_COST_SECONDS` how long (60; all rings are full after 300), `BLACKBOX_COST_PODS` with how many
+/// pods (110).
 #[test]
 #[ignore = "measures"]
-fn what_recording_costs_with_110_pods_of_two_containers() {
+fn what_recording_costs_with_pods_of_two_containers() {
+    let pods = std::env::var("BLACKBOX_COST_PODS").map_or(110, |s| s.parse().unwrap());
     let seconds = std::env::var("BLACKBOX_COST_SECONDS").map_or(60, |s| s.parse().unwrap());
     let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("cost"));
     api.write_service_account(scratch.path());
     write(&scratch.join("cgroup/cgroup.controllers"), "cpu io memory pids\n");
-    for pod in 0..110 {
+    for pod in 0..pods {
         let uid = format!("{pod:08}-7d2b-4a5e-9f8e-2f6c2c9d1b0e");
         let folder = scratch.join(&format!("cgroup/kubepods/burstable/pod{uid}"));
         let mut statuses = Vec::new();
@@ -320,7 +322,7 @@ fn what_recording_costs_with_110_pods_of_two_containers() {
         .env("BLACKBOX_CGROUP", scratch.join("cgroup"))
         .start();
     agent.wait_ready();
-    let sampled = || agent.metric("blackbox_containers_sampled") == 220.0;
+    let sampled = || agent.metric("blackbox_containers_sampled") == f64::from(2 * pods);
     assert!(eventually(PATIENCE, sampled), "not all are sampled");
     let ticks = || {
         let stat = fs::read_to_string(format!("/proc/{}/stat", agent.pid())).unwrap();
@@ -338,5 +340,5 @@ fn what_recording_costs_with_110_pods_of_two_containers() {
     // A tick is 10 ms.
     let percent = (ticks() - before) as f64 / seconds as f64;
     let (peak, now) = (agent.proc_status("VmHWM"), agent.proc_status("VmRSS"));
-    println!("220 containers: {percent:.2} % of a core; {peak} KiB at most, {now} KiB now");
+    println!("{} containers: {percent:.2} % of a core; {peak} KiB at most, {now} KiB now", 2 * pods);
 }
