@@ -67,6 +67,8 @@ pub struct Inbox {
 struct State {
     waiting: Batch,
     sleep: Sleep,
+    /// Threads that wait for room.
+    wait_for_room: u32,
     is_closed: bool,
 }
 
@@ -106,8 +108,7 @@ impl Inbox {
             let held = s.waiting.bytes.len();
             held > 0 && held + block.len() > INBOX_BYTES_MAX && !s.is_closed
         };
-        let state = self.room.wait_while(self.lock(), is_full);
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.wait_for_room(is_full);
         let bytes = &mut state.waiting.bytes;
         if bytes.capacity() - bytes.len() < block.len() {
             // In steps, not doubling: what is reserved is resident.
@@ -126,10 +127,18 @@ impl Inbox {
         let is_full = |s: &mut State| {
             s.waiting.messages.len() >= INBOX_MESSAGES_MAX && !is_stop && !s.is_closed
         };
-        let state = self.room.wait_while(self.lock(), is_full);
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.wait_for_room(is_full);
         state.waiting.messages.push_back(message);
         self.tell(state)
+    }
+
+    fn wait_for_room(&self, is_full: impl FnMut(&mut State) -> bool) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        state.wait_for_room += 1;
+        let state = self.room.wait_while(state, is_full);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        state.wait_for_room -= 1;
+        state
     }
 
     fn tell(&self, mut state: MutexGuard<'_, State>) -> Result<(), Closed> {
@@ -159,8 +168,10 @@ impl Inbox {
         }
         state = self.sleep(state, Sleep::Light, wait);
         std::mem::swap(&mut state.waiting, batch);
+        // To wake nobody is a call of the kernel as well.
+        let is_awaited = state.wait_for_room > 0;
         drop(state);
-        if !batch.is_empty() {
+        if is_awaited {
             self.room.notify_all();
         }
     }

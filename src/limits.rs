@@ -251,6 +251,9 @@ pub const WINDOW_MAX: Duration = Duration::from_secs(60 * 60);
 /// quantity of each container, and an incident line thins its columns far below this anyway.
 pub const WINDOW_SAMPLES_MAX: u32 = 300;
 
+/// Samples that a ring takes memory for at once: those of the default window.
+pub const RING_STEP: usize = 60;
+
 /// Most log lines kept of a dead container (`BLACKBOX_LOG_LINES`); an incident line of 16,000 bytes
 /// has room for fewer.
 pub const LOG_LINES_MAX: usize = 500;

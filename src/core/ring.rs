@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-/// Keeps the newest values, up to its size, which it takes once it is full and never more.
+use crate::limits::RING_STEP;
+
+/// Keeps the newest values, up to its size; never takes memory for more than that.
 #[derive(Clone, Debug)]
 pub struct Ring<T> {
     values: VecDeque<T>,
@@ -27,9 +29,8 @@ impl<T> Ring<T> {
         if self.values.len() >= self.max {
             self.values.pop_front();
         } else if self.values.len() == self.values.capacity() {
-            // Doubling would take up to twice the ring.
-            let more = (self.values.len() / 2).max(8).min(self.max - self.values.len());
-            self.values.reserve_exact(more);
+            // In one step or few: hundreds of rings that grow side by side leave holes where they were.
+            self.values.reserve_exact(RING_STEP.min(self.max - self.values.len()));
         }
         self.values.push_back(value);
     }
@@ -164,7 +165,7 @@ mod tests {
         let mut ring = Ring::new(60);
         for n in 0..200 {
             ring.push(n);
-            assert!(ring.len() <= 60 && ring.values.capacity() <= 64, "{}", ring.values.capacity());
+            assert!(ring.len() <= 60 && ring.values.capacity() <= 60, "{}", ring.values.capacity());
         }
         assert_eq!(ring.iter().copied().collect::<Vec<_>>(), (140..200).collect::<Vec<_>>());
         assert_eq!(ring.last(), Some(&199));

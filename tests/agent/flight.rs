@@ -340,5 +340,8 @@ fn what_recording_costs_with_pods_of_two_containers() {
     // A tick is 10 ms.
     let percent = (ticks() - before) as f64 / seconds as f64;
     let (peak, now) = (agent.proc_status("VmHWM"), agent.proc_status("VmRSS"));
-    println!("{} containers: {percent:.2} % of a core; {peak} KiB at most, {now} KiB now", 2 * pods);
+    println!(
+        "{} containers: {percent:.2} % of a core; {peak} KiB at most, {now} KiB now",
+        2 * pods
+    );
 }

@@ -10,6 +10,7 @@ mod support;
 mod bad_input;
 mod check;
 mod connect;
+mod delay;
 mod ending;
 mod faults_credentials;
 mod faults_network;

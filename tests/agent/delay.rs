@@ -1,0 +1,45 @@
+//! How long an event takes from the API server to its line on stdout.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::clock::{Stopper, now};
+use crate::support::crash::pod;
+use crate::support::{AgentOptions, FakeApi, Options, PATIENCE, Scratch};
+
+/// At 100 events a second, every tenth of them a crash that needs no evidence, telemetry on. The time of the
+/// fake API server and of whoever reads stdout is in it. Prints; `BLACKBOX_BINARY` says of which binary.
+#[test]
+#[ignore = "measures"]
+fn how_long_a_crash_takes_to_its_line_at_100_events_a_second() {
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("delay"));
+    api.write_service_account(scratch.path());
+    let agent = AgentOptions::kubeconfig("".as_ref())
+        .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        .env("KUBERNETES_SERVICE_PORT", api.addr().port().to_string())
+        .env("BLACKBOX_SERVICE_ACCOUNT", scratch.path())
+        .start();
+    agent.wait_ready();
+    let clock = Stopper::default();
+    let mut delays = Vec::new();
+    let begin = now();
+    for n in 0..4000_u32 {
+        clock.wait((begin + n * Duration::from_millis(10)).saturating_duration_since(now()));
+        let ends = n / 10 + u32::from(n % 10 == 9);
+        let mut pod = pod("a", ends);
+        pod["metadata"]["labels"] = json!({"n": n.to_string()});
+        let sent = now();
+        api.apply(pod);
+        if n % 10 == 9 {
+            while agent.lines_from(delays.len()).is_empty() {
+                assert!(sent.elapsed() < PATIENCE, "no line");
+                clock.wait(Duration::from_micros(50));
+            }
+            delays.push(sent.elapsed());
+        }
+    }
+    delays.sort();
+    let at = |percent: usize| delays[delays.len() * percent / 100];
+    println!("{} crashes: median {:?}, 99th percentile {:?}", delays.len(), at(50), at(99));
+}
