@@ -49,7 +49,7 @@ pub trait Read<'a> {
     fn read(&mut self, json: &mut Json<'a>) -> Result<(), Wrong>;
 }
 
-/// An object by its members. See [`members`](crate::core::json::members).
+/// An object by its members. See the macro `members`.
 pub trait Object<'a> {
     /// Reads or skips the value of the member of that name.
     ///
