@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!  thread    owns                        hears                          tells
-//!  watch     the stream's client         steps (1)                      inbox (256 KiB, waits)
-//!  detect    Stream: all of the core     inbox                          steps, wanted, work
+//!  watch     the stream's client         detection                      detection
+//!  events    a client of its own         wanted (64, never waited for)  detection
+//!  detect    -                           detection: its deadlines       -
 //!  sampler   -                           (its own clock)                flight, work
 //!  enrich    what was gathered           work (256, never waited for)   sinks
-//!  events    a client of its own         wanted (64, never waited for)  inbox (32 messages, waits)
 //!  stdout    standard output             its queue (1024, oldest drops) keeper
 //!  file      the incident file           its queue (1024, oldest drops) keeper
 //!  webhook   the collector's client      its queue (1024, oldest drops) keeper
@@ -15,6 +15,9 @@
 //!  signal    -                           SIGTERM, SIGINT                main
 //!  main      this page                   what ends the agent            -
 //! ```
+//!
+//! The detection ([`Detection`]: all of the core, behind a lock) belongs to no thread: whoever hears
+//! something looks at it at once. It tells flight, wanted and work, and waits for none of them.
 //!
 //! The end: the word to stop is set, requests under way are broken, the detection is told, tells what
 //! it holds and closes the sinks' queues, the sinks write what they have, and the state comes last.
@@ -37,13 +40,12 @@ use crate::core::detector::{Detector, History};
 use crate::core::ledger::{Ledger, Left};
 use crate::core::reflector::Reflector;
 use crate::core::stream::Stream;
-use crate::detect::{Detect, Hand};
+use crate::detect::{Detect, Detection, Hand, NoteLog};
 use crate::enrich::{Deliver, Enrich, Tell};
 use crate::events::{Events, Wanted};
 use crate::flight::Flight;
 use crate::health::Health;
 use crate::http::HttpServer;
-use crate::inbox::{Inbox, Message};
 use crate::kube::{Client, Interrupt};
 use crate::limits::{
     CONTROL_MAX, ENRICH_QUEUE_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX, SHUTDOWN_MAX,
@@ -151,7 +153,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
     let tell = shared.recording(&flight, deliver, wanted_sender.clone(), config.sample_interval)?;
     let hand = Hand { tell, keeper: keeper.clone(), metrics: shared.metrics.clone() };
     let lookups = (wanted_sender, wanted);
-    let (inbox, interrupts) = shared.detection(config, detector, hand, flight, lookups)?;
+    let (detection, interrupts) = shared.detection(config, detector, hand, flight, lookups)?;
 
     let why = wait_for_the_end(&ended);
     shared.stop.set();
@@ -162,7 +164,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
     let end = End { ended: &ended, clock };
     let names =
         sinks.iter().map(|sink| sink.name()).chain(["detect", "enrich", "sampler"]).collect();
-    let _ = inbox.push(Message::Stop);
+    detection.end();
     end.wait(names, deadline - SHUTDOWN_STATE);
     for sink in sinks {
         match shared.metrics.sink_queued.get(sink) {
@@ -262,16 +264,25 @@ impl Shared {
         handler: Hand,
         flight: Arc<Flight>,
         (wanted_sender, wanted): (SyncSender<Wanted>, Receiver<Wanted>),
-    ) -> Result<(Arc<Inbox>, [Interrupt; 2]), Error> {
-        let inbox = Arc::new(Inbox::default());
-        let (step_sender, steps) = mpsc::sync_channel(1);
+    ) -> Result<(Arc<Detection<Hand>>, [Interrupt; 2]), Error> {
+        let reflector = Reflector::new(config.retry_interval, seed(config, self.clock));
+        let detection = Arc::new(Detection::new(Detect {
+            stream: Stream::new(reflector, detector),
+            wanted: wanted_sender,
+            keeper: handler.keeper.clone(),
+            handler,
+            flight: flight.clone(),
+            metrics: self.metrics.clone(),
+            health: self.health.clone(),
+            clock: self.clock,
+            log: NoteLog::default(),
+        }));
         let client = |timeout| Client::new(&config.cluster, timeout, self.clock);
         let watch = Watch {
             client: client(config.api_timeout),
             path: pods_path(&config.node_name),
             idle_timeout: config.watch_idle_timeout,
-            steps,
-            inbox: inbox.clone(),
+            detection: detection.clone(),
             metrics: self.metrics.clone(),
             health: self.health.clone(),
             clock: self.clock,
@@ -280,8 +291,8 @@ impl Shared {
         let events = Events {
             client: client(config.api_timeout.min(EVENT_LOOKUP_TIMEOUT)),
             wanted,
-            inbox: inbox.clone(),
-            flight: flight.clone(),
+            detection: detection.clone(),
+            flight,
             node_name: config.node_name.clone(),
             jitter: Jitter::new(seed(config, self.clock)),
             metrics: self.metrics.clone(),
@@ -289,25 +300,11 @@ impl Shared {
             stop: self.stop.clone(),
         };
         let interrupts = [watch.client.interrupt(), events.client.interrupt()];
-        let reflector = Reflector::new(config.retry_interval, seed(config, self.clock));
-        let detect = Detect {
-            stream: Stream::new(reflector, detector),
-            inbox: inbox.clone(),
-            steps: step_sender,
-            interrupt: interrupts[0].clone(),
-            wanted: wanted_sender,
-            keeper: handler.keeper.clone(),
-            handler,
-            flight,
-            metrics: self.metrics.clone(),
-            health: self.health.clone(),
-            clock: self.clock,
-            stop: self.stop.clone(),
-        };
+        let deadlines = detection.clone();
+        self.spawn("detect", move || deadlines.run())?;
         self.spawn("watch", move || watch.run())?;
         self.spawn("events", move || events.run())?;
-        self.spawn("detect", move || detect.run())?;
-        Ok((inbox, interrupts))
+        Ok((detection, interrupts))
     }
 
     fn spawn(&self, name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {

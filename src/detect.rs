@@ -1,11 +1,16 @@
-//! The thread "detect": turns the bytes that the watch thread reads into incidents.
+//! The detection: turns bytes into incidents.
 //!
-//! A loop around [`Stream`], which decides everything: it is told the time, fed what came in, and
-//! its outputs are handed to the [`EventHandler`]. Whatever it sends it sends without waiting.
+//! A lock around [`Stream`], which decides everything. Whoever hears something looks at it at once, with
+//! [`Detection`]: the thread that reads the watch at each block, the thread that looks up events at its
+//! answers, and the thread "detect", whose clock it is, at each deadline. What comes of it is handed to
+//! the [`EventHandler`], and to channels that are never waited for.
+//!
+//! No queue lies between: to give an event's bytes to a thread on another core cost more than to look at
+//! them ("Cost" in the README). The queue is the socket's, whose buffer holds more than the API server's own.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use log::{info, warn};
@@ -15,7 +20,7 @@ use crate::core::Now;
 use crate::core::decode::{Flaw, FlawKind};
 use crate::core::detector::{Output, PodName};
 use crate::core::incident::{Incident, Remains};
-use crate::core::reflector::Step;
+use crate::core::reflector::{Failure, Step, WatchEnd};
 use crate::core::settle::Lookup;
 use crate::core::stream::{Flow, Note, Stream};
 use crate::enrich::Tell;
@@ -23,25 +28,138 @@ use crate::events::Wanted;
 use crate::flight::Flight;
 use crate::handler::EventHandler;
 use crate::health::Health;
-use crate::inbox::{Batch, Inbox, Message};
-use crate::kube::Interrupt;
-use crate::limits::{DETECT_TICK, FLOOD_GAP};
+use crate::limits::DETECT_TICK;
 use crate::metrics::{LookupResult, Metrics, PodEvent};
 use crate::once::Once;
 use crate::state::Keeper;
-use crate::stop::Stop;
 
-/// The thread's state.
+/// The detection, for all who hear something.
+#[derive(Debug)]
+pub struct Detection<H> {
+    state: Mutex<State<H>>,
+    /// A deadline came nearer than the one that is waited for, or the agent ends.
+    news: Condvar,
+}
+
+#[derive(Debug)]
+struct State<H> {
+    /// `None`: it has ended.
+    detect: Option<Detect<H>>,
+    /// The thread is to end.
+    is_ending: bool,
+    /// What the thread waits for (monotonic).
+    wakes_at: Duration,
+    out: Vec<Output>,
+    notes: Vec<Note>,
+}
+
+impl<H: EventHandler> Detection<H> {
+    /// Behind its lock.
+    pub fn new(detect: Detect<H>) -> Self {
+        let state = State {
+            detect: Some(detect),
+            is_ending: false,
+            wakes_at: Duration::ZERO,
+            out: Vec::new(),
+            notes: Vec::new(),
+        };
+        Self { state: Mutex::new(state), news: Condvar::new() }
+    }
+
+    /// The thread "detect": looks at the clock until it is told to end; then tells everything that is held
+    /// back, and lets go of all channels, so that those behind them end as well.
+    pub fn run(&self) {
+        let Some(mut state) = self.lock() else { return };
+        while !state.is_ending {
+            let wait = state.on_time();
+            let Ok((locked, _)) = self.news.wait_timeout(state, wait) else { return };
+            state = locked;
+        }
+        if let Some(mut detect) = state.detect.take() {
+            detect.stream.detector.finish(&mut state.out);
+            detect.dispatch(&mut state.out);
+        }
+    }
+
+    /// Tells the thread to end.
+    pub fn end(&self) {
+        if let Some(mut state) = self.lock() {
+            state.is_ending = true;
+            self.news.notify_one();
+        }
+    }
+
+    /// What to ask the API server next, when nothing is being read. `None`: it has ended.
+    pub fn next(&self) -> Option<Step> {
+        self.look(|stream, now, _, _| stream.next(now.monotonic))
+    }
+
+    /// A block of the answer's body. After [`Flow::Stop`] neither more of it nor its end is of interest.
+    pub fn on_block(&self, block: &[u8]) -> Flow {
+        let flow = self.look(|stream, now, out, notes| stream.on_block(block, now, out, notes));
+        flow.unwrap_or(Flow::Stop)
+    }
+
+    /// The answer's body came to its end.
+    pub fn on_end(&self, end: WatchEnd) {
+        self.look(|stream, now, out, notes| stream.on_end(end, now, out, notes));
+    }
+
+    /// The request failed.
+    pub fn on_failure(&self, failure: Failure) {
+        self.look(|stream, now, _, _| stream.on_failure(failure, now));
+    }
+
+    /// What came of the lookup that was wanted with this key.
+    pub fn on_events(&self, key: &str, lookup: &Lookup) {
+        self.look(|stream, _, out, _| stream.detector.on_events(key, lookup, out));
+    }
+
+    /// `None`: it has ended.
+    fn look<T>(
+        &self,
+        at: impl FnOnce(&mut Stream, Now, &mut Vec<Output>, &mut Vec<Note>) -> T,
+    ) -> Option<T> {
+        let mut state = self.lock()?;
+        let State { detect, wakes_at, out, notes, .. } = &mut *state;
+        let detect = detect.as_mut()?;
+        let now = detect.clock.now();
+        let found = at(&mut detect.stream, now, out, notes);
+        detect.tell(now, out, notes);
+        if detect.stream.detector.next_deadline().is_some_and(|deadline| deadline < *wakes_at) {
+            *wakes_at = Duration::ZERO;
+            self.news.notify_one();
+        }
+        Some(found)
+    }
+
+    /// `None`: somebody panicked under it, which ends the agent.
+    fn lock(&self) -> Option<MutexGuard<'_, State<H>>> {
+        self.state.lock().ok()
+    }
+}
+
+impl<H: EventHandler> State<H> {
+    /// Does what is due; how long nothing will be.
+    fn on_time(&mut self) -> Duration {
+        let Self { detect: Some(detect), out, .. } = self else { return DETECT_TICK };
+        let now = detect.clock.now();
+        detect.health.beat(now.monotonic);
+        detect.stream.detector.on_time(now, out);
+        detect.dispatch(out);
+        let deadline = detect.stream.detector.next_deadline();
+        let wait = deadline.map_or(DETECT_TICK, |at| at.saturating_sub(now.monotonic));
+        let wait = wait.min(DETECT_TICK);
+        self.wakes_at = now.monotonic + wait;
+        wait
+    }
+}
+
+/// What the detection knows, and whom it tells.
 #[derive(Debug)]
 pub struct Detect<H> {
     /// The core.
     pub stream: Stream,
-    /// What it hears.
-    pub inbox: Arc<Inbox>,
-    /// What the watch thread is to do next.
-    pub steps: SyncSender<Step>,
-    /// Ends an answer that is of no more use.
-    pub interrupt: Interrupt,
     /// What the events thread is to look up.
     pub wanted: SyncSender<Wanted>,
     /// What the next agent is to know.
@@ -56,120 +174,25 @@ pub struct Detect<H> {
     pub health: Arc<Health>,
     /// The clocks.
     pub clock: Clock,
-    /// The word to stop.
-    pub stop: Stop,
-}
-
-/// What the reading thread is at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reader {
-    Idle,
-    Busy,
-    /// Told to drop its answer; what still comes of it is ignored.
-    Dropping,
+    /// What was said.
+    pub log: NoteLog,
 }
 
 impl<H: EventHandler> Detect<H> {
-    /// Runs until it is told to stop; then tells everything that it holds back.
-    pub fn run(mut self) {
-        let inbox = self.inbox.clone();
-        let _closing = inbox.closing();
-        let mut reader = Reader::Idle;
-        let mut log = NoteLog::default();
-        let (mut out, mut notes) = (Vec::new(), Vec::new());
-        let mut batch = Batch::default();
-        let mut heard = None;
-        loop {
-            let now = self.clock.now();
-            self.health.beat(now.monotonic);
-            self.stream.detector.on_time(now, &mut out);
-            let wait = self.next_step(now, &mut reader);
-            self.dispatch(&mut out);
-            // Bytes so soon after bytes are a flood.
-            let in_flood = heard.is_some_and(|at| now.monotonic.saturating_sub(at) < FLOOD_GAP);
-            inbox.take(wait, in_flood, &mut batch);
-            if batch.is_empty() {
-                continue;
-            }
-            let now = self.clock.now();
-            heard = (!batch.bytes.is_empty()).then_some(now.monotonic);
-            let stopped = self.take(&mut batch, now, &mut reader, &mut out, &mut notes);
-            let is_listed = notes.iter().any(|note| matches!(note, Note::Listed { .. }));
-            for note in notes.drain(..) {
-                self.note(note, now, &mut log);
-            }
-            self.dispatch(&mut out);
-            if let Some(keeper) = self.keeper.as_ref().filter(|_| is_listed) {
-                keeper.complete();
-            }
-            if stopped {
-                break;
-            }
+    /// Tells what was found, and empties the lists of it.
+    fn tell(&mut self, now: Now, out: &mut Vec<Output>, notes: &mut Vec<Note>) {
+        let is_listed = notes.iter().any(|note| matches!(note, Note::Listed { .. }));
+        for note in notes.drain(..) {
+            self.note(note, now);
         }
-        self.stream.detector.finish(&mut out);
-        self.dispatch(&mut out);
-    }
-
-    /// Gives an idle reader its next step; how long to wait for a message at most.
-    fn next_step(&mut self, now: Now, reader: &mut Reader) -> Duration {
-        let mut wait = DETECT_TICK;
-        if *reader == Reader::Idle {
-            match self.stream.next(now.monotonic) {
-                Step::Wait { until } => wait = wait.min(until.saturating_sub(now.monotonic)),
-                // The channel has room for one, and the reader waits for it.
-                step => {
-                    if self.steps.try_send(step).is_ok() {
-                        *reader = Reader::Busy;
-                    }
-                }
-            }
-        }
-        match self.stream.detector.next_deadline() {
-            Some(deadline) => wait.min(deadline.saturating_sub(now.monotonic)),
-            None => wait,
+        self.dispatch(out);
+        if let Some(keeper) = self.keeper.as_ref().filter(|_| is_listed) {
+            keeper.complete();
         }
     }
 
-    /// Whether the agent ends.
-    fn take(
-        &mut self,
-        batch: &mut Batch,
-        now: Now,
-        reader: &mut Reader,
-        out: &mut Vec<Output>,
-        notes: &mut Vec<Note>,
-    ) -> bool {
-        if *reader == Reader::Busy
-            && !batch.bytes.is_empty()
-            && self.stream.on_block(&batch.bytes, now, out, notes) == Flow::Stop
-        {
-            *reader = Reader::Dropping;
-            self.interrupt.interrupt();
-        }
-        for message in batch.messages.drain(..) {
-            match message {
-                Message::Ended(end) => {
-                    if *reader == Reader::Busy {
-                        self.stream.on_end(end, now, out, notes);
-                    }
-                    *reader = Reader::Idle;
-                }
-                Message::Failed(failure) => {
-                    if *reader == Reader::Busy {
-                        self.stream.on_failure(failure, now);
-                    }
-                    *reader = Reader::Idle;
-                }
-                Message::Events { key, lookup } => {
-                    self.stream.detector.on_events(&key, &lookup, out);
-                }
-                Message::Stop => return true,
-            }
-        }
-        false
-    }
-
-    fn note(&self, note: Note, now: Now, log: &mut NoteLog) {
+    fn note(&mut self, note: Note, now: Now) {
+        let log = &mut self.log;
         match note {
             Note::Line { used } => {
                 self.metrics.watch_events.fetch_add(1, Ordering::Relaxed);
@@ -262,7 +285,7 @@ impl<H: EventHandler> Detect<H> {
 
 /// What was said of bad input: once a kind, with the first one's words.
 #[derive(Debug)]
-struct NoteLog {
+pub struct NoteLog {
     said: Vec<FlawKind>,
     errors: Once,
 }
@@ -320,3 +343,7 @@ impl EventHandler for Hand {
         self.metrics.pod_events.add(PodEvent::Stop);
     }
 }
+
+#[cfg(test)]
+#[path = "detect/tests.rs"]
+mod tests;

@@ -21,8 +21,8 @@ use crate::core::pods::is_plain;
 use crate::core::reflector::Failure;
 use crate::core::settle::Lookup;
 use crate::core::wire::Event;
+use crate::detect::{Detection, Hand};
 use crate::flight::Flight;
-use crate::inbox::{Inbox, Message};
 use crate::kube::{Client, Error, Patience};
 use crate::limits::{
     EVENT_LOOKUP_BURST, EVENT_LOOKUP_DENIED_PAUSE, EVENT_LOOKUP_INTERVAL, EVENT_LOOKUP_JITTER,
@@ -57,7 +57,7 @@ pub struct Events {
     /// What the detection wants.
     pub wanted: Receiver<Wanted>,
     /// Where the events go.
-    pub inbox: Arc<Inbox>,
+    pub detection: Arc<Detection<Hand>>,
     /// Where the node goes.
     pub flight: Arc<Flight>,
     /// Its name.
@@ -73,7 +73,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// Runs until it is stopped or the detection is gone.
+    /// Runs until it is stopped or nobody wants anything any more.
     pub fn run(mut self) {
         let mut trouble = Once::new("events of pods");
         let mut pace = Pace::default();
@@ -119,9 +119,7 @@ impl Events {
                     }
                 }
             };
-            if self.inbox.push(Message::Events { key, lookup }).is_err() {
-                return;
-            }
+            self.detection.on_events(&key, &lookup);
         }
     }
 

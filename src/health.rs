@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::limits::{FRESH_MARGIN, HEARTBEAT_MAX};
 
-/// The detect thread's pulse and the state of the watch. Times are monotonic.
+/// The detection's pulse and the state of the watch. Times are monotonic.
 #[derive(Debug, Default)]
 pub struct Health {
     beat_millis: AtomicU64,

@@ -286,7 +286,7 @@ impl Client {
     }
 
     /// Whether [`Interrupt::interrupt`] was called since the last [`Client::renew`].
-    pub fn is_interrupted(&self) -> bool {
+    fn is_interrupted(&self) -> bool {
         self.shared.dropped.load(Ordering::Acquire)
     }
 

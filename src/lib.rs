@@ -7,9 +7,9 @@
 //!                 ┌────────────── steps: LIST or WATCH, from which version ──────────────┐
 //!                 ▼                                                                      │
 //! API server ─▶ watch ──blocks of bytes──▶ detect: core::stream::Stream ─────────────────┤
-//!               kube::Client   (bounded,     ListSplitter / FrameSplitter  what is one   │
-//!                               waits)       decode                        pod, or not   │
-//!                                            Reflector ──────────────────────────────────┘
+//!               kube::Client   (on the       ListSplitter / FrameSplitter  what is one   │
+//!                               same         decode                        pod, or not   │
+//!                               thread)      Reflector ──────────────────────────────────┘
 //!                                            Detector
 //!                                              PodTable   is it new?
 //!                                              classify   what is it called?
@@ -36,10 +36,9 @@
 //! * Dependencies point one way: main → [`daemon`] → threads ([`mod@watch`], [`detect`], [`events`],
 //!   [`sampler`], [`enrich`], [`sink`], [`http`]) → [`kube`], [`metrics`], [`health`] → [`core`] → [`limits`].
 //! * Whatever is buffered, queued, kept or retried has a bound in [`limits`].
-//! * The thread that reads the watch waits for nothing but the detection, and the detection for
-//!   nothing at all.
-//! * There is no global state. What threads share are atomics and bounded queues; a panic ends the
-//!   process, and the kubelet starts it anew.
+//! * The thread that reads the watch waits for nothing else: neither does the detection, which it runs.
+//! * There is no global state. What threads share are atomics, bounded queues, and what lies behind a lock
+//!   that nobody keeps while waiting; a panic ends the process, and the kubelet starts it anew.
 //! * Only [`clock`] asks what time it is, only [`daemon`], [`mod@signal`] and [`http`] start threads.
 //!
 //! # What is not here
@@ -60,7 +59,6 @@ pub mod flight;
 pub mod handler;
 pub mod health;
 pub mod http;
-pub mod inbox;
 pub mod kube;
 pub mod limits;
 pub mod logs;

@@ -378,20 +378,6 @@ pub const SURVIVED_AFTER: Duration = Duration::from_secs(15);
 /// OOM kills that wait for that.
 pub const SURVIVED_WAITING_MAX: usize = 64;
 
-/// Bytes that wait for the detection, which has as many in hand. At 40,000 events of 9 kB a second that is
-/// two thirds of a millisecond; whoever reads waits then, and the rest stays in the socket. Twice as many
-/// make no difference to the speed, and cost 0.6 MiB.
-pub const INBOX_BYTES_MAX: usize = 256 << 10;
-
-/// So many end a nap in a flood.
-pub const INBOX_BYTES_WAKE: usize = INBOX_BYTES_MAX / 2;
-
-/// What is kept of the room for them when there is no flood, and the step in which it grows.
-pub const INBOX_BYTES_KEPT: usize = 32 << 10;
-
-/// Messages that wait for the detection: ends of answers, and answers to lookups.
-pub const INBOX_MESSAGES_MAX: usize = 32;
-
 /// Lookups of events that wait. More than that at once are answered from what the status says.
 pub const EVENT_LOOKUPS_MAX: usize = 64;
 
@@ -477,15 +463,6 @@ pub const PROC_FILE_BYTES_MAX: u64 = 256 << 10;
 
 /// Words to main: a signal, or the end of a thread. There are half a dozen threads.
 pub const CONTROL_MAX: usize = 16;
-
-/// Messages closer together than this are a flood: the detection lets them gather.
-pub const FLOOD_GAP: Duration = Duration::from_millis(1);
-
-/// How long it lets them gather: no incident is later by more than this. In a flood of 40,000 events a
-/// second forty of 9 kB come meanwhile, of which [`INBOX_BYTES_WAKE`] are enough.
-pub const FLOOD_NAP: Duration = Duration::from_millis(1);
-
-const _: () = assert!(INBOX_BYTES_WAKE + READ_BLOCK_BYTES <= INBOX_BYTES_MAX);
 
 // --- container sampler ---
 

@@ -1,13 +1,10 @@
-//! The thread "watch": carries out what the reflector wants, and hands on the bytes.
+//! The thread "watch": carries out what the reflector wants, and shows the detection the bytes.
 //!
-//! It does nothing else. The API server drops a watcher that is ten events behind, so the thread
-//! that reads the socket must not parse, classify or wait for a sink; past the bound of the channel
-//! it waits for the detection, and the server ends the watch: that is resumed where the detection
-//! got to.
+//! Nothing that happens between two reads waits for anybody: the API server drops a watcher that is ten
+//! events behind what the sockets hold. Should that happen, the watch is resumed where the detection got to.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use log::debug;
@@ -15,8 +12,9 @@ use ureq::Timeout;
 
 use crate::clock::Clock;
 use crate::core::reflector::{Step, WatchEnd};
+use crate::core::stream::Flow;
+use crate::detect::{Detection, Hand};
 use crate::health::Health;
-use crate::inbox::{Inbox, Message};
 use crate::kube::{Client, Error, Patience};
 use crate::limits::READ_BLOCK_BYTES;
 use crate::metrics::{ErrorCode, Metrics, Permission, Verb};
@@ -32,10 +30,8 @@ pub struct Watch {
     pub path: String,
     /// `BLACKBOX_WATCH_IDLE_TIMEOUT`.
     pub idle_timeout: Duration,
-    /// What the detection wants next.
-    pub steps: Receiver<Step>,
-    /// Where the bytes go.
-    pub inbox: Arc<Inbox>,
+    /// What looks at the bytes, and says what to ask next.
+    pub detection: Arc<Detection<Hand>>,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
     /// What readiness is told.
@@ -52,13 +48,21 @@ pub fn pods_path(node_name: &str) -> String {
     format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node_name}")
 }
 
+/// How the reading of an answer came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    Over(WatchEnd),
+    /// The detection wants no more of it.
+    Dropped,
+}
+
 impl Watch {
-    /// Runs until it is stopped or the detection is gone.
+    /// Runs until it is stopped or the detection has ended.
     pub fn run(mut self) {
         let mut trouble = Once::new("API server");
         let mut watched = false;
         let mut buffer = vec![0; READ_BLOCK_BYTES];
-        while let Ok(step) = self.steps.recv() {
+        while let Some(step) = self.detection.next() {
             let (verb, path, patience) = match &step {
                 Step::List { resource_version, reason } => {
                     self.metrics.lists.add(*reason);
@@ -77,23 +81,30 @@ impl Watch {
                     let (timeout_seconds, idle) = (*timeout_seconds, self.idle_timeout);
                     (Verb::Watch, path, Patience::Stream { timeout_seconds, idle })
                 }
-                Step::Wait { .. } => continue,
+                Step::Wait { until } => {
+                    if self.stop.wait(until.saturating_sub(self.clock.monotonic())) {
+                        return;
+                    }
+                    continue;
+                }
             };
             debug!("{verb:?} {path}");
-            let message = match self.carry_out(verb, &path, patience, &mut buffer) {
-                Ok(end) => {
+            let read = self.carry_out(verb, &path, patience, &mut buffer);
+            if self.stop.is_set() {
+                return;
+            }
+            match read {
+                Ok(read) => {
                     trouble.over("it answers again");
-                    Message::Ended(end)
+                    if let Read::Over(end) = read {
+                        self.detection.on_end(end);
+                    }
                 }
-                Err(_) if self.stop.is_set() => return,
                 Err(error) => {
                     self.count(&error);
                     trouble.say(&format!("{} of pods: {error}", verb_name(verb)));
-                    Message::Failed(error.failure())
+                    self.detection.on_failure(error.failure());
                 }
-            };
-            if self.inbox.push(message).is_err() {
-                return;
             }
         }
     }
@@ -105,42 +116,43 @@ impl Watch {
         path: &str,
         patience: Patience,
         buffer: &mut [u8],
-    ) -> Result<WatchEnd, Error> {
+    ) -> Result<Read, Error> {
         self.metrics.api_requests.add(verb);
         let asked = self.clock.monotonic();
         let answer = self.client.get(path, patience);
         self.metrics.api_request_duration.observe(self.clock.monotonic().saturating_sub(asked));
         self.note_permission(verb, &answer);
         let mut body = answer?;
-        loop {
+        let read = loop {
             match body.read(buffer) {
-                Ok(0) => return Ok(WatchEnd::Clean),
+                Ok(0) => return Ok(Read::Over(WatchEnd::Clean)),
                 Ok(len) => {
-                    if self.inbox.push_bytes(&buffer[..len]).is_err() {
-                        return Ok(WatchEnd::Clean);
+                    if self.detection.on_block(&buffer[..len]) == Flow::Stop {
+                        break Ok(Read::Dropped);
                     }
                 }
-                Err(error) => {
-                    drop(body);
-                    let unwanted = self.client.is_interrupted();
-                    self.client.renew();
-                    if unwanted {
-                        // The detection had enough of it, or the agent ends: no failure of anybody.
-                        return Ok(WatchEnd::Cut);
-                    }
-                    if verb == Verb::List {
-                        return Err(error);
-                    }
-                    self.count(&error);
-                    debug!("the watch ended: {error}");
-                    return Ok(match error {
-                        Error::Timeout(Timeout::PerRead) => WatchEnd::Idle,
-                        // The server forgot to end it; it was heard meanwhile.
-                        Error::Timeout(_) => WatchEnd::Clean,
-                        _ => WatchEnd::Cut,
-                    });
-                }
+                Err(error) if verb == Verb::List => break Err(error),
+                Err(error) => break Ok(Read::Over(self.end_of_watch(&error))),
             }
+        };
+        drop(body);
+        // The rest of the answer is in it.
+        self.client.renew();
+        read
+    }
+
+    /// What the watch ended with that broke.
+    fn end_of_watch(&self, error: &Error) -> WatchEnd {
+        if self.stop.is_set() {
+            return WatchEnd::Cut;
+        }
+        self.count(error);
+        debug!("the watch ended: {error}");
+        match error {
+            Error::Timeout(Timeout::PerRead) => WatchEnd::Idle,
+            // The server forgot to end it; it was heard meanwhile.
+            Error::Timeout(_) => WatchEnd::Clean,
+            _ => WatchEnd::Cut,
         }
     }
 

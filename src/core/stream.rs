@@ -1,5 +1,5 @@
 //! All of the core behind one door: blocks of bytes as they come from the API server go in, what to
-//! ask next and what was detected comes out. The live agent's detect thread is a loop around this.
+//! ask next and what was detected comes out. The live agent's detection is a lock around this.
 
 use std::time::Duration;
 
