@@ -152,6 +152,8 @@ impl PodRecord {
             None if self.containers.len() >= CONTAINERS_PER_POD_MAX => return None,
             None if name.len() > NAME_BYTES_MAX => return None,
             None => {
+                // Most pods keep the containers they came with, and the records are large.
+                self.containers.reserve_exact(1);
                 self.containers.push(ContainerRecord::new(name));
                 self.containers.len() - 1
             }

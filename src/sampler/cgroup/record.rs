@@ -200,6 +200,8 @@ impl PodRecord {
     }
 
     pub(super) fn add(&mut self, id: &str, samples_max: usize) {
+        // Most pods keep the containers they came with, and the records are large.
+        self.containers.reserve_exact(1);
         self.containers.push(ContainerRecord::new(id, samples_max, self.oom.is_known()));
     }
 
