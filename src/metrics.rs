@@ -24,6 +24,9 @@ const REQUEST_SECONDS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 const DELAY_SECONDS: &[f64] =
     &[0.005, 0.05, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 15.0, 30.0, 60.0, 300.0];
+/// Milliseconds where nothing was waited for; else until a lookup, or one of the deadlines of evidence.
+const AGENT_DELAY_SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 2.0, 5.0, 12.5, 60.0, 150.0];
 
 /// Everything that is counted.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ pub struct Metrics {
     pub crash_loop_incidents: AtomicU64,
     /// From the end of the container to the line.
     pub incident_delay: Histogram,
+    /// The agent's own part of that.
+    pub incident_agent_delay: Histogram,
     /// Ends that are nobody's crash.
     pub quiet_ends: Family<Quiet>,
     /// Ends that nobody could see.
@@ -109,6 +114,7 @@ impl Default for Metrics {
             incidents: Family::default(),
             crash_loop_incidents: AtomicU64::default(),
             incident_delay: Histogram::new(DELAY_SECONDS),
+            incident_agent_delay: Histogram::new(AGENT_DELAY_SECONDS),
             quiet_ends: Family::default(),
             unseen_ends: AtomicU64::default(),
             pods_refused: AtomicU64::default(),
@@ -153,6 +159,7 @@ families! {
     INCIDENTS "counter" "blackbox_incidents_total" "Incidents reported.";
     CRASH_LOOPS "counter" "blackbox_crash_loop_incidents_total" "Incidents of containers in a crash loop: the third within half an hour, and those after it.";
     DELAY "histogram" "blackbox_incident_delay_seconds" "Time from the end of a container to its incident line.";
+    AGENT_DELAY "histogram" "blackbox_incident_agent_delay_seconds" "The agent's own part of that: time from the event of the API server to the incident line, with the wait for evidence where there was one.";
     QUIET "counter" "blackbox_quiet_ends_total" "Ends of containers that are nobody's crash.";
     UNSEEN "counter" "blackbox_unseen_ends_total" "Ends of containers that only the restart count tells of.";
     REFUSED "counter" "blackbox_pods_refused_total" "Sightings of pods that are not watched, or not all of their containers: over a limit (1024 pods, 128 containers in each).";
@@ -206,6 +213,7 @@ impl Metrics {
         self.incidents.render(&INCIDENTS, out);
         CRASH_LOOPS.single(out, get(&self.crash_loop_incidents));
         self.incident_delay.render(&DELAY, out);
+        self.incident_agent_delay.render(&AGENT_DELAY, out);
         self.quiet_ends.render(&QUIET, out);
         UNSEEN.single(out, get(&self.unseen_ends));
         REFUSED.single(out, get(&self.pods_refused));

@@ -28,6 +28,8 @@ pub struct Delivery {
     pub id: IncidentId,
     /// When it happened, for the delay.
     pub occurred_at: Timestamp,
+    /// When the agent heard of it, for its part of that.
+    pub detected_at: Timestamp,
     /// Sinks that have neither written nor dropped it yet.
     open: AtomicUsize,
     /// Who is told when all of them have.
@@ -44,6 +46,7 @@ impl Delivery {
             line,
             id: incident.id,
             occurred_at: incident.occurred_at,
+            detected_at: incident.timestamp,
             open: AtomicUsize::new(sinks),
             keeper,
         }
@@ -65,6 +68,7 @@ impl Delivery {
             line: line.as_bytes().to_vec(),
             id: IncidentId::new(&[line]),
             occurred_at: Timestamp::UNIX_EPOCH,
+            detected_at: Timestamp::UNIX_EPOCH,
             open: AtomicUsize::new(sinks),
             keeper: None,
         }

@@ -16,8 +16,11 @@ pub fn run(queue: &Queue, mut out: impl Write, metrics: &Metrics, clock: Clock) 
         match out.write_all(&delivery.line).and_then(|()| out.flush()) {
             Ok(()) => {
                 metrics.sink_written.add(SinkName::Stdout);
-                let delay = clock.wall().duration_since(delivery.occurred_at);
-                metrics.incident_delay.observe(Duration::try_from(delay).unwrap_or_default());
+                let now = clock.wall();
+                // A clock that was set back meanwhile makes it 0.
+                let since = |at| Duration::try_from(now.duration_since(at)).unwrap_or_default();
+                metrics.incident_delay.observe(since(delivery.occurred_at));
+                metrics.incident_agent_delay.observe(since(delivery.detected_at));
                 trouble.over("incidents are written again");
             }
             Err(error) => {
@@ -36,6 +39,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::process::ProcessStats;
     use crate::sink::queue::Limits;
     use crate::sink::{Delivery, Outlet};
 
@@ -64,6 +68,27 @@ mod tests {
         run(&queue(), &mut out, &metrics, Clock::start());
         assert_eq!(out, b"{1}\n{2}\n");
         assert_eq!(metrics.sink_written.get(SinkName::Stdout), 2);
+    }
+
+    #[test]
+    fn the_delay_is_told_from_the_end_and_from_its_detection() {
+        let (mut line, clock) = (Delivery::of_line("{}\n", 1), Clock::start());
+        line.occurred_at = clock.wall() - Duration::from_secs(20);
+        line.detected_at = clock.wall() - Duration::from_secs(3);
+        let (queue, metrics) = (Queue::new(Limits { lines: 8, bytes: 100 }), Metrics::default());
+        queue.push(Arc::new(line));
+        queue.close();
+        run(&queue, std::io::sink(), &metrics, clock);
+        let mut text = String::new();
+        metrics.render(&ProcessStats::default(), &mut text);
+        for within in [
+            "blackbox_incident_delay_seconds_bucket{le=\"15\"} 0\n",
+            "blackbox_incident_delay_seconds_bucket{le=\"60\"} 1\n",
+            "blackbox_incident_agent_delay_seconds_bucket{le=\"2\"} 0\n",
+            "blackbox_incident_agent_delay_seconds_bucket{le=\"12.5\"} 1\n",
+        ] {
+            assert!(text.contains(within), "{within}{text}");
+        }
     }
 
     #[test]

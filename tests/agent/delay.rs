@@ -9,7 +9,8 @@ use crate::support::crash::pod;
 use crate::support::{AgentOptions, FakeApi, Options, PATIENCE, Scratch};
 
 /// At 100 events a second, every tenth of them a crash that needs no evidence, telemetry on. The time of the
-/// fake API server and of whoever reads stdout is in it. Prints; `BLACKBOX_BINARY` says of which binary.
+/// fake API server and of whoever reads stdout is in it; what the agent says of itself is beside it. Prints;
+/// `BLACKBOX_BINARY` says of which binary.
 #[test]
 #[ignore = "measures"]
 fn how_long_a_crash_takes_to_its_line_at_100_events_a_second() {
@@ -42,4 +43,12 @@ fn how_long_a_crash_takes_to_its_line_at_100_events_a_second() {
     delays.sort();
     let at = |percent: usize| delays[delays.len() * percent / 100];
     println!("{} crashes: median {:?}, 99th percentile {:?}", delays.len(), at(50), at(99));
+    let series = "blackbox_incident_agent_delay_seconds";
+    for bound in ["0.001", "0.0025", "0.005"] {
+        let within = agent.metric(&format!("{series}_bucket{{le=\"{bound}\"}}"));
+        println!(
+            "{within} of {} within {bound} s ({series})",
+            agent.metric(&format!("{series}_count"))
+        );
+    }
 }

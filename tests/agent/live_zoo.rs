@@ -51,6 +51,7 @@ fn check_metrics(api: &FakeApi, agent: &Agent, incidents: &[Value]) {
         ("blackbox_sink_written_total{sink=\"stdout\"}", 197.0),
         ("blackbox_sink_dropped_total{sink=\"stdout\"}", 0.0),
         ("blackbox_incident_delay_seconds_count", 197.0),
+        ("blackbox_incident_agent_delay_seconds_count", 197.0),
         ("blackbox_unseen_ends_total", 1.0),
         ("k8s_api_requests_total{verb=\"watch\"}", api.count("watch", "pods") as f64),
         (
