@@ -502,7 +502,7 @@ pub const RECORDED_CONTAINERS_MAX: usize = 1024;
 /// its limit would lose the minutes before.
 pub const FAST_SAMPLES_MAX: usize = 16;
 
-/// A container's limit is read each so many readings: it changes when a pod is resized in place.
+/// The limit of a container or a pod is read each so many readings: it changes when a pod is resized in place.
 pub const LIMIT_READ_EVERY: u8 = 6;
 
 /// Containers that are sampled fast at the same time, those nearest to their limits: 8 of them twice a

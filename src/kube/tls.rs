@@ -1,9 +1,8 @@
 //! TLS between the HTTP library and its socket: what comes in is decrypted where it lies.
 //!
 //! The HTTP library's own way goes through the TLS library's buffer, which takes 4 KiB at a time, grows for
-//! each of them, and moves what is there of a record after each. Of events of 9 kB that is a fifth of the
-//! whole CPU time on glibc, and a third on musl (see "Cost" in the README). Here each record is decrypted in
-//! the buffer that it was read into, by the TLS library's interface for that
+//! each of them, and moves what is there of a record after each (what that costs: "Cost" in the README). Here
+//! each record is decrypted in the buffer that it was read into, by the TLS library's interface for that
 //! ([`UnbufferedClientConnection`]). Everything that TLS *is* stays the library's: this moves bytes.
 
 use std::io::{self, Read, Write};

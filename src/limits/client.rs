@@ -28,8 +28,8 @@ pub const RESOLVED_MAX: usize = 16;
 /// The HTTP library's buffer for what comes in: two TLS records.
 pub const HTTP_INPUT_BUFFER_BYTES: usize = 32 << 10;
 
-/// What TLS is decrypted in: some of the largest records, which have 18,437 bytes (RFC 8446, 5.2, and older
-/// versions' more), so that seldom a part of one is left over and moved.
+/// What TLS is decrypted in: the largest record, which has 16,645 bytes (RFC 8446, 5.2), or 18,437 before TLS
+/// 1.3 (RFC 5246, 6.2.3), and most of the next one, a part of which may have come with it.
 pub const TLS_BUFFER_BYTES: usize = 32 << 10;
 
 /// While hands are shaken it may grow so far: a message of a handshake has 64 KiB at most.

@@ -4,12 +4,14 @@
 //! [`CgroupTree`] finds directories and reads files, [`ContainerRecorder`] decides when, and keeps the
 //! rings. What names and files mean is in [`crate::core::cgroup`].
 
+mod reading;
 mod record;
 mod recorder;
 mod tree;
 
+pub use reading::PodReading;
 pub use recorder::{ContainerHistory, ContainerRecorder, OomKill, WantedPod};
-pub use tree::{CgroupTree, CgroupVersion, PodReading, ScanReport};
+pub use tree::{CgroupTree, CgroupVersion, ScanReport};
 
 #[cfg(test)]
 mod tests;

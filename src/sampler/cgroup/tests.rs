@@ -9,7 +9,7 @@ use super::*;
 use crate::core::Now;
 use crate::limits::{
     CGROUP_ENTRIES_MAX, CGROUP_FILE_BYTES_MAX, CGROUP_SEARCH_DIRECTORIES_MAX, FAST_CONTAINERS_MAX,
-    RECORDED_CONTAINERS_MAX, RECORDS_KEPT,
+    LIMIT_READ_EVERY, RECORDED_CONTAINERS_MAX, RECORDS_KEPT,
 };
 
 const UID: &str = "0c1fa5e2-7d2b-4a5e-9f8e-2f6c2c9d1b0e";
@@ -175,6 +175,33 @@ fn a_nested_limit_is_found() {
     let mut tree = made.tree();
     tree.scan(|uid| uid == HASH);
     assert_eq!(tree.read_container(&id(1)).unwrap().limit_bytes, Some(32 * MIB));
+}
+
+#[test]
+fn limits_that_change_are_seen_a_few_readings_later_and_vanished_pods_at_once() {
+    let made = Made::v2();
+    let pod = simple_pod(&made, UID, &[1]);
+    let own = format!("{pod}/{}", id(1));
+    let limits = |mib: u64| {
+        made.write(&format!("{pod}/memory.max"), format!("{}\n", 2 * mib * MIB));
+        made.write(&format!("{own}/memory.max"), format!("{}\n", mib * MIB));
+    };
+    limits(50);
+    let mut tree = made.tree();
+    tree.scan(|_| true);
+    let mut read = || {
+        let container = tree.read_container(&id(1)).map(|reading| reading.limit_bytes);
+        (tree.read_pod(UID).map(|reading| reading.limit_bytes), container)
+    };
+    let old = (Some(Some(100 * MIB)), Some(Some(50 * MIB)));
+    assert_eq!(read(), old);
+    limits(60);
+    for n in 1..LIMIT_READ_EVERY {
+        assert_eq!(read(), old, "{n}");
+    }
+    assert_eq!(read(), (Some(Some(120 * MIB)), Some(Some(60 * MIB))));
+    made.remove(&pod);
+    assert_eq!(read(), (None, None));
 }
 
 fn container_v1(made: &Made, path: &str, controllers: [&str; 2]) {

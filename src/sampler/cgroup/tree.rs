@@ -1,21 +1,20 @@
-//! Where the pods' and containers' control groups are, and what their files say.
+//! Where the pods' and containers' control groups are. What their files say: [`super::reading`].
 //!
 //! Directories are never followed through symbolic links, and what is found is bounded in depth, in
 //! number of directories and in entries of each ([`crate::limits`]). A directory may vanish at any
 //! time; that is no error, there is just nothing to read.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::core::cgroup::sample::{ContainerReading, Counters};
-use crate::core::cgroup::{files, names};
+use super::reading::{Files, Limit, PodReading};
+use crate::core::cgroup::names;
+use crate::core::cgroup::sample::ContainerReading;
 use crate::limits::{
     CGROUP_CONTAINERS_MAX, CGROUP_DEPTH_MAX, CGROUP_DIRECTORIES_MAX, CGROUP_ENTRIES_MAX,
-    CGROUP_FILE_BYTES_MAX, CGROUP_ROOTS_MAX, CGROUP_SEARCH_DIRECTORIES_MAX, LIMIT_READ_EVERY,
-    PODS_MAX,
+    CGROUP_ROOTS_MAX, CGROUP_SEARCH_DIRECTORIES_MAX, PODS_MAX,
 };
 
 /// Which of the kernel's interfaces has the pods' memory.
@@ -42,17 +41,6 @@ pub struct ScanReport {
     pub is_cut: bool,
 }
 
-/// What the files of a pod's own directory said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PodReading {
-    /// The pod's own limit. The kubelet sets one when every container has one.
-    pub limit_bytes: Option<u64>,
-    /// Processes that an OOM killer took. In version 2 those of all containers the pod ever had. In
-    /// version 1 a directory counts its own processes only, and a pod's has none: there its containers'
-    /// counts have to be added up.
-    pub oom_kills: Option<u64>,
-}
-
 /// The control groups of one node's pods, below `BLACKBOX_CGROUP`.
 #[derive(Debug)]
 pub struct CgroupTree {
@@ -60,20 +48,26 @@ pub struct CgroupTree {
     hierarchy: Option<Hierarchy>,
     /// The `kubepods` that were found, below the hierarchy's root.
     kubepods: Vec<PathBuf>,
-    pods: HashMap<Box<str>, Arc<Path>>,
+    pods: HashMap<Box<str>, PodDirectory>,
     containers: HashMap<Box<str>, ContainerDirectory>,
     files: Files,
 }
 
 /// Version 1 has the same directories below each controller (kubelet, runc: one path for all).
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Hierarchy {
-    version: CgroupVersion,
+pub(super) struct Hierarchy {
+    pub(super) version: CgroupVersion,
     /// Of version 2: everything.
-    memory: PathBuf,
-    cpu: PathBuf,
-    cpuacct: PathBuf,
-    pids: PathBuf,
+    pub(super) memory: PathBuf,
+    pub(super) cpu: PathBuf,
+    pub(super) cpuacct: PathBuf,
+    pub(super) pids: PathBuf,
+}
+
+#[derive(Debug)]
+struct PodDirectory {
+    path: Arc<Path>,
+    limit: Limit,
 }
 
 #[derive(Debug)]
@@ -82,9 +76,7 @@ struct ContainerDirectory {
     name: Box<str>,
     /// crun has put the processes, and maybe the limit, one level below.
     is_nested: bool,
-    limit_bytes: Option<u64>,
-    /// Readings until the limit is read again.
-    limit_in: u8,
+    limit: Limit,
 }
 
 impl CgroupTree {
@@ -141,32 +133,16 @@ impl CgroupTree {
     /// Reads a container's files. `None`: its directory is not known, or gone.
     pub fn read_container(&mut self, container_id: &str) -> Option<ContainerReading> {
         let hierarchy = self.hierarchy.as_ref()?;
-        let container = self.containers.get_mut(container_id)?;
-        let mut reading = match hierarchy.version {
-            CgroupVersion::V1 => read_container_v1(&mut self.files, hierarchy, container),
-            CgroupVersion::V2 => read_container_v2(&mut self.files, hierarchy, container),
-        };
-        if reading.is_empty() {
-            return None;
-        }
-        if container.limit_in == 0 {
-            container.limit_bytes = reading.limit_bytes;
-            container.limit_in = LIMIT_READ_EVERY;
-        }
-        container.limit_in -= 1;
-        reading.limit_bytes = container.limit_bytes;
-        Some(reading)
+        let ContainerDirectory { pod, name, is_nested, limit } =
+            self.containers.get_mut(container_id)?;
+        self.files.container(hierarchy, [&**pod, Path::new(&**name)], *is_nested, limit)
     }
 
     /// Reads the files of a pod's own directory. `None`: it is not known, or gone.
     pub fn read_pod(&mut self, pod_uid: &str) -> Option<PodReading> {
         let hierarchy = self.hierarchy.as_ref()?;
-        self.files.enter(&[&hierarchy.memory, self.pods.get(pod_uid)?]);
-        let reading = PodReading {
-            limit_bytes: self.files.limit_bytes(hierarchy.version),
-            oom_kills: self.files.oom_kills(hierarchy.version),
-        };
-        Some(reading).filter(|reading| *reading != PodReading::default())
+        let PodDirectory { path, limit } = self.pods.get_mut(pod_uid)?;
+        self.files.pod(hierarchy, path, limit)
     }
 
     /// A container's directory is gone.
@@ -242,12 +218,11 @@ impl CgroupTree {
                     pod: Arc::clone(&pod),
                     name,
                     is_nested,
-                    limit_bytes: None,
-                    limit_in: 0,
+                    limit: Limit::default(),
                 },
             );
         }
-        self.pods.insert(uid.into(), pod);
+        self.pods.insert(uid.into(), PodDirectory { path: pod, limit: Limit::default() });
     }
 }
 
@@ -350,151 +325,4 @@ impl Walk {
         }
         found
     }
-}
-
-fn read_container_v1(
-    files: &mut Files,
-    hierarchy: &Hierarchy,
-    container: &ContainerDirectory,
-) -> ContainerReading {
-    let with_limit = container.limit_in == 0;
-    let version = hierarchy.version;
-    let path = |controller| [controller, &*container.pod, Path::new(&*container.name)];
-    files.enter(&path(&hierarchy.memory));
-    let stat = files.read("memory.stat").map(files::memory_stat_v1).unwrap_or_default();
-    let mut reading = ContainerReading {
-        memory_bytes: files.read("memory.usage_in_bytes").and_then(files::number),
-        inactive_file_bytes: stat.inactive_file_bytes,
-        anon_bytes: stat.anon_bytes,
-        file_bytes: stat.file_bytes,
-        limit_bytes: with_limit.then(|| files.limit_bytes(version)).flatten(),
-        peak_bytes: files.read("memory.max_usage_in_bytes").and_then(files::number),
-        oom_kills: files.oom_kills(version),
-        ..ContainerReading::default()
-    };
-    files.enter(&path(&hierarchy.cpu));
-    let cpu = files.read("cpu.stat").map(files::cpu_stat).unwrap_or_default();
-    files.enter(&path(&hierarchy.cpuacct));
-    reading.counters = Counters {
-        cpu_us: files.read("cpuacct.usage").and_then(files::nanoseconds_as_us),
-        periods: cpu.periods,
-        throttled_periods: cpu.throttled_periods,
-        ..Counters::default()
-    };
-    files.enter(&path(&hierarchy.pids));
-    reading.pids = files.read("pids.current").and_then(files::number);
-    reading
-}
-
-fn read_container_v2(
-    files: &mut Files,
-    hierarchy: &Hierarchy,
-    container: &ContainerDirectory,
-) -> ContainerReading {
-    let with_limit = container.limit_in == 0;
-    let version = hierarchy.version;
-    let path = [&*hierarchy.memory, &container.pod, Path::new(&*container.name)];
-    files.enter(&path);
-    let stat = files.read("memory.stat").map(files::memory_stat).unwrap_or_default();
-    let cpu = files.read("cpu.stat").map(files::cpu_stat).unwrap_or_default();
-    let mut reading = ContainerReading {
-        memory_bytes: files.read("memory.current").and_then(files::number),
-        inactive_file_bytes: stat.inactive_file_bytes,
-        anon_bytes: stat.anon_bytes,
-        file_bytes: stat.file_bytes,
-        limit_bytes: with_limit.then(|| files.limit_bytes(version)).flatten(),
-        // Newer than version 2 itself; older kernels have none.
-        peak_bytes: files.read("memory.peak").and_then(files::number),
-        oom_kills: files.oom_kills(version),
-        pids: files.read("pids.current").and_then(files::number),
-        counters: Counters {
-            cpu_us: cpu.usage_us,
-            periods: cpu.periods,
-            throttled_periods: cpu.throttled_periods,
-            memory_pressure_us: files.read("memory.pressure").and_then(files::pressure_some_us),
-            cpu_pressure_us: files.read("cpu.pressure").and_then(files::pressure_some_us),
-            io_pressure_us: files.read("io.pressure").and_then(files::pressure_some_us),
-        },
-    };
-    if container.is_nested && with_limit && reading.limit_bytes.is_none() && !reading.is_empty() {
-        files.enter(&[path[0], path[1], path[2], Path::new(names::NESTED)]);
-        reading.limit_bytes = files.limit_bytes(version);
-    }
-    reading
-}
-
-/// Reads small files of one directory after another, into the same memory.
-struct Files {
-    path: PathBuf,
-    buffer: Box<[u8]>,
-}
-
-impl std::fmt::Debug for Files {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Files").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-impl Files {
-    fn new() -> Self {
-        Self { path: PathBuf::new(), buffer: vec![0; CGROUP_FILE_BYTES_MAX].into() }
-    }
-
-    /// The next files are read in this directory.
-    fn enter(&mut self, parts: &[&Path]) {
-        self.path.clear();
-        self.path.extend(parts);
-    }
-
-    fn limit_bytes(&mut self, version: CgroupVersion) -> Option<u64> {
-        let name = match version {
-            CgroupVersion::V1 => "memory.limit_in_bytes",
-            CgroupVersion::V2 => "memory.max",
-        };
-        self.read(name).and_then(files::limit_bytes)
-    }
-
-    fn oom_kills(&mut self, version: CgroupVersion) -> Option<u64> {
-        let name = match version {
-            CgroupVersion::V1 => "memory.oom_control",
-            CgroupVersion::V2 => "memory.events",
-        };
-        self.read(name).and_then(|file| files::memory_events(file).oom_kill)
-    }
-
-    /// What a file holds, as far as the buffer goes and then up to the last whole line. `None`: it is
-    /// not there, or went away meanwhile (`ENODEV`).
-    fn read(&mut self, name: &str) -> Option<&[u8]> {
-        self.path.push(name);
-        let length = read_into(&self.path, &mut self.buffer);
-        self.path.pop();
-        let length = length?;
-        let is_cut = length == self.buffer.len();
-        let bytes = self.buffer.get(..length)?;
-        if !is_cut {
-            return Some(bytes);
-        }
-        memchr::memrchr(b'\n', bytes).and_then(|end| bytes.get(..end))
-    }
-}
-
-fn read_into(path: &Path, buffer: &mut [u8]) -> Option<usize> {
-    let mut file = File::open(path).ok()?;
-    let mut length = 0;
-    while length < buffer.len() {
-        match file.read(&mut buffer[length..]) {
-            Ok(0) => break,
-            Ok(read) => {
-                length += read;
-                // The kernel gives such a file in one piece (kernfs shows it as one record): asking
-                // whether there is more would cost a quarter of the whole.
-                if length < buffer.len() && buffer[length - 1] == b'\n' {
-                    break;
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return None,
-        }
-    }
-    Some(length)
 }
