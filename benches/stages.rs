@@ -3,16 +3,18 @@
 //! `limit/ignored` is what any reader of JSON pays that looks at each byte once: the same bytes through
 //! `serde_json` into nothing. Each stage checks its own result before it is measured.
 
+use std::collections::HashSet;
 use std::hint::black_box;
 use std::time::Duration;
 
 use blackbox_daemon::core::Now;
-use blackbox_daemon::core::classify::exit_code;
+use blackbox_daemon::core::classify::{self, End};
 use blackbox_daemon::core::decode::{self, Decoded};
 use blackbox_daemon::core::detector::{Detector, History, Output};
 use blackbox_daemon::core::frame::FrameSplitter;
-use blackbox_daemon::core::incident::Incident;
+use blackbox_daemon::core::incident::{ContainerKind, Incident};
 use blackbox_daemon::core::report;
+use blackbox_daemon::core::wire::Pod;
 use blackbox_daemon::metrics::Metrics;
 use blackbox_daemon::process::ProcessStats;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -37,10 +39,42 @@ fn split(bytes: &[u8], mut each: impl FnMut(&[u8])) {
     }
 }
 
+const NOW: Now = Now { monotonic: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
+
+/// The ends that the containers' statuses show, as the rules take them.
+fn ends<'a>(decoded: &'a [Decoded<'_>]) -> Vec<End<'a>> {
+    let pods = decoded.iter().filter_map(|decoded| match decoded {
+        Decoded::Applied(pod) => Some(pod),
+        _ => None,
+    });
+    let statuses = pods.flat_map(|pod| pod.status.container_statuses.iter());
+    let states = statuses.flat_map(|status| [&status.state, &status.last_state]);
+    let ends = states.filter_map(|state| state.terminated.as_ref());
+    ends.map(|end| End {
+        exit_code: end.exit_code,
+        signal: end.signal,
+        reason: &end.reason,
+        kind: ContainerKind::App,
+        restarts_always: true,
+        under_deletion: false,
+        teardown: false,
+        hook_failed: false,
+        start_failed: false,
+    })
+    .collect()
+}
+
 /// All that the lines make the detection say.
 fn detect(decoded: &[Decoded<'_>]) -> Vec<Output> {
+    let (mut detector, mut out) = detector(decoded);
+    detector.finish(&mut out);
+    out
+}
+
+/// A detector that was shown the lines, and what it said.
+fn detector(decoded: &[Decoded<'_>]) -> (Detector, Vec<Output>) {
+    let now = NOW;
     let mut detector = Detector::new("node1", &[], History::All);
-    let now = Now { monotonic: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
     let mut out = Vec::new();
     for decoded in decoded {
         match decoded {
@@ -49,8 +83,7 @@ fn detect(decoded: &[Decoded<'_>]) -> Vec<Output> {
             _ => {}
         }
     }
-    detector.finish(&mut out);
-    out
+    (detector, out)
 }
 
 fn stages(criterion: &mut Criterion) {
@@ -102,15 +135,43 @@ fn stages(criterion: &mut Criterion) {
     group.bench_function("table", |b| b.iter(|| black_box(detect(black_box(&decoded)))));
     group.finish();
 
-    let mut group = criterion.benchmark_group("incidents");
-    group.throughput(Throughput::Elements(incidents.len() as u64));
+    let pods: Vec<&Pod<'_>> = decoded
+        .iter()
+        .filter_map(|decoded| match decoded {
+            Decoded::Applied(pod) => Some(pod),
+            _ => None,
+        })
+        .collect();
+    let (mut detector, mut out) = detector(&decoded);
+    // Each pod's last state, which the detector knows.
+    let last: Vec<_> = pods
+        .iter()
+        .rev()
+        .scan(HashSet::new(), |seen, pod| Some(seen.insert(&*pod.metadata.uid).then_some(*pod)))
+        .flatten()
+        .collect();
+    let mut group = criterion.benchmark_group("events");
+    group.throughput(Throughput::Elements(last.len() as u64));
+    group.bench_function("table/unchanged", |b| {
+        b.iter(|| last.iter().for_each(|pod| detector.on_applied(pod, NOW, &mut out)))
+    });
+    group.finish();
+
+    let ends = ends(&decoded);
+    assert!(ends.len() > 300, "{}", ends.len());
+    let mut group = criterion.benchmark_group("ends");
+    group.throughput(Throughput::Elements(ends.len() as u64));
     group.bench_function("classify", |b| {
         b.iter(|| {
-            for code in 0..incidents.len() as i32 {
-                black_box(exit_code(code & 255));
+            for end in &ends {
+                black_box(classify::end(black_box(end)));
             }
         });
     });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("incidents");
+    group.throughput(Throughput::Elements(incidents.len() as u64));
     group.bench_function("serialise", |b| {
         b.iter(|| incidents.iter().for_each(|incident| drop(black_box(report::line(incident)))));
     });
