@@ -269,8 +269,8 @@ impl<H: EventHandler> Detect<H> {
                 }
             }
         }
-        let full = Lookup::Failed("too many were wanted at once".to_owned());
         for key in answers {
+            let full = Lookup::Failed("too many were wanted at once".to_owned());
             self.stream.detector.on_events(&key, &full, out);
         }
         let gauge = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);

@@ -3,8 +3,8 @@
 use crate::core::detector::PodName;
 use crate::core::incident::{Incident, Remains};
 
-/// Receives what detection finds, under the detection's lock, on the thread that
-/// reads the watch: an implementation must not wait.
+/// Receives what detection finds, under the detection's lock, mostly on the thread
+/// that reads the watch: an implementation must not wait.
 pub trait EventHandler {
     /// A pod runs for the first time.
     fn on_pod_start(&mut self, pod: &PodName);
