@@ -4,9 +4,11 @@
 //! they are passed over. They are still held against the whole grammar (RFC 8259): what is accepted here
 //! is what `serde_json` accepts, and the tests hold the one against the other. Two things differ on
 //! purpose: of a member that is there twice the last one counts, as it does for the API server's own
-//! decoder, and what nests deeper than [`JSON_DEPTH_MAX`] is refused.
+//! decoder, and what nests deeper than [`crate::limits::JSON_DEPTH_MAX`] is refused.
 //!
 //! `null` is absent, everywhere: it leaves the value that is read into as it was made.
+
+mod scan;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +17,7 @@ use std::ops::Deref;
 
 use jiff::Timestamp;
 
-use crate::limits::{JSON_DEPTH_MAX, LIST_ITEMS_MAX};
+use crate::limits::LIST_ITEMS_MAX;
 
 /// Why a text could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,28 +84,52 @@ pub(crate) use members;
 /// # Errors
 /// It is no JSON, or has another form.
 pub fn from_slice<'a, T: Read<'a> + Default>(text: &'a [u8]) -> Result<T, Wrong> {
-    let mut json = Json { text, at: 0 };
+    let mut json = Json { rest: text, len: text.len() };
     let mut value = T::default();
     value.read(&mut json)?;
     match json.token() {
-        Err(_) if json.at == text.len() => Ok(value),
-        _ => Err(Wrong::Syntax(json.at)),
+        Err(_) if json.rest.is_empty() => Ok(value),
+        _ => Err(Wrong::Syntax(json.at())),
     }
 }
 
 /// A text that is being read.
 #[derive(Debug)]
 pub struct Json<'a> {
-    text: &'a [u8],
-    /// Never behind its end.
-    at: usize,
+    /// What was not read yet.
+    rest: &'a [u8],
+    /// How long all of it is.
+    len: usize,
 }
 
 impl<'a> Json<'a> {
+    /// The place of what comes next.
+    fn at(&self) -> usize {
+        self.len - self.rest.len()
+    }
+
     /// The next byte that is no white space, which is not taken.
     #[inline]
     fn token(&mut self) -> Result<u8, Wrong> {
-        token(self.text, &mut self.at)
+        let found = scan::token(self.rest);
+        let (Ok((_, rest)) | Err(rest)) = found;
+        self.rest = rest;
+        found.map(|(byte, _)| byte).map_err(|_| Wrong::Syntax(self.at()))
+    }
+
+    /// Takes the byte that is next.
+    #[inline]
+    fn take(&mut self) {
+        self.rest = self.rest.get(1..).unwrap_or_default();
+    }
+
+    /// Goes on behind what was scanned; what that was.
+    #[inline(always)]
+    fn pass(&mut self, behind: Result<&'a [u8], &'a [u8]>) -> Result<&'a [u8], Wrong> {
+        let rest = behind.map_err(|rest| Wrong::Syntax(self.len - rest.len()))?;
+        let passed = &self.rest[..self.rest.len() - rest.len()];
+        self.rest = rest;
+        Ok(passed)
     }
 
     /// Whether the next value is a string.
@@ -134,8 +160,8 @@ impl<'a> Json<'a> {
     /// Whether there is such a thing; else `null` was there.
     fn opens(&mut self, with: u8, wanted: &'static str) -> Result<bool, Wrong> {
         match self.token()? {
-            byte if byte == with => self.at += 1,
-            b'n' => return self.word(b"null").map(|()| false),
+            byte if byte == with => self.take(),
+            b'n' => return self.null().map(|()| false),
             _ => return Err(self.other_form(wanted)),
         }
         Ok(true)
@@ -144,7 +170,9 @@ impl<'a> Json<'a> {
     /// Whether the object or list is over before it began.
     fn closes(&mut self, with: u8) -> Result<bool, Wrong> {
         let is_over = self.token()? == with;
-        self.at += usize::from(is_over);
+        if is_over {
+            self.take();
+        }
         Ok(is_over)
     }
 
@@ -153,52 +181,42 @@ impl<'a> Json<'a> {
     fn ends(&mut self, with: u8) -> Result<bool, Wrong> {
         let byte = self.token()?;
         if byte != b',' && byte != with {
-            return Err(Wrong::Syntax(self.at));
+            return Err(Wrong::Syntax(self.at()));
         }
-        self.at += 1;
+        self.take();
         Ok(byte == with)
     }
 
     /// A member's name and the colon behind it.
     fn name(&mut self) -> Result<Cow<'a, [u8]>, Wrong> {
         if self.token()? != b'"' {
-            return Err(Wrong::Syntax(self.at));
+            return Err(Wrong::Syntax(self.at()));
         }
-        let start = self.at;
-        let is_plain = self.string()?;
-        let name = match is_plain {
-            true => Cow::Borrowed(&self.text[start + 1..self.at - 1]),
-            false => Cow::Owned(self.unescape(start)?.into_bytes()),
+        let name = match self.string()? {
+            Quoted::Plain(name) => Cow::Borrowed(name),
+            Quoted::Escaped(name) => Cow::Owned(name.into_bytes()),
         };
-        self.colon()?;
+        if self.token()? != b':' {
+            return Err(Wrong::Syntax(self.at()));
+        }
+        self.take();
         Ok(name)
     }
 
-    #[inline]
-    fn colon(&mut self) -> Result<(), Wrong> {
-        if self.token()? != b':' {
-            return Err(Wrong::Syntax(self.at));
+    /// The string whose opening quote is next.
+    fn string(&mut self) -> Result<Quoted<'a>, Wrong> {
+        let at = self.at();
+        let (rest, is_plain) =
+            scan::string(&self.rest[1..]).map_err(|rest| Wrong::Syntax(self.len - rest.len()))?;
+        let quoted = self.pass(Ok(rest))?;
+        match is_plain {
+            true => Ok(Quoted::Plain(&quoted[1..quoted.len() - 1])),
+            false => unescape(quoted, at).map(Quoted::Escaped),
         }
-        self.at += 1;
-        Ok(())
     }
 
-    /// Passes over a string, from its opening quote on. Whether it is what it looks like: it has no escape.
-    fn string(&mut self) -> Result<bool, Wrong> {
-        let (end, is_plain) = string_end(self.text, self.at + 1)?;
-        self.at = end;
-        Ok(is_plain)
-    }
-
-    /// The string from `start` to here, which was passed over and has escapes.
-    #[cold]
-    fn unescape(&self, start: usize) -> Result<String, Wrong> {
-        serde_json::from_slice(&self.text[start..self.at]).map_err(|_| Wrong::Syntax(start))
-    }
-
-    fn word(&mut self, word: &[u8]) -> Result<(), Wrong> {
-        self.at = word_end(self.text, self.at, word)?;
-        Ok(())
+    fn null(&mut self) -> Result<(), Wrong> {
+        self.pass(scan::word(self.rest, b"null")).map(drop)
     }
 
     /// Passes over a value of any kind.
@@ -206,14 +224,13 @@ impl<'a> Json<'a> {
     /// # Errors
     /// [`Wrong::Syntax`].
     pub fn skip(&mut self) -> Result<(), Wrong> {
-        self.at = value_end(self.text, self.at)?;
-        Ok(())
+        self.pass(scan::value(self.rest)).map(drop)
     }
 
     /// What is wrong where a value of another form is, if it is one at all.
     #[cold]
     fn other_form(&mut self, wanted: &'static str) -> Wrong {
-        let at = self.at;
+        let at = self.at();
         self.skip().err().unwrap_or(Wrong::Form { at, wanted })
     }
 
@@ -221,187 +238,32 @@ impl<'a> Json<'a> {
     fn whole<T: TryFrom<i64>>(&mut self) -> Result<Option<T>, Wrong> {
         let wanted = "a whole number";
         match self.token()? {
-            b'n' => return self.word(b"null").map(|()| None),
+            b'n' => return self.null().map(|()| None),
             b'-' | b'0'..=b'9' => {}
             _ => return Err(self.other_form(wanted)),
         }
-        let at = self.at;
-        let is_whole;
-        (self.at, is_whole) = number_end(self.text, at)?;
-        let digits = std::str::from_utf8(&self.text[at..self.at]).ok().filter(|_| is_whole);
+        let at = self.at();
+        let (rest, is_whole) =
+            scan::number(self.rest).map_err(|rest| Wrong::Syntax(self.len - rest.len()))?;
+        let digits = std::str::from_utf8(self.pass(Ok(rest))?).ok().filter(|_| is_whole);
         let number = digits.and_then(|digits| digits.parse::<i64>().ok());
         let number = number.and_then(|number| number.try_into().ok());
         number.map(Some).ok_or(Wrong::Form { at, wanted })
     }
 }
 
-// Where the time goes: `at` stays in a register in these, which is why they are no methods.
-
-/// The next byte that is no white space; `at` is where it is.
-#[inline(always)]
-fn token(text: &[u8], at: &mut usize) -> Result<u8, Wrong> {
-    loop {
-        match text.get(*at) {
-            Some(byte) if *byte > b' ' => return Ok(*byte),
-            Some(b' ' | b'\n' | b'\r' | b'\t') => *at += 1,
-            _ => return Err(Wrong::Syntax(*at)),
-        }
-    }
+/// A string between its quotes.
+enum Quoted<'a> {
+    /// It is what it looks like.
+    Plain(&'a [u8]),
+    /// It had escapes.
+    Escaped(String),
 }
 
-/// Where the value that begins at `at` ends.
-fn value_end(text: &[u8], mut at: usize) -> Result<usize, Wrong> {
-    // The brackets that are open, the innermost one last: 1 for an object.
-    let mut open = 0_u128;
-    let mut depth = 0;
-    loop {
-        match token(text, &mut at)? {
-            b'"' => at = string_end(text, at + 1)?.0,
-            bracket @ (b'{' | b'[') => {
-                at += 1;
-                // Both closing brackets stand two behind their opening ones.
-                if token(text, &mut at)? == bracket + 2 {
-                    at += 1;
-                } else {
-                    if depth == JSON_DEPTH_MAX {
-                        return Err(Wrong::Syntax(at));
-                    }
-                    depth += 1;
-                    open = open << 1 | u128::from(bracket == b'{');
-                    if bracket == b'{' {
-                        at = name_end(text, at)?;
-                    }
-                    continue;
-                }
-            }
-            b'-' | b'0'..=b'9' => at = number_end(text, at)?.0,
-            b't' => at = word_end(text, at, b"true")?,
-            b'f' => at = word_end(text, at, b"false")?,
-            b'n' => at = word_end(text, at, b"null")?,
-            _ => return Err(Wrong::Syntax(at)),
-        }
-        // A value has come to its end, and whatever ends with it.
-        loop {
-            if depth == 0 {
-                return Ok(at);
-            }
-            let is_object = open & 1 == 1;
-            match token(text, &mut at)? {
-                b',' => {
-                    at += 1;
-                    if is_object {
-                        at = name_end(text, at)?;
-                    }
-                    break;
-                }
-                b'}' if is_object => at += 1,
-                b']' if !is_object => at += 1,
-                _ => return Err(Wrong::Syntax(at)),
-            }
-            depth -= 1;
-            open >>= 1;
-        }
-    }
-}
-
-/// Where a member's name and the colon behind it end.
-#[inline(always)]
-fn name_end(text: &[u8], mut at: usize) -> Result<usize, Wrong> {
-    if token(text, &mut at)? != b'"' {
-        return Err(Wrong::Syntax(at));
-    }
-    at = string_end(text, at + 1)?.0;
-    if token(text, &mut at)? != b':' {
-        return Err(Wrong::Syntax(at));
-    }
-    Ok(at + 1)
-}
-
-fn word_end(text: &[u8], at: usize, word: &[u8]) -> Result<usize, Wrong> {
-    if text[at..].starts_with(word) { Ok(at + word.len()) } else { Err(Wrong::Syntax(at)) }
-}
-
-/// Where the number that begins at `at` ends, and whether it is a whole one.
-fn number_end(text: &[u8], mut at: usize) -> Result<(usize, bool), Wrong> {
-    let digits = |at: usize| {
-        let len = text[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if len > 0 { Ok(at + len) } else { Err(Wrong::Syntax(at)) }
-    };
-    let has = |at: usize, bytes: &[u8]| text.get(at).is_some_and(|byte| bytes.contains(byte));
-    at += usize::from(has(at, b"-"));
-    // A digit behind a leading 0 is refused by what comes next: it is no comma and no bracket.
-    at = if has(at, b"0") { at + 1 } else { digits(at)? };
-    let mut is_whole = true;
-    if has(at, b".") {
-        is_whole = false;
-        at = digits(at + 1)?;
-    }
-    if has(at, b"eE") {
-        is_whole = false;
-        at += 1;
-        at = digits(at + usize::from(has(at, b"+-")))?;
-    }
-    Ok((at, is_whole))
-}
-
-/// Where the string that begins at `at`, behind its opening quote, ends: behind its closing one. Whether it
-/// is what it looks like: it has no escape.
-///
-/// Most strings are short: what counts is not how many bytes are looked at in one step, but that a string
-/// seldom takes more than one.
-#[inline(always)]
-fn string_end(text: &[u8], mut at: usize) -> Result<(usize, bool), Wrong> {
-    let mut is_plain = true;
-    loop {
-        while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk::<16>) {
-            let block = u128::from_le_bytes(*block);
-            let found = special(block as u64);
-            at += found.trailing_zeros() as usize / 8;
-            if found != 0 {
-                break;
-            }
-            let found = special((block >> 64) as u64);
-            at += found.trailing_zeros() as usize / 8;
-            if found != 0 {
-                break;
-            }
-        }
-        match text.get(at) {
-            Some(b'"') => return Ok((at + 1, is_plain)),
-            Some(b'\\') => {
-                is_plain = false;
-                at = escape_end(text, at)?;
-            }
-            Some(0..=0x1f) | None => return Err(Wrong::Syntax(at)),
-            // In the last block, which is no whole one.
-            Some(_) => at += 1,
-        }
-    }
-}
-
-/// Where the escape that begins at `at` ends.
-fn escape_end(text: &[u8], at: usize) -> Result<usize, Wrong> {
-    match text.get(at + 1) {
-        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
-        Some(b'u') => {
-            let digits = text.get(at + 2..at + 6);
-            let is_number = digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-            if is_number { Ok(at + 6) } else { Err(Wrong::Syntax(at)) }
-        }
-        _ => Err(Wrong::Syntax(at)),
-    }
-}
-
-/// The bytes of a block that end a run of plain ones: quotes, backslashes, control characters. The lowest
-/// bit that is set is the high bit of the first of them; higher ones may be set in vain.
-#[inline]
-fn special(block: u64) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let less_one = |block: u64| block.wrapping_sub(ONES);
-    let quote = less_one(block ^ (ONES * b'"' as u64));
-    let backslash = less_one(block ^ (ONES * b'\\' as u64));
-    let control = block.wrapping_sub(ONES * 0x20);
-    (quote | backslash | control) & !block & (ONES << 7)
+/// The string that begins at `at` and has escapes.
+#[cold]
+fn unescape(quoted: &[u8], at: usize) -> Result<String, Wrong> {
+    serde_json::from_slice(quoted).map_err(|_| Wrong::Syntax(at))
 }
 
 impl<'a, T: Object<'a>> Read<'a> for T {
@@ -414,7 +276,7 @@ impl<'a, T: Read<'a> + Default> Read<'a> for Option<T> {
     fn read(&mut self, json: &mut Json<'a>) -> Result<(), Wrong> {
         *self = None;
         if json.token()? == b'n' {
-            return json.word(b"null");
+            return json.null();
         }
         self.insert(T::default()).read(json)
     }
@@ -438,9 +300,7 @@ impl Read<'_> for bool {
         let token = json.token()?;
         *self = token == b't';
         match token {
-            b't' => json.word(b"true"),
-            b'f' => json.word(b"false"),
-            b'n' => json.word(b"null"),
+            b't' | b'f' | b'n' => json.skip(),
             _ => Err(json.other_form("true or false")),
         }
     }
@@ -470,10 +330,9 @@ impl<'a> Raw<'a> {
 impl<'a> Read<'a> for Raw<'a> {
     fn read(&mut self, json: &mut Json<'a>) -> Result<(), Wrong> {
         json.token()?;
-        let start = json.at;
-        json.skip()?;
-        self.0 = std::str::from_utf8(&json.text[start..json.at])
-            .map_err(|error| Wrong::Syntax(start + error.valid_up_to()))?;
+        let start = json.at();
+        let value = json.pass(scan::value(json.rest))?;
+        self.0 = text(value, start)?;
         Ok(())
     }
 }
@@ -518,18 +377,21 @@ impl<'a> Read<'a> for Text<'a> {
     fn read(&mut self, json: &mut Json<'a>) -> Result<(), Wrong> {
         match json.token()? {
             b'"' => {}
-            b'n' => return json.word(b"null"),
+            b'n' => return json.null(),
             _ => return Err(json.other_form("a string")),
         }
-        let start = json.at;
-        self.0 = if json.string()? {
-            let text = std::str::from_utf8(&json.text[start + 1..json.at - 1]);
-            Cow::Borrowed(text.map_err(|e| Wrong::Syntax(start + 1 + e.valid_up_to()))?)
-        } else {
-            Cow::Owned(json.unescape(start)?)
+        let start = json.at();
+        self.0 = match json.string()? {
+            Quoted::Plain(bytes) => Cow::Borrowed(text(bytes, start + 1)?),
+            Quoted::Escaped(text) => Cow::Owned(text),
         };
         Ok(())
     }
+}
+
+/// The bytes as what they must be, text; `at`: their place.
+fn text(bytes: &[u8], at: usize) -> Result<&str, Wrong> {
+    std::str::from_utf8(bytes).map_err(|error| Wrong::Syntax(at + error.valid_up_to()))
 }
 
 /// A list; `null` is the empty one, and none of its elements. What is more than [`LIST_ITEMS_MAX`] of them
@@ -565,7 +427,7 @@ impl<'a, T: Read<'a> + Default> Read<'a> for List<T> {
         }
         loop {
             if json.token()? == b'n' {
-                json.word(b"null")?;
+                json.null()?;
             } else if self.0.len() == LIST_ITEMS_MAX {
                 json.skip()?;
             } else {

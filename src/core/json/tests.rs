@@ -3,6 +3,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::core::backoff::Jitter;
+use crate::limits::JSON_DEPTH_MAX;
 
 #[derive(Debug, Default, PartialEq)]
 struct Thing<'a> {
@@ -147,8 +148,28 @@ fn the_bytes_that_end_a_run_are_found_at_once() {
             let mut block = [b'x'; 8];
             (block[at], block[next]) = (first, second);
             let want = block.iter().position(|byte| ends(*byte)).unwrap_or(8);
-            let found = special(u64::from_le_bytes(block)).trailing_zeros() / 8;
+            let found = scan::special(u64::from_le_bytes(block)).trailing_zeros() / 8;
             assert_eq!(found as usize, want, "{block:?}");
+        }
+    }
+}
+
+#[test]
+fn a_string_ends_at_its_quote_however_much_comes_before_and_behind() {
+    for (before, behind) in (0..40).flat_map(|n| (0..40).map(move |m| (n, m))) {
+        let text = |what: &str| format!("{}{what}{}", "x".repeat(before), "\u{e9}".repeat(behind));
+        let behind = 2 * behind;
+        for (what, is_plain) in [("\"", true), ("\\\"\"", false), ("\\u00e9\"", false)] {
+            let text = text(what);
+            let want = &text.as_bytes()[text.len() - behind..];
+            assert_eq!(scan::string(text.as_bytes()), Ok((want, is_plain)), "{text}");
+        }
+        for (what, left) in
+            [("", 0), ("\n\"", 2 + behind), ("\\x\"", 2 + behind), ("\\u00e\"", 5 + behind)]
+        {
+            let text = text(what);
+            let want = &text.as_bytes()[text.len() - left..];
+            assert_eq!(scan::string(text.as_bytes()), Err(want), "{text}");
         }
     }
 }

@@ -1,0 +1,198 @@
+//! Where the values of a JSON text end, by the whole grammar (RFC 8259).
+//!
+//! This is where the time goes, and so nothing here is looked at twice: what is left of the text is taken
+//! along, and each step knows from the one before how much of it there is.
+
+use crate::limits::JSON_DEPTH_MAX;
+
+/// What is left of the text.
+type Rest<'t> = &'t [u8];
+
+/// What is left behind something; else what is left from where it is no JSON.
+type Behind<'t> = Result<Rest<'t>, Rest<'t>>;
+
+/// Passes over white space; the byte behind it, which is not passed over.
+#[inline(always)]
+pub(super) fn token(mut rest: Rest<'_>) -> Result<(u8, Rest<'_>), Rest<'_>> {
+    loop {
+        match rest {
+            [byte, ..] if *byte > b' ' => return Ok((*byte, rest)),
+            [b' ' | b'\n' | b'\r' | b'\t', behind @ ..] => rest = behind,
+            _ => return Err(rest),
+        }
+    }
+}
+
+/// Behind white space and this byte.
+#[inline(always)]
+fn byte(rest: Rest<'_>, wanted: u8) -> Behind<'_> {
+    match token(rest)? {
+        (byte, rest) if byte == wanted => Ok(&rest[1..]),
+        (_, rest) => Err(rest),
+    }
+}
+
+/// Behind a value.
+pub(super) fn value(mut rest: Rest<'_>) -> Behind<'_> {
+    // The brackets that are open, the innermost one last: 1 for an object.
+    let mut open = 0_u128;
+    let mut depth = 0;
+    loop {
+        let first;
+        (first, rest) = token(rest)?;
+        match first {
+            b'"' => rest = string(&rest[1..])?.0,
+            b'{' | b'[' => {
+                let within;
+                (within, rest) = token(&rest[1..])?;
+                // Both closing brackets stand two behind their opening ones.
+                if within == first + 2 {
+                    rest = &rest[1..];
+                } else {
+                    if depth == JSON_DEPTH_MAX {
+                        return Err(rest);
+                    }
+                    depth += 1;
+                    open = open << 1 | u128::from(first == b'{');
+                    if first == b'{' {
+                        rest = name(rest)?;
+                    }
+                    continue;
+                }
+            }
+            b'-' | b'0'..=b'9' => rest = number(rest)?.0,
+            b't' => rest = word(rest, b"true")?,
+            b'f' => rest = word(rest, b"false")?,
+            b'n' => rest = word(rest, b"null")?,
+            _ => return Err(rest),
+        }
+        // A value has come to its end, and whatever ends with it.
+        loop {
+            if depth == 0 {
+                return Ok(rest);
+            }
+            let is_object = open & 1 == 1;
+            let next;
+            (next, rest) = token(rest)?;
+            match next {
+                b',' if is_object => {
+                    rest = name(&rest[1..])?;
+                    break;
+                }
+                b',' => {
+                    rest = &rest[1..];
+                    break;
+                }
+                b'}' if is_object => rest = &rest[1..],
+                b']' if !is_object => rest = &rest[1..],
+                _ => return Err(rest),
+            }
+            depth -= 1;
+            open >>= 1;
+        }
+    }
+}
+
+/// Behind a member's name and the colon that follows it.
+#[inline(always)]
+fn name(rest: Rest<'_>) -> Behind<'_> {
+    let (rest, _) = string(byte(rest, b'"')?)?;
+    byte(rest, b':')
+}
+
+/// Behind a word that is not quoted.
+pub(super) fn word<'t>(rest: Rest<'t>, word: &[u8]) -> Behind<'t> {
+    rest.strip_prefix(word).ok_or(rest)
+}
+
+/// Behind a number, and whether it is a whole one.
+pub(super) fn number(mut rest: Rest<'_>) -> Result<(Rest<'_>, bool), Rest<'_>> {
+    rest = rest.strip_prefix(b"-").unwrap_or(rest);
+    // A digit behind a leading 0 is refused by what comes next: it is no comma and no bracket.
+    rest = rest.strip_prefix(b"0").map_or_else(|| digits(rest), Ok)?;
+    let mut is_whole = true;
+    if let [b'.', fraction @ ..] = rest {
+        is_whole = false;
+        rest = digits(fraction)?;
+    }
+    if let [b'e' | b'E', b'+' | b'-', exponent @ ..] | [b'e' | b'E', exponent @ ..] = rest {
+        is_whole = false;
+        rest = digits(exponent)?;
+    }
+    Ok((rest, is_whole))
+}
+
+/// Behind one digit or more.
+fn digits(rest: Rest<'_>) -> Behind<'_> {
+    let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if len > 0 { Ok(&rest[len..]) } else { Err(rest) }
+}
+
+/// Behind a string, of which the opening quote was passed over. Whether it is what it looks like: it has no
+/// escape.
+///
+/// Most strings are short: what counts is not how many bytes are looked at in one step, but that a string
+/// seldom takes more than one, and that no branch depends on how long it is.
+#[inline(always)]
+pub(super) fn string(mut rest: Rest<'_>) -> Result<(Rest<'_>, bool), Rest<'_>> {
+    let mut is_plain = true;
+    while let Some(block) = rest.first_chunk() {
+        let block = u128::from_le_bytes(*block);
+        let (low, high) = (special(block as u64), special((block >> 64) as u64));
+        if low | high == 0 {
+            rest = &rest[16..];
+            continue;
+        }
+        let found = u128::from(high) << 64 | u128::from(low);
+        rest = &rest[found.trailing_zeros() as usize / 8..];
+        match rest {
+            [b'"', behind @ ..] => return Ok((behind, is_plain)),
+            [b'\\', b'"' | b'\\', behind @ ..] => rest = behind,
+            [b'\\', escape @ ..] => rest = behind_escape(escape)?,
+            _ => return Err(rest),
+        }
+        is_plain = false;
+    }
+    last_string(rest, is_plain)
+}
+
+/// The same where less than a block is left of the text.
+#[cold]
+fn last_string(mut rest: Rest<'_>, mut is_plain: bool) -> Result<(Rest<'_>, bool), Rest<'_>> {
+    loop {
+        match rest {
+            [b'"', behind @ ..] => return Ok((behind, is_plain)),
+            [b'\\', escape @ ..] => {
+                is_plain = false;
+                rest = behind_escape(escape)?;
+            }
+            [0..=0x1f, ..] | [] => return Err(rest),
+            [_, behind @ ..] => rest = behind,
+        }
+    }
+}
+
+/// Behind an escape, of which the backslash was passed over.
+fn behind_escape(rest: Rest<'_>) -> Behind<'_> {
+    match rest {
+        [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', behind @ ..] => Ok(behind),
+        [b'u', a, b, c, d, behind @ ..]
+            if [a, b, c, d].iter().all(|byte| byte.is_ascii_hexdigit()) =>
+        {
+            Ok(behind)
+        }
+        _ => Err(rest),
+    }
+}
+
+/// The bytes of a block that end a run of plain ones: quotes, backslashes, control characters. The lowest
+/// bit that is set is the high bit of the first of them; higher ones may be set in vain.
+#[inline(always)]
+pub(super) fn special(block: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let below = |block: u64, byte: u8| block.wrapping_sub(ONES * u64::from(byte));
+    let backslash = below(block ^ (ONES * u64::from(b'\\')), 1);
+    // With that bit turned the quote comes right behind the control characters.
+    let quote_or_control = below(block ^ (ONES * 2), (b'"' ^ 2) + 1);
+    (backslash | quote_or_control) & !block & (ONES << 7)
+}
