@@ -112,14 +112,22 @@ fn stages(criterion: &mut Criterion) {
         let mut scratch = String::new();
         b.iter(|| {
             for line in &lines {
-                black_box(decode::line(black_box(line), &mut scratch));
+                black_box(decode::line(black_box(line), &mut scratch, |_, _| false));
+            }
+        });
+    });
+    group.bench_function("parse/unchanged", |b| {
+        let mut scratch = String::new();
+        b.iter(|| {
+            for line in &lines {
+                black_box(decode::line(black_box(line), &mut scratch, |_, _| true));
             }
         });
     });
     group.finish();
 
     let decoded: Vec<Decoded<'_>> =
-        lines.iter().map(|line| decode::line(line, Box::leak(Box::default())).0).collect();
+        lines.iter().map(|line| decode::line(line, Box::leak(Box::default()), |_, _| false).0).collect();
     let incidents: Vec<Box<Incident>> = detect(&decoded)
         .into_iter()
         .filter_map(|output| match output {

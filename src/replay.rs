@@ -25,7 +25,7 @@ use crate::core::json::{self, List, Text, members};
 use crate::core::list::{ListSplitter, Piece};
 use crate::core::report;
 use crate::core::settle::Lookup;
-use crate::core::wire::EventLine;
+use crate::core::wire::{EventLine, Metadata};
 use crate::limits::{EVENTS_PER_POD_MAX, READ_BLOCK_BYTES, REPLAY_EVENTS_MAX};
 
 /// Why a recording cannot be replayed.
@@ -168,8 +168,10 @@ impl Replay<'_> {
         self.summary.lines += 1;
         let now = self.clock.now();
         let mut scratch = std::mem::take(&mut self.scratch);
-        let (decoded, flaw) = decode::line(bytes, &mut scratch);
+        let known = |meta: &Metadata<'_>, mark| self.detector.knows(meta, mark);
+        let (decoded, flaw) = decode::line(bytes, &mut scratch, known);
         match decoded {
+            Decoded::Known(meta) => self.detector.on_known(&meta),
             Decoded::Applied(pod) => self.detector.on_applied(&pod, now, &mut self.outputs),
             Decoded::Deleted(pod) => self.detector.on_deleted(&pod, now, &mut self.outputs),
             Decoded::Error(_, text) => {

@@ -9,6 +9,8 @@ use std::time::Duration;
 use crate::core::incident::cut;
 use crate::core::json::{self, Wrong};
 use crate::core::reflector::Failure;
+#[cfg(doc)]
+use crate::core::wire::Outline;
 use crate::core::wire::{Metadata, Pod, Salvage, SalvageObject, Status, StatusDetails, WatchLine};
 use crate::limits::FLAW_BYTES_MAX;
 
@@ -19,8 +21,10 @@ pub enum Decoded<'l> {
     Applied(Pod<'l>),
     /// The pod is gone; this was its last state.
     Deleted(Pod<'l>),
+    /// The pod has another version, and all else that matters of it is known.
+    Known(Metadata<'l>),
     /// Nothing happened up to this version.
-    Bookmark(Pod<'l>),
+    Bookmark(Metadata<'l>),
     /// The server ends the stream, and why.
     Error(Failure, String),
     /// Nothing that can be used; its version, where there is one.
@@ -62,19 +66,26 @@ impl Flaw {
     }
 }
 
-/// Reads a line of the watch. `scratch` holds a repaired copy where one is needed.
-pub fn line<'l>(line: &'l [u8], scratch: &'l mut String) -> (Decoded<'l>, Option<Flaw>) {
-    let error = match json::from_slice::<WatchLine<'_>>(line) {
-        Ok(line) => return sort(line),
+/// Reads a line of the watch. `scratch` holds a repaired copy where one is needed. Of a pod whose metadata and
+/// mark ([`Outline::mark`]) are known no more is read.
+pub fn line<'l>(
+    line: &'l [u8],
+    scratch: &'l mut String,
+    mut is_known: impl FnMut(&Metadata<'_>, u64) -> bool,
+) -> (Decoded<'l>, Option<Flaw>) {
+    let error = match json::from_slice(line).and_then(|line| sort(line, &mut is_known)) {
+        Ok(found) => return found,
         Err(error) => error,
     };
     if std::str::from_utf8(line).is_err() {
         // One wrong byte in a message must not cost the crash that it tells of.
         *scratch = String::from_utf8_lossy(line).into_owned();
         if let Ok(line) = json::from_slice::<WatchLine<'_>>(scratch.as_bytes()) {
-            let text = format!("{}: bytes that are not UTF-8 were replaced", name(&line.object));
-            let (decoded, flaw) = sort(line);
-            return (decoded, flaw.or_else(|| Some(Flaw::new(FlawKind::Utf8, &text))));
+            let name = name_of(&line.object.metadata);
+            if let Ok((decoded, flaw)) = sort(line, &mut is_known) {
+                let text = format!("{name}: bytes that are not UTF-8 were replaced");
+                return (decoded, flaw.or_else(|| Some(Flaw::new(FlawKind::Utf8, &text))));
+            }
         }
     } else {
         String::from_utf8_lossy(line).as_ref().clone_into(scratch);
@@ -137,29 +148,40 @@ fn name_of(metadata: &Metadata<'_>) -> String {
     format!("{}/{}", metadata.namespace, metadata.name)
 }
 
-fn sort(line: WatchLine<'_>) -> (Decoded<'_>, Option<Flaw>) {
-    let pod = line.object;
-    let applied = match &*line.kind {
+fn sort<'l>(
+    line: WatchLine<'l>,
+    is_known: &mut impl FnMut(&Metadata<'_>, u64) -> bool,
+) -> Result<(Decoded<'l>, Option<Flaw>), Wrong> {
+    let object = line.object;
+    let is_applied = match &*line.kind {
         "ADDED" | "MODIFIED" => true,
         "DELETED" => false,
-        "BOOKMARK" => return (Decoded::Bookmark(pod), None),
+        "BOOKMARK" => return Ok((Decoded::Bookmark(object.metadata), None)),
         "ERROR" => {
-            let failure = failure(pod.code, &pod.reason, &pod.details, None);
-            let text = format!("{} {}: {}", pod.code, pod.reason, pod.message);
-            return (Decoded::Error(failure, cut(&text, FLAW_BYTES_MAX)), None);
+            let failure = failure(object.code, &object.reason, &object.details, None);
+            let text = format!("{} {}: {}", object.code, object.reason, object.message);
+            return Ok((Decoded::Error(failure, cut(&text, FLAW_BYTES_MAX)), None));
         }
         kind => {
-            let text = format!("{}: unknown event type {kind:?}", name(&pod));
-            let flaw = Flaw::new(FlawKind::UnknownType, &text);
-            return (Decoded::Nothing(pod.metadata.resource_version.to_string()), Some(flaw));
+            let text = format!("{}: unknown event type {kind:?}", name_of(&object.metadata));
+            return Ok(nothing(&object.metadata, Flaw::new(FlawKind::UnknownType, &text)));
         }
     };
-    if pod.metadata.uid.is_empty() {
-        let text = format!("{}: the pod has no UID", name(&pod));
-        let flaw = Flaw::new(FlawKind::Field, &text);
-        return (Decoded::Nothing(pod.metadata.resource_version.to_string()), Some(flaw));
+    if object.metadata.uid.is_empty() {
+        let text = format!("{}: the pod has no UID", name_of(&object.metadata));
+        return Ok(nothing(&object.metadata, Flaw::new(FlawKind::Field, &text)));
     }
-    (if applied { Decoded::Applied(pod) } else { Decoded::Deleted(pod) }, None)
+    let mark = object.mark();
+    let decoded = match is_applied {
+        true if is_known(&object.metadata, mark) => Decoded::Known(object.metadata),
+        true => Decoded::Applied(object.pod(mark)?),
+        false => Decoded::Deleted(object.pod(mark)?),
+    };
+    Ok((decoded, None))
+}
+
+fn nothing<'l>(metadata: &Metadata<'_>, flaw: Flaw) -> (Decoded<'l>, Option<Flaw>) {
+    (Decoded::Nothing(metadata.resource_version.to_string()), Some(flaw))
 }
 
 /// What follows from an answer that is not 200: its code, its body where that is a `Status`, its
@@ -204,11 +226,12 @@ mod tests {
 
     fn decode(text: &[u8]) -> (String, Option<FlawKind>) {
         let mut scratch = String::new();
-        let (decoded, flaw) = line(text, &mut scratch);
+        let (decoded, flaw) = line(text, &mut scratch, |_, _| false);
         let shown = match decoded {
             Decoded::Applied(pod) => format!("applied {}", name(&pod)),
             Decoded::Deleted(pod) => format!("deleted {}", name(&pod)),
-            Decoded::Bookmark(pod) => format!("bookmark {}", pod.metadata.resource_version),
+            Decoded::Known(meta) => format!("known {}", meta.resource_version),
+            Decoded::Bookmark(meta) => format!("bookmark {}", meta.resource_version),
             Decoded::Error(failure, text) => format!("{failure:?} {text}"),
             Decoded::Nothing(version) => format!("nothing {version}"),
         };
@@ -266,7 +289,7 @@ mod tests {
             br#"{"type":"ADDED","object":{"metadata":{"namespace":"shop","name":"a","uid":"u"},
             "status":{"containerStatuses":[{"restartCount":"many"}]}}}"#;
         let mut scratch = String::new();
-        let (_, flaw) = line(text, &mut scratch);
+        let (_, flaw) = line(text, &mut scratch, |_, _| false);
         assert!(flaw.unwrap().text.starts_with("shop/a: "));
         let (pod, flaw) = item(br#"{"metadata":{"name":"b"},"spec":7}"#, &mut scratch);
         assert!(pod.is_none());

@@ -190,6 +190,27 @@ impl Detector {
         self.observe(pod, Origin::Watch, now, out);
     }
 
+    /// Whether the rules were last held against an object of this pod with this mark, so that they say nothing
+    /// new of it. An end that is held may settle by what an object says that is no news otherwise.
+    pub fn knows(&self, metadata: &wire::Metadata<'_>, mark: u64) -> bool {
+        if self.ignores(metadata) {
+            return true;
+        }
+        let key = self.table.key(metadata);
+        self.table.looked_at(key) == Some(mark) && !self.settling.is_held(key)
+    }
+
+    /// An `ADDED` or `MODIFIED` that is known.
+    pub fn on_known(&mut self, metadata: &wire::Metadata<'_>) {
+        if !self.ignores(metadata) {
+            self.table.sight(metadata, false);
+        }
+    }
+
+    fn ignores(&self, metadata: &wire::Metadata<'_>) -> bool {
+        self.ignored_namespaces.iter().any(|ns| **ns == *metadata.namespace)
+    }
+
     /// A `DELETED`, which carries the pod's last state.
     pub fn on_deleted(&mut self, pod: &wire::Pod<'_>, now: Now, out: &mut Vec<Output>) {
         self.observe(pod, Origin::Watch, now, out);
@@ -258,7 +279,7 @@ impl Detector {
 
     fn observe(&mut self, pod: &wire::Pod<'_>, origin: Origin, now: Now, out: &mut Vec<Output>) {
         let meta = &pod.metadata;
-        if self.ignored_namespaces.iter().any(|ns| **ns == *meta.namespace) {
+        if self.ignores(meta) {
             return;
         }
         let went_back = matches!(origin, Origin::Relist { went_back: true });
@@ -278,9 +299,7 @@ impl Detector {
         let Some(record) = self.table.get(key) else {
             return;
         };
-        // Most events tell of what no rule reads. An end that is held may settle by what an object says
-        // that is no news otherwise.
-        let mark = Some(pod.mark());
+        let mark = Some(pod.mark);
         if std::mem::replace(&mut record.looked_at, mark) == mark && !self.settling.is_held(key) {
             return;
         }

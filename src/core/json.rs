@@ -12,7 +12,6 @@ mod scan;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use jiff::Timestamp;
@@ -98,7 +97,7 @@ pub fn from_slice<'a, T: Read<'a> + Default>(text: &'a [u8]) -> Result<T, Wrong>
 pub struct Json<'a> {
     /// What was not read yet.
     rest: &'a [u8],
-    /// How long all of it is.
+    /// The place of its end.
     len: usize,
 }
 
@@ -307,7 +306,7 @@ impl Read<'_> for bool {
 }
 
 /// A value of which it only matters that it is there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Anything;
 
 impl Read<'_> for Anything {
@@ -329,10 +328,47 @@ impl<'a> Raw<'a> {
 
 impl<'a> Read<'a> for Raw<'a> {
     fn read(&mut self, json: &mut Json<'a>) -> Result<(), Wrong> {
+        let mut span = Span::default();
+        span.read(json)?;
+        self.0 = text(span.bytes, span.at)?;
+        Ok(())
+    }
+}
+
+/// A value that was passed over, to be read when it is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Span<'a> {
+    /// Empty: there is none.
+    bytes: &'a [u8],
+    /// Its place in the text.
+    at: usize,
+}
+
+impl<'a> Span<'a> {
+    /// Its bytes as they came; none: there is none.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// As [`Read::read`].
+    pub fn get<T: Read<'a> + Default>(&self) -> Result<T, Wrong> {
+        let mut value = T::default();
+        if !self.bytes.is_empty() {
+            let len = self.at + self.bytes.len();
+            value.read(&mut Json { rest: self.bytes, len })?;
+        }
+        Ok(value)
+    }
+}
+
+impl<'a> Read<'a> for Span<'a> {
+    fn read(&mut self, json: &mut Json<'a>) -> Result<(), Wrong> {
         json.token()?;
-        let start = json.at();
-        let value = json.pass(scan::value(json.rest))?;
-        self.0 = text(value, start)?;
+        self.at = json.at();
+        self.bytes = json.pass(scan::value(json.rest))?;
         Ok(())
     }
 }
@@ -410,12 +446,6 @@ impl<T> Deref for List<T> {
 
     fn deref(&self) -> &[T] {
         &self.0
-    }
-}
-
-impl<T: Hash> Hash for List<T> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
     }
 }
 

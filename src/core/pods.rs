@@ -365,6 +365,11 @@ impl PodTable {
         }
     }
 
+    /// The mark of what the pod's object said that the rules were last held against.
+    pub fn looked_at(&self, key: &str) -> Option<u64> {
+        self.pods.get(key)?.looked_at
+    }
+
     /// Forgets which objects were looked at.
     #[cfg(test)]
     pub(super) fn look_again(&mut self) {

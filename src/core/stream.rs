@@ -218,7 +218,8 @@ impl Stream {
                     break Failure::Transient;
                 }
             };
-            let (decoded, flaw) = decode::line(line, &mut self.scratch);
+            let known = |meta: &wire::Metadata<'_>, mark| self.detector.knows(meta, mark);
+            let (decoded, flaw) = decode::line(line, &mut self.scratch, known);
             let used = !matches!(&decoded, Decoded::Nothing(version) if version.is_empty());
             notes.push(Note::Line { used });
             notes.extend(flaw.map(Note::Flaw));
@@ -231,7 +232,11 @@ impl Stream {
                     self.detector.on_deleted(&pod, now, out);
                     self.reflector.on_line(&pod.metadata.resource_version);
                 }
-                Decoded::Bookmark(pod) => self.reflector.on_line(&pod.metadata.resource_version),
+                Decoded::Known(meta) => {
+                    self.detector.on_known(&meta);
+                    self.reflector.on_line(&meta.resource_version);
+                }
+                Decoded::Bookmark(meta) => self.reflector.on_line(&meta.resource_version),
                 Decoded::Nothing(version) => self.reflector.on_line(&version),
                 Decoded::Error(failure, text) => {
                     notes.push(Note::Error(failure, text));

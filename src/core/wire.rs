@@ -5,9 +5,11 @@
 //! must cost that field, not the pod. Unknown fields are skipped, unknown values kept as text.
 //! Field names and meanings: Kubernetes API, core/v1 `types.go` and meta/v1 `types.go`.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+mod outline;
 
-use crate::core::json::{Anything, Json, List, Object, Raw, Read, Text, Wrong, members};
+use crate::core::json::{Anything, Json, List, Raw, Read, Text, Wrong, members};
+
+pub use self::outline::Outline;
 
 /// One line of a watch: meta/v1 `WatchEvent`.
 #[derive(Debug, Default)]
@@ -15,7 +17,7 @@ pub struct WatchLine<'a> {
     /// `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK`, `ERROR`, or something newer.
     pub kind: Text<'a>,
     /// A pod, or a `Status` in an `ERROR`.
-    pub object: Pod<'a>,
+    pub object: Outline<'a>,
 }
 
 members! { WatchLine<'a> {
@@ -23,7 +25,7 @@ members! { WatchLine<'a> {
     b"object" => object,
 } }
 
-/// A pod; also takes the bookmark's empty pod and a meta/v1 `Status`.
+/// A pod.
 #[derive(Debug, Default)]
 pub struct Pod<'a> {
     /// Name, UID, version, deletion.
@@ -32,42 +34,17 @@ pub struct Pod<'a> {
     pub spec: PodSpec<'a>,
     /// What the kubelet says.
     pub status: PodStatus<'a>,
-    /// Of a `Status`: the HTTP code.
-    pub code: u16,
-    /// Of a `Status`: `Expired`, `Gone`, …
-    pub reason: Text<'a>,
-    /// Of a `Status`: a sentence.
-    pub message: Text<'a>,
-    /// Of a `Status`: how long to wait, and causes.
-    pub details: StatusDetails<'a>,
+    /// See [`Outline::mark`].
+    pub mark: u64,
 }
 
-impl Pod<'_> {
-    /// A mark of all that the rules read of the object, quick to make: while it is the same, they say the
-    /// same. Versions, conditions, labels and who wrote what do not go into it.
-    pub fn mark(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        let meta = &self.metadata;
-        (&meta.uid, &meta.deletion_timestamp, meta.deletion_grace_period_seconds).hash(&mut hasher);
-        (&meta.annotations, &self.spec, &self.status).hash(&mut hasher);
-        hasher.finish()
-    }
-}
-
-impl<'a> Object<'a> for Pod<'a> {
-    fn member(&mut self, name: &[u8], json: &mut Json<'a>) -> Result<(), Wrong> {
-        match name {
-            b"metadata" => self.metadata.read(json),
-            b"spec" => self.spec.read(json),
-            // A pod's status is an object, a `Status`'s status is the word `Failure`.
-            b"status" if json.is_at_string() => json.skip(),
-            b"status" => self.status.read(json),
-            b"code" => self.code.read(json),
-            b"reason" => self.reason.read(json),
-            b"message" => self.message.read(json),
-            b"details" => self.details.read(json),
-            _ => json.skip(),
-        }
+impl<'a> Read<'a> for Pod<'a> {
+    fn read(&mut self, json: &mut Json<'a>) -> Result<(), Wrong> {
+        let mut outline = Outline::default();
+        outline.read(json)?;
+        let mark = outline.mark();
+        *self = outline.pod(mark)?;
+        Ok(())
     }
 }
 
@@ -183,7 +160,7 @@ members! { OwnerReference<'a> {
 } }
 
 /// core/v1 `PodSpec`.
-#[derive(Debug, Default, Hash)]
+#[derive(Debug, Default)]
 pub struct PodSpec<'a> {
     /// `Always`, `OnFailure`, `Never`.
     pub restart_policy: Text<'a>,
@@ -206,7 +183,7 @@ members! { PodSpec<'a> {
 } }
 
 /// core/v1 `Container`.
-#[derive(Debug, Default, Hash)]
+#[derive(Debug, Default)]
 pub struct ContainerSpec<'a> {
     /// Unique in its pod.
     pub name: Text<'a>,
@@ -232,7 +209,7 @@ members! { ContainerSpec<'a> {
 } }
 
 /// core/v1 `Probe`.
-#[derive(Clone, Copy, Debug, Default, Hash)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Probe {
     /// Between two tries.
     pub period_seconds: i64,
@@ -246,7 +223,7 @@ members! { Probe {
 } }
 
 /// core/v1 `Lifecycle`.
-#[derive(Debug, Default, Hash)]
+#[derive(Debug, Default)]
 pub struct Lifecycle {
     /// Its presence is enough.
     pub post_start: Option<Anything>,
@@ -257,7 +234,7 @@ members! { Lifecycle {
 } }
 
 /// core/v1 `ResourceRequirements`.
-#[derive(Debug, Default, Hash)]
+#[derive(Debug, Default)]
 pub struct Resources<'a> {
     /// At most.
     pub limits: ResourceList<'a>,
@@ -271,7 +248,7 @@ members! { Resources<'a> {
 } }
 
 /// core/v1 `ResourceList`, the two that matter; values are quantities.
-#[derive(Debug, Default, Hash)]
+#[derive(Debug, Default)]
 pub struct ResourceList<'a> {
     /// Cores.
     pub cpu: Text<'a>,
@@ -285,7 +262,7 @@ members! { ResourceList<'a> {
 } }
 
 /// core/v1 `PodStatus`.
-#[derive(Debug, Default, Hash)]
+#[derive(Debug, Default)]
 pub struct PodStatus<'a> {
     /// `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`.
     pub phase: Text<'a>,
@@ -307,20 +284,8 @@ pub struct PodStatus<'a> {
     pub ephemeral_container_statuses: List<ContainerStatus<'a>>,
 }
 
-members! { PodStatus<'a> {
-    b"phase" => phase,
-    b"reason" => reason,
-    b"message" => message,
-    b"qosClass" => qos_class,
-    b"startTime" => start_time,
-    b"podIPs" => pod_ips,
-    b"containerStatuses" => container_statuses,
-    b"initContainerStatuses" => init_container_statuses,
-    b"ephemeralContainerStatuses" => ephemeral_container_statuses,
-} }
-
 /// core/v1 `PodIP`.
-#[derive(Debug, Default, Hash)]
+#[derive(Debug, Default)]
 pub struct PodIp<'a> {
     /// The address.
     pub ip: Text<'a>,
@@ -331,7 +296,7 @@ members! { PodIp<'a> {
 } }
 
 /// core/v1 `ContainerStatus`.
-#[derive(Debug, Default, Hash)]
+#[derive(Debug, Default)]
 pub struct ContainerStatus<'a> {
     /// Unique in its pod.
     pub name: Text<'a>,
@@ -357,7 +322,7 @@ members! { ContainerStatus<'a> {
 } }
 
 /// core/v1 `ContainerState`: at most one of the three.
-#[derive(Debug, Default, Hash)]
+#[derive(Debug, Default)]
 pub struct State<'a> {
     /// Not yet, or not again.
     pub waiting: Option<Waiting<'a>>,
@@ -374,7 +339,7 @@ members! { State<'a> {
 } }
 
 /// core/v1 `ContainerStateWaiting`.
-#[derive(Debug, Default, Hash)]
+#[derive(Debug, Default)]
 pub struct Waiting<'a> {
     /// `CrashLoopBackOff`, `ErrImagePull`, …
     pub reason: Text<'a>,
@@ -388,7 +353,7 @@ members! { Waiting<'a> {
 } }
 
 /// core/v1 `ContainerStateRunning`.
-#[derive(Debug, Default, Hash)]
+#[derive(Debug, Default)]
 pub struct Running<'a> {
     /// Since when; one second's resolution.
     pub started_at: Text<'a>,
@@ -399,7 +364,7 @@ members! { Running<'a> {
 } }
 
 /// core/v1 `ContainerStateTerminated`.
-#[derive(Debug, Default, Hash)]
+#[derive(Debug, Default)]
 pub struct Terminated<'a> {
     /// 128 + n after signal n.
     pub exit_code: i32,
@@ -529,10 +494,11 @@ mod tests {
             "state":null,"lastState":{"terminated":null}}]}}}"#,
         )
         .unwrap();
-        assert_eq!(&*line.object.metadata.resource_version, "1335");
-        assert_eq!(line.object.spec.containers.len(), 0);
-        assert_eq!(line.object.spec.init_containers.len(), 0);
-        assert_eq!(line.object.status.container_statuses.len(), 1);
+        let pod = line.object.pod(0).unwrap();
+        assert_eq!(&*pod.metadata.resource_version, "1335");
+        assert_eq!(pod.spec.containers.len(), 0);
+        assert_eq!(pod.spec.init_containers.len(), 0);
+        assert_eq!(pod.status.container_statuses.len(), 1);
         for text in ["{}", r#"{"type":null,"object":null}"#] {
             json::from_slice::<WatchLine<'_>>(text.as_bytes()).unwrap();
         }

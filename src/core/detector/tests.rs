@@ -1,5 +1,6 @@
 use super::*;
 use crate::core::backoff::Jitter;
+use crate::core::decode::{self, Decoded};
 use crate::core::evidence::PodEvent;
 use crate::core::incident::Confidence;
 use crate::core::json;
@@ -85,12 +86,14 @@ impl Bench {
     }
 
     fn apply(&mut self, at: i64, pod: &Value) -> &mut Self {
-        let text = pod.to_string();
-        self.detector.on_applied(
-            &json::from_slice(text.as_bytes()).unwrap(),
-            now(at),
-            &mut self.out,
-        );
+        let line = json!({"type": "MODIFIED", "object": pod}).to_string();
+        let mut scratch = String::new();
+        let known = |meta: &wire::Metadata<'_>, mark| self.detector.knows(meta, mark);
+        match decode::line(line.as_bytes(), &mut scratch, known) {
+            (Decoded::Applied(pod), None) => self.detector.on_applied(&pod, now(at), &mut self.out),
+            (Decoded::Known(meta), None) => self.detector.on_known(&meta),
+            other => panic!("{other:?}"),
+        }
         self
     }
 
