@@ -11,7 +11,7 @@ use crate::core::incident::{
     Confidence, ContainerInfo, ContainerKind, Incident, IncidentId, IncidentType, Metadata, Owner,
     ResourceAnalysis, Restarts, SCHEMA, Severity, Telemetry, cut,
 };
-use crate::core::json::{self, Json, Object, Read, Text, Wrong};
+use crate::core::json::{self, Json, List, Object, Read, Text, Wrong};
 use crate::core::quantity;
 use crate::core::wire;
 use crate::core::{Now, message};
@@ -340,7 +340,8 @@ fn is_waiting_for(status: &wire::ContainerStatus<'_>, reason: &str) -> bool {
 }
 
 fn owner(meta: &wire::Metadata<'_>) -> Option<Owner> {
-    let owners = &meta.owner_references;
+    let owners = meta.owner_references.text().as_bytes();
+    let owners: List<wire::OwnerReference<'_>> = json::from_slice(owners).unwrap_or_default();
     let owner = owners.iter().find(|o| o.controller).or_else(|| owners.first())?;
     Some(Owner { kind: cut(&owner.kind, NAME_BYTES_MAX), name: cut(&owner.name, NAME_BYTES_MAX) })
 }

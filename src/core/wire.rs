@@ -112,8 +112,8 @@ pub struct Metadata<'a> {
     pub annotations: Annotations<'a>,
     /// Names and values that the pod's maker gave it, not looked into before they are wanted.
     pub labels: Raw<'a>,
-    /// Who made the pod.
-    pub owner_references: List<OwnerReference<'a>>,
+    /// Who made the pod, a list of [`OwnerReference`], neither.
+    pub owner_references: Raw<'a>,
 }
 
 members! { Metadata<'a> {
