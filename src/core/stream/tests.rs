@@ -339,3 +339,30 @@ fn a_proxys_page_instead_of_a_watch_is_no_hot_loop() {
         listed(&mut s, r#"{"metadata":{"resourceVersion":"5"},"items":[]}"#);
     }
 }
+
+#[test]
+fn an_event_that_says_nothing_new_moves_the_version_on() {
+    let mut s = stream();
+    assert!(matches!(s.next(SECOND), Step::List { .. }));
+    listed(&mut s, r#"{"metadata":{"resourceVersion":"5"},"items":[]}"#);
+    assert!(matches!(s.next(SECOND), Step::Watch { .. }));
+    let lines: String = (6..9)
+        .map(|version| {
+            format!(
+                r#"{{"type":"MODIFIED","object":{{"metadata":{{"name":"a","namespace":"shop","uid":"u",
+                "resourceVersion":"{version}","labels":{{"version":"{version}"}}}},
+                "status":{{"phase":"Running"}}}}}}"#
+            )
+            .replace('\n', "")
+                + "\n"
+        })
+        .collect();
+    let (out, notes, flow) = feed(&mut s, lines.as_bytes(), &mut || 64);
+    assert_eq!((flow, notes.len()), (Flow::Continue, 3));
+    let started = out.iter().filter(|out| matches!(out, Output::Started(_))).count();
+    assert_eq!((started, s.detector.pods()), (1, 1));
+    s.on_end(WatchEnd::Clean, at(SECOND), &mut Vec::new(), &mut Vec::new());
+    let next = s.next(2 * SECOND);
+    let resumes = matches!(&next, Step::Watch { resource_version, .. } if resource_version == "8");
+    assert!(resumes, "{next:?}");
+}
