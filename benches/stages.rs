@@ -126,8 +126,10 @@ fn stages(criterion: &mut Criterion) {
     });
     group.finish();
 
-    let decoded: Vec<Decoded<'_>> =
-        lines.iter().map(|line| decode::line(line, Box::leak(Box::default()), |_, _| false).0).collect();
+    let decoded: Vec<Decoded<'_>> = lines
+        .iter()
+        .map(|line| decode::line(line, Box::leak(Box::default()), |_, _| false).0)
+        .collect();
     let incidents: Vec<Box<Incident>> = detect(&decoded)
         .into_iter()
         .filter_map(|output| match output {
