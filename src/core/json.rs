@@ -107,6 +107,11 @@ impl<'a> Json<'a> {
         self.len - self.rest.len()
     }
 
+    /// It is no JSON from where so much of it is left.
+    fn wrong(&self, rest: &[u8]) -> Wrong {
+        Wrong::Syntax(self.len - rest.len())
+    }
+
     /// The next byte that is no white space, which is not taken.
     #[inline]
     fn token(&mut self) -> Result<u8, Wrong> {
@@ -125,7 +130,7 @@ impl<'a> Json<'a> {
     /// Goes on behind what was scanned; what that was.
     #[inline(always)]
     fn pass(&mut self, behind: Result<&'a [u8], &'a [u8]>) -> Result<&'a [u8], Wrong> {
-        let rest = behind.map_err(|rest| Wrong::Syntax(self.len - rest.len()))?;
+        let rest = behind.map_err(|rest| self.wrong(rest))?;
         let passed = &self.rest[..self.rest.len() - rest.len()];
         self.rest = rest;
         Ok(passed)
@@ -205,8 +210,7 @@ impl<'a> Json<'a> {
     /// The string whose opening quote is next.
     fn string(&mut self) -> Result<Quoted<'a>, Wrong> {
         let at = self.at();
-        let (rest, is_plain) =
-            scan::string(&self.rest[1..]).map_err(|rest| Wrong::Syntax(self.len - rest.len()))?;
+        let (rest, is_plain) = scan::string(&self.rest[1..]).map_err(|rest| self.wrong(rest))?;
         let quoted = self.pass(Ok(rest))?;
         match is_plain {
             true => Ok(Quoted::Plain(&quoted[1..quoted.len() - 1])),
@@ -242,8 +246,7 @@ impl<'a> Json<'a> {
             _ => return Err(self.other_form(wanted)),
         }
         let at = self.at();
-        let (rest, is_whole) =
-            scan::number(self.rest).map_err(|rest| Wrong::Syntax(self.len - rest.len()))?;
+        let (rest, is_whole) = scan::number(self.rest).map_err(|rest| self.wrong(rest))?;
         let digits = std::str::from_utf8(self.pass(Ok(rest))?).ok().filter(|_| is_whole);
         let number = digits.and_then(|digits| digits.parse::<i64>().ok());
         let number = number.and_then(|number| number.try_into().ok());
