@@ -10,19 +10,16 @@ use crate::support::bed::{FOLDER, millis};
 use crate::support::clock::eventually;
 use crate::support::schema;
 use crate::support::workload::{Dice, ID_END};
-use crate::support::{Bed, BedOptions, PATIENCE};
+use crate::support::{Bed, BedOptions, PATIENCE, whole_lines};
 
 fn from_env(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
-/// The lines of the incident file and those that it was before, the oldest first. One that is being
-/// written just now is none yet.
+/// The lines of the incident file and those that it was before, the oldest first.
 fn lines(bed: &Bed) -> Vec<String> {
     let names = ["incidents.3", "incidents.2", "incidents.1", "incidents"];
-    let texts = names.map(|name| fs::read_to_string(bed.scratch.join(name)).unwrap_or_default());
-    let whole = texts.iter().map(|text| text.rfind('\n').map_or("", |end| &text[..end]));
-    whole.flat_map(str::lines).map(str::to_owned).collect()
+    names.iter().flat_map(|name| whole_lines(&bed.scratch.join(name))).collect()
 }
 
 fn options(env: &[(&'static str, &str)]) -> BedOptions {

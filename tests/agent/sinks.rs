@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::support::bed::millis;
 use crate::support::clock::{self, eventually};
 use crate::support::workload::{Dice, ID_END};
-use crate::support::{Bed, BedOptions, PATIENCE};
+use crate::support::{Bed, BedOptions, PATIENCE, Scratch, whole_lines};
 
 /// More than that the agent never holds, whatever waits: a debug build with full queues.
 const RESIDENT_KIB_MAX: u64 = 24 << 10;
@@ -18,11 +18,6 @@ const RESIDENT_KIB_MAX: u64 = 24 << 10;
 fn options(pace: Duration, env: &[(&'static str, &str)]) -> BedOptions {
     let env = env.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
     BedOptions { pods: 40, pace, env, ..BedOptions::default() }
-}
-
-fn file_lines(path: &Path) -> Vec<String> {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
 }
 
 /// Schema and id of each line; every line is whole.
@@ -74,6 +69,20 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Who takes the beginning of a line for a line fails at random.
+#[test]
+fn a_line_that_is_being_written_is_none_yet() {
+    let scratch = Scratch::new("half a line");
+    let path = scratch.join("incidents");
+    assert_eq!(whole_lines(&path), [""; 0], "there is no file");
+    let text = "{\"a\":\"ä\"}\n{\"b\":\"ö\"}\n";
+    for written in 0..=text.len() {
+        fs::write(&path, &text.as_bytes()[..written]).unwrap();
+        let whole = text.as_bytes()[..written].iter().filter(|byte| **byte == b'\n').count();
+        assert_eq!(whole_lines(&path), text.lines().take(whole).collect::<Vec<_>>(), "{written}");
+    }
+}
+
 #[test]
 fn what_waits_for_a_full_disk_is_written_when_there_is_room_again() {
     let file = ("BLACKBOX_INCIDENT_FILE", "{folder}/disk/incidents");
@@ -82,7 +91,7 @@ fn what_waits_for_a_full_disk_is_written_when_there_is_room_again() {
     bed.agent.wait_for_log("cannot write");
     let disk = SmallDisk::mount(bed.scratch.join("disk"));
     let path = bed.scratch.join("disk/incidents");
-    assert!(eventually(PATIENCE, || !file_lines(&path).is_empty()), "nothing is written");
+    assert!(eventually(PATIENCE, || !whole_lines(&path).is_empty()), "nothing is written");
     disk.fill();
     let full = "No space left";
     bed.agent.wait_for_log(full);
@@ -104,11 +113,11 @@ fn what_waits_for_a_full_disk_is_written_when_there_is_room_again() {
     let lost = dropped(&bed, "file");
     let all = || bed.agent.lines_from(0);
     let settled = || {
-        let written = file_lines(&path);
+        let written = whole_lines(&path);
         written.len() + lost == all().len() && bed.balance().is_even()
     };
-    assert!(eventually(PATIENCE, settled), "{} {} {lost}", file_lines(&path).len(), all().len());
-    let (told, written) = (ids(&all()), ids(&file_lines(&path)));
+    assert!(eventually(PATIENCE, settled), "{} {} {lost}", whole_lines(&path).len(), all().len());
+    let (told, written) = (ids(&all()), ids(&whole_lines(&path)));
     assert_eq!(told.difference(&written).count(), lost, "what is missing was counted");
     assert!(written.is_subset(&told));
     assert_eq!(dropped(&bed, "stdout"), 0, "stdout went on");
@@ -130,14 +139,14 @@ fn a_stdout_that_nobody_reads_holds_up_neither_the_watch_nor_the_file() {
         bed.wait(millis(500));
         resident = resident.max(bed.footprint().resident_kib);
         // The watch goes on: an end is told in the file soon after.
-        let (told, behind) = (file_lines(&path).len(), bed.crashes());
-        assert!(eventually(PATIENCE, || file_lines(&path).len() > told), "{told} of {behind}");
+        let (told, behind) = (whole_lines(&path).len(), bed.crashes());
+        assert!(eventually(PATIENCE, || whole_lines(&path).len() > told), "{told} of {behind}");
     }
     assert!(resident < RESIDENT_KIB_MAX, "{resident} KiB");
     assert!(bed.api.count("watch", "pods") < 3, "the watch was never ended");
     bed.flush();
     let balance = |bed: &Bed| {
-        let lines = file_lines(&path);
+        let lines = whole_lines(&path);
         bed.balance_of(lines.iter().map(String::as_str))
     };
     assert!(eventually(PATIENCE, || balance(&bed).is_even()), "{}", balance(&bed));
@@ -146,7 +155,7 @@ fn a_stdout_that_nobody_reads_holds_up_neither_the_watch_nor_the_file() {
     assert_eq!(dropped(&bed, "file"), 0);
     // Who reads again gets all that was not dropped.
     bed.agent.read_stdout();
-    let written = ids(&file_lines(&path));
+    let written = ids(&whole_lines(&path));
     assert!(eventually(PATIENCE, || bed.agent.lines_from(0).len() + lost == written.len()));
     assert!(ids(&bed.agent.lines_from(0)).is_subset(&written));
     println!("{}; {lost} dropped from stdout, {resident} KiB at most", balance(&bed));

@@ -1,4 +1,4 @@
-//! The real binary as a child process: what it prints, what it serves, how it ends.
+//! The real binary as a child process: what it prints, writes and serves, how it ends.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -132,6 +132,14 @@ fn collect_each(from: impl Read + Send + 'static, each: impl Fn(&str) + Send + '
         })
         .unwrap();
     lines
+}
+
+/// The lines of a file that an agent may be writing to; none where there is no file. One write is not
+/// seen at once by who reads meanwhile: what has no end yet is no line yet.
+pub fn whole_lines(path: &Path) -> Vec<String> {
+    let mut bytes = std::fs::read(path).unwrap_or_default();
+    bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+    String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
 }
 
 /// A running agent; killed when dropped.
