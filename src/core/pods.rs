@@ -4,21 +4,21 @@
 //! relist, every reconnect. A record knows the ends it has seen by their container IDs, and counts
 //! those it could not see by the restart count.
 
+mod record;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use jiff::Timestamp;
-
-use crate::core::classify::Episode;
 use crate::core::incident::IncidentId;
-use crate::core::ledger::{ContainerEntry, PodEntry};
+use crate::core::ledger::PodEntry;
 use crate::core::reflector::is_older;
 use crate::core::wire;
 use crate::limits::{
-    CONTAINERS_PER_POD_MAX, ENDS_KNOWN_PER_CONTAINER, ENDS_REMEMBERED_MAX, NAME_BYTES_MAX,
-    PLAIN_WORD_BYTES_MAX, PODS_GONE_REMEMBERED_MAX, PODS_MAX, STATIC_PODS_REMEMBERED_MAX,
-    VERSION_BYTES_MAX,
+    ENDS_REMEMBERED_MAX, NAME_BYTES_MAX, PLAIN_WORD_BYTES_MAX, PODS_GONE_REMEMBERED_MAX, PODS_MAX,
+    STATIC_PODS_REMEMBERED_MAX, VERSION_BYTES_MAX,
 };
+
+pub use record::{ContainerRecord, PodRecord};
 
 /// The kubelet's own UID of a static pod (`pkg/kubelet/config/common.go`). Anyone may write these
 /// annotations, and the UID goes into paths and selectors: only what the kubelet writes is taken.
@@ -32,134 +32,6 @@ pub fn static_uid<'p>(metadata: &'p wire::Metadata<'_>) -> Option<&'p str> {
 pub fn is_plain(text: &str) -> bool {
     (1..=PLAIN_WORD_BYTES_MAX).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-}
-
-/// What is known of a pod.
-#[derive(Debug, Default)]
-pub struct PodRecord {
-    /// Its namespace.
-    pub namespace: Box<str>,
-    /// Its name.
-    pub name: Box<str>,
-    /// The API's UID.
-    pub uid: Box<str>,
-    /// The version last taken in.
-    pub version: String,
-    /// The earliest time at which its deletion was asked for.
-    pub deletion: Option<Timestamp>,
-    /// Its first Running was told.
-    pub started: bool,
-    /// Its end was told.
-    pub stopped: bool,
-    /// Its failure as a whole was told, or lies before the agent's time.
-    pub failed: bool,
-    /// What was last said of its place, by a mark.
-    pub placed: u64,
-    /// What the object said that the rules were last held against, by its mark.
-    pub looked_at: Option<u64>,
-    is_static: bool,
-    list: u32,
-    is_changed: bool,
-    containers: Vec<ContainerRecord>,
-}
-
-/// What is known of a container.
-#[derive(Debug)]
-pub struct ContainerRecord {
-    name: Box<str>,
-    known: [Known; ENDS_KNOWN_PER_CONTAINER],
-    next: u8,
-    episodes: u8,
-    /// How many of its instances have ended, by the restart count; `None`: never looked at.
-    pub ended_total: Option<i64>,
-    /// Unseen ends that no incident has told of yet.
-    pub unseen: i64,
-    /// Ends that the object under way shows and that were not judged yet.
-    pub unjudged: i64,
-    /// An earlier agent knew it: what ended since is news, whatever its age.
-    pub is_restored: bool,
-}
-
-/// Something that was told, or was nothing to tell.
-#[derive(Clone, Copy, Debug, Default)]
-struct Known {
-    /// Of an end, quick to make; 0 when it comes from an earlier agent.
-    mark: u64,
-    /// The incident's id, or what it would be.
-    id: u64,
-}
-
-impl ContainerRecord {
-    fn new(name: &str) -> Self {
-        Self {
-            name: name.into(),
-            known: [Known::default(); ENDS_KNOWN_PER_CONTAINER],
-            next: 0,
-            episodes: 0,
-            ended_total: None,
-            unseen: 0,
-            unjudged: 0,
-            is_restored: false,
-        }
-    }
-
-    fn learn(&mut self, mark: u64, id: u64) {
-        self.known[usize::from(self.next)] = Known { mark, id };
-        self.next = (self.next + 1) % ENDS_KNOWN_PER_CONTAINER as u8;
-    }
-
-    fn knows(&self, id: u64) -> bool {
-        self.known.iter().any(|known| known.id == id)
-    }
-
-    /// Whether this end is known; its mark is, from now on.
-    fn knows_end(&mut self, mark: u64, id: impl Fn() -> u64) -> bool {
-        if self.known.iter().any(|known| known.mark == mark) {
-            return true;
-        }
-        let id = id();
-        let Some(known) = self.known.iter_mut().find(|known| known.id == id) else {
-            return false;
-        };
-        known.mark = mark;
-        true
-    }
-
-    /// The ends that are judged and for which no incident waits to tell of them.
-    fn counted(&self) -> Option<i64> {
-        Some(self.ended_total?.saturating_sub(self.unseen).saturating_sub(self.unjudged))
-    }
-
-    /// Whether the episode is new; it is under way from now on.
-    pub fn enter(&mut self, episode: Episode) -> bool {
-        let bit = 1 << episode as u8;
-        let new = self.episodes & bit == 0;
-        self.episodes |= bit;
-        new
-    }
-
-    /// The container runs: whatever it waited for is over.
-    pub fn leave_episodes(&mut self) {
-        self.episodes = 0;
-    }
-}
-
-impl PodRecord {
-    /// The container's record, made when missing; `None` past the limit of containers.
-    pub fn container(&mut self, name: &str) -> Option<&mut ContainerRecord> {
-        let at = match self.containers.iter().position(|c| &*c.name == name) {
-            Some(at) => at,
-            None if self.containers.len() >= CONTAINERS_PER_POD_MAX => return None,
-            None if name.len() > NAME_BYTES_MAX => return None,
-            None => {
-                // Most pods keep the containers they came with, and the records are large.
-                self.containers.reserve_exact(1);
-                self.containers.push(ContainerRecord::new(name));
-                self.containers.len() - 1
-            }
-        };
-        Some(&mut self.containers[at])
-    }
 }
 
 /// A set that forgets the oldest past its limit.
@@ -390,8 +262,7 @@ impl PodTable {
     /// when so many are `held` back.
     pub fn counted(&self, key: &str, container: &str, held: i64) -> Option<i64> {
         let containers = &self.pods.get(key)?.containers;
-        let record = containers.iter().find(|c| &*c.name == container)?;
-        record.counted().map(|counted| counted.saturating_sub(held))
+        containers.iter().find(|c| &*c.name == container)?.counted(held)
     }
 
     /// What the next agent has to know of a pod. `held`: for a container's name how many of its ends are
@@ -402,25 +273,7 @@ impl PodTable {
         held: impl Fn(&str) -> i64,
         is_held: impl Fn(u64) -> bool,
     ) -> Option<PodEntry> {
-        let record = self.pods.get(key)?;
-        let container = |c: &ContainerRecord| ContainerEntry {
-            name: c.name.clone(),
-            ended: c.counted().map(|counted| counted.saturating_sub(held(&c.name))),
-            // The oldest first, as they were learned.
-            ids: (0..ENDS_KNOWN_PER_CONTAINER)
-                .map(|n| c.known[(usize::from(c.next) + n) % ENDS_KNOWN_PER_CONTAINER].id)
-                .filter(|id| *id != 0 && !is_held(*id))
-                .collect(),
-        };
-        Some(PodEntry {
-            key: key.into(),
-            namespace: record.namespace.clone(),
-            name: record.name.clone(),
-            uid: record.uid.clone(),
-            is_static: record.is_static,
-            failed: record.failed,
-            containers: record.containers.iter().map(container).collect(),
-        })
+        Some(self.pods.get(key)?.entry(key, held, is_held))
     }
 
     /// Takes over what an earlier agent knew of a pod.
@@ -429,24 +282,9 @@ impl PodTable {
             return;
         }
         let record = self.pods.entry(entry.key.clone()).or_default();
-        record.namespace.clone_from(&entry.namespace);
-        record.name.clone_from(&entry.name);
-        record.uid.clone_from(&entry.uid);
-        record.is_static = entry.is_static;
-        record.failed |= entry.failed;
-        for known in &entry.containers {
-            let Some(container) = record.container(&known.name) else {
-                continue;
-            };
-            container.is_restored = true;
-            // The incident file may know more than the state file.
-            container.ended_total = container.ended_total.max(known.ended);
-            for id in known.ids.iter().filter(|id| **id != 0) {
-                self.ends.insert(*id);
-                if !container.knows(*id) {
-                    container.learn(0, *id);
-                }
-            }
+        record.restore(entry);
+        for id in entry.containers.iter().flat_map(|known| &known.ids).filter(|id| **id != 0) {
+            self.ends.insert(*id);
         }
         self.touch(&entry.key);
     }
@@ -514,6 +352,7 @@ fn hash(words: &[&str]) -> u64 {
 mod tests {
     use super::*;
     use crate::core::json::Text;
+    use crate::limits::CONTAINERS_PER_POD_MAX;
 
     fn metadata<'a>(uid: &'a str, version: &'a str) -> wire::Metadata<'a> {
         wire::Metadata { uid: uid.into(), resource_version: version.into(), ..Default::default() }
@@ -653,16 +492,5 @@ mod tests {
         let mut gone = table.unlisted();
         gone.sort();
         assert_eq!(gone, [Box::from("a"), Box::from("c")]);
-    }
-
-    #[test]
-    fn an_episode_is_new_until_the_container_runs() {
-        let mut record = ContainerRecord::new("app");
-        assert!(record.enter(Episode::ImagePull));
-        assert!(!record.enter(Episode::ImagePull));
-        assert!(record.enter(Episode::ConfigError));
-        assert!(!record.enter(Episode::ImagePull));
-        record.leave_episodes();
-        assert!(record.enter(Episode::ImagePull));
     }
 }
