@@ -5,24 +5,21 @@
 //! failed once is not worth a second request.
 
 pub mod credentials;
+mod error;
+mod resolver;
 mod tls;
 
 use std::fmt;
-use std::io::{self, Read};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Builder;
 use std::time::Duration;
-use std::vec;
 
 use jiff::Timestamp;
 use log::info;
 use ureq::config::Config as HttpConfig;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{Connector as _, NextTimeout, RustlsConnector, TcpConnector};
-use ureq::{Agent, BodyReader, Error as E, RequestBuilder, Timeout, http};
+use ureq::unversioned::transport::{Connector as _, RustlsConnector, TcpConnector};
+use ureq::{Agent, BodyReader, RequestBuilder, http};
 
 use crate::clock::Clock;
 use crate::config::cluster::Cluster;
@@ -30,108 +27,15 @@ use crate::core::decode;
 use crate::core::reflector::Failure;
 use crate::limits::{
     CONNECTION_IDLE_MAX, HTTP_INPUT_BUFFER_BYTES, HTTP_OUTPUT_BUFFER_BYTES, LIST_TIMEOUTS,
-    READ_BLOCK_BYTES, RESOLVED_MAX, RESPONSE_HEAD_BYTES_MAX, STATUS_BODY_BYTES_MAX,
-    THREAD_STACK_BYTES, WATCH_OVERTIME, WEBHOOK_BODY_TIMEOUT,
+    READ_BLOCK_BYTES, RESPONSE_HEAD_BYTES_MAX, STATUS_BODY_BYTES_MAX, WATCH_OVERTIME,
+    WEBHOOK_BODY_TIMEOUT,
 };
 
 use self::credentials::{TlsFiles, TlsSetUp, Token};
+use self::resolver::Pinned;
 use self::tls::Tls;
 
-/// Why a request, or the reading of its answer, failed.
-#[derive(Debug)]
-pub enum Error {
-    /// The server answered with something other than success.
-    Status {
-        /// The HTTP code.
-        code: u16,
-        /// What follows from it.
-        failure: Failure,
-        /// The server's words.
-        text: String,
-    },
-    /// A timeout; the words say which.
-    Timeout(Timeout),
-    /// No connection.
-    Connect(String),
-    /// No trust.
-    Tls(String),
-    /// The connection broke.
-    Io(String),
-    /// The answer is no HTTP.
-    Protocol(String),
-}
-
-impl Error {
-    /// What follows, for the reflector.
-    pub fn failure(&self) -> Failure {
-        match self {
-            Self::Status { failure, .. } => *failure,
-            Self::Protocol(_) => Failure::Transient,
-            Self::Timeout(_) | Self::Connect(_) | Self::Tls(_) | Self::Io(_) => {
-                Failure::Unavailable
-            }
-        }
-    }
-
-    /// The HTTP code, where there was one.
-    pub fn code(&self) -> Option<u16> {
-        match self {
-            Self::Status { code, .. } => Some(*code),
-            _ => None,
-        }
-    }
-
-    fn from_ureq(error: ureq::Error) -> Self {
-        match error {
-            E::Timeout(timeout) => Self::Timeout(timeout),
-            E::Io(error) => Self::from_io(&error),
-            E::Rustls(error) => Self::Tls(error.to_string()),
-            E::Tls(text) => Self::Tls(text.to_owned()),
-            E::Pem(error) => Self::Tls(error.to_string()),
-            E::HostNotFound => Self::Connect("the host name has no address".to_owned()),
-            E::ConnectionFailed => Self::Connect("no connection".to_owned()),
-            other => Self::Protocol(other.to_string()),
-        }
-    }
-
-    /// A failed read of a body wraps the HTTP library's own error, or the TLS library's.
-    fn from_io(error: &io::Error) -> Self {
-        let inner = error.get_ref();
-        if let Some(E::Timeout(timeout)) = inner.and_then(|e| e.downcast_ref::<E>()) {
-            return Self::Timeout(*timeout);
-        }
-        if let Some(tls) = inner.and_then(|e| e.downcast_ref::<rustls::Error>()) {
-            return Self::Tls(tls.to_string());
-        }
-        if inner.is_some_and(|e| e.is::<E>()) {
-            return Self::Protocol(error.to_string());
-        }
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::AddrNotAvailable
-            | io::ErrorKind::NetworkDown => Self::Connect(error.to_string()),
-            _ => Self::Io(error.to_string()),
-        }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status { text, .. } => write!(f, "the API server says {text}"),
-            Self::Timeout(Timeout::PerRead) => write!(f, "the API server fell silent"),
-            Self::Timeout(timeout) => write!(f, "timeout of the phase \"{timeout}\""),
-            Self::Connect(text) => write!(f, "cannot connect: {text}"),
-            Self::Tls(text) => write!(f, "no trust in the API server: {text}"),
-            Self::Io(text) => write!(f, "the connection broke: {text}"),
-            Self::Protocol(text) => write!(f, "the answer makes no sense: {text}"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
+pub use self::error::Error;
 
 /// How long the answer to a request may take.
 #[derive(Clone, Copy, Debug)]
@@ -469,53 +373,6 @@ fn agent(timeout: Duration, tls: &TlsSetUp, resolver: &Pinned) -> Agent {
     // The HTTP library's own TLS is behind ours, for what ours leaves to it.
     let connector = TcpConnector::default().chain(Tls::new(tls)).chain(RustlsConnector::default());
     Agent::with_parts(config, connector, resolver.clone())
-}
-
-/// Gives the API server's address for whatever name the certificate is checked for.
-#[derive(Clone, Debug)]
-struct Pinned(Option<http::Uri>);
-
-impl Resolver for Pinned {
-    fn resolve(
-        &self,
-        uri: &http::Uri,
-        config: &HttpConfig,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let uri = self.0.as_ref().unwrap_or(uri);
-        let (Some(host), Some(port)) = (uri.host(), uri.port_u16()) else {
-            return DefaultResolver::default().resolve(uri, config, timeout);
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let mut found = self.empty();
-        match host.parse() {
-            Ok(ip) => found.push(SocketAddr::new(ip, port)),
-            Err(_) => look_up(host, port, timeout)?
-                .take(RESOLVED_MAX)
-                .for_each(|address| found.push(address)),
-        }
-        if found.is_empty() { Err(E::HostNotFound) } else { Ok(found) }
-    }
-}
-
-/// The system's resolver knows no timeout, so it gets a thread of its own. The HTTP library's resolver
-/// does the same for each request, panics where there is no thread to be had, and so would end the
-/// agent on a node that has run out of them.
-fn look_up(
-    host: String,
-    port: u16,
-    timeout: NextTimeout,
-) -> Result<vec::IntoIter<SocketAddr>, ureq::Error> {
-    let (sender, receiver) = mpsc::sync_channel(1);
-    // Nobody listens any more after the timeout.
-    let run = move || drop(sender.send((host, port).to_socket_addrs()));
-    let builder = Builder::new().name("resolve".to_owned()).stack_size(THREAD_STACK_BYTES);
-    builder.spawn(run)?;
-    match receiver.recv_timeout(*timeout.after) {
-        Ok(found) => Ok(found?),
-        Err(RecvTimeoutError::Timeout) => Err(E::Timeout(timeout.reason)),
-        Err(RecvTimeoutError::Disconnected) => Err(E::HostNotFound),
-    }
 }
 
 /// `Retry-After`: seconds, or a date (RFC 9110, 10.2.3).

@@ -1,6 +1,7 @@
 use std::io::Write;
 use std::net::TcpListener;
-use std::thread::JoinHandle;
+use std::sync::mpsc;
+use std::thread::{Builder, JoinHandle};
 
 use super::*;
 use crate::config::cluster::{Credentials, Server, TokenSource, Trust};

@@ -1,0 +1,103 @@
+//! Failures of a request, by what follows.
+
+use std::{fmt, io};
+
+use ureq::{Error as E, Timeout};
+
+use crate::core::reflector::Failure;
+
+/// Why a request, or the reading of its answer, failed.
+#[derive(Debug)]
+pub enum Error {
+    /// The server answered with something other than success.
+    Status {
+        /// The HTTP code.
+        code: u16,
+        /// What follows from it.
+        failure: Failure,
+        /// The server's words.
+        text: String,
+    },
+    /// A timeout; the words say which.
+    Timeout(Timeout),
+    /// No connection.
+    Connect(String),
+    /// No trust.
+    Tls(String),
+    /// The connection broke.
+    Io(String),
+    /// The answer is no HTTP.
+    Protocol(String),
+}
+
+impl Error {
+    /// What follows, for the reflector.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Status { failure, .. } => *failure,
+            Self::Protocol(_) => Failure::Transient,
+            Self::Timeout(_) | Self::Connect(_) | Self::Tls(_) | Self::Io(_) => {
+                Failure::Unavailable
+            }
+        }
+    }
+
+    /// The HTTP code, where there was one.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Status { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    pub(super) fn from_ureq(error: ureq::Error) -> Self {
+        match error {
+            E::Timeout(timeout) => Self::Timeout(timeout),
+            E::Io(error) => Self::from_io(&error),
+            E::Rustls(error) => Self::Tls(error.to_string()),
+            E::Tls(text) => Self::Tls(text.to_owned()),
+            E::Pem(error) => Self::Tls(error.to_string()),
+            E::HostNotFound => Self::Connect("the host name has no address".to_owned()),
+            E::ConnectionFailed => Self::Connect("no connection".to_owned()),
+            other => Self::Protocol(other.to_string()),
+        }
+    }
+
+    /// A failed read of a body wraps the HTTP library's own error, or the TLS library's.
+    pub(super) fn from_io(error: &io::Error) -> Self {
+        let inner = error.get_ref();
+        if let Some(E::Timeout(timeout)) = inner.and_then(|e| e.downcast_ref::<E>()) {
+            return Self::Timeout(*timeout);
+        }
+        if let Some(tls) = inner.and_then(|e| e.downcast_ref::<rustls::Error>()) {
+            return Self::Tls(tls.to_string());
+        }
+        if inner.is_some_and(|e| e.is::<E>()) {
+            return Self::Protocol(error.to_string());
+        }
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::NetworkDown => Self::Connect(error.to_string()),
+            _ => Self::Io(error.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status { text, .. } => write!(f, "the API server says {text}"),
+            Self::Timeout(Timeout::PerRead) => write!(f, "the API server fell silent"),
+            Self::Timeout(timeout) => write!(f, "timeout of the phase \"{timeout}\""),
+            Self::Connect(text) => write!(f, "cannot connect: {text}"),
+            Self::Tls(text) => write!(f, "no trust in the API server: {text}"),
+            Self::Io(text) => write!(f, "the connection broke: {text}"),
+            Self::Protocol(text) => write!(f, "the answer makes no sense: {text}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
