@@ -10,9 +10,12 @@ use serde_json::{Value, json};
 
 const POD: &str = "uid-web";
 
+/// From one moment to the next, as the kernel's files change: nobody reads half of it.
 fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
+    let beside = path.with_extension("beside");
+    fs::write(&beside, text).unwrap();
+    fs::rename(beside, path).unwrap();
 }
 
 /// The n-th instance of the container, by the runtime.
