@@ -1,13 +1,13 @@
 //! SIGTERM and SIGINT end the agent in order and at once, whatever it waits for.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
 use std::time::Duration;
 
 use crate::support::clock::{self, eventually};
 use crate::support::crash::crash;
 use crate::support::{
     Agent, AgentOptions, Behaviour, Ending, FakeApi, Options, PATIENCE, Point, Scratch, Target,
+    may_unshare,
 };
 
 /// The promise to the kubelet. No bench: an agent that misses it fails its users' roll-outs.
@@ -147,9 +147,7 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn as_pid_1_it_ends_as_well() {
-    let may = Command::new("/usr/bin/unshare").args(["--pid", "--fork", "true"]).status();
-    if !may.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: no right to make a PID namespace here");
+    if !may_unshare("--pid") {
         return;
     }
     let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("ending-pid-1"));

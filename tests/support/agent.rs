@@ -134,6 +134,19 @@ fn collect_each(from: impl Read + Send + 'static, each: impl Fn(&str) + Send + '
     lines
 }
 
+/// Whether tests may make a namespace of that kind, and so mount and the like: root may, but not in every
+/// container. Says so where they may not; the gate asks that nothing is passed by
+/// (`BLACKBOX_NO_TEST_PASSED_BY`).
+pub fn may_unshare(kind: &str) -> bool {
+    let tried = Command::new("/usr/bin/unshare").args([kind, "--fork", "true"]).output();
+    let may = tried.is_ok_and(|output| output.status.success());
+    if !may {
+        assert!(std::env::var_os("BLACKBOX_NO_TEST_PASSED_BY").is_none(), "unshare {kind}");
+        eprintln!("SKIPPED: no right to unshare {kind} here");
+    }
+    may
+}
+
 /// The lines of a file that an agent may be writing to; none where there is no file. One write is not
 /// seen at once by who reads meanwhile: what has no end yet is no line yet.
 pub fn whole_lines(path: &Path) -> Vec<String> {

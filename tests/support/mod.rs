@@ -53,7 +53,7 @@ pub mod watch;
 pub mod workload;
 pub mod zoo;
 
-pub use agent::{Agent, AgentOptions, PATIENCE, whole_lines};
+pub use agent::{Agent, AgentOptions, PATIENCE, may_unshare, whole_lines};
 pub use bed::{Bed, BedOptions};
 pub use change::Resource;
 pub use player::{Pace, Player, Recording};
