@@ -13,6 +13,7 @@
 //!  state     the state file              keeper                         -
 //!  http      the listener                one thread a connection        -
 //!  signal    -                           SIGTERM, SIGINT                main
+//!  resolve   one look-up of a name       -                              the client that asked
 //!  main      this page                   what ends the agent            -
 //! ```
 //!
@@ -21,7 +22,8 @@
 //!
 //! The end: the word to stop is set, requests under way are broken, the detection is told, tells what
 //! it holds and closes the sinks' queues, the sinks write what they have, and the state comes last.
-//! Past a deadline the process ends anyway. `http` and `signal` are not waited for: they end with the process.
+//! Past a deadline the process ends anyway. `http`, `signal` and `resolve` are not waited for: they end
+//! with the process.
 
 use std::fmt;
 use std::io;
@@ -110,7 +112,9 @@ pub fn run(config: &Config) -> Result<(), Error> {
     let clock = Clock::start();
     let (control, ended) = mpsc::sync_channel(CONTROL_MAX);
     // First of all: as PID 1 the process would otherwise ignore its signals.
-    signal::watch(control.clone()).map_err(Error::Signals)?;
+    let heard = control.clone();
+    signal::watch(move |signal| heard.send(Control::Signal(signal)).is_ok())
+        .map_err(Error::Signals)?;
     let shared = Shared {
         metrics: Arc::default(),
         health: Arc::default(),

@@ -3,25 +3,23 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::SyncSender;
 use std::thread::Builder;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use crate::daemon::Control;
 use crate::limits::{SHUTDOWN_MARGIN, SHUTDOWN_MAX, THREAD_STACK_BYTES};
 use crate::stop::Stop;
 
 /// The exit code when a second signal ends the process, or the end in order hangs.
 const IMPATIENT: i32 = 1;
 
-/// Catches the signals from now on, and tells `control` of them.
+/// Catches the signals from now on, and tells of the first one; `tell` says whether anybody heard.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn watch(control: SyncSender<Control>) -> io::Result<()> {
+pub fn watch(tell: impl FnOnce(i32) -> bool + Send + 'static) -> io::Result<()> {
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         // In this order: the first signal finds the flag down and raises it, the second finds it up.
@@ -32,7 +30,7 @@ pub fn watch(control: SyncSender<Control>) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let run = move || {
         let Some(signal) = signals.forever().next() else { return };
-        if control.send(Control::Signal(signal)).is_err() {
+        if !tell(signal) {
             return;
         }
         // Main may hang, on a log that nobody takes for one. Nothing is waited for here that could.
