@@ -119,6 +119,9 @@ pub const BRIEF_LOG_LINES: usize = 5;
 /// Containers of which it is known when they crashed: each takes about 120 bytes, and a node that has
 /// more of them in crash loops has other worries.
 pub const RECURRENCES_MAX: usize = 2048;
+/// Crashes of one container of which it is known when they were: enough to count to "tenth".
+pub const RECURRENCE_TIMES_MAX: usize = 10;
+const _: () = assert!(RECURRENCE_TIMES_MAX >= BRIEF_AFTER);
 
 /// The time in which the sentence counts restarts: a crash loop's back-off is at most five minutes.
 pub const RESTARTS_TOLD_WITHIN: Duration = Duration::from_secs(600);
@@ -130,6 +133,7 @@ pub const CRASH_LOOP_AFTER: usize = 3;
 /// container ran for ten. Whatever it holds back thus ends each fifteen minutes or more often.
 pub const CRASH_LOOP_WITHIN: Duration = Duration::from_secs(1800);
 const _: () = assert!(CRASH_LOOP_WITHIN.as_secs() <= BRIEF_WITHIN.as_secs());
+const _: () = assert!(RECURRENCE_TIMES_MAX >= CRASH_LOOP_AFTER);
 
 /// The time before the end in which the memory's growth is looked at.
 pub const GROWTH_WITHIN: Duration = Duration::from_secs(60);

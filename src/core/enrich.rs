@@ -22,7 +22,8 @@ use crate::core::roster::Place;
 use crate::core::sidecar::SidecarSection;
 use crate::limits::{
     BRIEF_AFTER, BRIEF_LOG_LINES, BRIEF_SAMPLES, BRIEF_WITHIN, CRASH_LOOP_AFTER, CRASH_LOOP_WITHIN,
-    GROWTH_MIN_BYTES_PER_SECOND, GROWTH_WITHIN, RECURRENCES_MAX, RESTARTS_TOLD_WITHIN,
+    GROWTH_MIN_BYTES_PER_SECOND, GROWTH_WITHIN, RECURRENCE_TIMES_MAX, RECURRENCES_MAX,
+    RESTARTS_TOLD_WITHIN,
 };
 
 /// What the node's own counters say of OOM kills in a container's cgroup.
@@ -220,7 +221,7 @@ impl Recurrences {
             }
         }
         let times = self.by_container.entry(key).or_default();
-        let excess = (times.len() + 1).saturating_sub(TIMES_MAX);
+        let excess = (times.len() + 1).saturating_sub(RECURRENCE_TIMES_MAX);
         times.drain(..excess);
         times.push(now);
         let count = |within| times.iter().filter(|at| now.saturating_sub(**at) <= within).count();
@@ -231,10 +232,6 @@ impl Recurrences {
         }
     }
 }
-
-/// Enough to count to "tenth".
-const TIMES_MAX: usize = 10;
-const _: () = assert!(TIMES_MAX >= BRIEF_AFTER && TIMES_MAX >= CRASH_LOOP_AFTER);
 
 fn is_within(times: &[Duration], now: Duration, within: Duration) -> bool {
     times.last().is_some_and(|at| now.saturating_sub(*at) <= within)

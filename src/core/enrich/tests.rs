@@ -176,7 +176,7 @@ fn recurrences_are_bounded() {
     for n in 0..100 {
         recurrences.note("u2", "app", Duration::from_secs(n));
     }
-    assert!(recurrences.by_container.values().all(|times| times.len() <= TIMES_MAX));
+    assert!(recurrences.by_container.values().all(|times| times.len() <= RECURRENCE_TIMES_MAX));
 }
 
 #[test]
