@@ -255,7 +255,7 @@ impl<H: EventHandler> Detect<H> {
                 Output::NoRoom(pod) => {
                     if self.metrics.pods_refused.fetch_add(1, Ordering::Relaxed) == 0 {
                         warn!(
-                            "over the limits of pods and containers: not all of {pod} is watched, nor of others"
+                            "over the limits of pods, containers and names: not all of {pod} is watched, nor of others"
                         );
                     }
                 }

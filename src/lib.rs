@@ -39,7 +39,7 @@
 //! * The thread that reads the watch waits for nothing else: neither does the detection, which it runs.
 //! * There is no global state. What threads share are atomics, bounded queues, and what lies behind a lock
 //!   that nobody keeps while waiting; a panic ends the process, and the kubelet starts it anew.
-//! * Only [`clock`] asks what time it is, only [`daemon`], [`mod@signal`] and [`http`] start threads.
+//! * Only [`clock`] asks what time it is, only [`daemon`], [`mod@signal`], [`http`] and [`kube`] start threads.
 //!
 //! # What is not here
 //!

@@ -162,7 +162,7 @@ families! {
     AGENT_DELAY "histogram" "blackbox_incident_agent_delay_seconds" "The agent's own part of that: time from the event of the API server to the incident line, with the wait for evidence where there was one.";
     QUIET "counter" "blackbox_quiet_ends_total" "Ends of containers that are nobody's crash.";
     UNSEEN "counter" "blackbox_unseen_ends_total" "Ends of containers that only the restart count tells of.";
-    REFUSED "counter" "blackbox_pods_refused_total" "Sightings of pods that are not watched, or not all of their containers: over a limit (1024 pods, 128 containers in each).";
+    REFUSED "counter" "blackbox_pods_refused_total" "Sightings of pods that are not watched, or not all of their containers: over a limit (1024 pods, 128 containers in each, names of 384 bytes).";
     HELD "gauge" "blackbox_incidents_held" "Ends that are held back until it is known what they were.";
     SAMPLES "counter" "blackbox_samples_total" "Rounds in which the containers' control groups were read.";
     SAMPLED "gauge" "blackbox_containers_sampled" "Containers of which samples are kept.";

@@ -56,8 +56,7 @@ const RIGHTS: [Right; 4] = [
     },
 ];
 
-const GRANT: &str =
-    "kubectl apply -k deploy/ grants it; does the binding name this service account and namespace?";
+const GRANT: &str = "kubectl apply -k of your overlay of deploy/ grants it; does the binding name this service account and namespace?";
 
 /// The questions to the API server.
 pub(super) struct Api<'c> {

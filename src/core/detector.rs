@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! object ─▶ PodTable: new, later or stale? ─▶ each end, known or new? ─▶ rules ─▶ Draft
-//!                                              each waiting reason                  │
-//!                                              the pod's own failure          may it still be
-//!                                                                             something else?
+//!              │                               each waiting reason                  │
+//!              └▶ later, and its mark says     the pod's own failure          may it still be
+//!                 what it said before: done                                   something else?
 //! Output ◀── sentence ◀──────────────── no ◀──────────────────────────────── yes ─▶ Settling
 //! ```
 //!
@@ -62,7 +62,8 @@ pub enum Output {
         /// The key to answer with; the events' `involvedObject.uid`.
         key: Box<str>,
     },
-    /// The table is full, or this pod has more containers than are watched.
+    /// The table is full, this pod has more containers than are watched, or its names are longer than any is
+    /// kept.
     NoRoom(PodName),
     /// What the next agent has to know of a pod has changed. It comes behind the incidents that it
     /// counts in.

@@ -98,7 +98,7 @@ pub enum Sighting {
     Later,
     /// This version, an earlier one, or a pod that was deleted already.
     Stale,
-    /// The table is full.
+    /// The table is full, or the names are longer than any is kept.
     NoRoom,
 }
 
@@ -136,7 +136,7 @@ impl PodTable {
     /// `went_back`: the server's history did, so that an older version may be the newest there is.
     pub fn sight(&mut self, metadata: &wire::Metadata<'_>, went_back: bool) -> Sighting {
         let key = self.key(metadata);
-        if !has_kubernetes_lengths(metadata) {
+        if !can_be_kept(metadata) {
             return Sighting::NoRoom;
         }
         let version = &*metadata.resource_version;
@@ -328,9 +328,9 @@ impl PodTable {
     }
 }
 
-/// Whether the names are as long as Kubernetes has them at most, and the version a number: they are kept
-/// for as long as the pod is, and another server may send anything.
-fn has_kubernetes_lengths(metadata: &wire::Metadata<'_>) -> bool {
+/// Whether names and version are no longer than is kept. Kubernetes has shorter ones; they are kept for as
+/// long as the pod is, and another server may send anything.
+fn can_be_kept(metadata: &wire::Metadata<'_>) -> bool {
     let wire::Metadata { namespace, name, uid, resource_version, .. } = metadata;
     [namespace, name, uid].iter().all(|text| text.len() <= NAME_BYTES_MAX)
         && resource_version.len() <= VERSION_BYTES_MAX

@@ -13,15 +13,16 @@
 //! | List at "0" | anything | wait, the same again |
 //! | List at a version | 410, 504 ResourceVersionTooLarge | List at "" (newest) at once |
 //! | Watch | 410 as a status or as an event | List at the last version |
-//! | Watch | 401, 403, 429, 5xx, no connection | wait, Watch at the last version |
+//! | Watch | 401, 429, 502 to 504, no connection | wait, Watch at the last version |
+//! | Watch | 403, 500, what makes no sense | the same; the fifth in a row at one version: List |
 //! | Watch | clean end, idle end, cut | Watch at the last version at once, unless it was very short and for nothing |
 //! | Watch | two in a row without event and bookmark | List at the last version |
 //! | Watch | 30 to 60 minutes since the last list | List at the last version when the watch ends |
 //!
 //! Resuming beats relisting wherever the server still has the version: a relist folds many crashes of
 //! one container into a jump of its restart count. The reference is client-go's
-//! `tools/cache/reflector.go`; what differs is on purpose (an HTTP-level 403 or 500 does not relist;
-//! the guards against silence and the periodic list do not exist there).
+//! `tools/cache/reflector.go`; what differs is on purpose (an HTTP-level 403 or 500 does not relist
+//! at once; the guards against silence and the periodic list do not exist there).
 
 use std::time::Duration;
 

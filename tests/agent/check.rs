@@ -151,7 +151,7 @@ fn rights_that_are_denied_fail_where_the_agent_cannot_work_without_and_warn_else
         checked.says(
             verdict,
             &format!("{verb} {resource}"),
-            &["denied", "kubectl apply -k deploy/"],
+            &["denied", "kubectl apply -k of your overlay of deploy/"],
         );
         node.api.access().allow(verb, resource);
     }

@@ -19,9 +19,9 @@ pub struct PodRecord {
     pub version: String,
     /// The earliest time at which its deletion was asked for.
     pub deletion: Option<Timestamp>,
-    /// Its first Running was told.
+    /// Its first Running was told, or lies before the agent's time.
     pub started: bool,
-    /// Its end was told.
+    /// Its end was told, or lies before the agent's time.
     pub stopped: bool,
     /// Its failure as a whole was told, or lies before the agent's time.
     pub failed: bool,
@@ -58,7 +58,7 @@ pub struct ContainerRecord {
 /// Something that was told, or was nothing to tell.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
-    /// Of an end, quick to make; 0 when it comes from an earlier agent.
+    /// Of an end, quick to make; 0 when it comes from an earlier agent, or is an episode.
     mark: u64,
     /// The incident's id, or what it would be.
     id: u64,
@@ -146,7 +146,8 @@ impl ContainerRecord {
 }
 
 impl PodRecord {
-    /// The container's record, made when missing; `None` past the limit of containers.
+    /// The container's record, made when missing; `None` past the limit of containers, and for a name longer
+    /// than any is kept.
     pub fn container(&mut self, name: &str) -> Option<&mut ContainerRecord> {
         let at = match self.containers.iter().position(|c| &*c.name == name) {
             Some(at) => at,

@@ -12,7 +12,7 @@ use crate::core::json::{Json, Object, Read, Span, Text, Wrong, members};
 /// pod, and a meta/v1 `Status`.
 #[derive(Debug, Default)]
 pub struct Outline<'a> {
-    /// Name, UID, version, deletion.
+    /// Names, UID, version, deletion, annotations, labels, owners.
     pub metadata: Metadata<'a>,
     spec: Span<'a>,
     status: StatusOutline<'a>,
