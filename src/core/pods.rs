@@ -180,6 +180,7 @@ impl PodTable {
             deletion: None,
             stopped: false,
             placed: 0,
+            looked_at: None,
             is_changed: false,
             ..known.unwrap_or_default()
         };

@@ -3,6 +3,13 @@
 
 use super::*;
 
+/// One of the pods is static.
+const STATIC: usize = 1;
+
+fn key(n: usize) -> String {
+    format!("u{n}")
+}
+
 /// Everything that a status can show, by chance.
 fn random_pod(dice: &mut Jitter, version: u64, n: usize) -> Value {
     let dice = std::cell::RefCell::new(dice);
@@ -25,6 +32,12 @@ fn random_pod(dice: &mut Jitter, version: u64, n: usize) -> Value {
     };
     let mut pod = pod(version, status(ends, &id(ends), state, last));
     pod["metadata"]["uid"] = format!("u{n}").into();
+    if n == STATIC {
+        // Its mirror may have been made again.
+        pod["metadata"]["uid"] = format!("u{n}-{}", below(2)).into();
+        pod["metadata"]["annotations"] =
+            json!({"kubernetes.io/config.hash": key(n), "kubernetes.io/config.mirror": key(n)});
+    }
     let phase = ["Running", "Running", "Pending", "Succeeded", "Failed"][below(5) as usize];
     pod["status"]["phase"] = phase.into();
     if phase == "Failed" && below(2) == 0 {
@@ -59,7 +72,8 @@ fn objects_that_say_nothing_new_change_nothing() {
             at += (dice.unit() * 3.0) as i64;
             let n = (dice.unit() * 2.0) as usize;
             // More often than not the one before, with another version and other labels.
-            let known = pods.iter().rposition(|pod| pod["metadata"]["uid"] == format!("u{n}"));
+            let is_of = |pod: &Value| pod["metadata"]["uid"].as_str().unwrap().starts_with(&key(n));
+            let known = pods.iter().rposition(is_of);
             let pod = match known {
                 Some(known) if dice.unit() < 0.6 => {
                     let mut pod = pods[known].clone();
@@ -76,12 +90,11 @@ fn objects_that_say_nothing_new_change_nothing() {
                     0 => b.list(at, std::slice::from_ref(&pod)),
                     1 => drop(b.delete(at, &pod)),
                     2 => drop(b.pass(at)),
-                    3 => b.detector.on_events(&format!("u{n}"), &events, &mut b.out),
+                    3 => b.detector.on_events(&key(n), &events, &mut b.out),
                     _ => drop(b.apply(at, &pod)),
                 }
             }
-            let key = format!("u{n}");
-            let of = |b: &mut Bench| b.detector.table.get(&key).and_then(|record| record.looked_at);
+            let of = |b: &mut Bench| b.detector.table.looked_at(&key(n));
             skipped += u32::from(known.is_some() && of(&mut quick) == of(&mut slow));
             slow.detector.table.look_again();
             pods.push(pod);
@@ -91,4 +104,23 @@ fn objects_that_say_nothing_new_change_nothing() {
         told += quick.incidents().count();
     }
     assert!(skipped > 1000 && told > 1000, "{skipped} {told}");
+}
+
+/// What was forgotten of it with its mirror is to be learned anew.
+#[test]
+fn a_static_pod_whose_mirror_comes_back_as_it_was_is_placed_again() {
+    let mut b = Bench::unlisted(before(0, 5 * SECOND));
+    let mut pod = pod(10, status(0, "c0", running(0), json!({})));
+    pod["metadata"]["annotations"] =
+        json!({"kubernetes.io/config.hash": "u1", "kubernetes.io/config.mirror": "u1"});
+    b.list(10, std::slice::from_ref(&pod));
+    b.list(11, &[]);
+    pod["metadata"]["resourceVersion"] = "12".into();
+    b.apply(12, &pod);
+    let of_place = |out: &&Output| matches!(out, Output::Placed(_) | Output::Gone(_));
+    let seen: Vec<_> = b.out.iter().filter(of_place).collect();
+    assert!(
+        matches!(seen[..], [Output::Placed(_), Output::Gone(_), Output::Placed(_)]),
+        "{seen:?}"
+    );
 }
