@@ -105,6 +105,9 @@ pub const LABELS_MAX: usize = 12;
 pub const LABEL_BYTES_MAX: usize = 64;
 /// Of all labels as the API writes them; past that none is read.
 pub const LABELS_BYTES_MAX: usize = 64 << 10;
+/// Of all owners as the API writes them; past that none is read. Pods have one, of 200 bytes. They are read
+/// for each incident, of which one object may hold hundreds.
+pub const OWNERS_BYTES_MAX: usize = 64 << 10;
 
 /// From this incident of one container on within [`BRIEF_WITHIN`], its telemetry is brief: a crash loop
 /// says the same again and again.

@@ -17,7 +17,7 @@ use crate::core::wire;
 use crate::core::{Now, message};
 use crate::limits::{
     CONTAINERS_PER_POD_MAX, GRACE_MAX, LABEL_BYTES_MAX, LABELS_BYTES_MAX, LABELS_MAX,
-    NAME_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX,
+    NAME_BYTES_MAX, OWNERS_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX,
 };
 
 /// One container of a pod as the API shows it.
@@ -340,8 +340,12 @@ fn is_waiting_for(status: &wire::ContainerStatus<'_>, reason: &str) -> bool {
 }
 
 fn owner(meta: &wire::Metadata<'_>) -> Option<Owner> {
-    let owners = meta.owner_references.text().as_bytes();
-    let owners: List<wire::OwnerReference<'_>> = json::from_slice(owners).unwrap_or_default();
+    let raw = meta.owner_references.text();
+    if raw.len() > OWNERS_BYTES_MAX {
+        return None;
+    }
+    let owners: List<wire::OwnerReference<'_>> =
+        json::from_slice(raw.as_bytes()).unwrap_or_default();
     let owner = owners.iter().find(|o| o.controller).or_else(|| owners.first())?;
     Some(Owner { kind: cut(&owner.kind, NAME_BYTES_MAX), name: cut(&owner.name, NAME_BYTES_MAX) })
 }
@@ -424,5 +428,53 @@ fn resources(spec: Option<&wire::ContainerSpec<'_>>) -> ResourceAnalysis {
         cpu_limit_millicores: quantity::milli(&resources.limits.cpu),
         memory_request_bytes: quantity::whole(&resources.requests.memory),
         cpu_request_millicores: quantity::milli(&resources.requests.cpu),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn metadata<T>(members: &Value, of: impl FnOnce(&wire::Metadata<'_>) -> T) -> T {
+        let text = members.to_string();
+        of(&json::from_slice(text.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn the_controller_owns_a_pod_or_else_the_first_that_is_named() {
+        let named = |kind: &str, controller: bool| json!({"kind": kind, "name": "n", "controller": controller});
+        let long = "o".repeat(OWNERS_BYTES_MAX);
+        for (owners, want) in [
+            (json!([named("Job", false), named("ReplicaSet", true)]), Some("ReplicaSet")),
+            (json!([named("Job", false), named("Node", false)]), Some("Job")),
+            (json!([]), None),
+            (json!(null), None),
+            (json!("no list"), None),
+            (json!([named("Job", true), 7]), None),
+            (json!([named("Job", true), named(&long, false)]), None),
+        ] {
+            let meta = json!({"name": "web", "ownerReferences": owners});
+            let owner = metadata(&meta, owner);
+            let kind = owner.map(|owner| owner.kind);
+            assert_eq!(kind.as_deref(), want, "{:.80}", owners.to_string());
+        }
+    }
+
+    #[test]
+    fn the_first_labels_are_kept_and_cut() {
+        let long = "l".repeat(2 * LABEL_BYTES_MAX);
+        let many: serde_json::Map<String, Value> =
+            (0..2 * LABELS_MAX).map(|n| (format!("{n:03}"), json!(long))).collect();
+        let kept = metadata(&json!({"labels": many}), labels);
+        assert_eq!(kept.len(), LABELS_MAX);
+        assert!(kept.values().all(|value| value.len() <= LABEL_BYTES_MAX));
+        assert_eq!(kept.keys().next().map(String::as_str), Some("000"));
+        for none in
+            [json!(null), json!({}), json!([1]), json!({"app": "l".repeat(LABELS_BYTES_MAX)})]
+        {
+            assert!(metadata(&json!({"labels": none}), labels).is_empty());
+        }
     }
 }

@@ -338,7 +338,8 @@ impl<'a> Read<'a> for Raw<'a> {
     }
 }
 
-/// A value that was passed over, to be read when it is wanted.
+/// A value that was passed over, to be read when it is wanted. Of one that is there twice the last counts,
+/// whole: also an object, which is else read into what the first one left.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Span<'a> {
     /// Empty: there is none.
