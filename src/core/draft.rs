@@ -11,7 +11,7 @@ use crate::core::incident::{
     Confidence, ContainerInfo, ContainerKind, Incident, IncidentId, IncidentType, Metadata, Owner,
     ResourceAnalysis, Restarts, SCHEMA, Severity, Telemetry, cut,
 };
-use crate::core::json::{self, Json, List, Object, Read, Text, Wrong};
+use crate::core::json::{Json, List, Object, Read, Text, Wrong};
 use crate::core::quantity;
 use crate::core::wire;
 use crate::core::{Now, message};
@@ -340,12 +340,7 @@ fn is_waiting_for(status: &wire::ContainerStatus<'_>, reason: &str) -> bool {
 }
 
 fn owner(meta: &wire::Metadata<'_>) -> Option<Owner> {
-    let raw = meta.owner_references.text();
-    if raw.len() > OWNERS_BYTES_MAX {
-        return None;
-    }
-    let owners: List<wire::OwnerReference<'_>> =
-        json::from_slice(raw.as_bytes()).unwrap_or_default();
+    let owners: List<wire::OwnerReference<'_>> = meta.owner_references.get(OWNERS_BYTES_MAX);
     let owner = owners.iter().find(|o| o.controller).or_else(|| owners.first())?;
     Some(Owner { kind: cut(&owner.kind, NAME_BYTES_MAX), name: cut(&owner.name, NAME_BYTES_MAX) })
 }
@@ -363,12 +358,7 @@ impl<'a> Object<'a> for Labels<'a> {
 
 /// The first few labels.
 fn labels(meta: &wire::Metadata<'_>) -> BTreeMap<String, String> {
-    let raw = meta.labels.text();
-    if raw.len() > LABELS_BYTES_MAX {
-        return BTreeMap::new();
-    }
-    // What is no map of words has no labels.
-    let Labels(all) = json::from_slice(raw.as_bytes()).unwrap_or_default();
+    let Labels(all) = meta.labels.get(LABELS_BYTES_MAX);
     let short = |(key, value): (String, Text<'_>)| {
         (cut(&key, LABEL_BYTES_MAX), cut(&value, LABEL_BYTES_MAX))
     };
@@ -436,6 +426,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::core::json;
 
     fn metadata<T>(members: &Value, of: impl FnOnce(&wire::Metadata<'_>) -> T) -> T {
         let text = members.to_string();

@@ -12,6 +12,7 @@ mod scan;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use jiff::Timestamp;
@@ -323,9 +324,10 @@ impl Read<'_> for Anything {
 pub struct Raw<'a>(&'a str);
 
 impl<'a> Raw<'a> {
-    /// Its text.
-    pub fn text(&self) -> &'a str {
-        self.0
+    /// What it says; nothing where that is longer than `bytes_max`, or has another form.
+    pub fn get<T: Read<'a> + Default>(&self, bytes_max: usize) -> T {
+        let text = Some(self.0).filter(|text| text.len() <= bytes_max);
+        text.and_then(|text| from_slice(text.as_bytes()).ok()).unwrap_or_default()
     }
 }
 
@@ -349,11 +351,6 @@ pub struct Span<'a> {
 }
 
 impl<'a> Span<'a> {
-    /// Its bytes as they came; none: there is none.
-    pub fn bytes(&self) -> &'a [u8] {
-        self.bytes
-    }
-
     /// Reads it.
     ///
     /// # Errors
@@ -365,6 +362,13 @@ impl<'a> Span<'a> {
             value.read(&mut Json { rest: self.bytes, len })?;
         }
         Ok(value)
+    }
+}
+
+/// By its bytes as they came: its place says nothing of it.
+impl Hash for Span<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes.hash(state);
     }
 }
 

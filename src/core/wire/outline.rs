@@ -33,9 +33,7 @@ impl<'a> Outline<'a> {
         let mut hasher = DefaultHasher::new();
         let meta = &self.metadata;
         (&meta.uid, &meta.deletion_timestamp, meta.deletion_grace_period_seconds).hash(&mut hasher);
-        meta.annotations.hash(&mut hasher);
-        self.spec.bytes().hash(&mut hasher);
-        self.status.spans().iter().for_each(|span| span.bytes().hash(&mut hasher));
+        (&meta.annotations, &self.spec, &self.status).hash(&mut hasher);
         hasher.finish()
     }
 
@@ -67,7 +65,7 @@ impl<'a> Object<'a> for Outline<'a> {
 }
 
 /// core/v1 `PodStatus`, as far as the rules read it, passed over.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Hash)]
 struct StatusOutline<'a> {
     phase: Span<'a>,
     reason: Span<'a>,
@@ -93,20 +91,6 @@ members! { StatusOutline<'a> {
 } }
 
 impl<'a> StatusOutline<'a> {
-    fn spans(&self) -> [&Span<'a>; 9] {
-        [
-            &self.phase,
-            &self.reason,
-            &self.message,
-            &self.qos_class,
-            &self.start_time,
-            &self.pod_ips,
-            &self.container_statuses,
-            &self.init_container_statuses,
-            &self.ephemeral_container_statuses,
-        ]
-    }
-
     fn get(&self) -> Result<PodStatus<'a>, Wrong> {
         Ok(PodStatus {
             phase: self.phase.get()?,
