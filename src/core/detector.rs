@@ -296,14 +296,14 @@ impl Detector {
         if has_more_containers(pod) {
             out.push(Output::NoRoom(PodName::of(meta)));
         }
+        if self.knows(meta, pod.mark) {
+            return;
+        }
         let key = self.table.key(meta);
         let Some(record) = self.table.get(key) else {
             return;
         };
-        let mark = Some(pod.mark);
-        if std::mem::replace(&mut record.looked_at, mark) == mark && !self.settling.is_held(key) {
-            return;
-        }
+        record.looked_at = Some(pod.mark);
         let deletion_known = record.deletion.is_some();
         let asked = deletion_asked(pod, fresh);
         record.deletion = match (record.deletion, asked) {

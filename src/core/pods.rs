@@ -170,6 +170,8 @@ impl PodTable {
         let revived = self.statics.iter().position(|(k, _)| **k == *key);
         let known = revived.and_then(|at| self.statics.remove(at)).map(|(_, record)| record);
         let sighting = if known.is_some() { Sighting::Later } else { Sighting::New };
+        // This much outlives a mirror; the rest is of the object.
+        let PodRecord { started, failed, containers, .. } = known.unwrap_or_default();
         let record = PodRecord {
             namespace: Box::from(&*metadata.namespace),
             name: Box::from(&*metadata.name),
@@ -177,12 +179,10 @@ impl PodTable {
             version: version.to_owned(),
             is_static: static_uid(metadata).is_some(),
             list: self.list,
-            deletion: None,
-            stopped: false,
-            placed: 0,
-            looked_at: None,
-            is_changed: false,
-            ..known.unwrap_or_default()
+            started,
+            failed,
+            containers,
+            ..PodRecord::default()
         };
         self.pods.insert(key.into(), record);
         self.touch(key);
