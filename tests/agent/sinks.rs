@@ -96,7 +96,7 @@ fn what_waits_for_a_full_disk_is_written_when_there_is_room_again() {
     let bed = Bed::with("disk full", options(millis(2), &[file]));
     bed.agent.wait_for_log("cannot write");
     let disk = SmallDisk::mount(bed.scratch.join("disk"));
-    let path = bed.scratch.join("disk/incidents");
+    let path = disk.0.join("incidents");
     assert!(eventually(PATIENCE, || !whole_lines(&path).is_empty()), "nothing is written");
     disk.fill();
     let full = "No space left";

@@ -120,15 +120,12 @@ fn frames_at_once(data: &[u8], limit: usize) -> (Vec<Result<Vec<u8>, LineTooLong
 
 /// All that a line says; the mark is of what came, whatever was replaced of it.
 fn said(decoded: &Decoded<'_>) -> String {
-    match decoded {
-        Decoded::Applied(pod) => {
-            format!("applied {:?} {:?} {:?}", pod.metadata, pod.spec, pod.status)
-        }
-        Decoded::Deleted(pod) => {
-            format!("deleted {:?} {:?} {:?}", pod.metadata, pod.spec, pod.status)
-        }
-        other => format!("{other:?}"),
-    }
+    let (kind, pod) = match decoded {
+        Decoded::Applied(pod) => ("applied", pod),
+        Decoded::Deleted(pod) => ("deleted", pod),
+        other => return format!("{other:?}"),
+    };
+    format!("{kind} {:?} {:?} {:?}", pod.metadata, pod.spec, pod.status)
 }
 
 /// Every line is decoded to something, the same with bytes replaced that are not UTF-8; pods go
