@@ -132,3 +132,53 @@ fn the_readme_gives_a_reason_for_every_dependency() {
         assert!(readme.contains(&format!("| `{name}` |")), "README lacks the dependency {name}");
     }
 }
+
+/// The words of a `cargo build` in a script, sorted. Paths and the architecture differ from machine to machine.
+fn build_words(script: &str, first: &str) -> Vec<String> {
+    let (_, rest) = script.split_once(first).unwrap_or_else(|| panic!("no {first} in the script"));
+    let end = rest.find([';', '>']).unwrap();
+    let words = rest[..end].split_whitespace().filter(|word| *word != "\\");
+    let mut words: Vec<String> = words
+        .map(|word| match word.split_once("--remap-path-prefix=") {
+            Some((before, paths)) => format!("{before}{}", paths.rsplit('=').next().unwrap()),
+            None => word.to_owned(),
+        })
+        .collect();
+    words.sort();
+    words
+}
+
+#[test]
+fn what_ci_measures_is_built_as_the_image_is() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let dockerfile = read("deploy/Dockerfile");
+    let script = read(".ci/image-binary");
+    assert!(script.contains("\nbuild=(cargo build --release)\n"));
+    let image = build_words(&dockerfile, "cargo build --release");
+    assert_eq!(image, build_words(&script, "\"${build[@]}\""));
+    assert!(image.len() > 8, "{image:?}");
+    assert!(dockerfile.contains("\nCOPY .cargo .cargo\n"), "the linker's flags are there");
+    // Both architectures are linked alike.
+    let config = read(".cargo/config.toml");
+    let flags = |arch: &str| {
+        let (_, rest) =
+            config.split_once(&format!("[target.{arch}-unknown-linux-musl]\n")).unwrap();
+        rest.split("\n]\n").next().unwrap().to_owned()
+    };
+    assert_eq!(flags("x86_64"), flags("aarch64"));
+    // Of one version of Rust, whose std is part of the binary.
+    let version = dockerfile.split_once("docker.io/library/rust:").unwrap().1;
+    let version = version.split('-').next().unwrap();
+    for workflow in ["ci", "nightly", "release"] {
+        let text = read(&format!(".github/workflows/{workflow}.yml"));
+        let named = text.lines().filter_map(|line| line.trim().strip_prefix("RUSTUP_TOOLCHAIN: "));
+        for toolchain in named {
+            assert!(
+                toolchain == version || toolchain.starts_with("1.91"),
+                "{workflow}: {toolchain}, not {version}"
+            );
+        }
+    }
+    // The bound that users are told is the one that is judged.
+    assert!(script.contains(&format!("bytes_max={}\n", 3 << 20)));
+}
