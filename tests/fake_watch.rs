@@ -7,12 +7,14 @@ mod support;
 use std::fs;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use support::client::{Piece, RawClient};
 use support::clock::now;
 use support::sample::{names, pod, version};
-use support::{Behaviour, FakeApi, Options, Pace, Recording, Resource, Target, fixture};
+use support::store::Waited;
+use support::{Behaviour, FakeApi, Options, Pace, Recording, Resource, Store, Target, fixture};
 
 const PODS: &str = "/api/v1/pods";
 
@@ -67,6 +69,39 @@ fn an_object_that_leaves_the_selection_is_deleted_for_the_watch() {
     {
         api.apply(pod("a", "node1", phase));
         assert_eq!(next_change(&mut client).0, expected);
+    }
+}
+
+#[test]
+fn what_is_written_meanwhile_collides_with_no_recorded_version_at_any_pace() {
+    for pace in [0.5, 1.0, 5.0, 20.0] {
+        for every in [Duration::from_millis(700), Duration::from_secs(40)] {
+            let store = Store::new(100_000);
+            let recording = Recording::load(&fixture("crash-zoo")).repeated(SignedDuration::ZERO);
+            let write = || store.apply(pod("written", "node1", "Running"));
+            write();
+            recording.install(&store);
+            let start = store.version();
+            let (mut written, mut last) = (0, Duration::ZERO);
+            recording.play_steps(&store, Pace::Times(pace), |at| {
+                last = at;
+                while every * written <= at {
+                    write();
+                    written += 1;
+                }
+                true
+            });
+            assert!(last > Duration::from_secs(8), "the schedule has times");
+            let mut changes = Vec::new();
+            for resource in [Resource::Pods, Resource::Events] {
+                let Waited::Changes(some) = store.wait(resource, start, Duration::ZERO) else {
+                    panic!("no changes");
+                };
+                assert!(some.is_sorted_by(|one, next| one.version < next.version));
+                changes.extend(some);
+            }
+            assert_eq!(changes.len(), recording.changes_after_list() + written as usize);
+        }
     }
 }
 

@@ -120,7 +120,7 @@ fn play(arguments: &Arguments) -> ExitCode {
     // As if it happened now.
     let recording = Recording::load(&fixture("crash-zoo"));
     let since = clock.wall().duration_since(recording.began().expect("a recording has times"));
-    let player = recording.later(since).play(api.store(), Pace::Times(arguments.pace));
+    let player = recording.repeated(since).play(api.store(), Pace::Times(arguments.pace));
     let never = Stopper::default();
     while !player.is_done() {
         never.wait(Duration::from_millis(200));

@@ -29,6 +29,8 @@ pub struct Recording {
     list_version: u64,
     /// The watch lines of pods and events in the order of their versions.
     steps: Vec<Step>,
+    /// Changes get the store's next versions instead of their recorded ones.
+    is_repeated: bool,
 }
 
 struct Step {
@@ -62,11 +64,13 @@ impl Recording {
         // A bookmark speaks of what came before it.
         steps.sort_by_key(|(_, step)| (step.version, step.bookmark));
         let list_version = object_version(&list);
-        Self { listed, list_version, steps: timed(steps, list_version) }
+        Self { listed, list_version, steps: timed(steps, list_version), is_repeated: false }
     }
 
-    /// The same, so much later: every time in it is moved.
-    pub fn later(mut self, by: SignedDuration) -> Self {
+    /// The same changes made so much later: every time in them is moved, and their versions are the store's
+    /// next ones, so that somebody else may write to the store meanwhile.
+    pub fn repeated(mut self, by: SignedDuration) -> Self {
+        self.is_repeated = true;
         for item in &mut self.listed {
             *item = serde_json::from_str(&times_moved(&item.to_string(), by)).unwrap();
         }
@@ -87,6 +91,12 @@ impl Recording {
         self.steps.iter().filter(|step| !step.bookmark).count()
     }
 
+    /// How many of them come after its list.
+    pub fn changes_after_list(&self) -> usize {
+        let is_played = |step: &&Step| !step.bookmark && step.version > self.list_version;
+        self.steps.iter().filter(is_played).count()
+    }
+
     /// The version of the list that the recording begins with.
     pub fn list_version(&self) -> u64 {
         self.list_version
@@ -100,8 +110,17 @@ impl Recording {
     /// Puts in place what was there before the recording's watch began.
     pub fn install(&self, store: &Store) {
         let before = self.steps.iter().take_while(|step| step.version <= self.list_version);
-        before.for_each(|step| store.apply_recorded(&step.line));
-        store.preload(self.listed.iter().cloned(), self.list_version);
+        before.for_each(|step| self.apply(store, step));
+        let version = if self.is_repeated { store.version() } else { self.list_version };
+        store.preload(self.listed.iter().cloned(), version);
+    }
+
+    fn apply(&self, store: &Store, step: &Step) {
+        if self.is_repeated {
+            store.repeat_recorded(&step.line);
+        } else {
+            store.apply_recorded(&step.line);
+        }
     }
 
     /// Installs, then plays the rest on a thread of its own.
@@ -111,22 +130,29 @@ impl Recording {
         let (store, stop) = (Arc::clone(store), Arc::clone(&stopper));
         let thread = thread::Builder::new()
             .name("fake-player".to_owned())
-            .spawn(move || self.play_steps(&store, pace, &stop))
+            .spawn(move || {
+                let start = clock::now();
+                self.play_steps(&store, pace, |at| {
+                    let wait = at.saturating_sub(clock::now() - start);
+                    !stop.is_stopped() && (wait.is_zero() || !stop.wait(wait))
+                });
+            })
             .unwrap();
         Player { thread: Some(thread), stopper }
     }
 
-    fn play_steps(&self, store: &Store, pace: Pace, stop: &Stopper) {
-        let start = clock::now();
+    /// Plays what came after the list. Before each step `wait` is told when it is due, after the start, and
+    /// says whether to go on.
+    pub fn play_steps(&self, store: &Store, pace: Pace, mut wait: impl FnMut(Duration) -> bool) {
         for step in self.steps.iter().filter(|step| step.version > self.list_version) {
-            let wait = match pace {
+            let at = match pace {
                 Pace::Fast => Duration::ZERO,
-                Pace::Times(speed) => step.at.div_f64(speed).saturating_sub(clock::now() - start),
+                Pace::Times(speed) => step.at.div_f64(speed),
             };
-            if stop.is_stopped() || !wait.is_zero() && stop.wait(wait) {
+            if !wait(at) {
                 return;
             }
-            store.apply_recorded(&step.line);
+            self.apply(store, step);
         }
     }
 }

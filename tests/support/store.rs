@@ -85,19 +85,21 @@ impl Store {
 
     /// Takes a recorded watch line as it is, its version included. A BOOKMARK moves the counter.
     pub fn apply_recorded(&self, line: &str) {
-        let mut event: Value = serde_json::from_str(line).unwrap();
-        let object = event["object"].take();
+        let (kind, object) = recorded_change(line);
         let version = object_version(&object);
-        let kind = match event["type"].as_str() {
-            Some("ADDED") => ChangeKind::Added,
-            Some("MODIFIED") => ChangeKind::Modified,
-            Some("DELETED") => ChangeKind::Deleted,
-            Some("BOOKMARK") => return self.advance(version),
-            other => panic!("a recording holds no {other:?}"),
-        };
+        let Some(kind) = kind else { return self.advance(version) };
         let state = self.lock();
         assert!(version > state.version, "{version} was recorded before {}", state.version);
         self.record(state, Resource::of(&object), kind, object, format!("{}\n", line.trim_end()));
+    }
+
+    /// Makes the change of a recorded watch line now, under the next version. A BOOKMARK changes nothing.
+    pub fn repeat_recorded(&self, line: &str) {
+        let (Some(kind), mut object) = recorded_change(line) else { return };
+        let state = self.lock();
+        object["metadata"]["resourceVersion"] = json!((state.version + 1).to_string());
+        let line = watch_line(kind.name(), &object);
+        self.record(state, Resource::of(&object), kind, object, line);
     }
 
     /// Puts objects in place as if they had always been there: no watch sees them come.
@@ -244,6 +246,19 @@ impl Collection {
     fn is_quiet_after(&self, cursor: u64) -> bool {
         self.history.back().is_none_or(|newest| newest.version <= cursor)
     }
+}
+
+/// The change that a recorded watch line holds; `None` for a BOOKMARK, which has a version alone.
+fn recorded_change(line: &str) -> (Option<ChangeKind>, Value) {
+    let mut event: Value = serde_json::from_str(line).unwrap();
+    let kind = match event["type"].as_str() {
+        Some("ADDED") => Some(ChangeKind::Added),
+        Some("MODIFIED") => Some(ChangeKind::Modified),
+        Some("DELETED") => Some(ChangeKind::Deleted),
+        Some("BOOKMARK") => None,
+        other => panic!("a recording holds no {other:?}"),
+    };
+    (kind, event["object"].take())
 }
 
 fn key(object: &Value) -> Key {
