@@ -191,12 +191,12 @@ fn read_watch_idle_timeout(env: &mut Environment) -> Option<Duration> {
     let setting = &settings::WATCH_IDLE_TIMEOUT;
     let range = limits::WATCH_IDLE_TIMEOUT_MIN..=limits::WATCH_IDLE_TIMEOUT_MAX;
     let timeout = duration(env, setting, range)?;
-    if timeout < limits::WATCH_IDLE_TIMEOUT_ADVISED {
+    if timeout < limits::BOOKMARK_DUE {
         let warning = format!(
-            "{}: under {} s it ends healthy watches of a quiet node; the API server sends a \
-             bookmark about each minute",
+            "{}: under {} s every watch is short, also where bookmarks come about each minute: more \
+             requests",
             setting.key,
-            limits::WATCH_IDLE_TIMEOUT_ADVISED.as_secs(),
+            limits::BOOKMARK_DUE.as_secs(),
         );
         env.findings.warnings.push(warning);
     }

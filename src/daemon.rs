@@ -269,7 +269,11 @@ impl Shared {
         flight: Arc<Flight>,
         (wanted_sender, wanted): (SyncSender<Wanted>, Receiver<Wanted>),
     ) -> Result<(Arc<Detection<Hand>>, [Interrupt; 2]), Error> {
-        let reflector = Reflector::new(config.retry_interval, seed(config, self.clock));
+        let reflector = Reflector::new(
+            config.retry_interval,
+            config.watch_idle_timeout,
+            seed(config, self.clock),
+        );
         let detection = Arc::new(Detection::new(Detect {
             stream: Stream::new(reflector, detector),
             wanted: wanted_sender,

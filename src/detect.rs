@@ -100,9 +100,13 @@ impl<H: EventHandler> Detection<H> {
         flow.unwrap_or(Flow::Stop)
     }
 
-    /// The answer's body came to its end.
-    pub fn on_end(&self, end: WatchEnd) {
-        self.look(|stream, now, out, notes| stream.on_end(end, now, out, notes));
+    /// The answer's body came to its end. Returns whether it was a watch that the server ended on time.
+    pub fn on_end(&self, end: WatchEnd) -> bool {
+        let is_on_time = self.look(|stream, now, out, notes| {
+            stream.on_end(end, now, out, notes);
+            notes.contains(&Note::WatchServed)
+        });
+        is_on_time.unwrap_or(false)
     }
 
     /// The request failed.
@@ -196,13 +200,11 @@ impl<H: EventHandler> Detect<H> {
         match note {
             Note::Line { used } => {
                 self.metrics.watch_events.fetch_add(1, Ordering::Relaxed);
-                if !used {
-                    return;
+                if used {
+                    self.heard(now);
                 }
-                let millis = now.wall.as_millisecond().try_into().unwrap_or(0);
-                self.metrics.watch_last_event_millis.store(millis, Ordering::Relaxed);
-                self.health.heard(now.monotonic);
             }
+            Note::WatchServed => self.heard(now),
             Note::Flaw(flaw) => {
                 self.metrics.watch_malformed.add(flaw.kind);
                 log.flaw(&flaw);
@@ -222,6 +224,13 @@ impl<H: EventHandler> Detect<H> {
             }
             Note::ListFailed(why) => log.errors.say(&format!("the list cannot be used: {why}")),
         }
+    }
+
+    /// The watch works.
+    fn heard(&self, now: Now) {
+        let millis = now.wall.as_millisecond().try_into().unwrap_or(0);
+        self.metrics.watch_last_event_millis.store(millis, Ordering::Relaxed);
+        self.health.heard(now.monotonic);
     }
 
     fn dispatch(&mut self, out: &mut Vec<Output>) {

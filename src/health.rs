@@ -72,7 +72,8 @@ impl Health {
         if age > HEARTBEAT_MAX { Err(Ailment::Stuck(age)) } else { Ok(()) }
     }
 
-    /// Whether crashes are seen now. `idle_timeout`: after which a silent watch is opened anew.
+    /// Whether crashes are seen now. `idle_timeout`: after which a silent watch is opened anew; where nothing
+    /// happens it ends, on time, before that.
     ///
     /// # Errors
     /// What is wrong.

@@ -30,20 +30,33 @@ pub const BACKOFF_STEPS_CAP: u32 = 6;
 /// So long without a failure, and the next one starts over with a short delay (client-go: 2 min).
 pub const BACKOFF_QUIET: Duration = Duration::from_secs(120);
 
-/// `timeoutSeconds` of a watch is uniform between these, so that agents which started together do
-/// not come back together (client-go: 5 to 10 min). It also bounds how long a lost right goes unseen.
-pub const WATCH_TIMEOUT_SECONDS: (u64, u64) = (300, 600);
+/// `timeoutSeconds` of a watch on which bookmarks come is uniform between these, so that agents which started
+/// together do not come back together (client-go: 5 to 10 min). It also bounds how long a lost right goes unseen.
+pub const WATCH_TIMEOUT_SECONDS: (Duration, Duration) =
+    (Duration::from_secs(300), Duration::from_secs(600));
 
 /// A watch that ended sooner and brought nothing new counts as a failure (client-go's
 /// VeryShortWatchError).
 pub const VERY_SHORT_WATCH: Duration = Duration::from_secs(1);
 
-/// A watch that lived this long had a bookmark due (they come about each minute).
-pub const BOOKMARK_DUE: Duration = Duration::from_secs(75);
+/// Where bookmarks come at all, one comes within this time: each minute, give or take a second and a quarter, and
+/// the line takes time. Watches of minutes need an idle timeout that is longer.
+pub const BOOKMARK_DUE: Duration = Duration::from_secs(65);
 
-/// So many watches in a row with neither event nor bookmark, and a LIST asks whether the version is
-/// one of the future: the API server accepts such a watch and stays silent.
-pub const SILENT_WATCHES_MAX: u32 = 2;
+/// So many watches in a row that ended on time and gave something, and the next ones may be long: one line each ten
+/// minutes does not keep a watch of ten minutes from its idle timeout.
+pub const LIVELY_WATCHES_MIN: u32 = 4;
+
+/// After one silent watch, then after 2, 4, … and at last so many in a row, the server is asked for its version: it
+/// accepts a watch from a version of the future and stays silent. At 75 s a watch that is each 40 minutes; whatever
+/// else may have changed the server begins with 1 again.
+pub const SILENT_WATCHES_MAX: u32 = 32;
+
+/// A refused connection is tried again after this part of `BLACKBOX_K8S_RETRY_INTERVAL` to twice that, 1.5 to 3 s:
+/// 2,000 nodes make 900 connects a second, each one packet that the kernel refuses, or that a node's own proxy
+/// does. When the server is back they come within those 3 s: some 1,300 TLS handshakes and requests a second for one
+/// and a half seconds, which it may answer with 429 and `Retry-After`. A refused request grows the backoff instead.
+pub const RECONNECT_PARTS: (u32, u32) = (3, 10);
 
 /// So many failed watches in a row at one version, and a LIST may find what the watch cannot say.
 pub const STREAM_ERRORS_MAX: u32 = 5;
@@ -233,9 +246,6 @@ pub const RETRY_INTERVAL_MAX: Duration = Duration::from_secs(5 * 60);
 pub const WATCH_IDLE_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 /// See [`WATCH_IDLE_TIMEOUT_MIN`].
 pub const WATCH_IDLE_TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
-/// A shorter idle timeout cuts healthy watches of quiet nodes, and is warned about: the API server
-/// sends a bookmark each minute, give or take a second and a quarter, and the line takes time.
-pub const WATCH_IDLE_TIMEOUT_ADVISED: Duration = Duration::from_secs(65);
 
 /// A wall clock that was set by more than this had never been right: a node without a battery begins
 /// in 1970.
@@ -274,7 +284,7 @@ pub const INCIDENT_FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Most names in `BLACKBOX_IGNORE_NAMESPACES`: whoever needs more wants a selector, not a list.
 pub const IGNORED_NAMESPACES_MAX: usize = 256;
 
-const _: () = assert!(WATCH_IDLE_TIMEOUT_ADVISED.as_secs() < WATCH_IDLE_TIMEOUT_MAX.as_secs());
+const _: () = assert!(BOOKMARK_DUE.as_secs() < WATCH_IDLE_TIMEOUT_MAX.as_secs());
 const _: () = assert!(SAMPLE_INTERVAL_MAX.as_secs() <= WINDOW_MAX.as_secs());
 
 /// An incident line with its newline. Container runtimes split log lines at 16 KiB; below that a

@@ -150,9 +150,9 @@ families! {
     API_REQUESTS "counter" "k8s_api_requests_total" "Requests to the API server.";
     API_DURATION "histogram" "k8s_api_request_duration_seconds" "Time until the head of the API server's answer.";
     API_ERRORS "counter" "k8s_api_errors_total" "Requests and streams that failed, by HTTP code or by what broke.";
-    RECONNECTIONS "counter" "k8s_watch_reconnections_total" "Watches opened after the first one.";
+    RECONNECTIONS "counter" "k8s_watch_reconnections_total" "Watches opened after one that broke, was cut short or failed.";
     WATCH_EVENTS "counter" "k8s_watch_events_total" "Lines received on the watch, bookmarks included.";
-    LAST_EVENT "gauge" "k8s_watch_last_event_timestamp" "Unix time of the last line on the watch; bookmarks count.";
+    LAST_EVENT "gauge" "k8s_watch_last_event_timestamp" "Unix time of the last sign of life on the watch: an event, a bookmark, or, where nothing happens, its end on time.";
     MALFORMED "counter" "blackbox_watch_malformed_total" "Lines and items of the API server that could not be used, or only in part.";
     WATCH_ERRORS "counter" "blackbox_watch_errors_total" "Watches that the API server ended with an ERROR event.";
     LISTS "counter" "blackbox_lists_total" "Lists of the node's pods that were begun, by why.";

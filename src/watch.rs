@@ -48,6 +48,9 @@ pub fn pods_path(node_name: &str) -> String {
     format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node_name}")
 }
 
+/// A name that no pod can have: names are in lower case.
+const NO_POD: &str = "NONE";
+
 /// How the reading of an answer came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Read {
@@ -60,7 +63,8 @@ impl Watch {
     /// Runs until it is stopped or the detection has ended.
     pub fn run(mut self) {
         let mut trouble = Once::new("API server");
-        let mut watched = false;
+        // The last watch did not end on time.
+        let mut is_broken = false;
         let mut buffer = vec![0; READ_BLOCK_BYTES];
         while let Some(step) = self.detection.next() {
             let (verb, path, patience) = match &step {
@@ -69,8 +73,13 @@ impl Watch {
                     let path = format!("{}&resourceVersion={resource_version}", self.path);
                     (Verb::List, path, Patience::Answer)
                 }
+                Step::Version => {
+                    let path =
+                        format!("{}%2Cmetadata.name%3D{NO_POD}&resourceVersion=0", self.path);
+                    (Verb::List, path, Patience::Answer)
+                }
                 Step::Watch { resource_version, timeout_seconds } => {
-                    if std::mem::replace(&mut watched, true) {
+                    if std::mem::take(&mut is_broken) {
                         self.metrics.watch_reconnections.fetch_add(1, Ordering::Relaxed);
                     }
                     let path = format!(
@@ -96,11 +105,14 @@ impl Watch {
             match read {
                 Ok(read) => {
                     trouble.over("it answers again");
-                    if let Read::Over(end) = read {
-                        self.detection.on_end(end);
-                    }
+                    let is_on_time = match read {
+                        Read::Over(end) => self.detection.on_end(end),
+                        Read::Dropped => false,
+                    };
+                    is_broken |= verb == Verb::Watch && !is_on_time;
                 }
                 Err(error) => {
+                    is_broken |= verb == Verb::Watch;
                     self.count(&error);
                     trouble.say(&format!("{} of pods: {error}", verb_name(verb)));
                     self.detection.on_failure(error.failure());

@@ -155,6 +155,39 @@ fn restart_keeps_the_port_and_forgets_the_history() {
 }
 
 #[test]
+fn without_progress_notices_a_watch_of_pods_that_do_not_change_is_silent_to_its_end() {
+    let api = FakeApi::start(Options {
+        tls: false,
+        bookmark_interval: Duration::from_millis(50),
+        progress_notices: false,
+        ..Options::default()
+    });
+    let start = api.apply(pod("a", "node1", "Running"));
+    // Another resource's.
+    api.store().advance(start + 10);
+    let mut client = RawClient::connect(&api);
+    client.watch(&format!(
+        "{PODS}?watch=1&resourceVersion={start}&allowWatchBookmarks=true&timeoutSeconds=1"
+    ));
+    assert_eq!(client.event().unwrap(), None);
+    // A pod of another node moves it, and from then on bookmarks come.
+    client.watch(&format!(
+        "{PODS}?watch=1&resourceVersion={start}&allowWatchBookmarks=true&timeoutSeconds=1\
+         &fieldSelector=spec.nodeName%3Dnode1"
+    ));
+    let moved = api.apply(pod("b", "node2", "Running"));
+    for _ in 0..2 {
+        let event = client.event().unwrap().unwrap();
+        assert_eq!((event["type"].as_str(), version(&event["object"])), (Some("BOOKMARK"), moved));
+    }
+    let mut client = RawClient::connect(&api);
+    let (_, list) = client.get(&format!(
+        "{PODS}?fieldSelector=spec.nodeName%3Dnode1%2Cmetadata.name%3DNONE&resourceVersion=0"
+    ));
+    assert_eq!((version(&list), list["items"].as_array().unwrap().len()), (moved, 0));
+}
+
+#[test]
 fn watch_from_the_future_is_silent() {
     let api = plain();
     let current = api.apply(pod("a", "node1", "Pending"));

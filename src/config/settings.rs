@@ -50,13 +50,13 @@ pub(super) const K8S_RETRY_INTERVAL: Setting = setting(
     "BLACKBOX_K8S_RETRY_INTERVAL",
     "5s",
     "100ms to 5m, written like 90s, 5m or 1h30m",
-    "pace of retries: doubling from 0.8s, or this if shorter, up to six times this",
+    "pace of retries: doubling from 0.8s, or this if shorter, up to six times this, and up to as much again by chance; refused connections: 0.3 to 0.6 of this",
 );
 pub(super) const WATCH_IDLE_TIMEOUT: Setting = setting(
     "BLACKBOX_WATCH_IDLE_TIMEOUT",
     "90s",
     "1s to 10m, written like 90s, 5m or 1h30m",
-    "longest silence on a watch before it is opened anew",
+    "longest silence on a watch before its path counts as dead; where nothing happens a watch ends a little sooner, and a longer one costs fewer requests",
 );
 pub(super) const SERVICE_ACCOUNT: Setting = setting(
     "BLACKBOX_SERVICE_ACCOUNT",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::limits::{BACKOFF_QUIET, BACKOFF_START_MAX, BACKOFF_STEPS_CAP};
+use crate::limits::{BACKOFF_QUIET, BACKOFF_START_MAX, BACKOFF_STEPS_CAP, RECONNECT_PARTS};
 
 /// A small generator of jitter (xorshift64*): two thousand agents must not come back in step, and
 /// that is all it has to do.
@@ -38,6 +38,8 @@ pub struct Backoff {
     cap: Duration,
     next: Duration,
     last: Option<Duration>,
+    /// The shortest wait before another try to connect.
+    reconnect: Duration,
 }
 
 impl Backoff {
@@ -46,7 +48,13 @@ impl Backoff {
     pub fn new(retry_interval: Duration) -> Self {
         let start = retry_interval.min(BACKOFF_START_MAX);
         let cap = retry_interval * BACKOFF_STEPS_CAP;
-        Self { start, cap, next: start, last: None }
+        let reconnect = retry_interval * RECONNECT_PARTS.0 / RECONNECT_PARTS.1;
+        Self { start, cap, next: start, last: None, reconnect }
+    }
+
+    /// The delay before the next try to connect, where nobody listened: it does not grow.
+    pub fn reconnect(&self, jitter: &mut Jitter) -> Duration {
+        jitter.between(self.reconnect, self.reconnect * 2)
     }
 
     /// The delay before the next try, which begins at `now` (monotonic).
@@ -101,6 +109,18 @@ mod tests {
         for _ in 0..20 {
             assert!(backoff.step(Duration::ZERO, &mut jitter) < Duration::from_millis(1200));
         }
+    }
+
+    #[test]
+    fn a_refused_connection_is_tried_again_within_three_seconds_however_long_that_goes_on() {
+        let mut jitter = Jitter::new(3);
+        let backoff = Backoff::new(5 * SECOND);
+        let delays: Vec<f64> =
+            (0..1000).map(|_| backoff.reconnect(&mut jitter).as_secs_f64()).collect();
+        assert!(delays.iter().all(|delay| (1.5..3.0).contains(delay)));
+        // 2,000 nodes come back over one and a half seconds, not at once.
+        let early = delays.iter().filter(|delay| **delay < 1.65).count();
+        assert!((50..150).contains(&early), "{early} of 1000 in the first tenth");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The list/watch state machine: says what to ask the API server next, and learns from how it went.
 //!
 //! ```text
-//!            ┌────────────── 410, too large, periodic, silent ──────────────┐
-//!            ▼                                                              │
+//!            ┌────── 410, too large, periodic, the server's version is older ──────┐
+//!            ▼                                                                     │
 //!   ┌──▶ List(version) ──on_listed──▶ Watch(version) ──on_closed──▶ Watch(version) …
-//!   │        │                            │
-//!   └─ Wait ◀┴──────── on_failure ────────┴─▶ Wait, then the same again
+//!   │        │                          │   ▲    │
+//!   │        │                          │   └────┴─ silent ─▶ Version ─on_version─▶ …
+//!   └─ Wait ◀┴──────── on_failure ──────┴─▶ Wait, then the same again
 //! ```
 //!
 //! | state | what goes wrong | what follows |
@@ -13,11 +14,21 @@
 //! | List at "0" | anything | wait, the same again |
 //! | List at a version | 410, 504 ResourceVersionTooLarge | List at "" (newest) at once |
 //! | Watch | 410 as a status or as an event | List at the last version |
-//! | Watch | 401, 429, 502 to 504, no connection | wait, Watch at the last version |
-//! | Watch | 403, 500, what makes no sense | the same; the fifth in a row at one version: List |
+//! | Watch | 401, 429, 502 to 504, a broken connection | wait, Watch at the last version |
+//! | Watch | connection refused | a short wait that does not grow, Watch at the last version |
+//! | Watch | 403, 500, what makes no sense | wait; the fifth in a row at one version: List |
 //! | Watch | clean end, idle end, cut | Watch at the last version at once, unless it was very short and for nothing |
-//! | Watch | two in a row without event and bookmark | List at the last version |
+//! | Watch | 1, then 2, 4, … 32 in a row without event and bookmark | Version |
+//! | Version | the server's version is older than ours, or cannot be compared | List at the last version |
+//! | Version | no answer, 401, 429, 502 to 504 | wait, Watch at the last version |
 //! | Watch | 30 to 60 minutes since the last list | List at the last version when the watch ends |
+//!
+//! **Silence.** The API server sends a bookmark only when its version has moved since the watch began
+//! (`storage/cacher/cache_watcher.go`, `process`). That of pods moves with each change of any pod, and with etcd's
+//! progress notices, which come each ten minutes by default. So in a quiet cluster a healthy watch says nothing at
+//! all. To tell it from a dead path, a watch is asked to end a little before the idle timeout: an API server that
+//! lives ends it on time, and the next one goes over the same connection. Only where bookmarks do come, watch after
+//! watch, are watches as long as client-go's.
 //!
 //! Resuming beats relisting wherever the server still has the version: a relist folds many crashes of
 //! one container into a jump of its restart count. The reference is client-go's
@@ -28,8 +39,8 @@ use std::time::Duration;
 
 use crate::core::backoff::{Backoff, Jitter};
 use crate::limits::{
-    BOOKMARK_DUE, RELIST_INTERVAL_MAX, RELIST_INTERVAL_MIN, RETRY_AFTER_MAX, SILENT_WATCHES_MAX,
-    STREAM_ERRORS_MAX, VERY_SHORT_WATCH, WATCH_TIMEOUT_SECONDS,
+    BOOKMARK_DUE, LIVELY_WATCHES_MIN, RELIST_INTERVAL_MAX, RELIST_INTERVAL_MIN, RETRY_AFTER_MAX,
+    SILENT_WATCHES_MAX, STREAM_ERRORS_MAX, VERY_SHORT_WATCH, WATCH_TIMEOUT_SECONDS,
 };
 
 /// What to do next.
@@ -49,6 +60,8 @@ pub enum Step {
         /// The `timeoutSeconds` parameter.
         timeout_seconds: u64,
     },
+    /// LIST at `"0"`, with a selector that no pod matches: the server's version, and nothing else.
+    Version,
     /// Nothing before this time (monotonic).
     Wait {
         /// When to ask again.
@@ -63,7 +76,7 @@ pub enum ListReason {
     Start,
     /// The server has forgotten our version.
     Expired,
-    /// Two watches gave neither event nor bookmark: the version may lie in the future.
+    /// Watches were silent, and the server's version is older than ours, or cannot be compared with it.
     Silent,
     /// Half an hour to an hour has passed.
     Periodic,
@@ -80,9 +93,11 @@ pub enum Failure {
     VersionTooLarge,
     /// 429 or 5xx: the server asks for patience, perhaps for this long.
     Throttled(Option<Duration>),
-    /// No answer, or one from a gateway or a gatekeeper: no connection, a timeout, 401, 502, 503, 504.
+    /// No answer, or one from a gateway or a gatekeeper: a broken connection, a timeout, 401, 502, 503, 504.
     /// Nothing is known against our version, and a LIST would fare no better.
     Unavailable,
+    /// The connection was refused, or there is no way to the server: to try costs nobody much.
+    Unreachable,
     /// Anything else that the next try may not meet: 403, 500, an answer that makes no sense.
     Transient,
 }
@@ -102,6 +117,7 @@ pub enum WatchEnd {
 enum Next {
     List(ListReason),
     Watch,
+    Version,
 }
 
 /// The state machine. It reads no clock: `now` is monotonic and passed in.
@@ -116,23 +132,33 @@ pub struct Reflector {
     relist_due: Duration,
     backoff: Backoff,
     jitter: Jitter,
+    /// `BLACKBOX_WATCH_IDLE_TIMEOUT`: silence after which the watch's path counts as dead.
+    idle_timeout: Duration,
     watch: WatchRecord,
     /// The version that the last watch was asked for.
     watched_from: String,
+    /// Watches in a row that gave nothing.
     silent_watches: u32,
+    /// After so many of them the server's version is asked for.
+    check_after: u32,
+    /// Watches in a row that gave something and lasted their time.
+    lively_watches: u32,
     stream_errors: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct WatchRecord {
     opened: Duration,
+    /// What was asked for.
+    timeout: Duration,
     /// Lines of whatever kind: something is there and speaks.
     lines: u64,
 }
 
 impl Reflector {
-    /// A reflector that knows nothing yet. The seed spreads agents over time.
-    pub fn new(retry_interval: Duration, seed: u64) -> Self {
+    /// A reflector that knows nothing yet. `idle_timeout`: silence after which whoever reads a watch ends it
+    /// ([`WatchEnd::Idle`]). The seed spreads agents over time.
+    pub fn new(retry_interval: Duration, idle_timeout: Duration, seed: u64) -> Self {
         Self {
             next: Next::List(ListReason::Start),
             version: String::new(),
@@ -141,9 +167,12 @@ impl Reflector {
             relist_due: Duration::MAX,
             backoff: Backoff::new(retry_interval),
             jitter: Jitter::new(seed),
+            idle_timeout,
             watch: WatchRecord::default(),
             watched_from: String::new(),
             silent_watches: 0,
+            check_after: 1,
+            lively_watches: 0,
             stream_errors: 0,
         }
     }
@@ -166,18 +195,27 @@ impl Reflector {
                 resource_version: self.list_at.map_or_else(|| self.version.clone(), str::to_owned),
                 reason,
             },
+            Next::Version => Step::Version,
             Next::Watch => {
-                self.watch = WatchRecord { opened: now, lines: 0 };
+                let timeout_seconds = self.watch_timeout_seconds();
+                let timeout = Duration::from_secs(timeout_seconds);
+                self.watch = WatchRecord { opened: now, timeout, lines: 0 };
                 self.version.clone_into(&mut self.watched_from);
-                let (from, to) = WATCH_TIMEOUT_SECONDS;
-                let timeout =
-                    self.jitter.between(Duration::from_secs(from), Duration::from_secs(to));
-                Step::Watch {
-                    resource_version: self.version.clone(),
-                    timeout_seconds: timeout.as_secs(),
-                }
+                Step::Watch { resource_version: self.version.clone(), timeout_seconds }
             }
         }
+    }
+
+    /// A long watch where bookmarks keep it from falling silent for the idle timeout, else one that the server
+    /// ends before that.
+    fn watch_timeout_seconds(&mut self) -> u64 {
+        let is_lively = self.lively_watches >= LIVELY_WATCHES_MIN;
+        let (from, to) = if is_lively && self.idle_timeout >= BOOKMARK_DUE {
+            WATCH_TIMEOUT_SECONDS
+        } else {
+            (self.idle_timeout * 2 / 3, self.idle_timeout * 5 / 6)
+        };
+        self.jitter.between(from, to).as_secs().max(1)
     }
 
     /// A LIST came to its end, with this version. Returns whether the server's history went back
@@ -205,50 +243,87 @@ impl Reflector {
 
     /// The request failed, or an `ERROR` event came: that stream is over.
     pub fn on_failure(&mut self, failure: Failure, now: Duration) {
+        self.check_after = 1;
+        self.lively_watches = 0;
         match (failure, self.next) {
             (Failure::Expired | Failure::VersionTooLarge, Next::List(_))
                 if self.list_at.is_none() =>
             {
                 self.list_at = Some("");
+                return;
             }
             (Failure::Expired | Failure::VersionTooLarge, Next::Watch) => {
                 self.relist(ListReason::Expired);
-                self.back_off(now, None);
             }
-            (Failure::Throttled(after), _) => self.back_off(now, after),
-            // The version is kept: a LIST would fold the crashes of the outage into a restart count.
-            (Failure::Unavailable, _) => self.back_off(now, None),
-            (_, Next::List(_)) => self.back_off(now, None),
             (Failure::Transient, Next::Watch) => {
                 self.stream_errors += 1;
                 if self.stream_errors >= STREAM_ERRORS_MAX {
                     self.stream_errors = 0;
                     self.relist(ListReason::Error);
                 }
-                self.back_off(now, None);
             }
+            // The version is kept: a LIST would fold the crashes of the outage into a restart count.
+            (
+                Failure::Throttled(_) | Failure::Unavailable | Failure::Unreachable,
+                Next::Watch | Next::Version,
+            ) => self.next = Next::Watch,
+            // A server that does not tell its version can still be asked for the pods.
+            (_, Next::Version) => self.on_version(""),
+            (_, Next::List(_)) => {}
+        }
+        match failure {
+            Failure::Throttled(after) => self.back_off(now, after),
+            Failure::Unreachable => {
+                self.wait_until = Some(now + self.backoff.reconnect(&mut self.jitter));
+            }
+            _ => self.back_off(now, None),
         }
     }
 
-    /// The watch ended without a failure of its own.
-    pub fn on_closed(&mut self, end: WatchEnd, now: Duration) {
+    /// The watch ended without a failure of its own. Returns whether the server ended it when it was asked to: then
+    /// it lives, and has told all that there was.
+    pub fn on_closed(&mut self, end: WatchEnd, now: Duration) -> bool {
         let lived = now.saturating_sub(self.watch.opened);
-        if self.watch.lines > 0 {
+        // The server counts from when the request reached it, by its own clock.
+        let is_on_time = end == WatchEnd::Clean && lived >= self.watch.timeout * 9 / 10;
+        let is_silent = self.watch.lines == 0;
+        if !is_silent {
             self.silent_watches = 0;
-        } else if end == WatchEnd::Idle || lived >= BOOKMARK_DUE {
+        } else if is_on_time || end == WatchEnd::Idle {
             self.silent_watches += 1;
         }
-        if self.silent_watches >= SILENT_WATCHES_MAX {
-            self.relist(ListReason::Silent);
+        self.lively_watches =
+            if is_on_time && !is_silent { self.lively_watches.saturating_add(1) } else { 0 };
+        if !is_on_time {
+            // The next watch may meet another server, or this one with another history.
+            self.check_after = 1;
+        }
+        if self.silent_watches >= self.check_after {
+            self.next = Next::Version;
         } else if now >= self.relist_due {
             self.relist(ListReason::Periodic);
         }
         // Lines alone are no progress: a proxy's page is made of lines, too, and a server that forgets
         // what it was asked for begins anew each time.
         let stands_still = self.version == self.watched_from;
-        if stands_still && lived < VERY_SHORT_WATCH || self.watch.lines == 0 && end == WatchEnd::Cut
+        if stands_still && lived < VERY_SHORT_WATCH && !is_on_time
+            || is_silent && end == WatchEnd::Cut
         {
             self.back_off(now, None);
+        }
+        is_on_time
+    }
+
+    /// The answer to [`Step::Version`]. Only a server whose version is older than ours can be silent because it
+    /// has yet to come to ours; each answer that says otherwise doubles the time to the next question.
+    pub fn on_version(&mut self, version: &str) {
+        self.silent_watches = 0;
+        self.check_after = (self.check_after * 2).min(SILENT_WATCHES_MAX);
+        let is_comparable = version.parse::<u64>().is_ok() && self.version.parse::<u64>().is_ok();
+        if version == self.version || is_comparable && !is_older(version, &self.version) {
+            self.next = Next::Watch;
+        } else {
+            self.relist(ListReason::Silent);
         }
     }
 

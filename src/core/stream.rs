@@ -31,6 +31,8 @@ pub enum Note {
     },
     /// The LIST cannot be used, and why.
     ListFailed(String),
+    /// The server ended the watch when it was asked to: it has told all that there was.
+    WatchServed,
 }
 
 /// Whether the answer that is being read is still of use.
@@ -47,6 +49,7 @@ pub enum Flow {
 enum Reading {
     Nothing,
     List { splitter: ListSplitter, version: String, begun: bool },
+    Version { splitter: ListSplitter, version: String },
     Watch,
 }
 
@@ -82,6 +85,9 @@ impl Stream {
                 version: String::new(),
                 begun: false,
             },
+            Step::Version => {
+                Reading::Version { splitter: ListSplitter::default(), version: String::new() }
+            }
             Step::Watch { .. } => {
                 self.frames.reset();
                 Reading::Watch
@@ -102,6 +108,7 @@ impl Stream {
         match self.reading {
             Reading::Nothing => Flow::Stop,
             Reading::List { .. } => self.on_list_block(block, now, out, notes),
+            Reading::Version { .. } => self.on_version_block(block, now),
             Reading::Watch => self.on_watch_block(block, now, out, notes),
         }
     }
@@ -134,13 +141,19 @@ impl Stream {
                     Err(why) => self.fail_list(why, now, notes),
                 }
             }
+            Reading::Version { splitter, version } => match splitter.finish() {
+                Ok(()) => self.reflector.on_version(&version),
+                Err(_) => self.reflector.on_failure(Failure::Transient, now.monotonic),
+            },
             Reading::Watch => {
                 if self.frames.pending() > 0 {
                     let text = format!("{} bytes of a last line", self.frames.pending());
                     notes.push(Note::Flaw(Flaw::new(FlawKind::Truncated, &text)));
                     self.frames.reset();
                 }
-                self.reflector.on_closed(end, now.monotonic);
+                if self.reflector.on_closed(end, now.monotonic) {
+                    notes.push(Note::WatchServed);
+                }
             }
         }
     }
@@ -174,8 +187,7 @@ impl Stream {
         while let Some(piece) = pieces.next() {
             match piece {
                 Ok(Piece::Metadata(bytes)) => {
-                    let meta: wire::Metadata<'_> = json::from_slice(bytes).unwrap_or_default();
-                    (*meta.resource_version).clone_into(version);
+                    *version = version_of(bytes);
                 }
                 Ok(Piece::Item(bytes)) => {
                     if !std::mem::replace(begun, true) {
@@ -193,6 +205,24 @@ impl Stream {
                 }
                 Err(error) => {
                     self.fail_list(error.to_string(), now, notes);
+                    return Flow::Stop;
+                }
+            }
+        }
+        Flow::Continue
+    }
+
+    /// Items are passed over: none was asked for.
+    fn on_version_block(&mut self, block: &[u8], now: Now) -> Flow {
+        let Reading::Version { splitter, version } = &mut self.reading else { return Flow::Stop };
+        let mut pieces = splitter.feed(block);
+        while let Some(piece) = pieces.next() {
+            match piece {
+                Ok(Piece::Metadata(bytes)) => *version = version_of(bytes),
+                Ok(Piece::Item(_)) => {}
+                Err(_) => {
+                    self.reading = Reading::Nothing;
+                    self.reflector.on_failure(Failure::Transient, now.monotonic);
                     return Flow::Stop;
                 }
             }
@@ -249,6 +279,12 @@ impl Stream {
         self.reflector.on_failure(failure, now.monotonic);
         Flow::Stop
     }
+}
+
+/// The version in a list's metadata; empty where there is none.
+fn version_of(metadata: &[u8]) -> String {
+    let metadata: wire::Metadata<'_> = json::from_slice(metadata).unwrap_or_default();
+    (*metadata.resource_version).to_owned()
 }
 
 #[cfg(test)]

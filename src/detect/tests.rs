@@ -34,7 +34,10 @@ fn detection() -> (Detection<Sender>, Receiver<Wanted>, Receiver<Box<Incident>>)
     let (wanted, looked_up) = mpsc::sync_channel(64);
     let (sender, incidents) = mpsc::channel();
     let detect = Detect {
-        stream: Stream::new(Reflector::new(second, 7), Detector::new("node1", &[], history)),
+        stream: Stream::new(
+            Reflector::new(second, 90 * second, 7),
+            Detector::new("node1", &[], history),
+        ),
         wanted,
         keeper: None,
         flight: Arc::new(Flight::new(containers, system, None)),

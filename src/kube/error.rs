@@ -36,9 +36,8 @@ impl Error {
         match self {
             Self::Status { failure, .. } => *failure,
             Self::Protocol(_) => Failure::Transient,
-            Self::Timeout(_) | Self::Connect(_) | Self::Tls(_) | Self::Io(_) => {
-                Failure::Unavailable
-            }
+            Self::Connect(_) => Failure::Unreachable,
+            Self::Timeout(_) | Self::Tls(_) | Self::Io(_) => Failure::Unavailable,
         }
     }
 

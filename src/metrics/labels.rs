@@ -128,7 +128,7 @@ label!(Failure, "reason", {
     Self::Expired => "expired" as Self::Expired,
     Self::VersionTooLarge => "version_too_large" as Self::VersionTooLarge,
     Self::Throttled(_) => "throttled" as Self::Throttled(None),
-    Self::Unavailable => "unavailable" as Self::Unavailable,
+    Self::Unavailable | Self::Unreachable => "unavailable" as Self::Unavailable,
     Self::Transient => "other" as Self::Transient,
 });
 

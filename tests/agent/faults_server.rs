@@ -24,6 +24,26 @@ fn an_api_server_that_restarts_without_its_history_costs_no_crash() {
     assert!(balance.unseen > 0, "an outage of two seconds hides some ends: {balance}");
 }
 
+/// With the agent's own pace of retries, which a refused connection does not slow down.
+#[test]
+fn an_api_server_that_comes_back_after_an_outage_is_listed_within_five_seconds() {
+    let mut bed = Bed::with(
+        "API server away for 15 s, every old version 410, default pace of retries",
+        BedOptions { env: vec![("BLACKBOX_K8S_RETRY_INTERVAL", "5s".to_owned())], ..default() },
+    );
+    bed.proxy.set(Link::Refused);
+    bed.wait(15 * SECOND);
+    let tries = bed.agent.metric("k8s_api_errors_total{code=\"connect\"}");
+    assert!((4.0..=20.0).contains(&tries), "{tries} tries of two threads in 15 s");
+    bed.api.restart();
+    bed.proxy.set(Link::Open);
+    bed.heal();
+    let took = bed.recover();
+    assert!(took < 5 * SECOND, "{took:?}");
+    assert!(bed.agent.metric("blackbox_lists_total{reason=\"expired\"}") >= 1.0);
+    bed.finish();
+}
+
 #[test]
 fn a_history_that_is_forgotten_is_listed_again() {
     let mut bed = Bed::start("410 inside HTTP 200 at watch start");

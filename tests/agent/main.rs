@@ -20,6 +20,7 @@ mod flight;
 mod hostile;
 mod kill;
 mod live_zoo;
+mod quiet;
 #[cfg(feature = "kubeconfig")]
 mod rbac;
 mod sinks;

@@ -57,6 +57,10 @@ struct Shared {
     /// Connections of an earlier epoch are closed after so many more bytes of the server.
     cut: Mutex<(u64, usize)>,
     open: AtomicUsize,
+    /// All that were ever accepted.
+    accepted: AtomicU64,
+    /// Bytes of both ways.
+    passed: AtomicU64,
     run: Stopper,
 }
 
@@ -77,6 +81,8 @@ impl Proxy {
             reset_epoch: AtomicU64::new(0),
             cut: Mutex::new((0, 0)),
             open: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
             run: Stopper::default(),
         });
         let accepting = Arc::clone(&shared);
@@ -108,6 +114,16 @@ impl Proxy {
     pub fn cut_all_after(&self, bytes: usize) {
         let mut cut = self.shared.cut.lock().unwrap();
         *cut = (cut.0 + 1, bytes);
+    }
+
+    /// Connections that were ever made.
+    pub fn accepted(&self) -> u64 {
+        self.shared.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Bytes that passed, both ways.
+    pub fn passed(&self) -> u64 {
+        self.shared.passed.load(Ordering::SeqCst)
     }
 
     /// Connections that are open now.
@@ -192,6 +208,7 @@ impl<'a> Carried<'a> {
     fn new(client: &'a TcpStream, shared: &'a Shared) -> io::Result<Self> {
         client.set_nonblocking(true)?;
         client.set_nodelay(true)?;
+        shared.accepted.fetch_add(1, Ordering::SeqCst);
         Ok(Self {
             client,
             server: None,
@@ -273,6 +290,7 @@ impl<'a> Carried<'a> {
         }
         let server = self.server.as_mut().unwrap();
         server.write_all(&buffer[..read])?;
+        self.shared.passed.fetch_add(read as u64, Ordering::SeqCst);
         Ok(true)
     }
 
@@ -282,7 +300,10 @@ impl<'a> Carried<'a> {
         }
         // A full socket of a slow agent holds up its bytes, never the look at what the agent does.
         match self.client.write(&self.pending) {
-            Ok(written) => drop(self.pending.drain(..written)),
+            Ok(written) => {
+                self.shared.passed.fetch_add(written as u64, Ordering::SeqCst);
+                self.pending.drain(..written);
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             Err(error) => return Err(error),
         }

@@ -39,6 +39,9 @@ pub struct Options {
     pub history_max: usize,
     /// Between two bookmarks of a watch.
     pub bookmark_interval: Duration,
+    /// Whether etcd tells the watch cache of writes to other resources, so that bookmarks come even where no pod
+    /// changes. Without them a watch from the newest version is silent.
+    pub progress_notices: bool,
     /// How long a list waits for a version of the future.
     pub list_wait: Duration,
 }
@@ -75,6 +78,7 @@ impl Default for Options {
             node: "node1".to_owned(),
             history_max: 2000,
             bookmark_interval: Duration::from_secs(60),
+            progress_notices: true,
             list_wait: Duration::from_secs(3),
         }
     }

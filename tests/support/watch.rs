@@ -157,7 +157,10 @@ impl Stream<'_, '_> {
             match self.shared.store.wait(self.plan.resource, self.cursor, patience) {
                 // A client that is too slow for the history: the server ends the watch neatly.
                 Waited::Lost => return Ok(Ending::Close),
-                Waited::Quiet(version) => self.cursor = self.cursor.max(version),
+                Waited::Quiet(version) if self.shared.options.progress_notices => {
+                    self.cursor = self.cursor.max(version);
+                }
+                Waited::Quiet(_) => {}
                 Waited::Changes(changes) => {
                     for change in changes {
                         self.cursor = change.version;
@@ -236,9 +239,15 @@ impl Stream<'_, '_> {
     }
 
     fn bookmark(&mut self) -> io::Result<Flow> {
-        // The real counter never stands still, so that bookmarks come even when the pods do not
-        // change; here one at the floor itself is let through. Below it the server is silent.
-        if self.shared.store.version() < self.floor {
+        // Nothing but a newer version than the watch's own is ever sent (`cacher/cache_watcher.go`, `process`).
+        // With progress notices the real counter never stands still; here one at the floor itself is let
+        // through for them.
+        let has_moved = if self.shared.options.progress_notices {
+            self.shared.store.version() >= self.floor
+        } else {
+            self.cursor > self.floor
+        };
+        if !has_moved {
             return Ok(Flow::Go);
         }
         self.body.event(&watch_line("BOOKMARK", &bookmark(self.plan.resource, self.cursor, false)))

@@ -3,8 +3,10 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
+const IDLE: Duration = Duration::from_secs(90);
+
 fn reflector() -> Reflector {
-    Reflector::new(5 * SECOND, 42)
+    Reflector::new(5 * SECOND, IDLE, 42)
 }
 
 fn watching(version: &str) -> Reflector {
@@ -27,6 +29,24 @@ fn watch_version(step: &Step) -> String {
     resource_version.clone()
 }
 
+/// The length of the watch that is asked for now.
+#[track_caller]
+fn watch_seconds(r: &mut Reflector, now: Duration) -> u64 {
+    let step = r.next(now);
+    let Step::Watch { timeout_seconds, .. } = step else { panic!("{step:?}") };
+    timeout_seconds
+}
+
+/// A watch that the server ends on time, after so many bookmarks of our own version; when it ended.
+#[track_caller]
+fn served_watch(r: &mut Reflector, now: Duration, bookmarks: usize) -> Duration {
+    let now = now + Duration::from_secs(watch_seconds(r, now));
+    let version = r.version().to_owned();
+    (0..bookmarks).for_each(|_| r.on_line(&version));
+    assert!(r.on_closed(WatchEnd::Clean, now));
+    now
+}
+
 /// Sits out a wait, which must be there, and returns what follows.
 #[track_caller]
 fn after_wait(r: &mut Reflector, now: Duration) -> (Step, Duration) {
@@ -38,8 +58,40 @@ fn after_wait(r: &mut Reflector, now: Duration) -> (Step, Duration) {
 #[test]
 fn it_lists_at_zero_and_watches_from_the_lists_version() {
     let mut r = watching("461");
-    let Step::Watch { timeout_seconds, .. } = r.next(SECOND) else { panic!() };
-    assert!((300..600).contains(&timeout_seconds));
+    assert_eq!(watch_version(&r.next(SECOND)), "461");
+}
+
+#[test]
+fn a_watch_ends_before_the_idle_timeout_until_four_in_a_row_gave_something() {
+    let mut r = watching("10");
+    let mut now = SECOND;
+    for bookmarks in [1, 1, 1, 0, 1, 1, 1, 1] {
+        assert!((60..75).contains(&watch_seconds(&mut r, now)));
+        now = served_watch(&mut r, now, bookmarks);
+        if r.next(now) == Step::Version {
+            r.on_version("10");
+        }
+    }
+    assert!((300..600).contains(&watch_seconds(&mut r, now)));
+    // It gave something, and then nothing for the idle timeout.
+    r.on_line("10");
+    assert!(!r.on_closed(WatchEnd::Idle, now + 150 * SECOND));
+    assert!((60..75).contains(&watch_seconds(&mut r, now + 150 * SECOND)));
+}
+
+#[test]
+fn where_the_idle_timeout_is_shorter_than_a_minute_every_watch_is_short() {
+    for (idle, seconds) in [(SECOND, 1..2), (30 * SECOND, 20..25), (10 * MINUTE, 400..500)] {
+        let mut r = Reflector::new(5 * SECOND, idle, 42);
+        r.next(SECOND);
+        r.on_listed("10", SECOND);
+        let mut now = SECOND;
+        for _ in 0..3 {
+            let asked = watch_seconds(&mut r, now);
+            assert!(seconds.contains(&asked), "{idle:?}: {asked}");
+            now = served_watch(&mut r, now, 1);
+        }
+    }
 }
 
 #[test]
@@ -168,31 +220,247 @@ fn a_hundred_very_short_watches_are_no_hot_loop() {
                 r.on_closed(WatchEnd::Clean, now);
             }
             Step::Wait { until } => now = until,
-            Step::List { .. } => panic!("a short watch says nothing about versions"),
+            Step::List { .. } | Step::Version => {
+                panic!("a short watch says nothing about versions")
+            }
         }
     }
     assert!(requests_by_minute.iter().all(|n| *n <= 20), "{requests_by_minute:?}");
 }
 
 #[test]
-fn two_silent_watches_relist_and_a_bookmark_prevents_it() {
-    for (end, lived) in [(WatchEnd::Idle, 5 * SECOND), (WatchEnd::Clean, 300 * SECOND)] {
-        let mut r = watching("999999");
-        r.on_closed(end, lived);
-        assert_eq!(watch_version(&r.next(lived)), "999999");
-        r.on_closed(end, 2 * lived);
-        let Step::List { resource_version, reason } = r.next(2 * lived) else { panic!() };
-        assert_eq!((resource_version.as_str(), reason), ("999999", ListReason::Silent));
-
-        let mut r = watching("10");
-        let mut now = Duration::ZERO;
-        for _ in 0..5 {
-            r.next(now);
-            r.on_line("10");
-            now += lived;
-            r.on_closed(end, now);
-            assert_eq!(watch_version(&r.next(now)), "10");
+fn the_servers_version_is_asked_for_after_silent_watches_in_growing_intervals() {
+    let mut r = watching("10");
+    let mut now = SECOND;
+    // Not what this is about.
+    r.relist_due = Duration::MAX;
+    for silent in [1, 2, 4, 8, 16, 32, 32, 32] {
+        for _ in 0..silent {
+            now = served_watch(&mut r, now, 0);
         }
+        assert_eq!(r.next(now), Step::Version, "after {silent}");
+        r.on_version("10");
+    }
+    // What broke off may go on with another server.
+    r.on_closed(WatchEnd::Cut, now);
+    (_, now) = after_wait(&mut r, now);
+    now = served_watch(&mut r, now, 0);
+    assert_eq!(r.next(now), Step::Version);
+}
+
+#[test]
+fn an_idle_watch_asks_for_the_servers_version_at_once() {
+    let mut r = watching("10");
+    assert!(!r.on_closed(WatchEnd::Idle, IDLE));
+    assert_eq!(r.next(IDLE), Step::Version);
+}
+
+#[test]
+fn a_server_whose_version_is_older_or_cannot_be_compared_is_listed() {
+    for (ours, theirs, is_listed) in [
+        ("999999", "10", true),
+        ("999999", "999999", false),
+        ("10", "999999", false),
+        ("10", "", true),
+        ("abc", "abd", true),
+        ("abc", "abc", false),
+        ("abc", "10", true),
+        ("10", "abc", true),
+    ] {
+        let mut r = watching(ours);
+        let now = served_watch(&mut r, SECOND, 0);
+        assert_eq!(r.next(now), Step::Version);
+        r.on_version(theirs);
+        match r.next(now) {
+            Step::List { resource_version, reason } => {
+                assert_eq!((resource_version.as_str(), reason), (ours, ListReason::Silent));
+                assert!(is_listed, "{ours} {theirs}");
+            }
+            step => {
+                assert_eq!(watch_version(&step), ours);
+                assert!(!is_listed, "{ours} {theirs}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_that_does_not_tell_its_version_is_listed_in_growing_intervals() {
+    for failure in [Failure::Transient, Failure::Expired, Failure::VersionTooLarge] {
+        let mut r = watching("10");
+        let mut now = SECOND;
+        for silent in [1, 2, 2, 2] {
+            for _ in 0..silent {
+                now = served_watch(&mut r, now, 0);
+            }
+            assert_eq!(r.next(now), Step::Version, "{failure:?}");
+            r.on_failure(failure, now);
+            let step;
+            (step, now) = after_wait(&mut r, now);
+            assert_eq!(list_version(&step), "10");
+            r.on_listed("10", now);
+        }
+    }
+    for failure in [Failure::Unavailable, Failure::Unreachable, Failure::Throttled(None)] {
+        let mut r = watching("10");
+        let now = served_watch(&mut r, SECOND, 0);
+        assert_eq!(r.next(now), Step::Version);
+        r.on_failure(failure, now);
+        let (step, now) = after_wait(&mut r, now);
+        assert_eq!(watch_version(&step), "10", "a LIST would fare no better");
+        let now = served_watch(&mut r, now, 0);
+        assert_eq!(r.next(now), Step::Version, "asked again");
+    }
+}
+
+#[test]
+fn a_refused_connection_is_tried_again_soon_after_any_outage() {
+    let mut r = watching("10");
+    let mut now = SECOND;
+    // One refused request, whose backoff grows, and two minutes of refused connections.
+    r.on_failure(Failure::Unavailable, now);
+    (_, now) = after_wait(&mut r, now);
+    let began = now;
+    while now < began + 2 * MINUTE {
+        r.on_failure(Failure::Unreachable, now);
+        let (step, next) = after_wait(&mut r, now);
+        assert!((SECOND * 3 / 2..3 * SECOND).contains(&(next - now)), "{:?}", next - now);
+        assert_eq!(watch_version(&step), "10");
+        now = next;
+    }
+    // It is back, less than three seconds ago, and has forgotten our version.
+    r.on_failure(Failure::Expired, now);
+    let (step, listed) = after_wait(&mut r, now);
+    assert_eq!(list_version(&step), "10");
+    assert!(listed - now < 4 * SECOND, "{:?} after the 410", listed - now);
+}
+
+/// What an hour costs. `bookmark_each`: how often the version of pods moves; `None`: never.
+#[derive(Debug, Default)]
+struct Hour {
+    watches: u32,
+    lists: u32,
+    versions: u32,
+    /// Watches cut by the idle timeout, each of which costs a connection.
+    idle: u32,
+    /// The longest time in which nothing was heard.
+    unheard: Duration,
+}
+
+/// An API server as `storage/cacher/cache_watcher.go` has it: bookmarks each minute and two seconds before a watch's
+/// end, where the version has moved since the last one.
+fn hour(seed: u64, bookmark_each: Option<Duration>, from: Duration) -> Hour {
+    let mut r = Reflector::new(5 * SECOND, IDLE, seed);
+    let (mut now, mut heard) = (Duration::ZERO, Duration::ZERO);
+    let mut hour = Hour::default();
+    let version = |at: Duration| {
+        let moved = bookmark_each.map_or(0, |each| at.as_secs() / each.as_secs());
+        (1000 + moved).to_string()
+    };
+    while now < from + 60 * MINUTE {
+        let is_counted = u32::from(now >= from);
+        let step = r.next(now);
+        match &step {
+            Step::List { .. } => {
+                hour.lists += is_counted;
+                r.on_listed(&version(now), now);
+            }
+            Step::Version => {
+                hour.versions += is_counted;
+                r.on_version(&version(now));
+            }
+            Step::Wait { .. } => panic!("nothing failed"),
+            Step::Watch { timeout_seconds, .. } => {
+                hour.watches += is_counted;
+                let end = now + Duration::from_secs(*timeout_seconds);
+                let mut silent_since = now;
+                let mut closed = None;
+                while closed.is_none() {
+                    let bookmark = (now + MINUTE).min(end - 2 * SECOND).max(now + SECOND);
+                    if bookmark > silent_since + IDLE {
+                        closed = Some((WatchEnd::Idle, silent_since + IDLE));
+                    } else if bookmark >= end {
+                        closed = Some((WatchEnd::Clean, end));
+                    } else {
+                        now = bookmark;
+                        if version(now) != r.version() {
+                            r.on_line(&version(now));
+                            silent_since = now;
+                            hour.unheard = hour.unheard.max(now - heard);
+                            heard = now;
+                        }
+                    }
+                }
+                let (end, at) = closed.unwrap();
+                now = at;
+                hour.idle += is_counted * u32::from(end == WatchEnd::Idle);
+                if !r.on_closed(end, now) {
+                    continue;
+                }
+            }
+        }
+        hour.unheard = hour.unheard.max(now - heard);
+        heard = now;
+    }
+    hour
+}
+
+/// `cargo test --lib a_quiet_hour -- --nocapture` prints it.
+#[test]
+fn a_quiet_hour_lists_the_pods_for_no_reason_but_the_clock_and_is_heard_all_the_time() {
+    let servers = [
+        ("pods do not change, no progress notices", None, 60, 2),
+        ("progress notices each ten minutes (etcd's default)", Some(10 * MINUTE), 60, 6),
+        ("progress notices each five seconds", Some(5 * SECOND), 13, 0),
+    ];
+    for (server, bookmark_each, watches_max, idle_max) in servers {
+        let mut most = Hour::default();
+        for seed in 1..200 {
+            for from in [Duration::ZERO, 60 * MINUTE, 333 * MINUTE] {
+                let hour = hour(seed, bookmark_each, from);
+                let is_first = u32::from(from.is_zero());
+                assert!(hour.watches <= watches_max + 4 * is_first, "{server}, {seed}: {hour:?}");
+                assert!(hour.lists <= 2 + is_first, "{server}, seed {seed}: {hour:?}");
+                assert!(hour.versions <= 5, "{server}, seed {seed}: {hour:?}");
+                assert!(hour.idle <= idle_max, "{server}, seed {seed}: {hour:?}");
+                // Ready up to 120 s, and the alert waits for 300 s.
+                assert!(hour.unheard <= IDLE, "{server}, seed {seed}: {hour:?}");
+                if !from.is_zero() && hour.watches >= most.watches {
+                    most = hour;
+                }
+            }
+        }
+        println!("{server}: {most:?}");
+    }
+}
+
+#[test]
+fn a_partition_in_a_quiet_hour_is_found_within_the_idle_timeout() {
+    for seed in 1..300 {
+        let mut r = Reflector::new(5 * SECOND, IDLE, seed);
+        let mut dice = Jitter::new(seed.wrapping_mul(0x9E37_79B9));
+        let partition = dice.between(SECOND, 120 * MINUTE);
+        let mut now = Duration::ZERO;
+        let found = loop {
+            match r.next(now) {
+                Step::List { .. } => {
+                    r.on_listed("1000", now);
+                }
+                Step::Version => r.on_version("1000"),
+                Step::Wait { .. } => panic!("nothing failed"),
+                Step::Watch { timeout_seconds, .. } => {
+                    let end = now + Duration::from_secs(timeout_seconds);
+                    // Whoever reads hears nothing, not even the end.
+                    if end.min(now + IDLE) > partition {
+                        break now + IDLE;
+                    }
+                    now = end;
+                    assert!(r.on_closed(WatchEnd::Clean, now), "seed {seed}: it fell idle");
+                }
+            }
+        };
+        let took = found - partition;
+        assert!(took <= IDLE, "seed {seed}: {took:?}");
     }
 }
 
@@ -215,7 +483,7 @@ fn a_full_relist_comes_every_half_hour_to_hour() {
                 listed.push(now);
                 r.on_listed("10", now);
             }
-            Step::Wait { .. } => panic!("nothing failed"),
+            Step::Wait { .. } | Step::Version => panic!("nothing failed"),
         }
     }
     for pair in listed.windows(2) {
@@ -224,40 +492,12 @@ fn a_full_relist_comes_every_half_hour_to_hour() {
     assert!(requests <= 150, "{requests} in ten quiet hours");
 }
 
-#[test]
-fn a_quiet_hour_costs_at_most_fifteen_requests() {
-    for seed in 1..300 {
-        let mut r = Reflector::new(5 * SECOND, seed);
-        let mut now = Duration::ZERO;
-        let mut requests: Vec<Duration> = Vec::new();
-        while now < 24 * 60 * MINUTE {
-            match r.next(now) {
-                Step::Watch { timeout_seconds, .. } => {
-                    requests.push(now);
-                    now += Duration::from_secs(timeout_seconds);
-                    r.on_line("10");
-                    r.on_closed(WatchEnd::Clean, now);
-                }
-                Step::List { .. } => {
-                    requests.push(now);
-                    r.on_listed("10", now);
-                }
-                Step::Wait { .. } => panic!("nothing failed"),
-            }
-        }
-        for (n, begin) in requests.iter().enumerate() {
-            let hour = requests[n..].iter().take_while(|at| **at < *begin + 60 * MINUTE);
-            assert!(hour.count() <= 15, "seed {seed}, from {begin:?}");
-        }
-    }
-}
-
 /// Whatever the server does, the machine asks for something, never spins, and never watches before
 /// it has listed.
 #[test]
 fn random_histories_never_spin_and_never_watch_unlisted() {
     for seed in 1..200_u64 {
-        let mut r = Reflector::new(5 * SECOND, seed);
+        let mut r = Reflector::new(5 * SECOND, IDLE, seed);
         let mut dice = Jitter::new(seed.wrapping_mul(0x9E37_79B9));
         let (mut now, mut version, mut listed) = (Duration::ZERO, 100_u64, false);
         let (mut requests, mut failures) = (0_u32, 0_u32);
@@ -285,6 +525,8 @@ fn random_histories_never_spin_and_never_watch_unlisted() {
                     );
                 }
                 Step::List { .. } => r.on_failure(Failure::Throttled(Some(SECOND)), now),
+                Step::Version if pick < 4 => r.on_version(&version.to_string()),
+                Step::Version => r.on_failure(Failure::Transient, now),
                 Step::Watch { .. } => {
                     version += 1;
                     r.on_line(&version.to_string());

@@ -12,7 +12,7 @@ fn stream() -> Stream {
     let started = at(Duration::ZERO).wall;
     let history = History::Before { started, lookback: Duration::ZERO };
     let detector = Detector::new("node1", &[], history);
-    Stream::new(Reflector::new(5 * SECOND, 7), detector)
+    Stream::new(Reflector::new(5 * SECOND, 90 * SECOND, 7), detector)
 }
 
 fn at(monotonic: Duration) -> Now {
@@ -308,10 +308,10 @@ fn an_item_that_cannot_be_read_takes_no_known_pod_away() {
     };
     listed(&mut s, &list(5, good));
     assert_eq!(s.detector.pods(), 1);
-    s.reflector = Reflector::new(5 * SECOND, 7);
+    s.reflector = Reflector::new(5 * SECOND, 90 * SECOND, 7);
     let (out, _) = listed(&mut s, &list(7, bad));
     assert_eq!((s.detector.pods(), out.len()), (1, 0), "it was there, only unreadable");
-    s.reflector = Reflector::new(5 * SECOND, 7);
+    s.reflector = Reflector::new(5 * SECOND, 90 * SECOND, 7);
     listed(&mut s, &list(8, ""));
     assert_eq!(s.detector.pods(), 0);
 }
