@@ -8,15 +8,15 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use blackbox_daemon::core::Now;
-use blackbox_daemon::core::classify::{self, End};
-use blackbox_daemon::core::decode::{self, Decoded};
-use blackbox_daemon::core::detector::{Detector, History, Output};
-use blackbox_daemon::core::frame::FrameSplitter;
+use blackbox_daemon::core::detect::classify::{self, End};
+use blackbox_daemon::core::stream::decode::{self, Decoded};
+use blackbox_daemon::core::detect::{Detector, History, Output};
+use blackbox_daemon::core::stream::frame::FrameSplitter;
 use blackbox_daemon::core::incident::{ContainerKind, Incident};
-use blackbox_daemon::core::report;
+use blackbox_daemon::core::incident::line;
 use blackbox_daemon::core::wire::Pod;
 use blackbox_daemon::metrics::Metrics;
-use blackbox_daemon::process::ProcessStats;
+use blackbox_daemon::metrics::process::ProcessStats;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
@@ -183,7 +183,7 @@ fn stages(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("incidents");
     group.throughput(Throughput::Elements(incidents.len() as u64));
     group.bench_function("serialise", |b| {
-        b.iter(|| incidents.iter().for_each(|incident| drop(black_box(report::line(incident)))));
+        b.iter(|| incidents.iter().for_each(|incident| drop(black_box(line::line(incident)))));
     });
     group.finish();
 

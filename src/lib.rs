@@ -47,35 +47,17 @@
 
 #![forbid(unsafe_code)]
 
-pub mod check;
-pub mod clock;
+pub mod agent;
+pub mod commands;
 pub mod config;
 pub mod core;
-pub mod daemon;
-pub mod detect;
-pub mod enrich;
-pub mod events;
-pub mod flight;
-pub mod handler;
-pub mod health;
-pub mod http;
 pub mod kube;
 pub mod limits;
-pub mod logs;
 pub mod metrics;
-pub mod once;
-pub mod page;
-pub mod pages;
-pub mod process;
-pub mod recent;
-pub mod replay;
-pub mod sampler;
-pub mod show;
-pub mod signal;
-pub mod sink;
-pub mod state;
-pub mod stop;
-pub mod watch;
+pub mod node;
+pub mod runtime;
+pub mod serve;
+pub mod sinks;
 
 #[cfg(test)]
 #[path = "../tests/support/scratch.rs"]

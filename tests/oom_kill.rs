@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use blackbox_daemon::core::Now;
-use blackbox_daemon::sampler::cgroup::{
+use blackbox_daemon::node::cgroup::{
     CgroupTree, CgroupVersion, ContainerHistory, ContainerRecorder, OomKill, WantedPod,
 };
 use jiff::Timestamp;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use blackbox_daemon::limits::{
     HTTP_CONNECTION_MAX, PAGE_BYTES_MAX, READERS_MAX, RECENT_BYTES_MAX, RECENT_MAX,
 };
-use blackbox_daemon::page::HEADERS;
+use blackbox_daemon::serve::page::HEADERS;
 use serde_json::{Value, json};
 use support::clock::{Stopper, eventually};
 use support::crash::{crash, pod};

@@ -14,19 +14,19 @@ use std::sync::{Arc, Mutex};
 use std::thread::Builder;
 use std::time::Duration;
 
-use blackbox_daemon::clock::Clock;
 use blackbox_daemon::config::Config;
-use blackbox_daemon::core::detector::{Detector, History, Output};
-use blackbox_daemon::core::json;
+use blackbox_daemon::core::detect::{Detector, History, Output};
 use blackbox_daemon::core::roster::Roster;
 use blackbox_daemon::core::sidecar::Sidecars;
-use blackbox_daemon::http::HttpServer;
+use blackbox_daemon::core::wire::json;
 use blackbox_daemon::limits::{
     HTTP_CONNECTION_MAX, TELEMETRY_BYTES_MAX, TELEMETRY_NAMES_MAX, TELEMETRY_SAMPLES_MAX,
 };
 use blackbox_daemon::metrics::{Label, Metrics, PostResult};
-use blackbox_daemon::pages::{self, Known};
-use blackbox_daemon::recent::Recent;
+use blackbox_daemon::runtime::clock::Clock;
+use blackbox_daemon::serve::http::HttpServer;
+use blackbox_daemon::serve::recent::Recent;
+use blackbox_daemon::serve::routes::{self, Known};
 use serde_json::{Value, json};
 use support::clock::{Stopper, now};
 use support::{FakeApi, Options, Scratch};
@@ -83,9 +83,9 @@ impl Bench {
         let roster = Arc::new(Mutex::new(roster(pods, clock)));
         let recent = Arc::new(Recent::new(clock.wall()));
         let known = Known { health: Arc::default(), recent, clock };
-        let handler = pages::handler(&metrics, known, &config(), &roster, &sidecars);
+        let handler = routes::handler(&metrics, known, &config(), &roster, &sidecars);
         let server = HttpServer::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let server = server.with_posts(pages::POSTS);
+        let server = server.with_posts(routes::POSTS);
         let addr = server.local_addr();
         Builder::new().spawn(move || server.run(clock, handler)).unwrap();
         Self { addr, clock, metrics, sidecars }

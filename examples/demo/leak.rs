@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use blackbox_daemon::clock::Clock;
+use blackbox_daemon::runtime::clock::Clock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

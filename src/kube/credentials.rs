@@ -21,7 +21,7 @@ use ureq::tls::{
 use crate::config::cluster::{Cluster, PemSource, Secret, TokenSource, Trust};
 use crate::config::files;
 use crate::limits::CREDENTIALS_READ_INTERVAL;
-use crate::once::Once;
+use crate::runtime::trouble::Once;
 
 /// The bearer token.
 #[derive(Debug)]

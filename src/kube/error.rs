@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use ureq::{Error as E, Timeout};
 
-use crate::core::reflector::Failure;
+use crate::core::stream::reflector::Failure;
 
 /// Why a request, or the reading of its answer, failed.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 //! The label values of every family.
 
 use super::family::Label;
-use crate::core::classify::Quiet;
-use crate::core::decode::FlawKind;
+use crate::core::detect::classify::Quiet;
 use crate::core::incident::{IncidentType, Severity};
-use crate::core::reflector::{Failure, ListReason};
+use crate::core::stream::decode::FlawKind;
+use crate::core::stream::reflector::{Failure, ListReason};
 
 /// Implements [`Label`] with one label of that name.
 macro_rules! label {

@@ -15,25 +15,26 @@ use std::{env, fmt, fs, process};
 
 use blackbox_daemon::config::Config;
 use blackbox_daemon::config::cluster::{Server, TokenSource};
-use blackbox_daemon::core::cri::{LogLine, LogStream};
-use blackbox_daemon::core::decode::{self, Decoded};
-use blackbox_daemon::core::detector::{Detector, History, Output};
-use blackbox_daemon::core::evidence::PodEvent;
-use blackbox_daemon::core::frame::{FrameSplitter, LineTooLong};
+use blackbox_daemon::core::Now;
+use blackbox_daemon::core::detect::evidence::PodEvent;
+use blackbox_daemon::core::detect::settle::Lookup;
+use blackbox_daemon::core::detect::{Detector, History, Output};
 use blackbox_daemon::core::incident::IncidentId;
-use blackbox_daemon::core::json;
-use blackbox_daemon::core::last_words::{LastWords, Tail, last_words};
-use blackbox_daemon::core::list::{ListError, ListSplitter, Piece};
-use blackbox_daemon::core::mask::{MASK, Mask};
-use blackbox_daemon::core::settle::Lookup;
+use blackbox_daemon::core::incident::line;
+use blackbox_daemon::core::logs::cri::{LogLine, LogStream};
+use blackbox_daemon::core::logs::last_words::{LastWords, Tail, last_words};
+use blackbox_daemon::core::logs::mask::{MASK, Mask};
 use blackbox_daemon::core::sidecar::Post;
+use blackbox_daemon::core::stream::decode::{self, Decoded};
+use blackbox_daemon::core::stream::frame::{FrameSplitter, LineTooLong};
+use blackbox_daemon::core::stream::list::{ListError, ListSplitter, Piece};
 use blackbox_daemon::core::wire;
-use blackbox_daemon::core::{Now, report};
-use blackbox_daemon::http::request;
+use blackbox_daemon::core::wire::json;
 use blackbox_daemon::limits::{
     EVENTS_PER_POD_MAX, INCIDENT_LINE_BYTES_MAX, LOG_BYTES_MAX, LOG_LINE_BYTES_MAX, LOG_LINES_MAX,
     PODS_MAX, TELEMETRY_NAME_BYTES_MAX, TELEMETRY_NAMES_MAX,
 };
+use blackbox_daemon::serve::http::request;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -229,7 +230,7 @@ impl Bench {
                         let is_end = incident.container_id.is_some() && !waits;
                         let is_new = !is_end || self.ids.insert(incident.id);
                         assert!(is_new, "told twice: {incident:?}");
-                        check_line(&report::line(&incident));
+                        check_line(&line::line(&incident));
                     }
                     Output::LookUp { key, .. } if self.answers => {
                         let found = Lookup::Found(self.events.clone());
@@ -346,7 +347,7 @@ impl<'de> Deserialize<'de> for Members {
 
 /// Units and thousandths agree with each other, and with floating point as far as that goes.
 pub fn quantity(data: &[u8]) {
-    use blackbox_daemon::core::quantity::{milli, whole};
+    use blackbox_daemon::core::wire::quantity::{milli, whole};
     let text = String::from_utf8_lossy(data);
     let (units, thousandths) = (whole(&text), milli(&text));
     assert_eq!(units.is_some(), thousandths.is_some(), "{text:?}");
@@ -395,7 +396,7 @@ fn approximate(text: &str) -> Option<f64> {
 
 /// What is read stands in the line as it should, and the line that is made of it reads the same.
 pub fn cri(data: &[u8]) {
-    use blackbox_daemon::core::cri::parse;
+    use blackbox_daemon::core::logs::cri::parse;
     let Some(line) = parse(data) else {
         // A line of the strictest form is read, whatever its content.
         let again = [b"2026-11-23T03:31:41.123456789Z stdout F ", data].concat();

@@ -8,7 +8,7 @@
 //! Containers: runc's systemd driver makes `<prefix>-<id>.scope` of `slice:prefix:id`; with the cgroupfs
 //! driver the directory is the bare ID (containerd, Docker) or `crio-<id>` (CRI-O `internal/config/cgmgr`).
 
-use crate::core::pods::is_plain;
+use crate::core::detect::pods::is_plain;
 
 /// All runtimes that the kubelet drives use 32 random bytes.
 const CONTAINER_ID_BYTES: usize = 64;

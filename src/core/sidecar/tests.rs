@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::core::Now;
 use crate::core::backoff::Jitter;
-use crate::core::detector::{Detector, History, Output};
-use crate::core::json;
+use crate::core::detect::{Detector, History, Output};
+use crate::core::wire::json;
 use crate::limits::{TELEMETRY_BODY_BYTES_MAX, TELEMETRY_BYTES_MAX};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,9 +1,9 @@
 use super::*;
 use crate::core::backoff::Jitter;
-use crate::core::detector::History;
-use crate::core::evidence::PodEvent;
+use crate::core::detect::History;
+use crate::core::detect::evidence::PodEvent;
+use crate::core::detect::settle::Lookup;
 use crate::core::incident::Incident;
-use crate::core::settle::Lookup;
 use jiff::Timestamp;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -291,7 +291,7 @@ fn mutated_lines_never_panic() {
         s.detector.finish(&mut out);
         for output in &out {
             if let Output::Incident(incident) = output {
-                let line = crate::core::report::line(incident);
+                let line = crate::core::incident::line::line(incident);
                 assert!(line.len() <= crate::limits::INCIDENT_LINE_BYTES_MAX, "seed {seed}");
             }
         }

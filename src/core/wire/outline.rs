@@ -6,7 +6,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Metadata, Pod, PodStatus, StatusDetails};
-use crate::core::json::{Json, Object, Read, Span, Text, Wrong, members};
+use crate::core::wire::json::{Json, Object, Read, Span, Text, Wrong, members};
 
 /// A pod of which only so much was read as says whether the rest says anything new; also the bookmark's empty
 /// pod, and a meta/v1 `Status`.
@@ -111,7 +111,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::core::json::from_slice;
+    use crate::core::wire::json::from_slice;
 
     fn mark(pod: &Value) -> u64 {
         let text = pod.to_string();

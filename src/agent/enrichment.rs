@@ -1,0 +1,255 @@
+//! The thread "enrich": puts around each incident what the node knows, and hands it to the sinks.
+//!
+//! It does what may take its time: reading the dead container's log and its last counters. What it
+//! cannot get in time it does without, and says so in the incident's `gaps`. The detection hears
+//! nothing of it and waits for nothing.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::agent::lookups::Wanted;
+use crate::core::incident::enrich::{self, Gathered, Recurrences};
+use crate::core::incident::{Incident, IncidentId, Remains, Severity};
+use crate::limits::{
+    ENRICH_HURRY, ENRICH_IDLE, GATHERED_KEPT_MAX, SURVIVED_AFTER, SURVIVED_WAITING_MAX,
+};
+use crate::metrics::{IncidentClass, Metrics};
+use crate::node::cgroup::OomKill;
+use crate::node::flight::Flight;
+use crate::runtime::clock::Clock;
+use crate::serve::recent::Recent;
+use crate::sinks::state_file::Keeper;
+use crate::sinks::{Delivery, Outlet};
+
+/// What the thread hears.
+#[derive(Debug)]
+pub enum Work {
+    /// A container ended; what it was is told later.
+    Held(Box<Remains>),
+    /// An incident, to be told, handed over at that time (monotonic).
+    Tell(Box<Incident>, Duration),
+    /// The pod of that key is gone, and all its incidents were handed over.
+    Gone(Box<str>),
+    /// The sampler saw counters rise, at that time.
+    OomKills(Vec<OomKill>, Timestamp),
+}
+
+/// The near end: hands incidents over, and never waits.
+#[derive(Clone, Debug)]
+pub struct Tell {
+    /// To the thread.
+    pub work: SyncSender<Work>,
+    /// The clocks.
+    pub clock: Clock,
+    /// Past it, should it hang in a read of a dying disk.
+    pub deliver: Arc<Mutex<Deliver>>,
+}
+
+impl Tell {
+    /// Tells an incident.
+    pub fn incident(&self, incident: Box<Incident>) {
+        let full = match self.work.try_send(Work::Tell(incident, self.clock.monotonic())) {
+            Ok(()) => return,
+            Err(TrySendError::Full(full) | TrySendError::Disconnected(full)) => full,
+        };
+        if let Work::Tell(mut incident, _) = full {
+            incident.telemetry.gaps.push(BUSY.to_owned());
+            lock(&self.deliver).incident(&incident, false);
+        }
+    }
+
+    /// Says that a pod is gone.
+    pub fn gone(&self, key: Box<str>) {
+        // Without it the table lets go of the pod when it needs the room.
+        let _ = self.work.try_send(Work::Gone(key));
+    }
+
+    /// Says that a container ended of which more is told later.
+    pub fn held(&self, remains: Box<Remains>) {
+        // Without it there is less to tell, later.
+        let _ = self.work.try_send(Work::Held(remains));
+    }
+}
+
+const BUSY: &str = "telemetry: left out, there were too many incidents at once";
+
+fn lock(deliver: &Mutex<Deliver>) -> MutexGuard<'_, Deliver> {
+    deliver.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Hands finished incidents to the sinks.
+#[derive(Debug)]
+pub struct Deliver {
+    /// The sinks.
+    pub outlets: Vec<Outlet>,
+    /// What the next agent is to know.
+    pub keeper: Option<Arc<Keeper>>,
+    /// `BLACKBOX_MIN_SEVERITY`.
+    pub min_severity: Severity,
+    /// Where the last ones are kept for readers.
+    pub recent: Arc<Recent>,
+    /// Where it is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Deliver {
+    fn incident(&mut self, incident: &Incident, in_crash_loop: bool) {
+        if incident.severity < self.min_severity {
+            if let Some(keeper) = &self.keeper {
+                keeper.settle(incident.id);
+            }
+            return;
+        }
+        self.metrics.incidents.add(IncidentClass(incident.kind, incident.severity));
+        self.metrics.crash_loop_incidents.fetch_add(u64::from(in_crash_loop), Ordering::Relaxed);
+        let sinks = self.outlets.len();
+        let delivery = Arc::new(Delivery::new(incident, sinks, self.keeper.clone()));
+        for outlet in &mut self.outlets {
+            outlet.send(delivery.clone());
+        }
+        self.recent.push(delivery);
+    }
+}
+
+/// The thread's state.
+#[derive(Debug)]
+pub struct Enrich {
+    /// What it hears.
+    pub work: Receiver<Work>,
+    /// What the node knows.
+    pub flight: Arc<Flight>,
+    /// Where incidents go.
+    pub deliver: Arc<Mutex<Deliver>>,
+    /// What is to be looked up for the next one.
+    pub wanted: SyncSender<Wanted>,
+    /// The clocks.
+    pub clock: Clock,
+}
+
+/// An OOM kill that may have been of a child.
+#[derive(Debug)]
+struct Survivor {
+    kill: OomKill,
+    at: Timestamp,
+    due: Duration,
+}
+
+impl Enrich {
+    /// Runs until the detection and the sampler are gone and all is told.
+    pub fn run(self) {
+        let mut desk = Desk::default();
+        loop {
+            let wait = desk
+                .next_due()
+                .map_or(ENRICH_IDLE, |due| due.saturating_sub(self.clock.monotonic()));
+            let work = match self.work.recv_timeout(wait) {
+                Ok(work) => Some(work),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let now = self.clock.now();
+            match work {
+                Some(Work::Held(remains)) => {
+                    let gathered = self.flight.remains(&remains, now);
+                    desk.put(remains.id, gathered);
+                    desk.is_explained(&remains.pod_key);
+                }
+                Some(Work::Tell(incident, since)) => {
+                    let is_late = now.monotonic.saturating_sub(since) > ENRICH_HURRY;
+                    self.tell(incident, is_late, &mut desk);
+                }
+                Some(Work::Gone(key)) => self.flight.forget(&key),
+                Some(Work::OomKills(kills, at)) => desk.wonder(kills, at, now.monotonic),
+                None => {}
+            }
+            for Survivor { kill, at, .. } in desk.due(now.monotonic) {
+                if let Some(incident) = self.flight.survived(&kill, now, at) {
+                    self.finish(incident, Gathered::default(), &mut desk);
+                }
+            }
+        }
+    }
+
+    /// `is_late`: others wait behind it, and there is no time to gather anything.
+    fn tell(&self, incident: Box<Incident>, is_late: bool, desk: &mut Desk) {
+        if incident.metadata.is_end {
+            desk.is_explained(incident.pod_key());
+        }
+        let gathered = match (desk.take(incident.id), incident.remains()) {
+            (Some(known), _) => known,
+            (None, Some(remains)) if !is_late => self.flight.remains(&remains, self.clock.now()),
+            (None, Some(_)) => Gathered { gaps: vec![BUSY.to_owned()], ..Gathered::default() },
+            (None, None) => Gathered::default(),
+        };
+        self.finish(incident, gathered, desk);
+    }
+
+    fn finish(&self, mut incident: Box<Incident>, gathered: Gathered, desk: &mut Desk) {
+        let now = self.clock.now();
+        let recurrence = match &incident.container {
+            Some(container) if incident.metadata.is_end => {
+                desk.recurrences.note(incident.pod_key(), container, now.monotonic)
+            }
+            _ => enrich::Recurrence::default(),
+        };
+        let gathered = self.flight.around(&incident, gathered, now);
+        if self.flight.wants_node(now.monotonic) {
+            // No room: the next incident wants it as well.
+            let _ = self.wanted.try_send(Wanted::Node);
+        }
+        enrich::complete(&mut incident, gathered, recurrence);
+        lock(&self.deliver).incident(&incident, recurrence.in_crash_loop);
+    }
+}
+
+/// What lies on the thread's desk.
+#[derive(Debug, Default)]
+struct Desk {
+    gathered: VecDeque<(IncidentId, Gathered)>,
+    survivors: VecDeque<Survivor>,
+    recurrences: Recurrences,
+}
+
+impl Desk {
+    /// Keeps what was gathered until the incident is told.
+    fn put(&mut self, id: IncidentId, gathered: Gathered) {
+        if self.gathered.len() >= GATHERED_KEPT_MAX {
+            self.gathered.pop_front();
+        }
+        self.gathered.push_back((id, gathered));
+    }
+
+    fn take(&mut self, id: IncidentId) -> Option<Gathered> {
+        let at = self.gathered.iter().position(|(known, _)| *known == id)?;
+        self.gathered.remove(at).map(|(_, gathered)| gathered)
+    }
+
+    /// Kills that no end of a container explains yet.
+    fn wonder(&mut self, kills: Vec<OomKill>, at: Timestamp, now: Duration) {
+        for kill in kills {
+            if self.survivors.len() < SURVIVED_WAITING_MAX {
+                self.survivors.push_back(Survivor { kill, at, due: now + SURVIVED_AFTER });
+            }
+        }
+    }
+
+    /// A container of that pod ended.
+    fn is_explained(&mut self, pod_key: &str) {
+        self.survivors.retain(|survivor| *survivor.kill.pod_uid != *pod_key);
+    }
+
+    fn next_due(&self) -> Option<Duration> {
+        self.survivors.front().map(|survivor| survivor.due)
+    }
+
+    /// Kills that nothing explained in time.
+    fn due(&mut self, now: Duration) -> Vec<Survivor> {
+        let due = self.survivors.iter().take_while(|survivor| survivor.due <= now).count();
+        self.survivors.drain(..due).collect()
+    }
+}

@@ -1,0 +1,279 @@
+//! The thread "events": looks up a pod's Kubernetes events when the detection wants them, and the
+//! node when an incident does.
+//!
+//! Events have no watch cache in the API server: every list of them reads etcd, and a watch of them
+//! would never hear a bookmark. So they are only asked for where they decide something, in the pod's
+//! own namespace, by its UID, and at a bounded rate.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use log::debug;
+
+use crate::agent::detection::{Detection, Hand};
+use crate::agent::watch::error_code;
+use crate::core::backoff::Jitter;
+use crate::core::detect::evidence::PodEvent;
+use crate::core::detect::pods::is_plain;
+use crate::core::detect::settle::Lookup;
+use crate::core::node;
+use crate::core::stream::list::{ListSplitter, Piece};
+use crate::core::stream::reflector::Failure;
+use crate::core::wire::Event;
+use crate::core::wire::json;
+use crate::kube::{Client, Error, Patience};
+use crate::limits::{
+    EVENT_LOOKUP_BURST, EVENT_LOOKUP_DENIED_PAUSE, EVENT_LOOKUP_INTERVAL, EVENT_LOOKUP_JITTER,
+    EVENTS_PER_POD_MAX, NODE_BYTES_MAX, NODE_FRESH, READ_BLOCK_BYTES, RETRY_AFTER_MAX, SETTLE_MAX,
+};
+use crate::metrics::{LookupResult, Metrics, Permission, Verb};
+use crate::node::flight::Flight;
+use crate::runtime::clock::Clock;
+use crate::runtime::stop::Stop;
+use crate::runtime::trouble::Once;
+
+/// What is to be looked up.
+#[derive(Debug)]
+pub enum Wanted {
+    /// A pod's events.
+    Events {
+        /// Its namespace.
+        namespace: Box<str>,
+        /// The UID that its events name.
+        key: Box<str>,
+        /// Since when (monotonic).
+        since: Duration,
+    },
+    /// The node itself.
+    Node,
+}
+
+/// The thread's state.
+#[derive(Debug)]
+pub struct Events {
+    /// Its own client.
+    pub client: Client,
+    /// What the detection wants.
+    pub wanted: Receiver<Wanted>,
+    /// Where the events go.
+    pub detection: Arc<Detection<Hand>>,
+    /// Where the node goes.
+    pub flight: Arc<Flight>,
+    /// Its name.
+    pub node_name: String,
+    /// What keeps nodes from asking together.
+    pub jitter: Jitter,
+    /// Where it is counted.
+    pub metrics: Arc<Metrics>,
+    /// The clocks.
+    pub clock: Clock,
+    /// The word to stop.
+    pub stop: Stop,
+}
+
+impl Events {
+    /// Runs until it is stopped or nobody wants anything any more.
+    pub fn run(mut self) {
+        let mut trouble = Once::new("events of pods");
+        let mut pace = Pace::default();
+        let mut silent_until = Duration::ZERO;
+        let mut denied = false;
+        let mut node = NodeLookup { trouble: Once::new("the node"), silent_until: Duration::ZERO };
+        while let Ok(wanted) = self.wanted.recv() {
+            let now = self.clock.monotonic();
+            let Wanted::Events { namespace, key, since } = wanted else {
+                self.look_at_node(&mut node, now);
+                continue;
+            };
+            let lookup = if !(is_plain(&namespace) && is_plain(&key)) {
+                self.metrics.event_lookups.add(LookupResult::Skipped);
+                Lookup::Failed("the pod's namespace or UID is none".to_owned())
+            } else if now > since + SETTLE_MAX {
+                // Its end went out without. Who waits behind it must not.
+                self.metrics.event_lookups.add(LookupResult::Skipped);
+                Lookup::Failed("the lookups before it took too long".to_owned())
+            } else if now < silent_until && denied {
+                self.metrics.event_lookups.add(LookupResult::Denied);
+                Lookup::Denied
+            } else if now < silent_until {
+                self.metrics.event_lookups.add(LookupResult::Skipped);
+                Lookup::Failed("the API server asked for patience".to_owned())
+            } else {
+                let jitter = self.jitter.between(Duration::ZERO, EVENT_LOOKUP_JITTER);
+                if self.stop.wait(pace.wait(now) + jitter) {
+                    return;
+                }
+                let asked = self.look_up(&namespace, &key);
+                denied = matches!(&asked, Err(error) if error.code() == Some(403));
+                match asked {
+                    Ok(events) => {
+                        trouble.over("they can be listed again");
+                        Lookup::Found(events)
+                    }
+                    Err(_) if self.stop.is_set() => return,
+                    Err(error) => {
+                        silent_until = self.clock.monotonic() + pause(&error, denied);
+                        trouble.say(&error.to_string());
+                        if denied { Lookup::Denied } else { Lookup::Failed(error.to_string()) }
+                    }
+                }
+            };
+            self.detection.on_events(&key, &lookup);
+        }
+    }
+
+    /// Asks for the node, unless that was of no use a short while ago.
+    fn look_at_node(&mut self, lookup: &mut NodeLookup, now: Duration) {
+        if now < lookup.silent_until {
+            return;
+        }
+        // From the API server's cache: the kubelet tells it of changes at once.
+        let path = format!("/api/v1/nodes/{}?resourceVersion=0", self.node_name);
+        self.metrics.api_requests.add(Verb::Get);
+        let asked = self.clock.monotonic();
+        let answer = self.client.get(&path, Patience::Answer);
+        self.metrics.api_request_duration.observe(self.clock.monotonic().saturating_sub(asked));
+        let read = answer.and_then(|body| {
+            let json = body.read_all(NODE_BYTES_MAX)?;
+            let node = node::parse(&json, self.clock.wall());
+            node.ok_or_else(|| Error::Protocol("it is no node".to_owned()))
+        });
+        match read {
+            Ok(node) => {
+                self.metrics.permission.set(Permission::GetNodes, 1);
+                lookup.trouble.over("it can be read again");
+                self.flight.node_is(Ok(Arc::new(node)));
+            }
+            Err(error) => {
+                self.metrics.api_errors.add(error_code(&error));
+                let denied = error.code() == Some(403);
+                if denied {
+                    self.metrics.permission.set(Permission::GetNodes, 0);
+                }
+                lookup.silent_until =
+                    self.clock.monotonic() + pause(&error, denied).max(NODE_FRESH);
+                lookup.trouble.say(&error.to_string());
+                self.flight.node_is(Err(error.to_string()));
+            }
+        }
+    }
+
+    fn look_up(&mut self, namespace: &str, key: &str) -> Result<Vec<PodEvent>, Error> {
+        debug!("events of {key} in {namespace}");
+        // The limit is allowed here: with no resourceVersion beside it, it pages what is newest.
+        let path = format!(
+            "/api/v1/namespaces/{namespace}/events?fieldSelector=involvedObject.uid%3D{key}\
+             &limit={EVENTS_PER_POD_MAX}"
+        );
+        self.metrics.api_requests.add(Verb::List);
+        let asked = self.clock.monotonic();
+        let answer = self.client.get(&path, Patience::Answer);
+        self.metrics.api_request_duration.observe(self.clock.monotonic().saturating_sub(asked));
+        let read = answer.and_then(|mut body| {
+            let mut splitter = ListSplitter::default();
+            let mut events = Vec::new();
+            let mut block = vec![0; READ_BLOCK_BYTES];
+            loop {
+                let n = body.read(&mut block)?;
+                if n == 0 {
+                    break;
+                }
+                take_events(&mut splitter, &block[..n], &mut events)?;
+            }
+            splitter.finish().map_err(|e| Error::Protocol(e.to_string()))?;
+            Ok(events)
+        });
+        let granted = match &read {
+            Ok(_) => {
+                self.metrics.event_lookups.add(LookupResult::Ok);
+                Some(1)
+            }
+            Err(error) => {
+                self.metrics.api_errors.add(error_code(error));
+                let denied = error.code() == Some(403);
+                let result = if denied { LookupResult::Denied } else { LookupResult::Error };
+                self.metrics.event_lookups.add(result);
+                denied.then_some(0)
+            }
+        };
+        if let Some(granted) = granted {
+            self.metrics.permission.set(Permission::ListEvents, granted);
+        }
+        read
+    }
+}
+
+/// How the lookups of the node go.
+#[derive(Debug)]
+struct NodeLookup {
+    trouble: Once,
+    silent_until: Duration,
+}
+
+fn take_events(
+    splitter: &mut ListSplitter,
+    block: &[u8],
+    events: &mut Vec<PodEvent>,
+) -> Result<(), Error> {
+    let mut pieces = splitter.feed(block);
+    while let Some(piece) = pieces.next() {
+        let piece = piece.map_err(|e| Error::Protocol(e.to_string()))?;
+        if let Piece::Item(item) = piece
+            && events.len() < EVENTS_PER_POD_MAX
+            // An event that cannot be read is one that says nothing.
+            && let Ok(event) = json::from_slice::<Event<'_>>(item)
+        {
+            events.push(PodEvent::from_wire(&event));
+        }
+    }
+    Ok(())
+}
+
+/// How long not to ask again after that.
+fn pause(error: &Error, denied: bool) -> Duration {
+    match error.failure() {
+        _ if denied => EVENT_LOOKUP_DENIED_PAUSE,
+        Failure::Throttled(Some(after)) => after.min(RETRY_AFTER_MAX),
+        _ => EVENT_LOOKUP_INTERVAL,
+    }
+}
+
+/// A token bucket.
+#[derive(Debug, Default)]
+struct Pace {
+    /// When the bucket would be full again.
+    full_at: Duration,
+}
+
+impl Pace {
+    /// Takes a token; how long to wait for it.
+    fn wait(&mut self, now: Duration) -> Duration {
+        self.full_at = self.full_at.max(now) + EVENT_LOOKUP_INTERVAL;
+        self.full_at.saturating_sub(now + EVENT_LOOKUP_INTERVAL * EVENT_LOOKUP_BURST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lookups_come_in_a_burst_and_then_at_their_rate() {
+        let mut pace = Pace::default();
+        let mut now = Duration::from_secs(100);
+        for _ in 0..EVENT_LOOKUP_BURST {
+            assert_eq!(pace.wait(now), Duration::ZERO);
+        }
+        for _ in 0..10 {
+            let wait = pace.wait(now);
+            assert_eq!(wait, EVENT_LOOKUP_INTERVAL);
+            now += wait;
+        }
+        now += EVENT_LOOKUP_INTERVAL * EVENT_LOOKUP_BURST * 3;
+        for _ in 0..EVENT_LOOKUP_BURST {
+            assert_eq!(pace.wait(now), Duration::ZERO);
+        }
+        assert!(pace.wait(now) > Duration::ZERO);
+    }
+}

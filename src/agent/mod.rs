@@ -1,0 +1,429 @@
+//! The wiring: every channel, every thread, and the order in which they end.
+//!
+//! ```text
+//!  thread    owns                        hears                          tells
+//!  watch     the stream's client         detection                      detection
+//!  events    a client of its own         wanted (64, never waited for)  detection
+//!  detect    -                           detection: its deadlines       -
+//!  sampler   -                           (its own clock)                flight, work
+//!  enrich    what was gathered           work (256, never waited for)   sinks
+//!  stdout    standard output             its queue (1024, oldest drops) keeper
+//!  file      the incident file           its queue (1024, oldest drops) keeper
+//!  webhook   the collector's client      its queue (1024, oldest drops) keeper
+//!  state     the state file              keeper                         -
+//!  http      the listener                one thread a connection        -
+//!  signal    -                           SIGTERM, SIGINT                main
+//!  resolve   one look-up of a name       -                              the client that asked
+//!  main      this page                   what ends the agent            -
+//! ```
+//!
+//! The detection ([`Detection`]: all of the core, behind a lock) belongs to no thread: whoever hears
+//! something looks at it at once. It tells flight, wanted and work, and waits for none of them.
+//!
+//! The end: the word to stop is set, requests under way are broken, the detection is told, tells what
+//! it holds and closes the sinks' queues, the sinks write what they have, and the state comes last.
+//! Past a deadline the process ends anyway. `http`, `signal` and `resolve` are not waited for: they end
+//! with the process.
+
+pub mod detection;
+pub mod enrichment;
+pub mod handler;
+pub mod lookups;
+pub mod watch;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex};
+use std::thread::Builder;
+use std::time::Duration;
+
+use log::{info, warn};
+
+use crate::agent::detection::{Detect, Detection, Hand, NoteLog};
+use crate::agent::enrichment::{Deliver, Enrich, Tell, Work};
+use crate::agent::lookups::{Events, Wanted};
+use crate::agent::watch::{Watch, pods_path};
+use crate::config::Config;
+use crate::core::Now;
+use crate::core::backoff::Jitter;
+use crate::core::detect::ledger::{Ledger, Left};
+use crate::core::detect::{Detector, History};
+use crate::core::stream::Stream;
+use crate::core::stream::reflector::Reflector;
+use crate::kube::{Client, Interrupt};
+use crate::limits::{
+    CONTROL_MAX, ENRICH_QUEUE_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX, SHUTDOWN_MAX,
+    SHUTDOWN_POLL, SHUTDOWN_STATE, THREAD_STACK_BYTES,
+};
+use crate::metrics::health::Health;
+use crate::metrics::{Metrics, SinkName};
+use crate::node::cgroup::{CgroupTree, ContainerRecorder};
+use crate::node::flight::Flight;
+use crate::node::logs::PodLogs;
+use crate::node::procfs::{SystemRecorder, SystemSource};
+use crate::node::sampler;
+use crate::runtime::clock::Clock;
+use crate::runtime::signal;
+use crate::runtime::stop::Stop;
+use crate::serve::http::HttpServer;
+use crate::serve::recent::Recent;
+use crate::serve::routes::{self, Known};
+use crate::sinks::file::{self, IncidentFile};
+use crate::sinks::state_file::{self, Keeper};
+use crate::sinks::webhook::Webhook;
+use crate::sinks::{Outlet, stdout};
+
+/// Why the agent cannot start, or ends without a signal.
+#[derive(Debug)]
+pub enum Error {
+    /// A thread came to its end by itself.
+    Ended(&'static str),
+    /// The address of `BLACKBOX_LISTEN` cannot be had.
+    Listen(SocketAddr, io::Error),
+    /// The kernel gives no thread.
+    Thread(&'static str, io::Error),
+    /// Signals cannot be caught.
+    Signals(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended(name) => write!(f, "the thread {name} ended by itself"),
+            Self::Listen(addr, e) => write!(f, "cannot listen on {addr} (BLACKBOX_LISTEN): {e}"),
+            Self::Thread(name, e) => write!(f, "cannot start the thread {name}: {e}"),
+            Self::Signals(e) => write!(f, "cannot catch signals: {e}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// What ends the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// SIGTERM or SIGINT.
+    Signal(i32),
+    /// A thread came to its end.
+    Ended(&'static str),
+}
+
+/// Runs the agent until a signal ends it in order.
+///
+/// # Errors
+/// When it cannot start, or a thread ends by itself. Nothing that the API server or the network does
+/// makes it end.
+pub fn run(config: &Config) -> Result<(), Error> {
+    let clock = Clock::start();
+    let (control, ended) = mpsc::sync_channel(CONTROL_MAX);
+    // First of all: as PID 1 the process would otherwise ignore its signals.
+    let heard = control.clone();
+    signal::watch(move |signal| heard.send(Control::Signal(signal)).is_ok())
+        .map_err(Error::Signals)?;
+    let shared = Shared {
+        metrics: Arc::default(),
+        health: Arc::default(),
+        stop: Stop::default(),
+        clock,
+        control,
+    };
+    let server = HttpServer::bind(config.listen).map_err(|e| Error::Listen(config.listen, e))?;
+    info!(
+        "blackbox-daemon {} watches node {} at {}; http on {}",
+        env!("CARGO_PKG_VERSION"),
+        config.node_name,
+        config.cluster.server,
+        server.local_addr()
+    );
+    let flight = Arc::new(flight(config));
+    let (roster, sidecars) = (flight.roster(), flight.sidecars());
+    let recent = Arc::new(Recent::new(clock.wall()));
+    let known = Known { health: shared.health.clone(), recent: recent.clone(), clock };
+    let pages = routes::handler(&shared.metrics, known, config, &roster, &sidecars);
+    let server = server.with_posts(routes::POSTS);
+    shared.spawn("http", move || server.run(clock, pages))?;
+    let mut detector = detector(config, clock);
+    let (file, left) = recall(config, &shared.metrics, &mut detector);
+    let mut outlets = vec![shared.stdout()?];
+    if let Some(file) = file {
+        outlets.push(shared.file(file)?);
+    }
+    outlets.extend(shared.webhook(config)?);
+    let keeper = shared.state(config, left)?;
+    let sinks: Vec<SinkName> = outlets.iter().map(Outlet::name).collect();
+    let (wanted_sender, wanted) = mpsc::sync_channel(EVENT_LOOKUPS_MAX);
+    let deliver = Deliver {
+        outlets,
+        keeper: keeper.clone(),
+        min_severity: config.min_severity,
+        recent,
+        metrics: shared.metrics.clone(),
+    };
+    let tell = shared.recording(&flight, deliver, wanted_sender.clone(), config.sample_interval)?;
+    let hand = Hand { tell, keeper: keeper.clone(), metrics: shared.metrics.clone() };
+    let lookups = (wanted_sender, wanted);
+    let (detection, interrupts) = shared.detection(config, detector, hand, flight, lookups)?;
+
+    let why = wait_for_the_end(&ended);
+    shared.stop.set();
+    for interrupt in &interrupts {
+        interrupt.interrupt();
+    }
+    let deadline = clock.monotonic() + SHUTDOWN_MAX;
+    let end = End { ended: &ended, clock };
+    let names =
+        sinks.iter().map(|sink| sink.name()).chain(["detect", "enrich", "sampler"]).collect();
+    detection.end();
+    end.wait(names, deadline - SHUTDOWN_STATE);
+    for sink in sinks {
+        match shared.metrics.sink_queued.get(sink) {
+            0 => {}
+            lost => warn!("{}: {lost} incidents could not be written in time", sink.name()),
+        }
+    }
+    if let Some(keeper) = keeper {
+        keeper.close();
+        end.wait(vec!["state"], deadline);
+    }
+    why
+}
+
+/// What every thread may have a part of.
+struct Shared {
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    stop: Stop,
+    clock: Clock,
+    control: SyncSender<Control>,
+}
+
+impl Shared {
+    /// Starts the sink "stdout".
+    fn stdout(&self) -> Result<Outlet, Error> {
+        let outlet = Outlet::new(SinkName::Stdout, self.metrics.clone());
+        let (queue, metrics, clock) = (outlet.queue(), self.metrics.clone(), self.clock);
+        let name = SinkName::Stdout.name();
+        self.spawn(name, move || stdout::run(&queue, io::stdout(), &metrics, clock))?;
+        Ok(outlet)
+    }
+
+    /// Starts the sink "file" on a file that was read back.
+    fn file(&self, file: IncidentFile) -> Result<Outlet, Error> {
+        let outlet = Outlet::new(SinkName::File, self.metrics.clone());
+        let queue = outlet.queue();
+        self.spawn(SinkName::File.name(), move || file::run(&queue, file))?;
+        Ok(outlet)
+    }
+
+    /// Starts the sink "webhook", if there is to be one.
+    fn webhook(&self, config: &Config) -> Result<Option<Outlet>, Error> {
+        let Some(settings) = &config.webhook else {
+            return Ok(None);
+        };
+        let outlet = Outlet::new(SinkName::Webhook, self.metrics.clone());
+        let (queue, metrics, stop) = (outlet.queue(), self.metrics.clone(), self.stop.clone());
+        let seed = seed(config, self.clock);
+        let webhook = Webhook::new(settings, seed, metrics, self.clock, stop);
+        self.spawn(SinkName::Webhook.name(), move || webhook.run(&queue))?;
+        Ok(Some(outlet))
+    }
+
+    /// Starts "state", with what an earlier agent left.
+    fn state(&self, config: &Config, left: Option<Left>) -> Result<Option<Arc<Keeper>>, Error> {
+        let Some(path) = config.state_file.clone() else {
+            return Ok(None);
+        };
+        let keeper = Arc::new(Keeper::new(Ledger::new(&config.node_name, left)));
+        let (shared, metrics, clock) = (keeper.clone(), self.metrics.clone(), self.clock);
+        self.spawn("state", move || state_file::run(&shared, &path, &metrics, clock))?;
+        Ok(Some(keeper))
+    }
+
+    /// Starts "sampler" and "enrich", and the channel to the latter.
+    fn recording(
+        &self,
+        flight: &Arc<Flight>,
+        deliver: Deliver,
+        wanted: SyncSender<Wanted>,
+        interval: Duration,
+    ) -> Result<Tell, Error> {
+        let (work_sender, work) = mpsc::sync_channel(ENRICH_QUEUE_MAX);
+        let deliver = Arc::new(Mutex::new(deliver));
+        let enrich = Enrich {
+            work,
+            flight: flight.clone(),
+            deliver: deliver.clone(),
+            wanted,
+            clock: self.clock,
+        };
+        self.spawn("enrich", move || enrich.run())?;
+        let (sampled, sampler_work) = (flight.clone(), work_sender.clone());
+        let (metrics, clock, stop) = (self.metrics.clone(), self.clock, self.stop.clone());
+        self.spawn("sampler", move || {
+            // No room: so many incidents are under way that this one more would not be missed.
+            let report = |kills, now: Now| {
+                let _ = sampler_work.try_send(Work::OomKills(kills, now.wall));
+            };
+            sampler::run(&sampled, report, &metrics, clock, (interval, &stop));
+        })?;
+        Ok(Tell { work: work_sender, clock: self.clock, deliver })
+    }
+
+    /// Starts "watch", "events" and "detect", and the channels between them.
+    fn detection(
+        &self,
+        config: &Config,
+        detector: Detector,
+        handler: Hand,
+        flight: Arc<Flight>,
+        (wanted_sender, wanted): (SyncSender<Wanted>, Receiver<Wanted>),
+    ) -> Result<(Arc<Detection<Hand>>, [Interrupt; 2]), Error> {
+        let reflector = Reflector::new(
+            config.retry_interval,
+            config.watch_idle_timeout,
+            seed(config, self.clock),
+        );
+        let detection = Arc::new(Detection::new(Detect {
+            stream: Stream::new(reflector, detector),
+            wanted: wanted_sender,
+            keeper: handler.keeper.clone(),
+            handler,
+            flight: flight.clone(),
+            metrics: self.metrics.clone(),
+            health: self.health.clone(),
+            clock: self.clock,
+            log: NoteLog::default(),
+        }));
+        let client = |timeout| Client::new(&config.cluster, timeout, self.clock);
+        let watch = Watch {
+            client: client(config.api_timeout),
+            path: pods_path(&config.node_name),
+            idle_timeout: config.watch_idle_timeout,
+            detection: detection.clone(),
+            metrics: self.metrics.clone(),
+            health: self.health.clone(),
+            clock: self.clock,
+            stop: self.stop.clone(),
+        };
+        let events = Events {
+            client: client(config.api_timeout.min(EVENT_LOOKUP_TIMEOUT)),
+            wanted,
+            detection: detection.clone(),
+            flight,
+            node_name: config.node_name.clone(),
+            jitter: Jitter::new(seed(config, self.clock)),
+            metrics: self.metrics.clone(),
+            clock: self.clock,
+            stop: self.stop.clone(),
+        };
+        let interrupts = [watch.client.interrupt(), events.client.interrupt()];
+        let deadlines = detection.clone();
+        self.spawn("detect", move || deadlines.run())?;
+        self.spawn("watch", move || watch.run())?;
+        self.spawn("events", move || events.run())?;
+        Ok((detection, interrupts))
+    }
+
+    fn spawn(&self, name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        let control = self.control.clone();
+        let run = move || {
+            body();
+            // Nobody listens any more when the agent ends anyway.
+            let _ = control.try_send(Control::Ended(name));
+        };
+        let builder = Builder::new().name(name.to_owned()).stack_size(THREAD_STACK_BYTES);
+        builder.spawn(run).map(drop).map_err(|e| Error::Thread(name, e))
+    }
+}
+
+fn flight(config: &Config) -> Flight {
+    let (interval, window) = (config.sample_interval, config.window);
+    let containers = ContainerRecorder::new(CgroupTree::new(&config.cgroup), interval, window);
+    let system = SystemRecorder::new(SystemSource::new(&config.proc), window, interval);
+    let logs = (config.log_lines > 0)
+        .then(|| PodLogs::new(&config.pod_logs, config.log_lines, config.log_mask));
+    Flight::new(containers, system, logs)
+}
+
+fn detector(config: &Config, clock: Clock) -> Detector {
+    let ignored: Vec<String> = config.ignore_namespaces.iter().cloned().collect();
+    let history = History::Before { started: clock.wall(), lookback: config.lookback };
+    Detector::new(&config.node_name, &ignored, history)
+}
+
+/// Has the detector know what an earlier agent told: by the incident file, and by the state file.
+fn recall(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    detector: &mut Detector,
+) -> (Option<IncidentFile>, Option<Left>) {
+    let state = config.state_file.as_deref();
+    let mut left = state.and_then(|path| state_file::read(path, &config.node_name));
+    let file = config.incident_file.as_deref().map(|path| {
+        let bytes_max = config.incident_file_bytes_max;
+        let mut file = IncidentFile::new(path, bytes_max, metrics.clone());
+        let mut lines = 0_u64;
+        let read = file.read_back(|told| {
+            lines += 1;
+            detector.restore([&told.entry], false);
+        });
+        match read {
+            Ok(()) => info!("{}: {lines} incidents of before are known", path.display()),
+            Err(e) => warn!("BLACKBOX_INCIDENT_FILE: cannot open {}: {e}", path.display()),
+        }
+        let lost = left
+            .as_mut()
+            .map_or(0, |left| left.take_back_lost(|id| file.holds(id), file.was_torn()));
+        if lost > 0 {
+            warn!("{}: lost the last {lost} incidents, they are told again", path.display());
+        }
+        file
+    });
+    // After the file: what only the state knows is not to be pushed out.
+    if let Some(left) = &left {
+        detector.restore(&left.pods, true);
+    }
+    (file, left)
+}
+
+/// Agents that start together must not ask together: the node's name and the time make the seed.
+fn seed(config: &Config, clock: Clock) -> u64 {
+    let words = [config.node_name.as_str(), &clock.wall().to_string()];
+    crate::core::incident::IncidentId::new(&words).short()
+}
+
+/// Waits for a signal. A thread that ends without one has lost its partner: the agent ends too, and
+/// the kubelet starts it anew.
+fn wait_for_the_end(ended: &Receiver<Control>) -> Result<(), Error> {
+    match ended.recv() {
+        Ok(Control::Signal(signal)) => {
+            info!("signal {signal}: ending");
+            Ok(())
+        }
+        Ok(Control::Ended(name)) => Err(Error::Ended(name)),
+        Err(_) => Err(Error::Ended("signal")),
+    }
+}
+
+/// What is heard at the end.
+struct End<'a> {
+    ended: &'a Receiver<Control>,
+    clock: Clock,
+}
+
+impl End<'_> {
+    /// Waits for these threads.
+    fn wait(&self, mut names: Vec<&'static str>, deadline: Duration) {
+        let left = || deadline.saturating_sub(self.clock.monotonic());
+        while !names.is_empty() && left() > Duration::ZERO {
+            match self.ended.recv_timeout(left().min(SHUTDOWN_POLL)) {
+                Ok(Control::Ended(name)) => names.retain(|n| *n != name),
+                Ok(Control::Signal(_)) | Err(_) => {}
+            }
+        }
+        if !names.is_empty() {
+            warn!("did not end in time: {}", names.join(", "));
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The command `check`: asks for all that the agent needs, and says of each whether it is there and
+//! what to do about it, a line each.
+//!
+//! It is meant for `kubectl exec` into the agent's own container, where environment, mounts and
+//! credentials are the agent's. It changes nothing; where files are to be written it makes one beside
+//! them and removes it.
+
+mod api;
+mod node;
+mod say;
+mod token;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use crate::config::cluster::{Cluster, Credentials, Scheme, Server, TokenSource, Trust};
+use crate::config::{Config, files};
+use crate::core::incident::sentence;
+use crate::kube::{Client, Error, Patience};
+use crate::limits::CHECK_TIMEOUT;
+use crate::runtime::clock::Clock;
+
+use self::api::Api;
+use self::say::Report;
+use self::token::TokenAge;
+
+/// Checks everything, and writes a line for each thing. `true`: nothing failed, warnings aside.
+///
+/// # Errors
+/// The lines could not be written.
+pub fn run(
+    vars: impl IntoIterator<Item = (OsString, OsString)>,
+    out: &mut dyn Write,
+) -> io::Result<bool> {
+    let clock = Clock::start();
+    let mut report = Report::new(out);
+    let config = match Config::from_env(vars) {
+        Ok(config) => config,
+        Err(errors) => {
+            for problem in errors.problems {
+                report.failure("configuration", &problem.to_string());
+            }
+            return report.end();
+        }
+    };
+    for warning in &config.warnings {
+        report.warning("configuration", warning);
+    }
+    if config.warnings.is_empty() {
+        report.ok("configuration", &format!("node {}", config.node_name));
+    }
+    own_agent(&mut report, &config, clock);
+    own_token(&mut report, &config, clock);
+    let client = Client::new(&config.cluster, config.api_timeout.min(CHECK_TIMEOUT), clock);
+    let mut api = Api { client, config: &config, clock };
+    let running = api.check(&mut report);
+    node::pod_logs(&mut report, &config, &running);
+    node::control_groups(&mut report, &config, &running);
+    node::procfs(&mut report, &config);
+    if let Some(path) = &config.incident_file {
+        node::writable(&mut report, "incident file", "BLACKBOX_INCIDENT_FILE", path);
+    }
+    if let Some(path) = &config.state_file {
+        node::writable(&mut report, "state file", "BLACKBOX_STATE_FILE", path);
+    }
+    if let Some(webhook) = &config.webhook {
+        let text = format!("{}: not asked, a check sends nothing", webhook.collector.server);
+        report.ok("webhook", &text);
+    }
+    report.end()
+}
+
+/// Whether an agent serves where this configuration would have it.
+fn own_agent(report: &mut Report<'_>, config: &Config, clock: Clock) {
+    let host = match config.listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let server = Server {
+        scheme: Scheme::Http,
+        host: host.to_string(),
+        port: config.listen.port(),
+        base_path: String::new(),
+    };
+    let at = server.url();
+    let cluster = Cluster {
+        server,
+        tls_server_name: None,
+        trust: Trust::Plaintext,
+        credentials: Credentials { token: TokenSource::None, client_cert: None },
+    };
+    let mut client = Client::new(&cluster, CHECK_TIMEOUT, clock);
+    match client.get("/readyz", Patience::Answer) {
+        Ok(_) => report.ok("agent", &format!("ready at {at}")),
+        Err(Error::Status { code: 503, .. }) => {
+            let text =
+                format!("runs at {at} and is not ready yet; its log and the lines below say why");
+            report.warning("agent", &text);
+        }
+        Err(error) => {
+            let text = format!(
+                "none at {at} ({error}); run this where the agent runs: kubectl exec ds/blackbox-daemon \
+                 -- /blackbox-daemon check"
+            );
+            report.warning("agent", &text);
+        }
+    }
+}
+
+/// What the token says of itself.
+fn own_token(report: &mut Report<'_>, config: &Config, clock: Clock) {
+    let subject = "token";
+    let read;
+    let (token, from) = match &config.cluster.credentials.token {
+        TokenSource::None => return report.ok(subject, "none is needed by this kubeconfig"),
+        TokenSource::Inline(token) => (token, "the kubeconfig".to_owned()),
+        TokenSource::File { path, .. } => match files::require_token(path) {
+            Ok(token) => {
+                read = token;
+                (&read, path.display().to_string())
+            }
+            Err(why) => {
+                let text = format!("{why}; is the service account's volume mounted?");
+                return report.failure(subject, &text);
+            }
+        },
+    };
+    let told = |seconds: i64| sentence::duration(Duration::from_secs(seconds.unsigned_abs()));
+    match token::age(token.expose(), clock.wall()) {
+        TokenAge::Timeless => {
+            report.ok(subject, &format!("from {from}; it says nothing of its age"))
+        }
+        TokenAge::Good { subject: of, age_seconds, left_seconds } => {
+            let left = left_seconds
+                .map_or_else(|| "for ever".to_owned(), |left| format!("for {}", told(left)));
+            let age = told(age_seconds);
+            report.ok(subject, &format!("of {of}, from {from}; {age} old, good {left}"));
+        }
+        TokenAge::Stale(seconds) => {
+            let text = format!(
+                "{from}: the kubelet should have renewed it {} ago; is the kubelet alive, and this \
+                 node's clock right?",
+                told(seconds)
+            );
+            report.warning(subject, &text);
+        }
+        TokenAge::Expired(seconds) => {
+            let text = format!(
+                "{from}: expired {} ago; the kubelet renews a pod's token: is the kubelet alive, and \
+                 this node's clock right? else delete the pod",
+                told(seconds)
+            );
+            report.failure(subject, &text);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What the agent reads on its node: logs, control groups, procfs; and where it writes.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::Path;
+
+use crate::config::Config;
+use crate::core::cgroup::names;
+use crate::limits::CHECK_LOGS_MAX;
+use crate::node::cgroup::{CgroupTree, CgroupVersion};
+use crate::node::logs::PodLogs;
+use crate::node::procfs::SystemSource;
+
+use crate::commands::check::say::Report;
+
+/// A container that the API server says runs on this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Running {
+    /// Its pod's namespace.
+    pub(super) namespace: String,
+    /// Its pod's name.
+    pub(super) pod_name: String,
+    /// Its pod's UID as the kubelet has it.
+    pub(super) pod_uid: String,
+    /// Its name.
+    pub(super) name: String,
+    /// As the API server shows it.
+    pub(super) id: String,
+    /// The number of its instance.
+    pub(super) restart_count: i64,
+}
+
+/// Whether the log folder has files of these containers that can be read.
+pub(super) fn pod_logs(report: &mut Report<'_>, config: &Config, running: &[Running]) {
+    let (subject, root) = ("pod logs", config.pod_logs.display());
+    if config.log_lines == 0 {
+        return report.ok(subject, "none are wanted (BLACKBOX_LOG_LINES=0)");
+    }
+    if let Err(error) = fs::read_dir(&config.pod_logs) {
+        let text = format!(
+            "{root}: {error}; incidents will have no log lines: mount the node's /var/log/pods there, \
+             or set BLACKBOX_POD_LOGS; the folder is for root alone, so the agent runs as user 0"
+        );
+        return report.warning(subject, &text);
+    }
+    let logs = PodLogs::new(&config.pod_logs, 1, true);
+    let looked_at = running.len().min(CHECK_LOGS_MAX);
+    let (mut read, mut why) = (0, None);
+    for c in &running[..looked_at] {
+        match logs.last_words(&c.namespace, &c.pod_name, &c.pod_uid, &c.name, c.restart_count) {
+            Ok(_) => read += 1,
+            Err(gap) => why = Some(gap),
+        }
+    }
+    match why {
+        Some(why) if read == 0 => {
+            let text = format!("{root}: not one of {looked_at} containers has a log; {why}");
+            report.warning(subject, &text);
+        }
+        _ => report.ok(subject, &format!("{root}: {read} of {looked_at} containers have one")),
+    }
+}
+
+/// Whether the control groups of these containers are there.
+pub(super) fn control_groups(report: &mut Report<'_>, config: &Config, running: &[Running]) {
+    let (subject, root) = ("cgroups", config.cgroup.display());
+    let mut tree = CgroupTree::new(&config.cgroup);
+    tree.scan(|uid| running.iter().any(|c| c.pod_uid == uid));
+    let has = |c: &&Running| names::runtime_id(&c.id).is_some_and(|id| tree.has_container(id));
+    let (found, all) = (running.iter().filter(has).count(), running.len());
+    let version = match tree.version() {
+        Some(CgroupVersion::V1) => "version 1",
+        Some(CgroupVersion::V2) => "version 2",
+        None => {
+            let text = format!(
+                "{root}: no pods' control groups; incidents will have no memory and CPU history, and no \
+                 OOM kill is confirmed: mount the node's /sys/fs/cgroup there, or set BLACKBOX_CGROUP"
+            );
+            return report.warning(subject, &text);
+        }
+    };
+    let text = format!("{root}: {version}, {found} of {all} running containers found");
+    if found == 0 && all > 0 {
+        let advice =
+            "; is this another node's, or the agent's own view of it? mount the node's by hostPath";
+        return report.warning(subject, &(text + advice));
+    }
+    report.ok(subject, &text);
+}
+
+/// Whether the node's own files are there.
+pub(super) fn procfs(report: &mut Report<'_>, config: &Config) {
+    let (subject, root) = ("proc", config.proc.display());
+    let mut source = SystemSource::new(&config.proc);
+    source.read();
+    let missing: Vec<_> = source.missing().map(|(name, why)| format!("{name} ({why})")).collect();
+    if missing.is_empty() {
+        return report.ok(subject, &format!("{root}: all of it can be read"));
+    }
+    let missing = missing.join(", ");
+    // A kernel without PSI has no pressure files, and there is nothing to be done about it.
+    if source.missing().all(|(name, _)| name.starts_with("pressure/")) {
+        return report.ok(subject, &format!("{root}: all but {missing}"));
+    }
+    let text = format!(
+        "{root}: without {missing}; incidents will say less of the node: mount the node's /proc there, \
+         or set BLACKBOX_PROC"
+    );
+    report.warning(subject, &text);
+}
+
+/// Whether a file that is to be written could be: a file beside it is made and removed.
+pub(super) fn writable(report: &mut Report<'_>, subject: &str, key: &str, path: &Path) {
+    let probe = path.with_file_name(format!(".blackbox-check-{}", std::process::id()));
+    let made = OpenOptions::new().write(true).create_new(true).open(&probe);
+    let made = made.and_then(|_| fs::remove_file(&probe));
+    match made.and_then(|()| opens(path)) {
+        Ok(()) => report.ok(subject, &format!("{}: can be written", path.display())),
+        Err(error) => {
+            let text = format!(
+                "{}: {error}; {key} needs a folder of the node that is mounted and may be written to \
+                 (deploy/components/incident-file)",
+                path.display()
+            );
+            report.failure(subject, &text);
+        }
+    }
+}
+
+/// What is there already can be written on. It is not touched.
+fn opens(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().append(true).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

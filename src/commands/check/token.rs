@@ -1,0 +1,129 @@
+//! What a service account's token says of itself.
+//!
+//! It is a JSON web token (RFC 7519); nothing here judges its signature, which is the API server's to do.
+
+use jiff::Timestamp;
+
+use crate::config::base64;
+use crate::core::wire::json::{self, Text, members};
+
+/// The claims that matter. Times are Unix seconds; 0: not said.
+#[derive(Debug, Default)]
+struct Claims<'a> {
+    iat: i64,
+    exp: i64,
+    sub: Text<'a>,
+    kubernetes: Kubernetes,
+}
+
+members! { Claims<'a> {
+    b"iat" => iat,
+    b"exp" => exp,
+    b"sub" => sub,
+    b"kubernetes.io" => kubernetes,
+} }
+
+#[derive(Debug, Default)]
+struct Kubernetes {
+    /// Where the API server lets a token live a year, though an hour was asked for, the time from which
+    /// it counts the token's use as stale (`pkg/serviceaccount/claims.go`).
+    warnafter: i64,
+}
+
+members! { Kubernetes {
+    b"warnafter" => warnafter,
+} }
+
+/// What becomes of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TokenAge {
+    /// It says nothing of its times.
+    Timeless,
+    /// It serves.
+    Good {
+        /// Whose it is.
+        subject: String,
+        /// Seconds since it was made.
+        age_seconds: i64,
+        /// Seconds until it expires; `None`: never.
+        left_seconds: Option<i64>,
+    },
+    /// It serves, but the kubelet should have replaced it so many seconds ago.
+    Stale(i64),
+    /// It expired so many seconds ago.
+    Expired(i64),
+}
+
+/// Looks into a token.
+pub(super) fn age(token: &str, now: Timestamp) -> TokenAge {
+    let Some(json) = payload(token) else { return TokenAge::Timeless };
+    let Ok(claims) = json::from_slice::<Claims<'_>>(&json) else { return TokenAge::Timeless };
+    let now = now.as_second();
+    let past = |time: i64| (time > 0 && time <= now).then(|| now.saturating_sub(time));
+    if let Some(seconds) = past(claims.exp) {
+        return TokenAge::Expired(seconds);
+    }
+    if let Some(seconds) = past(claims.kubernetes.warnafter) {
+        return TokenAge::Stale(seconds);
+    }
+    if claims.iat <= 0 {
+        return TokenAge::Timeless;
+    }
+    TokenAge::Good {
+        subject: claims.sub.to_string(),
+        age_seconds: now.saturating_sub(claims.iat),
+        left_seconds: (claims.exp > 0).then(|| claims.exp.saturating_sub(now)),
+    }
+}
+
+/// The second of three parts, which are base64url without padding (RFC 7515, 2).
+fn payload(token: &str) -> Option<Vec<u8>> {
+    let mut parts = token.split('.');
+    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    let mut text = payload.replace('-', "+").replace('_', "/");
+    while text.len() % 4 != 0 {
+        text.push('=');
+    }
+    base64::decode(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_good_stale_or_expired_by_its_own_claims() {
+        let good = |age_seconds, left_seconds| TokenAge::Good {
+            subject: "sa".to_owned(),
+            age_seconds,
+            left_seconds,
+        };
+        // The payloads are: {"iat":100,"exp":200,"sub":"sa"} and so on; base64url as `jq @base64d` reads it.
+        for (payload, now, expected) in [
+            ("eyJpYXQiOjEwMCwiZXhwIjoyMDAsInN1YiI6InNhIn0", 150, good(50, Some(50))),
+            ("eyJpYXQiOjEwMCwiZXhwIjoyMDAsInN1YiI6InNhIn0", 200, TokenAge::Expired(0)),
+            ("eyJpYXQiOjEwMCwiZXhwIjoyMDAsInN1YiI6InNhIn0", 260, TokenAge::Expired(60)),
+            ("eyJpYXQiOjEwMCwic3ViIjoic2EifQ", 150, good(50, None)),
+            (
+                "eyJpYXQiOjEwMCwiZXhwIjo5MDAsImt1YmVybmV0ZXMuaW8iOnsid2FybmFmdGVyIjoxMjB9fQ",
+                150,
+                TokenAge::Stale(30),
+            ),
+            ("e30", 150, TokenAge::Timeless),
+            ("bm8ganNvbg", 150, TokenAge::Timeless),
+            ("***", 150, TokenAge::Timeless),
+        ] {
+            let now = Timestamp::from_second(now).unwrap();
+            assert_eq!(age(&format!("e30.{payload}.x"), now), expected, "{payload}");
+        }
+        assert_eq!(age("no-jwt", Timestamp::UNIX_EPOCH), TokenAge::Timeless);
+    }
+
+    #[test]
+    fn any_cut_of_a_token_is_looked_into_without_harm() {
+        let token = "e30.eyJpYXQiOjEwMCwiZXhwIjoyMDAsInN1YiI6InNhIn0.x";
+        for cut in 0..token.len() {
+            age(&token[..cut], Timestamp::UNIX_EPOCH);
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! `replay DIR`: detection over a recording folder, without a cluster.
+//!
+//! A recording holds `pods.list.json` (a LIST), `pods.watch.jsonl` (the WATCH that followed) and,
+//! where it was made, `events.watch.jsonl` (the pods' events meanwhile). The bytes take the same way
+//! as in the live agent: list splitter, frame splitter, decoder, detector. What the API server adds
+//! when live is played: lines of pods and of events come in the order of their versions (they share
+//! one counter), time passes as their timestamps say, and a lookup of events is answered from what
+//! had come by then.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::core::Now;
+use crate::core::detect::evidence::PodEvent;
+use crate::core::detect::settle::Lookup;
+use crate::core::detect::{Detector, History, Output};
+use crate::core::incident::line;
+use crate::core::incident::{Incident, Severity};
+use crate::core::stream::decode::{self, Decoded, Flaw, FlawKind};
+use crate::core::stream::frame::FrameSplitter;
+use crate::core::stream::list::{ListSplitter, Piece};
+use crate::core::wire::json::{self, List, Text, members};
+use crate::core::wire::{EventLine, Metadata};
+use crate::limits::{EVENTS_PER_POD_MAX, READ_BLOCK_BYTES, REPLAY_EVENTS_MAX};
+
+/// Why a recording cannot be replayed.
+#[derive(Debug)]
+pub enum Error {
+    /// A file of it cannot be read.
+    Read(PathBuf, io::Error),
+    /// The incidents cannot be written.
+    Write(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Write(error) => write!(f, "cannot write the incidents: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// What a replay went through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Pods of the LIST.
+    pub listed: u64,
+    /// Lines of the WATCH.
+    pub lines: u64,
+    /// Lines and items that could not be used, or only in part.
+    pub flaws: Vec<Flaw>,
+    /// Incidents written.
+    pub incidents: u64,
+}
+
+/// Replays the recording in `folder` and writes its incidents to `out`, a line each, as they are
+/// found. Incidents of a lesser severity than `at_least` are left out.
+///
+/// # Errors
+/// Where a file of the folder cannot be read (the events' file may be missing), or `out` not written.
+pub fn run(
+    folder: &Path,
+    node_name: &str,
+    at_least: Severity,
+    out: &mut dyn Write,
+) -> Result<Summary, Error> {
+    let mut replay = Replay {
+        detector: Detector::new(node_name, &[], History::All),
+        events: Vec::new(),
+        clock: Clock::default(),
+        outputs: Vec::new(),
+        summary: Summary::default(),
+        at_least,
+        out,
+        scratch: String::new(),
+    };
+    replay.list(&folder.join("pods.list.json"))?;
+    let pods = Lines::open(folder.join("pods.watch.jsonl"))?;
+    let events = match Lines::open(folder.join("events.watch.jsonl")) {
+        Err(Error::Read(_, error)) if error.kind() == io::ErrorKind::NotFound => None,
+        lines => Some(lines?),
+    };
+    replay.watch(pods, events)?;
+    replay.out.flush().map_err(Error::Write)?;
+    Ok(replay.summary)
+}
+
+struct Replay<'o> {
+    detector: Detector,
+    events: Vec<(Box<str>, PodEvent)>,
+    clock: Clock,
+    outputs: Vec<Output>,
+    summary: Summary,
+    at_least: Severity,
+    out: &'o mut dyn Write,
+    scratch: String,
+}
+
+impl Replay<'_> {
+    fn list(&mut self, path: &Path) -> Result<(), Error> {
+        let read = |error| Error::Read(path.to_owned(), error);
+        let mut file = File::open(path).map_err(read)?;
+        let mut block = vec![0; READ_BLOCK_BYTES];
+        let mut splitter = ListSplitter::default();
+        self.detector.begin_list(false);
+        loop {
+            let n = file.read(&mut block).map_err(read)?;
+            if n == 0 {
+                break;
+            }
+            let mut pieces = splitter.feed(&block[..n]);
+            while let Some(piece) = pieces.next() {
+                let piece = piece.map_err(|e| read(io::Error::other(e.to_string())))?;
+                let Piece::Item(item) = piece else { continue };
+                self.clock.see(item);
+                let (pod, flaw) = decode::item(item, &mut self.scratch);
+                self.summary.listed += 1;
+                self.summary.flaws.extend(flaw);
+                if let Some(pod) = pod {
+                    self.detector.on_listed(&pod, self.clock.now(), &mut self.outputs);
+                }
+            }
+        }
+        splitter.finish().map_err(|e| read(io::Error::other(e.to_string())))?;
+        self.detector.end_list(&mut self.outputs);
+        self.deliver()
+    }
+
+    /// Both files, line by line, in the order of their versions.
+    fn watch(&mut self, mut pods: Lines, mut events: Option<Lines>) -> Result<(), Error> {
+        let mut pod = pods.next(0)?;
+        let mut event = next_of(&mut events, 0)?;
+        while pod.is_some() || event.is_some() {
+            let event_first = match (&pod, &event) {
+                (Some(pod), Some(event)) => event.version <= pod.version,
+                (None, _) => true,
+                (_, None) => false,
+            };
+            if event_first {
+                let Some(line) = event.take() else { continue };
+                self.event_line(&line.bytes)?;
+                event = next_of(&mut events, line.version)?;
+            } else {
+                let Some(line) = pod.take() else { continue };
+                self.pod_line(&line.bytes)?;
+                pod = pods.next(line.version)?;
+            }
+        }
+        if let Some(end) = self.detector.next_deadline() {
+            // Nothing more will come: every lookup still gets its answer, every wait its end.
+            self.pass(end + crate::limits::SETTLE_STOPPING_MAX)?;
+        }
+        self.detector.finish(&mut self.outputs);
+        self.deliver()
+    }
+
+    fn pod_line(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let time = self.clock.ahead(bytes);
+        self.pass(time)?;
+        self.summary.lines += 1;
+        let now = self.clock.now();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let known = |meta: &Metadata<'_>, mark| self.detector.knows(meta, mark);
+        let (decoded, flaw) = decode::line(bytes, &mut scratch, known);
+        match decoded {
+            Decoded::Known(meta) => self.detector.on_known(&meta),
+            Decoded::Applied(pod) => self.detector.on_applied(&pod, now, &mut self.outputs),
+            Decoded::Deleted(pod) => self.detector.on_deleted(&pod, now, &mut self.outputs),
+            Decoded::Error(_, text) => {
+                let flaw = Flaw::new(FlawKind::UnknownType, &format!("ERROR in the watch: {text}"));
+                self.summary.flaws.push(flaw);
+            }
+            Decoded::Bookmark(_) | Decoded::Nothing(_) => {}
+        }
+        self.summary.flaws.extend(flaw);
+        self.scratch = scratch;
+        self.deliver()
+    }
+
+    fn event_line(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let time = self.clock.ahead(bytes);
+        self.pass(time)?;
+        let Ok(line) = json::from_slice::<EventLine<'_>>(bytes) else {
+            let text = String::from_utf8_lossy(&bytes[..bytes.len().min(120)]).into_owned();
+            self.summary.flaws.push(Flaw::new(FlawKind::Json, &format!("an event: {text}")));
+            return Ok(());
+        };
+        let Some(uid) = line.object.involved_object.uid.some() else { return Ok(()) };
+        if self.events.len() >= REPLAY_EVENTS_MAX {
+            self.events.remove(0);
+        }
+        self.events.push((uid.into(), PodEvent::from_wire(&line.object)));
+        Ok(())
+    }
+
+    /// Lets the time pass up to `until`, answering lookups on the way.
+    fn pass(&mut self, until: Duration) -> Result<(), Error> {
+        while let Some(deadline) = self.detector.next_deadline().filter(|at| *at <= until) {
+            self.clock.advance(deadline);
+            self.detector.on_time(self.clock.now(), &mut self.outputs);
+            self.deliver()?;
+        }
+        self.clock.advance(until);
+        Ok(())
+    }
+
+    fn deliver(&mut self) -> Result<(), Error> {
+        while !self.outputs.is_empty() {
+            for output in std::mem::take(&mut self.outputs) {
+                match output {
+                    Output::Incident(incident) => self.write(&incident)?,
+                    Output::LookUp { key, .. } => {
+                        let lookup = self.look_up(&key);
+                        self.detector.on_events(&key, &lookup, &mut self.outputs);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn look_up(&self, key: &str) -> Lookup {
+        let own = self.events.iter().rev().filter(|(uid, _)| **uid == *key);
+        Lookup::Found(own.take(EVENTS_PER_POD_MAX).map(|(_, event)| event.clone()).collect())
+    }
+
+    fn write(&mut self, incident: &Incident) -> Result<(), Error> {
+        if incident.severity < self.at_least {
+            return Ok(());
+        }
+        self.summary.incidents += 1;
+        self.out.write_all(&line::line(incident)).map_err(Error::Write)
+    }
+}
+
+/// The time of the recording: the latest that any line has told of. It never goes back.
+struct Clock {
+    start: Option<Timestamp>,
+    elapsed: Duration,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { start: None, elapsed: Duration::ZERO }
+    }
+}
+
+impl Clock {
+    fn now(&self) -> Now {
+        let start = self.start.unwrap_or(Timestamp::UNIX_EPOCH);
+        let wall = start.saturating_add(self.elapsed).unwrap_or(Timestamp::MAX);
+        Now { monotonic: self.elapsed, wall }
+    }
+
+    fn advance(&mut self, to: Duration) {
+        self.elapsed = self.elapsed.max(to);
+    }
+
+    fn see(&mut self, line: &[u8]) {
+        let to = self.ahead(line);
+        self.advance(to);
+    }
+
+    /// The time of a line, as the time since the recording's start.
+    fn ahead(&mut self, line: &[u8]) -> Duration {
+        let Some(time) = time_of(line) else { return self.elapsed };
+        let start = *self.start.get_or_insert(time);
+        time.duration_since(start).try_into().unwrap_or(self.elapsed)
+    }
+}
+
+/// When the API server took this object in: the newest time that its managers set, or that an event
+/// carries.
+fn time_of(line: &[u8]) -> Option<Timestamp> {
+    #[derive(Default)]
+    struct Line<'a> {
+        object: Object<'a>,
+        metadata: Managed<'a>,
+    }
+
+    members! { Line<'a> {
+        b"object" => object,
+        b"metadata" => metadata,
+    } }
+    #[derive(Default)]
+    struct Object<'a> {
+        metadata: Managed<'a>,
+        last_timestamp: Text<'a>,
+    }
+
+    members! { Object<'a> {
+        b"metadata" => metadata,
+        b"lastTimestamp" => last_timestamp,
+    } }
+    #[derive(Default)]
+    struct Managed<'a> {
+        managed_fields: List<Entry<'a>>,
+        creation_timestamp: Text<'a>,
+    }
+
+    members! { Managed<'a> {
+        b"managedFields" => managed_fields,
+        b"creationTimestamp" => creation_timestamp,
+    } }
+    #[derive(Default)]
+    struct Entry<'a> {
+        time: Text<'a>,
+    }
+
+    members! { Entry<'a> {
+        b"time" => time,
+    } }
+    let line: Line<'_> = json::from_slice(line).ok()?;
+    if let Some(time) = line.object.last_timestamp.time() {
+        return Some(time);
+    }
+    let of = |m: &Managed<'_>| {
+        let managed = m.managed_fields.iter().filter_map(|entry| entry.time.time()).max();
+        managed.or_else(|| m.creation_timestamp.time())
+    };
+    of(&line.object.metadata).or_else(|| of(&line.metadata))
+}
+
+/// The lines of a file, each with the version that orders it.
+struct Lines {
+    path: PathBuf,
+    reader: BufReader<File>,
+    frames: FrameSplitter,
+    ready: std::collections::VecDeque<Vec<u8>>,
+}
+
+struct Line {
+    bytes: Vec<u8>,
+    version: u64,
+}
+
+fn next_of(lines: &mut Option<Lines>, before: u64) -> Result<Option<Line>, Error> {
+    lines.as_mut().map_or(Ok(None), |lines| lines.next(before))
+}
+
+impl Lines {
+    fn open(path: PathBuf) -> Result<Self, Error> {
+        match File::open(&path) {
+            Ok(file) => Ok(Self {
+                path,
+                reader: BufReader::with_capacity(READ_BLOCK_BYTES, file),
+                frames: FrameSplitter::default(),
+                ready: std::collections::VecDeque::new(),
+            }),
+            Err(error) => Err(Error::Read(path, error)),
+        }
+    }
+
+    /// The next line; one without a version of its own keeps its place behind the one `before`.
+    fn next(&mut self, before: u64) -> Result<Option<Line>, Error> {
+        while self.ready.is_empty() {
+            let read = |error| Error::Read(self.path.clone(), error);
+            let block = self.reader.fill_buf().map_err(read)?;
+            let len = block.len();
+            // The end of the file ends its last line.
+            let mut frames = self.frames.feed(if len == 0 { b"\n" } else { block });
+            while let Some(line) = frames.next() {
+                let line = line.map_err(|e| read(io::Error::other(e.to_string())))?;
+                self.ready.push_back(line.to_vec());
+            }
+            self.reader.consume(len);
+            if len == 0 && self.ready.is_empty() {
+                return Ok(None);
+            }
+        }
+        let Some(bytes) = self.ready.pop_front() else { return Ok(None) };
+        let salvage: crate::core::wire::Salvage<'_> = json::from_slice(&bytes).unwrap_or_default();
+        let version = salvage.object.metadata.resource_version.parse().unwrap_or(before);
+        Ok(Some(Line { version, bytes }))
+    }
+}

@@ -1,0 +1,193 @@
+//! What is to be shown: the words behind `show`.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::config::duration;
+use crate::core::display::line::Json;
+use crate::core::incident::Severity;
+use crate::limits::SHOWN_MAX;
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Arguments {
+    /// The incident file; `None`: standard input.
+    pub(super) file: Option<PathBuf>,
+    /// Oldest first, and what comes.
+    pub(super) is_following: bool,
+    /// With the minutes before each.
+    pub(super) is_full: bool,
+    /// How many of the newest.
+    pub(super) limit: usize,
+    /// Which.
+    pub(super) filter: Filter,
+}
+
+/// Which incidents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Filter {
+    namespace: Option<String>,
+    /// A name, or the beginning of one and `*`.
+    pod: Option<String>,
+    kinds: Vec<String>,
+    severity: Option<Severity>,
+    since: Option<Timestamp>,
+    id: Option<String>,
+}
+
+impl Filter {
+    /// Whether the incident is one of those.
+    pub(super) fn takes(&self, incident: &Json) -> bool {
+        let is = |wanted: &Option<String>, name: &str| {
+            wanted.as_ref().is_none_or(|wanted| wanted == incident.text(name))
+        };
+        let pod = incident.text("pod_name");
+        let is_pod = self.pod.as_ref().is_none_or(|wanted| match wanted.strip_suffix('*') {
+            Some(start) => pod.starts_with(start),
+            None => pod == wanted,
+        });
+        is(&self.namespace, "namespace")
+            && is_pod
+            && (self.kinds.is_empty() || self.kinds.iter().any(|k| k == incident.text("type")))
+            && self.severity.is_none_or(|least| {
+                Severity::from_name(incident.text("severity")).is_some_and(|own| own >= least)
+            })
+            && self.since.is_none_or(|since| {
+                incident.time("occurred_at").is_some_and(|occurred| occurred >= since)
+            })
+            && self.id.as_ref().is_none_or(|id| incident.text("id").starts_with(id.as_str()))
+    }
+}
+
+/// Reads the words behind `show`. `file` is what there is without one: `BLACKBOX_INCIDENT_FILE`.
+///
+/// # Errors
+/// What is wrong, a sentence for each word.
+pub(super) fn read(
+    words: &[&str],
+    file: Option<PathBuf>,
+    now: Timestamp,
+) -> Result<Arguments, Vec<String>> {
+    let mut arguments = Arguments {
+        file,
+        is_following: false,
+        is_full: false,
+        limit: SHOWN_MAX,
+        filter: Filter::default(),
+    };
+    let (mut problems, mut named) = (Vec::new(), false);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        // Both `--pod web` and `--pod=web`.
+        let (option, own) = match word.split_once('=') {
+            Some((option, value)) if word.starts_with("--") => (option, Some(value)),
+            _ => (*word, None),
+        };
+        let filter = &mut arguments.filter;
+        match option {
+            "--follow" | "-f" => arguments.is_following = true,
+            "--full" => arguments.is_full = true,
+            "--namespace" | "-n" | "--pod" | "--type" | "--severity" | "--since" | "--limit"
+            | "--id" => {
+                let Some(value) = own.or_else(|| words.next().copied()).filter(|v| !v.is_empty())
+                else {
+                    problems.push(format!("{option} needs a value"));
+                    continue;
+                };
+                match option {
+                    "--pod" => filter.pod = Some(value.to_owned()),
+                    "--type" => filter.kinds.extend(value.split(',').map(str::to_owned)),
+                    "--id" => filter.id = Some(value.to_owned()),
+                    "--severity" => match Severity::from_name(value) {
+                        Some(severity) => filter.severity = Some(severity),
+                        None => problems.push(format!(
+                            "--severity {value:?}: allowed: critical, high, medium or low"
+                        )),
+                    },
+                    "--since" => match since(value, now) {
+                        Some(since) => filter.since = Some(since),
+                        None => problems.push(format!(
+                            "--since {value:?}: allowed: a time ago, as 90s or 1h30m, or a time, as \
+                             2026-11-23T03:00:00Z"
+                        )),
+                    },
+                    "--limit" => match value.parse() {
+                        Ok(limit) if (1..=SHOWN_MAX).contains(&limit) => arguments.limit = limit,
+                        _ => problems.push(format!("--limit {value:?}: allowed: 1 to {SHOWN_MAX}")),
+                    },
+                    _ => filter.namespace = Some(value.to_owned()),
+                }
+            }
+            "-" if !named => (arguments.file, named) = (None, true),
+            file if !file.starts_with('-') && !named => {
+                (arguments.file, named) = (Some(word.into()), true);
+            }
+            _ => problems.push(format!("{word:?} is not known to show, or one file too many")),
+        }
+    }
+    if problems.is_empty() { Ok(arguments) } else { Err(problems) }
+}
+
+fn since(text: &str, now: Timestamp) -> Option<Timestamp> {
+    match duration::parse(text) {
+        Ok(ago) => now.checked_sub(ago).ok(),
+        Err(_) => text.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "2026-11-23T04:00:00Z";
+
+    fn of(words: &[&str]) -> Result<Arguments, Vec<String>> {
+        read(words, Some("/var/lib/i.jsonl".into()), NOW.parse().unwrap())
+    }
+
+    fn takes(words: &[&str]) -> bool {
+        let line = br#"{"id":"5ef8aa","namespace":"shop","pod_name":"web-7f","type":"oom",
+            "severity":"high","occurred_at":"2026-11-23T03:30:00Z"}"#;
+        of(words).unwrap().filter.takes(&Json::parse(line).unwrap())
+    }
+
+    #[test]
+    fn the_file_is_the_agents_unless_another_or_standard_input_is_named() {
+        assert_eq!(of(&[]).unwrap().file, Some("/var/lib/i.jsonl".into()));
+        assert_eq!(of(&["x", "-f"]).unwrap().file, Some("x".into()));
+        assert_eq!(of(&["-"]).unwrap().file, None);
+        assert!(of(&["x", "y"]).is_err());
+    }
+
+    #[test]
+    fn filters_narrow_what_is_taken() {
+        for words in [
+            &[][..],
+            &["--namespace", "shop", "--pod=web-7f"],
+            &["-n", "shop", "--pod", "web-*"],
+            &["--type", "error,oom", "--severity", "high"],
+            &["--severity=medium", "--since", "1h"],
+            &["--since", "2026-11-23T03:30:00Z", "--id", "5ef8"],
+        ] {
+            assert!(takes(words), "{words:?}");
+        }
+        for words in [
+            &["-n", "sho"][..],
+            &["--pod", "web"],
+            &["--pod", "we"],
+            &["--type", "error"],
+            &["--severity", "critical"],
+            &["--since", "29m"],
+            &["--id", "ef8"],
+        ] {
+            assert!(!takes(words), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let wrong = of(&["--severity", "bad", "--since=then", "--limit", "0", "--what", "--pod"]);
+        assert_eq!(wrong.unwrap_err().len(), 5);
+    }
+}

@@ -1,0 +1,290 @@
+//! The command `show`: incident lines for a person.
+//!
+//! Newest first, from the incident file and those that it was rotated into, or from standard input; or
+//! as they come. What is not an incident is passed over and counted, since `kubectl logs` mixes the
+//! agent's log into its lines.
+
+mod arguments;
+mod render;
+mod screen;
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::core::display::line::Json;
+use crate::limits::{
+    INCIDENT_FILES_MAX, READ_BLOCK_BYTES, SHOW_COLUMNS, SHOW_COLUMNS_MIN, SHOW_FOLLOW_INTERVAL,
+    SHOW_HELD_BYTES_MAX, SHOW_LINE_BYTES_MAX,
+};
+use crate::runtime::clock::Clock;
+use crate::runtime::stop::Stop;
+
+use self::arguments::Arguments;
+use self::render::Style;
+use self::screen::Colours;
+
+/// Why nothing, or not all, is shown.
+#[derive(Debug)]
+pub enum Error {
+    /// The command line is wrong; a sentence each.
+    Usage(Vec<String>),
+    /// A file cannot be read.
+    Read(PathBuf, io::Error),
+    /// It cannot be written; a closed pipe is none.
+    Write(io::Error),
+}
+
+/// How it is written, and what there is without a word.
+#[derive(Clone, Debug, Default)]
+pub struct Terminal {
+    /// Whether standard output is one that shows colours.
+    pub has_colours: bool,
+    /// `COLUMNS`.
+    pub columns: Option<usize>,
+    /// `BLACKBOX_INCIDENT_FILE`.
+    pub incident_file: Option<PathBuf>,
+}
+
+/// Shows incidents. What was passed over and why: a sentence for standard error, if anything was.
+///
+/// # Errors
+/// See [`Error`].
+pub fn run(
+    words: &[&str],
+    terminal: Terminal,
+    out: &mut dyn Write,
+) -> Result<Option<String>, Error> {
+    let now = Clock::start().wall();
+    let arguments = arguments::read(words, terminal.incident_file, now).map_err(Error::Usage)?;
+    let style = Style {
+        columns: terminal.columns.unwrap_or(SHOW_COLUMNS).max(SHOW_COLUMNS_MIN),
+        colours: Colours(terminal.has_colours),
+        is_full: arguments.is_full,
+    };
+    let mut show = Show {
+        arguments,
+        style,
+        held: VecDeque::new(),
+        held_bytes: 0,
+        out,
+        passed: Passed::default(),
+    };
+    let result = show.all();
+    match result {
+        Err(Error::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(None),
+        Err(error) => Err(error),
+        Ok(()) => Ok(show.passed.told()),
+    }
+}
+
+/// What was not shown.
+#[derive(Debug, Default)]
+struct Passed {
+    /// Lines that are no incidents.
+    other: u64,
+    /// Incidents that are older than those that are shown.
+    older: u64,
+}
+
+impl Passed {
+    fn told(&self) -> Option<String> {
+        let other = (self.other > 0).then(|| format!("{} lines are no incidents", self.other));
+        let older = (self.older > 0).then(|| {
+            format!(
+                "{} older incidents are not shown; narrow with --since, --pod, --type",
+                self.older
+            )
+        });
+        let told: Vec<String> = other.into_iter().chain(older).collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+}
+
+struct Show<'o> {
+    arguments: Arguments,
+    style: Style,
+    /// Rendered, the newest last; what is shown newest first must wait for the end.
+    held: VecDeque<String>,
+    held_bytes: usize,
+    out: &'o mut dyn Write,
+    passed: Passed,
+}
+
+impl Show<'_> {
+    fn all(&mut self) -> Result<(), Error> {
+        match self.arguments.file.clone() {
+            None => {
+                let mut lines = Lines::default();
+                let read = self.read(&mut io::stdin().lock(), &mut lines, Path::new("-"));
+                lines.end();
+                read.and_then(|()| self.take(&mut lines))?;
+            }
+            Some(file) => self.files(&file)?,
+        }
+        while let Some(newest) = self.held.pop_back() {
+            self.out.write_all(newest.as_bytes()).map_err(Error::Write)?;
+        }
+        self.out.flush().map_err(Error::Write)
+    }
+
+    /// The file and those before it, the oldest first.
+    fn files(&mut self, path: &Path) -> Result<(), Error> {
+        for n in (1..INCIDENT_FILES_MAX).rev() {
+            let mut name = path.as_os_str().to_owned();
+            name.push(format!(".{n}"));
+            let old = PathBuf::from(name);
+            match File::open(&old) {
+                Ok(mut file) => self.whole(&mut file, &old)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::Read(old, error)),
+            }
+        }
+        let open = || File::open(path).map_err(|error| Error::Read(path.to_owned(), error));
+        if !self.arguments.is_following {
+            return self.whole(&mut open()?, path);
+        }
+        let never = Stop::default();
+        let (mut file, mut lines, mut len) = (open()?, Lines::default(), 0);
+        loop {
+            let before = lines.bytes_read;
+            self.read(&mut file, &mut lines, path)?;
+            len += lines.bytes_read - before;
+            // Rotated: a new file is there. Emptied by another tool: it is shorter than it was.
+            let is_same = |now: &std::fs::Metadata| {
+                file.metadata().is_ok_and(|own| own.ino() == now.ino() && own.dev() == now.dev())
+            };
+            match std::fs::metadata(path) {
+                Ok(now) if !is_same(&now) || now.len() < len => {
+                    // What was written to the old one between the read and the rotation.
+                    self.read(&mut file, &mut lines, path)?;
+                    lines.end();
+                    self.take(&mut lines)?;
+                    (file, len) = (open()?, 0);
+                }
+                // It may come back; until then there is nothing to be read.
+                _ => drop(never.wait(SHOW_FOLLOW_INTERVAL)),
+            }
+        }
+    }
+
+    fn whole(&mut self, file: &mut File, path: &Path) -> Result<(), Error> {
+        let mut lines = Lines::default();
+        self.read(file, &mut lines, path)?;
+        lines.end();
+        self.take(&mut lines)
+    }
+
+    /// Reads to the end that there is now.
+    fn read(&mut self, from: &mut dyn Read, lines: &mut Lines, path: &Path) -> Result<(), Error> {
+        let mut block = vec![0; READ_BLOCK_BYTES];
+        loop {
+            match from.read(&mut block) {
+                Ok(0) => return Ok(()),
+                Ok(len) => {
+                    lines.feed(&block[..len]);
+                    self.take(lines)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::Read(path.to_owned(), error)),
+            }
+        }
+    }
+
+    fn take(&mut self, lines: &mut Lines) -> Result<(), Error> {
+        while let Some(line) = lines.ready.pop_front() {
+            // In front of it kubectl may have written the pod's name, or the time.
+            let start = line.iter().position(|b| *b == b'{').unwrap_or(line.len());
+            let Some(incident) = Json::parse(&line[start..]) else {
+                self.passed.other += u64::from(!line.trim_ascii().is_empty());
+                continue;
+            };
+            if self.arguments.filter.takes(&incident) {
+                let mut text = String::new();
+                self.style.write(&mut text, &incident);
+                self.hold(text)?;
+            }
+        }
+        self.passed.other += std::mem::take(&mut lines.too_long);
+        Ok(())
+    }
+
+    fn hold(&mut self, text: String) -> Result<(), Error> {
+        if self.arguments.is_following {
+            let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+            return written.map_err(Error::Write);
+        }
+        self.held_bytes += text.len();
+        self.held.push_back(text);
+        while self.held.len() > self.arguments.limit || self.held_bytes > SHOW_HELD_BYTES_MAX {
+            match self.held.pop_front() {
+                Some(oldest) => self.held_bytes -= oldest.len(),
+                None => break,
+            }
+            self.passed.older += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Cuts bytes into lines of at most [`SHOW_LINE_BYTES_MAX`].
+#[derive(Debug, Default)]
+struct Lines {
+    partial: Vec<u8>,
+    is_skipping: bool,
+    ready: VecDeque<Vec<u8>>,
+    too_long: u64,
+    bytes_read: u64,
+}
+
+impl Lines {
+    fn feed(&mut self, block: &[u8]) {
+        self.bytes_read += block.len() as u64;
+        for piece in block.split_inclusive(|b| *b == b'\n') {
+            let is_whole = piece.ends_with(b"\n");
+            if !self.is_skipping && self.partial.len() + piece.len() > SHOW_LINE_BYTES_MAX {
+                self.is_skipping = true;
+                self.too_long += 1;
+                self.partial = Vec::new();
+            }
+            if !self.is_skipping {
+                self.partial.extend_from_slice(piece);
+            }
+            if is_whole {
+                self.end();
+            }
+        }
+    }
+
+    /// The line is whole, or never will be.
+    fn end(&mut self) {
+        let line = std::mem::take(&mut self.partial);
+        if !std::mem::take(&mut self.is_skipping) && !line.is_empty() {
+            self.ready.push_back(line);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_out_the_same_however_they_are_cut_and_no_longer_than_allowed() {
+        let long = "x".repeat(SHOW_LINE_BYTES_MAX + 1);
+        let text = format!("one\n\n{long}\ntwo\n{long}{long}\nlast");
+        for size in [1, 2, 7, 4096, text.len()] {
+            let mut lines = Lines::default();
+            for block in text.as_bytes().chunks(size) {
+                lines.feed(block);
+                assert!(lines.partial.capacity() <= 2 * SHOW_LINE_BYTES_MAX);
+            }
+            lines.end();
+            let all: Vec<&[u8]> = lines.ready.iter().map(|line| line.trim_ascii_end()).collect();
+            assert_eq!(all, [&b"one"[..], b"", b"two", b"last"], "{size}");
+            assert_eq!(lines.too_long, 2);
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! One incident as lines of a terminal.
+
+use crate::commands::show::screen::{Colours, bars, cell, fit};
+use crate::core::display::line::Json;
+use crate::core::display::timeline::{self, LOG, THIS};
+use crate::core::display::units::{bytes, clock_time, cores, date_time, offset};
+
+/// Columns of a timeline's time, distance and kind.
+const WHEN: usize = 8;
+const DISTANCE: usize = 12;
+const WHAT: usize = 9;
+/// Columns of a chart's name.
+const NAME: usize = 8;
+/// Columns of a chart's bars.
+const BARS: usize = 40;
+/// Columns of the kinds that most incidents have.
+const KIND: usize = 14;
+/// Log lines: the last ones say most, and the whole line is where it came from.
+const LOG_LINES: usize = 10;
+
+/// Lines of a sentence: the longest that the agent writes has four hundred bytes or so.
+const MESSAGE_LINES: usize = 6;
+
+/// How incidents are written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    /// Of the terminal.
+    pub(super) columns: usize,
+    pub(super) colours: Colours,
+    /// With the minutes before.
+    pub(super) is_full: bool,
+}
+
+const DIM: &str = "2";
+
+impl Style {
+    /// Writes an incident, each line at most as wide as the terminal.
+    pub(super) fn write(self, out: &mut String, incident: &Json) {
+        self.head(out, incident);
+        let message = incident.text("message");
+        if !self.is_full {
+            return self.wrap(out, "", own_words(incident, message), 1);
+        }
+        self.wrap(out, "", message, MESSAGE_LINES);
+        self.why(out, incident);
+        self.charts(out, incident);
+        self.timeline(out, incident);
+        for gap in incident.at(&["telemetry", "gaps"]).items() {
+            if let Json::Text(gap) = gap {
+                self.wrap(out, DIM, &format!("missing: {gap}"), MESSAGE_LINES);
+            }
+        }
+        out.push('\n');
+    }
+
+    /// When, how bad, what, whose.
+    fn head(self, out: &mut String, incident: &Json) {
+        let severity = incident.text("severity");
+        let colour = match severity {
+            "critical" => "1;31",
+            "high" => "31",
+            "medium" => "33",
+            _ => "",
+        };
+        let when = incident.time("occurred_at").map(date_time).unwrap_or_default();
+        // Without the year and the zone, which are the same in every line.
+        cell(out, when.get(5..19).unwrap_or(""), 14);
+        out.push_str("  ");
+        self.colours.paint(out, colour, |out| cell(out, severity, 8));
+        out.push_str("  ");
+        let kind = incident.text("type");
+        let kind_columns = kind.len().clamp(KIND, 2 * KIND);
+        self.colours.paint(out, "1", |out| cell(out, kind, kind_columns));
+        out.push_str("  ");
+        let (namespace, pod) = (incident.text("namespace"), incident.text("pod_name"));
+        let container = incident.text("container");
+        let mut name = format!("{namespace}/{pod}");
+        if !container.is_empty() {
+            name.push_str("  ");
+            name.push_str(container);
+        }
+        fit(out, &name, self.columns.saturating_sub(28 + kind_columns));
+        out.push('\n');
+    }
+
+    /// A sentence, broken between its words, over so many lines at most.
+    fn wrap(self, out: &mut String, style: &str, text: &str, lines: usize) {
+        let columns = self.columns.saturating_sub(4);
+        let mut rest = text.trim();
+        for line in 1..=lines {
+            let cut = if line == lines { rest.len() } else { break_at(rest, columns) };
+            let (now, later) = rest.split_at(cut);
+            out.push_str("    ");
+            self.colours.paint(out, style, |out| {
+                fit(out, now, columns);
+            });
+            out.push('\n');
+            rest = later.trim_start();
+            if rest.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn why(self, out: &mut String, incident: &Json) {
+        let metadata = incident.at(&["metadata"]);
+        let mut text = metadata.text("confidence").to_owned();
+        let mut before = ": ";
+        for evidence in metadata.at(&["evidence"]).items() {
+            if let Json::Text(evidence) = evidence {
+                text.push_str(before);
+                text.push_str(evidence);
+                before = "; ";
+            }
+        }
+        self.wrap(out, "", &text, MESSAGE_LINES);
+        let owner = metadata.at(&["owner"]);
+        let mut facts = format!("id {}", incident.text("id"));
+        if !owner.text("name").is_empty() {
+            facts.push_str(&format!("  owner {} {}", owner.text("kind"), owner.text("name")));
+        }
+        self.wrap(out, DIM, &facts, 1);
+    }
+
+    fn charts(self, out: &mut String, incident: &Json) {
+        let samples = incident.at(&["telemetry", "container"]);
+        let own = incident.at(&["containers"]).items().iter();
+        let own = own.into_iter().find(|c| c.text("name") == incident.text("container"));
+        let cpu_limit = own.and_then(|c| c.at(&["resources"]).number("cpu_limit_millicores"));
+        let memory_limit = samples.number("memory_limit_bytes");
+        let ages = samples.at(&["age_seconds"]).items();
+        self.chart(out, "memory", samples.at(&["memory_bytes"]), memory_limit, bytes);
+        self.chart(out, "cpu", samples.at(&["cpu_millicores"]), cpu_limit, cores);
+        if let Some(Json::Number(oldest)) = ages.first() {
+            self.colours.paint(out, DIM, |out| {
+                cell(out, "", 4 + NAME);
+                // The conversion clamps.
+                let text = format!("the last {} before the end", span(*oldest));
+                fit(out, &text, self.columns.saturating_sub(4 + NAME));
+            });
+            out.push('\n');
+        }
+    }
+
+    fn chart(
+        self,
+        out: &mut String,
+        name: &str,
+        values: &Json,
+        limit: Option<f64>,
+        unit: fn(u64) -> String,
+    ) {
+        let number = |value: &Json| match value {
+            Json::Number(n) if n.is_finite() => Some(*n),
+            _ => None,
+        };
+        let values: Vec<Option<f64>> = values.items().iter().map(number).collect();
+        let Some(last) = values.iter().rev().flatten().next() else { return };
+        let most = values.iter().flatten().copied().fold(0.0, f64::max);
+        let limit = limit.filter(|limit| *limit > 0.0);
+        out.push_str("    ");
+        cell(out, name, NAME);
+        let room = BARS.min(self.columns.saturating_sub(4 + NAME + 26));
+        let taken = bars(out, &values, limit.unwrap_or(most).max(most), room);
+        // Conversions to whole numbers clamp.
+        let mut text = format!("  {}", unit(*last as u64));
+        if let Some(limit) = limit {
+            text.push_str(&format!(" of {}", unit(limit as u64)));
+        } else {
+            text.push_str(&format!(", at most {}", unit(most as u64)));
+        }
+        fit(out, &text, self.columns.saturating_sub(4 + NAME + taken));
+        out.push('\n');
+    }
+
+    fn timeline(self, out: &mut String, incident: &Json) {
+        let Some(end) = incident.time("occurred_at") else { return };
+        let rows = timeline::rows(incident, end);
+        let logs = rows.iter().filter(|row| row.what == LOG).count();
+        let mut skipped = logs.saturating_sub(LOG_LINES);
+        for row in &rows {
+            if row.what == LOG && skipped > 0 {
+                skipped -= 1;
+                continue;
+            }
+            let is_this = row.what == THIS;
+            self.colours.paint(out, if is_this { "1" } else { "" }, |out| {
+                out.push_str("    ");
+                cell(out, &clock_time(row.at), WHEN + 1);
+                cell(out, &offset(row.at, end), DISTANCE + 1);
+                cell(out, row.what, WHAT + 1);
+                let mut left = self.columns.saturating_sub(4 + WHEN + DISTANCE + WHAT + 3);
+                let mut said = row.said;
+                if is_this {
+                    said = row.whose;
+                } else if !row.whose.is_empty() {
+                    left -= fit(out, row.whose, left).min(left);
+                    if !said.is_empty() && left > 2 {
+                        out.push_str("  ");
+                        left -= 2;
+                    }
+                }
+                let times = if row.count > 1.0 {
+                    format!(" ({} times)", row.count as u64)
+                } else {
+                    String::new()
+                };
+                let taken = fit(out, said, left.saturating_sub(times.len()));
+                fit(out, &times, left - taken.min(left));
+            });
+            out.push('\n');
+        }
+    }
+}
+
+/// Of an incident's sentence what its own line does not say already.
+fn own_words<'m>(incident: &Json, message: &'m str) -> &'m str {
+    let pod = format!("{}/{} ", incident.text("namespace"), incident.text("pod_name"));
+    let start = match incident.text("container") {
+        "" => format!("pod {pod}"),
+        container => format!("container {container} of {pod}"),
+    };
+    message.strip_prefix(start.as_str()).unwrap_or(message)
+}
+
+/// Where to break a text so that what comes before fits: behind a word, else anywhere.
+fn break_at(text: &str, columns: usize) -> usize {
+    let mut probe = String::new();
+    let (mut good, mut end) = (0, 0);
+    for (at, c) in text.char_indices() {
+        if c == ' ' {
+            good = at;
+        }
+        end = at + c.len_utf8();
+        probe.clear();
+        // Short texts: what fits is found by trying.
+        if fit(&mut probe, &text[..end], columns) == columns && probe.ends_with('\u{2026}') {
+            return if good > 0 { good } else { at };
+        }
+    }
+    end
+}
+
+fn span(seconds: f64) -> String {
+    crate::core::display::units::span(seconds as u64)
+}

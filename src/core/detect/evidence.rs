@@ -1,0 +1,383 @@
+//! What the kubelet's events say about the end of a container.
+//!
+//! A failed probe, a failed hook, an eviction leave no trace in the container's status: the exit
+//! codes are those of any SIGTERM or SIGKILL. Only the pod's events name them
+//! (kubelet `prober.go`, `kuberuntime_manager.go`). What to know about events: the same event comes
+//! again with a new `lastTimestamp` and a higher count, so an earlier occurrence is overwritten; the
+//! client's spam filter (25 at once, then one in five minutes for each pod) drops `Killing` events
+//! of noisy pods.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::core::incident::{Confidence, EventInfo, cut};
+use crate::core::wire;
+use crate::limits::{EVENT_MESSAGE_BYTES_MAX, EVENT_SKEW, PROBE_SLACK};
+
+/// An event of a pod, in the agent's own hands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodEvent {
+    /// The event as the incident shows it.
+    pub info: EventInfo,
+    /// The container it is about; `None`: the pod.
+    pub container: Option<String>,
+}
+
+impl PodEvent {
+    /// Takes what matters from the API's event.
+    pub fn from_wire(event: &wire::Event<'_>) -> Self {
+        let path = &event.involved_object.field_path;
+        let container = path.split_once('{').and_then(|(_, rest)| rest.strip_suffix('}'));
+        let last = event.last_timestamp.time().or_else(|| event.event_time.time());
+        Self {
+            info: EventInfo {
+                kind: cut(&event.kind, EVENT_MESSAGE_BYTES_MAX),
+                reason: cut(&event.reason, EVENT_MESSAGE_BYTES_MAX),
+                message: cut(&event.message, EVENT_MESSAGE_BYTES_MAX),
+                count: event.count.max(1),
+                first_at: event.first_timestamp.time().or(last),
+                last_at: last,
+            },
+            container: container.map(|name| cut(name, EVENT_MESSAGE_BYTES_MAX)),
+        }
+    }
+}
+
+/// The instance whose end is in question.
+#[derive(Clone, Copy, Debug)]
+pub struct Instance<'a> {
+    /// Its container.
+    pub container: &'a str,
+    /// When it began; absent where the process never ran.
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub finished: Timestamp,
+    /// From the first SIGTERM to SIGKILL.
+    pub grace: Duration,
+    /// The longest period of its liveness and startup probes; `None`: it has none.
+    pub probe_period: Option<Duration>,
+}
+
+/// What the events say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// Who ended the container.
+    pub cause: Option<Cause>,
+    /// The kubelet has restarted it, or says it will: so the pod as a whole did not fail.
+    pub restarting: bool,
+    /// The kubelet was stopping the whole pod: its failure or deletion is yet to be seen.
+    pub stopping_pod: bool,
+    /// And it was for a failure: an eviction, a deadline, a shutdown.
+    pub failing_pod: bool,
+}
+
+/// Who ended a container, by the events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// Why it was ended.
+    pub by: EndedBy,
+    /// Whether the kubelet said so of this very instance.
+    pub confidence: Confidence,
+    /// The fact, for the incident's evidence.
+    pub fact: String,
+}
+
+/// Why the kubelet ended a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EndedBy {
+    /// A liveness or startup probe failed.
+    Probe,
+    /// A postStart hook failed.
+    Hook,
+    /// Its spec changed: it is restarted to apply that.
+    SpecChange,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// Its last occurrence lies in the instance's life.
+    During,
+    /// It occurred before and after the instance's end; the occurrence in between is overwritten.
+    Around,
+    Elsewhere,
+}
+
+/// Weighs the events of the instance's pod.
+pub fn judge(events: &[PodEvent], instance: &Instance<'_>) -> Judgement {
+    let mut judgement = Judgement::default();
+    for event in events {
+        let info = &event.info;
+        if event.container.as_deref().is_some_and(|c| c != instance.container) {
+            continue;
+        }
+        let when = when(info, instance);
+        if event.container.is_none() {
+            judgement.failing_pod |= is_pod_stop(&info.reason) && when != When::Elsewhere;
+            judgement.stopping_pod |= judgement.failing_pod;
+            continue;
+        }
+        judgement.restarting |= is_restart(info) && info.last_at >= Some(instance.finished);
+        if info.reason == "Killing" && info.message.starts_with("Stopping container") {
+            judgement.stopping_pod |= when != When::Elsewhere;
+        }
+        if let Some(cause) = cause(info, when, instance) {
+            let better = judgement.cause.as_ref().is_none_or(|known| rank(&cause) < rank(known));
+            if better {
+                judgement.cause = Some(cause);
+            }
+        }
+    }
+    judgement
+}
+
+/// Confirmed before probable; then a fixed order, so that the order of events does not matter.
+fn rank(cause: &Cause) -> (bool, EndedBy) {
+    (cause.confidence == Confidence::Probable, cause.by)
+}
+
+fn cause(info: &EventInfo, when: When, instance: &Instance<'_>) -> Option<Cause> {
+    let by = match (&*info.reason, &*info.message) {
+        ("Killing", m)
+            if m.contains("failed liveness probe") || m.contains("failed startup probe") =>
+        {
+            EndedBy::Probe
+        }
+        ("Killing", m) if m.contains("FailedPostStartHook") => EndedBy::Hook,
+        ("FailedPostStartHook", _) => EndedBy::Hook,
+        ("Killing", m) if m.contains("definition changed") || m.contains("requires restart") => {
+            EndedBy::SpecChange
+        }
+        ("Unhealthy", m) if is_probe(m) && is_just_before(info, instance) => {
+            return Some(Cause {
+                by: EndedBy::Probe,
+                confidence: Confidence::Probable,
+                fact: format!("kubelet event Unhealthy just before: {}", m.trim_end()),
+            });
+        }
+        _ => return None,
+    };
+    let confidence = match when {
+        When::During => Confidence::Confirmed,
+        When::Around => Confidence::Probable,
+        When::Elsewhere => return None,
+    };
+    let fact = format!("kubelet event {}: {}", info.reason, info.message.trim_end());
+    Some(Cause { by, confidence, fact })
+}
+
+fn when(info: &EventInfo, instance: &Instance<'_>) -> When {
+    let (Some(first), Some(last)) = (info.first_at, info.last_at) else {
+        return When::Elsewhere;
+    };
+    let began = instance.started.unwrap_or(instance.finished);
+    let ended = later(instance.finished, EVENT_SKEW);
+    if last > ended {
+        return if first <= ended { When::Around } else { When::Elsewhere };
+    }
+    if last >= began { When::During } else { When::Elsewhere }
+}
+
+fn is_probe(message: &str) -> bool {
+    message.starts_with("Liveness probe") || message.starts_with("Startup probe")
+}
+
+/// The kubelet kills at the last failure, then waits out the grace at most. Where the spam filter
+/// dropped that last one, an earlier one stands, by a period of the probe.
+fn is_just_before(info: &EventInfo, instance: &Instance<'_>) -> bool {
+    let (Some(last), Some(period)) = (info.last_at, instance.probe_period) else {
+        return false;
+    };
+    let reach = instance.grace.saturating_add(period.saturating_mul(2)).saturating_add(PROBE_SLACK);
+    let from = earlier(instance.finished, reach);
+    let from = instance.started.map_or(from, |started| started.max(from));
+    last >= from && last <= later(instance.finished, EVENT_SKEW)
+}
+
+/// Events of the kubelet as it goes on with this container.
+fn is_restart(info: &EventInfo) -> bool {
+    match &*info.reason {
+        "BackOff" => info.message.starts_with("Back-off restarting"),
+        "Created" | "Started" => true,
+        _ => false,
+    }
+}
+
+/// Events of the kubelet as it ends a pod (`eviction`, `preemption`, `active_deadline`,
+/// `nodeshutdown`).
+fn is_pod_stop(reason: &str) -> bool {
+    matches!(reason, "Evicted" | "Preempting" | "DeadlineExceeded" | "NodeShutdown" | "Shutdown")
+}
+
+fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.saturating_add(by).unwrap_or(at)
+}
+
+fn earlier(at: Timestamp, by: Duration) -> Timestamp {
+    at.saturating_sub(by).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::wire::json;
+
+    const PROBE: &str = "Container app failed liveness probe, will be restarted";
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn event(reason: &str, message: &str, container: Option<&str>, times: (i64, i64)) -> PodEvent {
+        PodEvent {
+            info: EventInfo {
+                kind: "Normal".into(),
+                reason: reason.into(),
+                message: message.into(),
+                count: 2,
+                first_at: Some(at(times.0)),
+                last_at: Some(at(times.1)),
+            },
+            container: container.map(str::to_owned),
+        }
+    }
+
+    /// Ran from second 100 to second 110; probed each 2 s, 3 s of grace.
+    fn instance() -> Instance<'static> {
+        Instance {
+            container: "app",
+            started: Some(at(100)),
+            finished: at(110),
+            grace: Duration::from_secs(3),
+            probe_period: Some(Duration::from_secs(2)),
+        }
+    }
+
+    #[track_caller]
+    fn caused(events: &[PodEvent]) -> Option<(EndedBy, Confidence)> {
+        let judged = judge(events, &instance()).cause.map(|c| (c.by, c.confidence));
+        let mut reversed = events.to_vec();
+        reversed.reverse();
+        assert_eq!(judge(&reversed, &instance()).cause.map(|c| (c.by, c.confidence)), judged);
+        judged
+    }
+
+    #[test]
+    fn a_killing_event_counts_for_the_instance_it_falls_into() {
+        use Confidence::{Confirmed, Probable};
+        for (times, want) in [
+            ((90, 99), None),
+            ((100, 100), Some((EndedBy::Probe, Confirmed))),
+            ((50, 107), Some((EndedBy::Probe, Confirmed))),
+            ((111, 111), Some((EndedBy::Probe, Confirmed))),
+            ((50, 118), Some((EndedBy::Probe, Probable))),
+            ((112, 118), None),
+        ] {
+            assert_eq!(caused(&[event("Killing", PROBE, Some("app"), times)]), want, "{times:?}");
+        }
+        assert_eq!(caused(&[event("Killing", PROBE, Some("other"), (107, 107))]), None);
+    }
+
+    #[test]
+    fn an_unhealthy_event_counts_just_before_the_end_of_a_probed_container() {
+        let probable = Some((EndedBy::Probe, Confidence::Probable));
+        for (last, want) in [(97, None), (100, probable), (108, probable), (112, None)] {
+            let unhealthy = event("Unhealthy", "Liveness probe failed: ", Some("app"), (90, last));
+            assert_eq!(caused(&[unhealthy]), want, "{last}");
+        }
+        let long = Instance { started: Some(at(0)), ..instance() };
+        let early = event("Unhealthy", "Startup probe failed: x", Some("app"), (50, 90));
+        assert_eq!(judge(&[early], &long).cause, None, "a probe that failed long ago");
+        let ready = event("Unhealthy", "Readiness probe failed: x", Some("app"), (108, 108));
+        assert_eq!(caused(&[ready]), None);
+        let unprobed = Instance { probe_period: None, ..instance() };
+        let stray = event("Unhealthy", "Liveness probe failed: ", Some("app"), (108, 108));
+        assert_eq!(judge(&[stray], &unprobed).cause, None);
+    }
+
+    #[test]
+    fn hooks_and_spec_changes_are_named() {
+        let hook = event("Killing", "FailedPostStartHook", Some("app"), (101, 101));
+        assert_eq!(caused(&[hook]), Some((EndedBy::Hook, Confidence::Confirmed)));
+        let failed = event("FailedPostStartHook", "PostStartHook failed", Some("app"), (101, 101));
+        assert_eq!(caused(&[failed]), Some((EndedBy::Hook, Confidence::Confirmed)));
+        for text in [
+            "Container app definition changed, will be restarted",
+            "Container app resize requires restart",
+        ] {
+            let change = event("Killing", text, Some("app"), (107, 107));
+            assert_eq!(caused(&[change]), Some((EndedBy::SpecChange, Confidence::Confirmed)));
+        }
+    }
+
+    #[test]
+    fn what_is_confirmed_goes_before_what_is_probable() {
+        let events = [
+            event("Unhealthy", "Liveness probe failed: ", Some("app"), (108, 108)),
+            event("Killing", "FailedPostStartHook", Some("app"), (101, 101)),
+        ];
+        assert_eq!(caused(&events), Some((EndedBy::Hook, Confidence::Confirmed)));
+    }
+
+    #[test]
+    fn a_restart_and_a_stop_of_the_pod_are_seen() {
+        for (e, restarting, stopping_pod) in [
+            (
+                event(
+                    "BackOff",
+                    "Back-off restarting failed container app",
+                    Some("app"),
+                    (50, 110),
+                ),
+                true,
+                false,
+            ),
+            (
+                event(
+                    "BackOff",
+                    "Back-off restarting failed container app",
+                    Some("app"),
+                    (50, 109),
+                ),
+                false,
+                false,
+            ),
+            (event("BackOff", "Back-off pulling image", Some("app"), (110, 110)), false, false),
+            (event("Started", "Container started", Some("app"), (50, 111)), true, false),
+            (event("Killing", "Stopping container app", Some("app"), (107, 107)), false, true),
+            (event("Killing", "Stopping container app", Some("b"), (107, 107)), false, false),
+            (event("Evicted", "low on memory", None, (107, 107)), false, true),
+            (event("Evicted", "low on memory", None, (20, 20)), false, false),
+            (event("Scheduled", "ok", None, (107, 107)), false, false),
+        ] {
+            let judged = judge(std::slice::from_ref(&e), &instance());
+            assert_eq!(
+                (judged.restarting, judged.stopping_pod),
+                (restarting, stopping_pod),
+                "{e:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_event_without_times_says_nothing() {
+        let mut e = event("Killing", PROBE, Some("app"), (107, 107));
+        e.info.first_at = None;
+        e.info.last_at = None;
+        assert_eq!(judge(&[e], &instance()), Judgement::default());
+    }
+
+    #[test]
+    fn the_container_comes_from_the_field_path() {
+        for (path, want) in [
+            ("spec.containers{app}", Some("app")),
+            ("spec.initContainers{migrate}", Some("migrate")),
+            ("spec.containers{", None),
+            ("", None),
+        ] {
+            let text = format!(r#"{{"involvedObject":{{"fieldPath":"{path}"}},"count":null}}"#);
+            let event: wire::Event<'_> = json::from_slice(text.as_bytes()).unwrap();
+            assert_eq!(PodEvent::from_wire(&event).container.as_deref(), want, "{path}");
+        }
+    }
+}

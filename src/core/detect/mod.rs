@@ -1,0 +1,469 @@
+//! From pods to incidents: what every object of the LIST and the WATCH passes through.
+//!
+//! ```text
+//! object ─▶ PodTable: new, later or stale? ─▶ each end, known or new? ─▶ rules ─▶ Draft
+//!              │                               each waiting reason                  │
+//!              └▶ later, and its mark says     the pod's own failure          may it still be
+//!                 what it said before: done                                   something else?
+//! Output ◀── sentence ◀──────────────── no ◀──────────────────────────────── yes ─▶ Settling
+//! ```
+//!
+//! The key of a crash is (pod UID, container, containerID); of an end that no object shows there is
+//! only the count.
+
+pub mod classify;
+pub mod draft;
+pub mod evidence;
+pub mod ledger;
+mod observe;
+pub mod pods;
+pub mod settle;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::core::Now;
+use crate::core::detect::classify::Quiet;
+use crate::core::detect::draft::{Drafter, containers, has_more_containers};
+use crate::core::detect::ledger::PodEntry;
+use crate::core::detect::observe::View;
+use crate::core::detect::pods::{PodTable, Sighting, is_plain};
+use crate::core::detect::settle::{Lookup, PodState, Settled, Settling};
+use crate::core::incident::{Incident, Remains, cut};
+use crate::core::roster::Place;
+use crate::core::wire;
+use crate::limits::{ADDRESSES_PER_POD_MAX, CLOCK_JUMP_MAX, NAME_BYTES_MAX};
+
+/// What the first LIST counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    /// What it shows is past, whatever its age: the replay of a recording.
+    All,
+    /// What ended longer than this before the agent's start is past.
+    Before {
+        /// The start, by the wall clock of that moment.
+        started: Timestamp,
+        /// `BLACKBOX_LOOKBACK`.
+        lookback: Duration,
+    },
+}
+
+/// What detection gives.
+#[derive(Debug)]
+pub enum Output {
+    /// A pod runs for the first time.
+    Started(PodName),
+    /// A pod was deleted or has completed.
+    Stopped(PodName),
+    /// A crash or failure.
+    Incident(Box<Incident>),
+    /// An end that is nobody's crash.
+    Quiet(Quiet),
+    /// So many ends of a container could not be seen.
+    Unseen(i64),
+    /// The pod's events are wanted: answer through [`Detector::on_events`].
+    LookUp {
+        /// Of the pod.
+        namespace: Box<str>,
+        /// The key to answer with; the events' `involvedObject.uid`.
+        key: Box<str>,
+    },
+    /// The table is full, this pod has more containers than are watched, or its names are longer than any is
+    /// kept.
+    NoRoom(PodName),
+    /// What the next agent has to know of a pod has changed. It comes behind the incidents that it
+    /// counts in.
+    Kept(Box<PodEntry>),
+    /// The next agent need not know the pod of that key.
+    Forgotten(Box<str>),
+    /// A pod is on the node, or has other containers or addresses than before.
+    Placed(Box<Place>),
+    /// The pod of that key is no longer on the node.
+    Gone(Box<str>),
+    /// A container ended, and what it was is told later: now is the time to look at what it left.
+    Held(Box<Remains>),
+}
+
+/// A pod by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodName {
+    /// Its namespace.
+    pub namespace: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+}
+
+impl PodName {
+    fn of(metadata: &wire::Metadata<'_>) -> Self {
+        Self { namespace: Box::from(&*metadata.namespace), name: Box::from(&*metadata.name) }
+    }
+}
+
+impl std::fmt::Display for PodName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Where an object comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Watch,
+    FirstList,
+    Relist { went_back: bool },
+}
+
+/// The detection of one node.
+#[derive(Debug)]
+pub struct Detector {
+    node_name: String,
+    ignored_namespaces: Vec<String>,
+    history: History,
+    table: PodTable,
+    settling: Settling,
+    listed: bool,
+    origin: Origin,
+    /// Whether a pod that is not in the table was made since an earlier agent saw all of them.
+    knows_all: bool,
+}
+
+impl Detector {
+    /// A detector that has seen nothing.
+    pub fn new(node_name: &str, ignored_namespaces: &[String], history: History) -> Self {
+        Self {
+            node_name: node_name.to_owned(),
+            ignored_namespaces: ignored_namespaces.to_vec(),
+            history,
+            table: PodTable::default(),
+            settling: Settling::default(),
+            listed: false,
+            origin: Origin::Watch,
+            knows_all: false,
+        }
+    }
+
+    /// Takes over what an earlier agent knew, before anything is seen. `is_all`: of the pods that are not
+    /// in it the earlier agent had seen nothing.
+    pub fn restore<'e>(&mut self, entries: impl IntoIterator<Item = &'e PodEntry>, is_all: bool) {
+        for entry in entries {
+            self.table.restore(entry);
+        }
+        self.knows_all |= is_all;
+    }
+
+    /// Pods now known.
+    pub fn pods(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Ends that are held back now.
+    pub fn held(&self) -> usize {
+        self.settling.len()
+    }
+
+    /// A LIST begins. `went_back`: its version lies behind one that was seen before.
+    pub fn begin_list(&mut self, went_back: bool) {
+        self.table.begin_list();
+        self.origin = if self.listed { Origin::Relist { went_back } } else { Origin::FirstList };
+    }
+
+    /// A pod of the LIST.
+    pub fn on_listed(&mut self, pod: &wire::Pod<'_>, now: Now, out: &mut Vec<Output>) {
+        self.observe(pod, self.origin, now, out);
+    }
+
+    /// A pod of the LIST of which no more than its metadata can be read: it is there.
+    pub fn on_unreadable(&mut self, metadata: &wire::Metadata<'_>) {
+        let key = self.table.key(metadata);
+        self.table.mark_listed(key);
+    }
+
+    /// The LIST came to its end: the pods that it did not name are gone.
+    pub fn end_list(&mut self, out: &mut Vec<Output>) {
+        for key in self.table.unlisted() {
+            self.forget(&key, out);
+        }
+        self.listed = true;
+        self.origin = Origin::Watch;
+    }
+
+    /// The LIST broke off: nothing is said of the pods that it did not name.
+    pub fn abort_list(&mut self) {
+        self.origin = Origin::Watch;
+    }
+
+    /// An `ADDED` or `MODIFIED`.
+    pub fn on_applied(&mut self, pod: &wire::Pod<'_>, now: Now, out: &mut Vec<Output>) {
+        self.observe(pod, Origin::Watch, now, out);
+    }
+
+    /// Whether the rules were last held against an object of this pod with this mark, so that they say nothing
+    /// new of it. An end that is held may settle by what an object says that is no news otherwise.
+    pub fn knows(&self, metadata: &wire::Metadata<'_>, mark: u64) -> bool {
+        if self.ignores(metadata) {
+            return true;
+        }
+        let key = self.table.key(metadata);
+        self.table.looked_at(key) == Some(mark) && !self.settling.is_held(key)
+    }
+
+    /// An `ADDED` or `MODIFIED` that is known.
+    pub fn on_known(&mut self, metadata: &wire::Metadata<'_>) {
+        if !self.ignores(metadata) {
+            self.table.sight(metadata, false);
+        }
+    }
+
+    fn ignores(&self, metadata: &wire::Metadata<'_>) -> bool {
+        self.ignored_namespaces.iter().any(|ns| **ns == *metadata.namespace)
+    }
+
+    /// A `DELETED`, which carries the pod's last state.
+    pub fn on_deleted(&mut self, pod: &wire::Pod<'_>, now: Now, out: &mut Vec<Output>) {
+        self.observe(pod, Origin::Watch, now, out);
+        let key = self.table.key(&pod.metadata);
+        // The mirror of a static pod may be made again before the old one's DELETED comes.
+        if self.table.get(key).is_some_and(|record| *record.uid == *pod.metadata.uid) {
+            self.table.bury(key);
+            self.forget(key, out);
+        }
+    }
+
+    /// The answer to an [`Output::LookUp`].
+    pub fn on_events(&mut self, key: &str, lookup: &Lookup, out: &mut Vec<Output>) {
+        let mut settled = Vec::new();
+        self.settling.on_events(key, lookup, &mut settled);
+        emit(&mut self.table, &self.settling, settled, out);
+        self.keep(out);
+    }
+
+    /// To be called at [`Detector::next_deadline`], and may be at any time.
+    pub fn on_time(&mut self, now: Now, out: &mut Vec<Output>) {
+        let mut settled = Vec::new();
+        for key in self.settling.on_time(now.monotonic, &mut settled) {
+            if let Some(namespace) = self.settling.namespace(&key).map(Box::from) {
+                out.push(Output::LookUp { namespace, key });
+            }
+        }
+        emit(&mut self.table, &self.settling, settled, out);
+        self.keep(out);
+    }
+
+    /// When [`Detector::on_time`] has something to do (monotonic).
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.settling.next_deadline()
+    }
+
+    /// The agent ends: what is held back goes out with what is known.
+    pub fn finish(&mut self, out: &mut Vec<Output>) {
+        let mut settled = Vec::new();
+        self.settling.finish(&mut settled);
+        emit(&mut self.table, &self.settling, settled, out);
+        self.keep(out);
+    }
+
+    /// Says what changed for the next agent.
+    fn keep(&mut self, out: &mut Vec<Output>) {
+        for key in self.table.changed() {
+            let held = |container: &str| self.settling.held_ends(&key, container);
+            let entry = self.table.entry(&key, held, |id| self.settling.holds(id));
+            out.extend(entry.map(|entry| Output::Kept(Box::new(entry))));
+        }
+    }
+
+    fn forget(&mut self, key: &str, out: &mut Vec<Output>) {
+        let mut settled = Vec::new();
+        self.settling.on_gone(key, &mut settled);
+        emit(&mut self.table, &self.settling, settled, out);
+        // What went while no agent was there did not stop just now.
+        if let Some(record) = self.table.get(key).filter(|record| !record.stopped && self.listed) {
+            let (namespace, name) = (record.namespace.clone(), record.name.clone());
+            out.push(Output::Stopped(PodName { namespace, name }));
+        }
+        out.push(Output::Gone(key.into()));
+        out.extend(self.table.remove(key).map(Output::Forgotten));
+    }
+
+    fn observe(&mut self, pod: &wire::Pod<'_>, origin: Origin, now: Now, out: &mut Vec<Output>) {
+        let meta = &pod.metadata;
+        if self.ignores(meta) {
+            return;
+        }
+        let went_back = matches!(origin, Origin::Relist { went_back: true });
+        let fresh = match self.table.sight(meta, went_back) {
+            Sighting::Stale => return,
+            Sighting::NoRoom => {
+                out.push(Output::NoRoom(PodName::of(meta)));
+                return;
+            }
+            Sighting::New => true,
+            Sighting::Later => false,
+        };
+        if has_more_containers(pod) {
+            out.push(Output::NoRoom(PodName::of(meta)));
+        }
+        if self.knows(meta, pod.mark) {
+            return;
+        }
+        let key = self.table.key(meta);
+        let Some(record) = self.table.get(key) else {
+            return;
+        };
+        record.looked_at = Some(pod.mark);
+        let deletion_known = record.deletion.is_some();
+        let asked = deletion_asked(pod, fresh);
+        record.deletion = match (record.deletion, asked) {
+            (Some(known), Some(asked)) => Some(known.min(asked)),
+            (known, asked) => known.or(asked),
+        };
+        let deletion = record.deletion;
+        let past = match origin {
+            Origin::FirstList if !self.knows_all => {
+                // A pod that is younger than that has no history.
+                let cut_off = self.history.cut_off(now);
+                let is_young = pod.status.start_time.time().is_some_and(|at| at >= cut_off);
+                (!is_young).then_some(cut_off)
+            }
+            Origin::FirstList | Origin::Watch | Origin::Relist { .. } => None,
+        };
+        let static_uid = (*key != *meta.uid).then_some(key);
+        let drafter = Drafter { pod, static_uid, node_name: &self.node_name, now };
+        let placed = place_mark(pod);
+        if std::mem::replace(&mut record.placed, placed) != placed {
+            out.push(Output::Placed(Box::new(place(key, &drafter))));
+        }
+        let mut view = View {
+            key,
+            drafter,
+            table: &mut self.table,
+            settling: &mut self.settling,
+            past,
+            is_baseline: origin == Origin::FirstList,
+            deletion,
+            deletion_known,
+            pod_state: PodState::Alive,
+        };
+        view.lifecycle(out);
+        view.pod_failure(out);
+        for container in containers(pod) {
+            view.container(&container, out);
+        }
+        self.keep(out);
+    }
+}
+
+impl History {
+    /// Ends before this time are past.
+    fn cut_off(self, now: Now) -> Timestamp {
+        match self {
+            Self::All => Timestamp::MAX,
+            Self::Before { started, lookback } => {
+                // The wall clock may have been set since the start. By how much it was wrong before
+                // is known; by which of the two the kubelet wrote a time is not. Of two that are near
+                // each other the earlier one loses nothing; a node without a clock of its own begins
+                // in 1970, and everything would be news.
+                let by_now = now.wall.saturating_sub(now.monotonic).unwrap_or(Timestamp::MIN);
+                let is_jump = by_now.duration_since(started).unsigned_abs() <= CLOCK_JUMP_MAX;
+                let start = if is_jump { by_now.min(started) } else { by_now };
+                let cut_off = start.saturating_sub(lookback).unwrap_or(Timestamp::MIN);
+                // Times of the API are cut to whole seconds.
+                Timestamp::from_second(cut_off.as_second()).unwrap_or(cut_off)
+            }
+        }
+    }
+}
+
+/// Tells an incident. `later`: ends of its container that are told right after it.
+pub(super) fn tell(
+    table: &mut PodTable,
+    settling: &Settling,
+    key: &str,
+    mut incident: Box<Incident>,
+    later: i64,
+) -> Output {
+    if let (Some(container), Some(restarts)) =
+        (&incident.container, &mut incident.metadata.restarts)
+    {
+        let held = settling.held_ends(key, container).saturating_add(later);
+        restarts.ended = table.counted(key, container, held);
+    }
+    table.touch(key);
+    Output::Incident(incident)
+}
+
+/// Tells what was settled, in its order.
+pub(super) fn emit(
+    table: &mut PodTable,
+    settling: &Settling,
+    settled: Vec<Settled>,
+    out: &mut Vec<Output>,
+) {
+    let mut settled = settled.into_iter();
+    while let Some(Settled { key, incident, quiet }) = settled.next() {
+        if let Some(quiet) = quiet {
+            // The unseen ends that it would have told of wait for another incident.
+            let unseen = incident.metadata.restarts.map_or(0, |restarts| restarts.unseen);
+            let record = table.get(&key);
+            let container = incident.container.as_deref().unwrap_or_default();
+            if let Some(record) = record.and_then(|record| record.container(container)) {
+                record.unseen = record.unseen.saturating_add(unseen);
+            }
+            table.touch(&key);
+            out.push(Output::Quiet(quiet));
+            continue;
+        }
+        let same = |s: &&Settled| s.key == key && s.incident.container == incident.container;
+        let later = settled.as_slice().iter().filter(same).map(|s| s.incident.ends());
+        let later = later.fold(0, i64::saturating_add);
+        out.push(tell(table, settling, &key, incident, later));
+    }
+}
+
+/// A mark of what [`place`] says, quick to make: of one event in a hundred it is another one.
+fn place_mark(pod: &wire::Pod<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    pod.metadata.uid.hash(&mut hasher);
+    pod.spec.host_network.hash(&mut hasher);
+    pod.status.pod_ips.iter().for_each(|ip| ip.ip.hash(&mut hasher));
+    for status in containers(pod).map(|container| container.status) {
+        (&*status.name, &*status.container_id, status.restart_count).hash(&mut hasher);
+        status.state.running.is_some().hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// Where the pod is, by what the API shows.
+fn place(key: &str, drafter: &Drafter<'_, '_>) -> Place {
+    let pod = drafter.pod;
+    let running = containers(pod).map(|container| container.status).filter_map(|status| {
+        status.state.running.as_ref()?;
+        let id = status.container_id.rsplit('/').next().filter(|id| is_plain(id))?;
+        Some((Box::from(cut(&status.name, NAME_BYTES_MAX)), Box::from(id)))
+    });
+    let addresses = pod.status.pod_ips.iter().take(ADDRESSES_PER_POD_MAX);
+    Place {
+        key: key.into(),
+        addresses: addresses.filter_map(|ip| ip.ip.parse().ok()).collect(),
+        is_host_network: pod.spec.host_network,
+        running: running.collect(),
+        template: Box::new(drafter.template()),
+    }
+}
+
+/// When the pod's deletion was asked for: `deletionTimestamp` is that plus the grace
+/// (apiserver `registry/rest/delete.go`), and is moved when the grace is shortened. The kubelet's
+/// last deletion has a grace of 0; where that is all that was ever seen of it, the pod's own grace
+/// is taken to have passed.
+fn deletion_asked(pod: &wire::Pod<'_>, fresh: bool) -> Option<Timestamp> {
+    let at = pod.metadata.deletion_timestamp.time()?;
+    let grace = match pod.metadata.deletion_grace_period_seconds {
+        0 if fresh => pod.spec.termination_grace_period_seconds.unwrap_or(30),
+        grace => grace,
+    };
+    at.saturating_sub(Duration::from_secs(grace.try_into().unwrap_or(0))).ok()
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

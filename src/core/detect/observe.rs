@@ -1,0 +1,337 @@
+//! One object of the API on its way through the rules: what in it is new, and what follows.
+
+use jiff::Timestamp;
+
+use crate::core::detect::classify::{self, End, Episode, Quiet, Verdict};
+use crate::core::detect::draft::{Container, Draft, Drafter, containers};
+use crate::core::detect::pods::{ContainerRecord, PodTable};
+use crate::core::detect::settle::{self, PodState, Settling};
+use crate::core::detect::{Output, PodName, emit, tell};
+use crate::core::incident::{ContainerKind, IncidentId, IncidentType};
+use crate::core::wire;
+
+/// One object on its way through the rules.
+#[derive(Debug)]
+pub(super) struct View<'d, 'p, 'a> {
+    pub(super) key: &'p str,
+    pub(super) drafter: Drafter<'p, 'a>,
+    pub(super) table: &'d mut PodTable,
+    pub(super) settling: &'d mut Settling,
+    /// In the first LIST: what happened before this is history, of containers that no earlier agent knew.
+    pub(super) past: Option<Timestamp>,
+    /// Whether this is the first LIST: its pods did not start or stop just now.
+    pub(super) is_baseline: bool,
+    pub(super) deletion: Option<Timestamp>,
+    /// An earlier object had said so already.
+    pub(super) deletion_known: bool,
+    pub(super) pod_state: PodState,
+}
+
+impl<'p, 'a> View<'_, 'p, 'a> {
+    /// The pod's first Running, and its completion.
+    pub(super) fn lifecycle(&mut self, out: &mut Vec<Output>) {
+        let Some(record) = self.table.get(self.key) else {
+            return;
+        };
+        let name = || PodName { namespace: record.namespace.clone(), name: record.name.clone() };
+        match &*self.drafter.pod.status.phase {
+            "Running" if !record.started => {
+                if !self.is_baseline {
+                    out.push(Output::Started(name()));
+                }
+                record.started = true;
+            }
+            "Succeeded" | "Failed" => {
+                self.pod_state = PodState::Ended;
+                if !record.stopped && !self.is_baseline {
+                    out.push(Output::Stopped(name()));
+                }
+                record.stopped = true;
+            }
+            _ => {}
+        }
+    }
+
+    /// The pod as a whole failed, for a reason of its own.
+    pub(super) fn pod_failure(&mut self, out: &mut Vec<Output>) {
+        let status = &self.drafter.pod.status;
+        if &*status.phase != "Failed" {
+            return;
+        }
+        let Some(verdict) = classify::pod_failure(&status.reason) else {
+            return;
+        };
+        if self.deletion_known {
+            return;
+        }
+        self.pod_state = PodState::Failed;
+        let Some(record) = self.table.get(self.key) else {
+            return;
+        };
+        if std::mem::replace(&mut record.failed, true) {
+            return;
+        }
+        let started = record.started;
+        self.table.touch(self.key);
+        // Init containers ended long ago, and so did the pod's start when it ran.
+        let apps = containers(self.drafter.pod).filter(|c| c.kind == ContainerKind::App);
+        let ends = apps.filter_map(|c| c.status.state.terminated.as_ref());
+        let at = ends.filter_map(|t| t.finished_at.time()).max().or_else(|| match started {
+            true => Some(self.drafter.now.wall),
+            false => status.start_time.time(),
+        });
+        if self.is_past(at, false) {
+            out.push(Output::Quiet(Quiet::History));
+            return;
+        }
+        let id = IncidentId::new(&[self.key, "", verdict.0.name()]);
+        let draft = self.drafter.pod(id, verdict, at);
+        self.tell(draft, out);
+    }
+
+    pub(super) fn container(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
+        let mut settled = Vec::new();
+        self.settling.on_container(self.key, container, self.pod_state, &mut settled);
+        emit(self.table, self.settling, settled, out);
+        self.count_unseen(container, out);
+        self.ends(container, out);
+        self.waits(container, out);
+    }
+
+    /// Ends since the last look that no object shows, kept until an incident tells of them.
+    fn count_unseen(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
+        let status = container.status;
+        let (mut shown, mut made_up) = (0, 0);
+        let mut current_ended = false;
+        let (last, current) = (&status.last_state.terminated, &status.state.terminated);
+        for (end, is_current) in [(last, false), (current, true)] {
+            let Some(end) = end else { continue };
+            if classify::is_synthetic(&end.reason, &end.container_id) {
+                // Its restart is counted with it (kubelet `convertToAPIContainerStatuses`).
+                made_up += 1;
+                continue;
+            }
+            shown += i64::from(!self.table.knows_end(self.key, &status.name, &end.container_id));
+            let waits = status.state.waiting.is_some();
+            current_ended |= is_current || (waits && *end.container_id == *status.container_id);
+        }
+        if status.state.waiting.is_some() && !current_ended && !status.container_id.is_empty() {
+            // Told of by its waiting reason alone.
+            current_ended = self.table.knows_end(self.key, &status.name, &status.container_id);
+        }
+        let past = self.past.is_some();
+        let Some(record) = self.record(&status.name) else { return };
+        let total = status.restart_count.saturating_add(i64::from(current_ended));
+        record.unjudged = shown;
+        let before = record.ended_total.replace(total);
+        let ended = match before {
+            Some(before) => total.saturating_sub(before),
+            None if past => 0,
+            None => total,
+        };
+        let not_shown = ended.saturating_sub(shown).max(0);
+        let told = not_shown.min(made_up);
+        for _ in 0..told {
+            out.push(Output::Quiet(Quiet::Synthetic));
+        }
+        let unseen = not_shown - told;
+        if unseen > 0 {
+            out.push(Output::Unseen(unseen));
+            record.unseen = record.unseen.saturating_add(unseen);
+        }
+        if before != Some(total) {
+            self.table.touch(self.key);
+        }
+    }
+
+    /// The ends that the object shows, the older one first.
+    fn ends(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
+        let status = container.status;
+        let last = status.last_state.terminated.as_ref().map(|end| (end, false));
+        let current = status.state.terminated.as_ref().map(|end| (end, true));
+        for (end, is_current) in last.into_iter().chain(current) {
+            if classify::is_synthetic(&end.reason, &end.container_id) {
+                continue;
+            }
+            if self.table.learn_end(self.key, &status.name, &end.container_id) {
+                continue;
+            }
+            // Whatever it waited for before, it was made.
+            let mut is_restored = false;
+            if let Some(record) = self.record(&status.name) {
+                record.leave_episodes();
+                record.unjudged = (record.unjudged - 1).max(0);
+                is_restored = record.is_restored;
+            }
+            match self.judge(container, end, is_current, is_restored) {
+                Verdict::Quiet(quiet) => out.push(Output::Quiet(quiet)),
+                Verdict::Incident(kind, severity) => {
+                    let verdict = (kind, severity);
+                    let id = self.end_id(status, &end.container_id);
+                    let unseen = self.take_unseen(&status.name);
+                    let draft = self.drafter.end(container, end, id, verdict, unseen);
+                    self.release(draft, end.exit_code, is_current, out);
+                }
+            }
+        }
+    }
+
+    fn judge(
+        &self,
+        container: &Container<'p, 'a>,
+        end: &wire::Terminated<'_>,
+        is_current: bool,
+        is_restored: bool,
+    ) -> Verdict {
+        let finished = end.finished_at.time();
+        if self.is_past(finished, is_restored) {
+            return Verdict::Quiet(Quiet::History);
+        }
+        if is_current && self.pod_state == PodState::Failed {
+            return Verdict::Quiet(Quiet::PodFailure);
+        }
+        // By the clocks; and where they disagree, an end that looks like a stop and came after the
+        // deletion was known is taken for one.
+        let by_clock = self.deletion.is_some_and(|asked| finished.is_none_or(|at| at >= asked));
+        let by_order = self.deletion_known && classify::may_be_a_stop(end.exit_code);
+        classify::end(&End {
+            exit_code: end.exit_code,
+            signal: end.signal,
+            reason: &end.reason,
+            kind: container.kind,
+            restarts_always: container.restarts_always(),
+            under_deletion: by_clock || by_order,
+            teardown: container.kind == ContainerKind::Sidecar
+                && self.sidecars_are_done(finished, is_current),
+            hook_failed: settle::hook_failed(container, Some(&end.container_id)),
+            start_failed: settle::start_failed(container, end),
+        })
+    }
+
+    /// The kubelet stops the sidecars when the main containers are done, or will never start.
+    fn sidecars_are_done(&self, finished: Option<Timestamp>, is_current: bool) -> bool {
+        let done = mains_done(self.drafter.pod);
+        done.is_some_and(|done| finished.is_none_or(|at| at >= done))
+            || (is_current && self.pod_state == PodState::Ended)
+    }
+
+    /// Out with it, unless it may still turn out to be something else.
+    fn release(&mut self, draft: Draft, exit_code: i32, is_current: bool, out: &mut Vec<Output>) {
+        let settled_type = matches!(
+            draft.incident.kind,
+            IncidentType::Oom | IncidentType::HookFailure | IncidentType::StartError
+        );
+        if settled_type || !classify::may_be_a_stop(exit_code) {
+            self.tell(draft, out);
+            return;
+        }
+        let moved_on = !is_current || self.pod_state == PodState::Ended;
+        let mut settled = Vec::new();
+        out.extend(draft.incident.remains().map(|remains| Output::Held(Box::new(remains))));
+        self.settling.hold(self.key, draft, moved_on, self.drafter.now, &mut settled);
+        emit(self.table, self.settling, settled, out);
+    }
+
+    /// A waiting reason that is an incident by itself.
+    fn waits(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
+        let status = container.status;
+        if status.state.running.is_some() {
+            if let Some(record) = self.record(&status.name) {
+                record.leave_episodes();
+            }
+            return;
+        }
+        let Some(waiting) = &status.state.waiting else {
+            return;
+        };
+        let Some(episode) = classify::waiting(&waiting.reason) else {
+            return;
+        };
+        let last = status.last_state.terminated.as_ref();
+        let told_by_end = last.is_some_and(|end| {
+            *end.container_id == *status.container_id && classify::is_start_reason(&end.reason)
+        });
+        if episode == Episode::StartError && told_by_end {
+            return;
+        }
+        // An instance was made and never ran: it is told by its own key, so that a terminated record
+        // of it which comes before or later is known.
+        if classify::is_made(&waiting.reason) && !status.container_id.is_empty() {
+            if self.table.learn_end(self.key, &status.name, &status.container_id) {
+                return;
+            }
+            if let Some(record) = self.record(&status.name) {
+                record.ended_total = record.ended_total.map(|total| total.saturating_add(1));
+                record.leave_episodes();
+            }
+            let id = self.end_id(status, &status.container_id);
+            self.wait_in_vain(container, waiting, id, episode, out);
+            return;
+        }
+        if self.record(&status.name).is_some_and(|record| record.enter(episode)) {
+            let words = [self.key, &status.name, episode.kind().name(), &status.container_id];
+            let id = IncidentId::new(&words);
+            if !self.table.learn_episode(self.key, &status.name, id) {
+                self.wait_in_vain(container, waiting, id, episode, out);
+            }
+        }
+    }
+
+    fn wait_in_vain(
+        &mut self,
+        container: &Container<'p, 'a>,
+        waiting: &wire::Waiting<'_>,
+        id: IncidentId,
+        episode: Episode,
+        out: &mut Vec<Output>,
+    ) {
+        if self.past == Some(Timestamp::MAX) || self.deletion.is_some() {
+            return;
+        }
+        let unseen = self.take_unseen(&container.status.name);
+        let draft = self.drafter.waiting(container, waiting, id, episode.kind(), unseen);
+        self.tell(draft, out);
+    }
+
+    fn tell(&mut self, draft: Draft, out: &mut Vec<Output>) {
+        out.push(tell(self.table, self.settling, self.key, settle::complete(draft), 0));
+    }
+
+    fn record(&mut self, container: &str) -> Option<&mut ContainerRecord> {
+        self.table.get(self.key)?.container(container)
+    }
+
+    /// The unseen ends that the next incident tells of.
+    fn take_unseen(&mut self, container: &str) -> i64 {
+        self.record(container).map_or(0, |record| std::mem::take(&mut record.unseen))
+    }
+
+    fn end_id(&self, status: &wire::ContainerStatus<'_>, container_id: &str) -> IncidentId {
+        IncidentId::new(&[self.key, &status.name, container_id])
+    }
+
+    /// An end without a time is past when anything is.
+    fn is_past(&self, at: Option<Timestamp>, is_restored: bool) -> bool {
+        let past = self.past.filter(|_| !is_restored);
+        past.is_some_and(|cut_off| at.is_none_or(|at| at < cut_off))
+    }
+}
+
+/// When the last of the pod's main containers was done, if they all are and none is restarted.
+fn mains_done(pod: &wire::Pod<'_>) -> Option<Timestamp> {
+    let mains: Vec<_> = containers(pod).filter(|c| c.kind == ContainerKind::App).collect();
+    if mains.is_empty() || mains.len() < pod.spec.containers.len() {
+        return None;
+    }
+    let mut last = Timestamp::MIN;
+    for main in mains {
+        let end = main.status.state.terminated.as_ref()?;
+        let done = match main.restart_policy() {
+            "Never" => true,
+            "OnFailure" => end.exit_code == 0,
+            _ => false,
+        };
+        last = last.max(end.finished_at.time().filter(|_| done)?);
+    }
+    Some(last)
+}

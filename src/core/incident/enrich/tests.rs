@@ -1,0 +1,199 @@
+use super::*;
+use crate::core::detect::{Detector, History, Output};
+use crate::core::wire::json;
+use serde_json::json;
+
+/// An incident of a container with a limit of 256 MiB, as the detection tells it.
+fn incident(code: i32, reason: &str) -> Box<Incident> {
+    let pod = json!({
+        "metadata": {"namespace": "shop", "name": "checkout", "uid": "u1", "resourceVersion": "2",
+            "labels": {"app": "checkout"}},
+        "spec": {"restartPolicy": "Always", "containers": [
+            {"name": "app", "resources": {"limits": {"memory": "256Mi"}}}]},
+        "status": {"phase": "Running", "containerStatuses": [{"name": "app", "restartCount": 3,
+            "containerID": "containerd://c3", "state": {"terminated": {"exitCode": code,
+            "reason": reason, "containerID": "containerd://c3",
+            "startedAt": "2026-11-23T03:31:00Z", "finishedAt": "2026-11-23T03:31:41Z"}}}]}
+    })
+    .to_string();
+    let mut detector = Detector::new("node1", &[], History::All);
+    let now = Now { monotonic: Duration::from_secs(9), wall: at("2026-11-23T03:31:42Z") };
+    let mut out = Vec::new();
+    detector.begin_list(false);
+    detector.end_list(&mut out);
+    detector.on_applied(&json::from_slice(pod.as_bytes()).unwrap(), now, &mut out);
+    detector.finish(&mut out);
+    let find = |output| match output {
+        Output::Incident(incident) => Some(incident),
+        _ => None,
+    };
+    out.into_iter().find_map(find).unwrap()
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn columns(memory_mib: &[f64]) -> Columns {
+    let n = memory_mib.len();
+    let memory = memory_mib.iter().map(|mib| Some(mib * f64::from(1 << 20))).collect();
+    let age = (0..n).map(|i| Some((n - 1 - i) as f64 * 5.0)).collect();
+    Columns {
+        interval_seconds: 5.0,
+        ends_at: at("2026-11-23T03:31:41Z"),
+        columns: vec![("memory_bytes", memory), ("age_seconds", age)],
+    }
+}
+
+fn of_container(memory_mib: &[f64]) -> Option<ContainerTelemetry> {
+    Some(ContainerTelemetry {
+        samples: columns(memory_mib),
+        memory_limit_bytes: Some(256 << 20),
+        memory_peak_bytes: None,
+        oom_kills: 0,
+    })
+}
+
+#[test]
+fn the_kernels_count_stands_above_the_runtimes_word() {
+    use Confidence::{Confirmed, Probable};
+    for (code, reason, oom, kind, confidence) in [
+        (137, "OOMKilled", OomCount::Unknown, "oom", Confirmed),
+        (137, "OOMKilled", OomCount::Some(1), "oom", Confirmed),
+        (137, "OOMKilled", OomCount::None, "oom", Probable),
+        // The runtime asked too late.
+        (137, "Error", OomCount::Some(2), "oom", Confirmed),
+        (137, "Error", OomCount::None, "killed", Probable),
+        (137, "Error", OomCount::Unknown, "killed", Probable),
+        // A child was killed, and the container ended for that.
+        (1, "Error", OomCount::Some(1), "error", Confirmed),
+        (1, "Error", OomCount::None, "error", Confirmed),
+    ] {
+        let mut incident = incident(code, reason);
+        let facts = incident.metadata.evidence.len();
+        complete(&mut incident, Gathered { oom, ..Gathered::default() }, Recurrence::default());
+        assert_eq!(incident.kind.name(), kind, "{code} {reason} {oom:?}");
+        assert_eq!(incident.metadata.confidence, confidence, "{code} {reason} {oom:?}");
+        let is_oom = kind == "oom";
+        assert_eq!(incident.severity == Severity::Critical, is_oom);
+        assert_eq!(incident.message.contains("OOM-killed at its 256 MiB limit"), is_oom);
+        let told = incident.metadata.evidence[facts..].iter().any(|e| e.contains("the kernel"));
+        let is_told = matches!(oom, OomCount::Some(_)) || (is_oom && oom == OomCount::None);
+        assert_eq!(told, is_told, "{:?}", incident.metadata.evidence);
+    }
+}
+
+#[test]
+fn the_sentence_says_how_the_memory_grew_and_how_often_it_crashed() {
+    let mut incident = incident(137, "OOMKilled");
+    let container = of_container(&[40.0, 100.0, 130.0, 160.0, 190.0, 220.0, 250.0]);
+    let gathered = Gathered { container, ..Gathered::default() };
+    complete(
+        &mut incident,
+        gathered,
+        Recurrence { recent: 3, within_hour: 3, in_crash_loop: true },
+    );
+    assert_eq!(
+        incident.message,
+        "container app of shop/checkout was OOM-killed at its 256 MiB limit after 41 s \
+         (memory grew 7 MiB/s); restarts: 3, \
+         3 ends before it went unseen; third crash in 10 min"
+    );
+    assert_eq!(incident.metadata.labels["app"], "checkout");
+}
+
+#[test]
+fn growth_is_told_only_where_there_was_some() {
+    let growth = |mib: &[f64]| memory_growth(&columns(mib)).map(|g| g / f64::from(1 << 20));
+    assert_eq!(growth(&[]), None);
+    assert_eq!(growth(&[100.0]), None);
+    assert_eq!(growth(&[100.0, 100.0, 100.1]), None);
+    assert_eq!(growth(&[100.0, 50.0]), None, "it fell");
+    assert_eq!(growth(&[10.0, 60.0]), Some(10.0));
+    assert_eq!(growth(&[200.0, 10.0, 35.0, 60.0]), Some(5.0), "since it was emptied");
+    assert_eq!(growth(&[10.0, 35.0, 60.0, 1.0]), Some(5.0), "until the process was gone");
+    // What lies further back does not count.
+    let long: Vec<f64> = std::iter::repeat_n(0.0, 60).chain([600.0; 13]).collect();
+    assert_eq!(growth(&long), None);
+    let mut gaps = columns(&[1.0, 2.0]);
+    gaps.columns[0].1[1] = None;
+    assert_eq!(memory_growth(&gaps), None);
+}
+
+#[test]
+fn from_the_sixth_crash_within_an_hour_on_telemetry_is_brief() {
+    let mut recurrences = Recurrences::default();
+    let mut brief = Vec::new();
+    for n in 0..8 {
+        let recurrence = recurrences.note("u1", "app", Duration::from_secs(n * 300));
+        let gathered = Gathered {
+            container: of_container(&[1.0; 60]),
+            system: Some(columns(&[1.0; 60])),
+            ..Gathered::default()
+        };
+        let mut incident = incident(1, "Error");
+        complete(&mut incident, gathered, recurrence);
+        let samples = incident.telemetry.container.as_ref().unwrap().samples.len();
+        assert_eq!(samples == BRIEF_SAMPLES, incident.telemetry.brief);
+        assert_eq!(incident.telemetry.system.is_none(), incident.telemetry.brief);
+        brief.push(incident.telemetry.brief);
+    }
+    assert_eq!(brief, [false, false, false, false, false, true, true, true]);
+    let other = recurrences.note("u1", "log", Duration::from_secs(2400));
+    let first = Recurrence { recent: 1, within_hour: 1, in_crash_loop: false };
+    assert_eq!(other, first);
+    let later = recurrences.note("u1", "app", Duration::from_secs(9000));
+    assert_eq!(later, first);
+}
+
+#[test]
+fn a_crash_loop_begins_with_the_third_crash_of_one_container_in_half_an_hour() {
+    let looping = |seconds: &[u64]| {
+        let mut recurrences = Recurrences::default();
+        let note = |s: &u64| recurrences.note("u1", "app", Duration::from_secs(*s)).in_crash_loop;
+        seconds.iter().map(note).collect::<Vec<_>>()
+    };
+    assert_eq!(looping(&[0, 10, 30, 70]), [false, false, true, true]);
+    // The slowest that the kubelet holds back: ten minutes of work, five of waiting.
+    assert_eq!(looping(&[0, 900, 1800, 2700]), [false, false, true, true]);
+    // What crashes each twenty minutes is in no loop, and one that was mended is out of it.
+    assert_eq!(looping(&[0, 1200, 2400, 3600]), [false; 4]);
+    assert_eq!(looping(&[0, 10, 30, 3600, 3610]), [false, false, true, false, false]);
+    // Three containers, once each.
+    let mut recurrences = Recurrences::default();
+    for name in ["a", "b", "c"] {
+        assert!(!recurrences.note("u1", name, Duration::ZERO).in_crash_loop);
+    }
+}
+
+#[test]
+fn recurrences_are_bounded() {
+    let mut recurrences = Recurrences::default();
+    for n in 0..3 * RECURRENCES_MAX as u64 {
+        recurrences.note("u1", &n.to_string(), Duration::from_secs(n));
+        assert!(recurrences.by_container.len() <= RECURRENCES_MAX);
+    }
+    for n in 0..100 {
+        recurrences.note("u2", "app", Duration::from_secs(n));
+    }
+    assert!(recurrences.by_container.values().all(|times| times.len() <= RECURRENCE_TIMES_MAX));
+}
+
+#[test]
+fn a_killed_child_of_a_container_that_lives_on_is_an_incident_of_its_own() {
+    let template = incident(1, "Error");
+    let place = Place {
+        key: "u1".into(),
+        addresses: Vec::new(),
+        is_host_network: false,
+        running: Vec::new(),
+        template,
+    };
+    let now = Now { monotonic: Duration::ZERO, wall: at("2026-11-23T03:32:00Z") };
+    let told = |time| survived(&place, "app", "c3", now, at(time));
+    let incident = told("2026-11-23T03:31:50Z");
+    assert_eq!((incident.kind.name(), incident.severity), ("oom", Severity::High));
+    assert!(incident.metadata.survived);
+    assert_eq!(incident.occurred_at, at("2026-11-23T03:31:50Z"));
+    assert_ne!(told("2026-11-23T03:31:55Z").id, incident.id);
+}

@@ -1,0 +1,217 @@
+//! The incident as a line: JSON, UTF-8, at most [`INCIDENT_LINE_BYTES_MAX`] with its newline.
+//!
+//! What a pod says may be long, and longer once escaped, and so are samples. When a line does not fit,
+//! every other sample goes, first of the node, then of the container; then words: the messages of the
+//! other containers, of events, of the container itself; then whole parts. Facts about what died never
+//! go, and `gaps` says what went.
+
+use crate::core::incident::{ContainerInfo, Incident, Metadata, Telemetry, cut};
+use crate::limits::INCIDENT_LINE_BYTES_MAX;
+
+/// What is taken away at each step, the least important first.
+#[derive(Clone, Copy)]
+enum Cut {
+    /// Of telemetry, down to so many samples, or bytes of logs; 0: none of it.
+    Down(Part, usize),
+    Labels,
+    OtherMessages,
+    EventMessages,
+    OwnMessages(usize),
+    OtherContainers,
+    AllTexts(usize),
+    Names(usize),
+}
+
+const STEPS: [Cut; 27] = [
+    Cut::Down(Part::Sidecar, 30),
+    Cut::Down(Part::System, 60),
+    Cut::Down(Part::Container, 120),
+    Cut::Down(Part::System, 30),
+    Cut::Down(Part::Container, 60),
+    Cut::Down(Part::Logs, 4096),
+    Cut::Down(Part::System, 15),
+    Cut::OtherMessages,
+    Cut::EventMessages,
+    Cut::OwnMessages(1024),
+    Cut::Down(Part::Container, 30),
+    Cut::Down(Part::Sidecar, 8),
+    Cut::Down(Part::Logs, 2048),
+    Cut::OwnMessages(256),
+    Cut::Down(Part::System, 0),
+    Cut::Down(Part::Container, 15),
+    Cut::Down(Part::Events, 0),
+    Cut::OtherContainers,
+    Cut::Down(Part::Sidecar, 0),
+    Cut::Down(Part::Node, 0),
+    Cut::Down(Part::Logs, 1024),
+    Cut::Labels,
+    Cut::Down(Part::Logs, 0),
+    Cut::Down(Part::Container, 0),
+    Cut::AllTexts(128),
+    Cut::AllTexts(32),
+    // Not reached with names as Kubernetes allows them (a test holds that).
+    Cut::Names(128),
+];
+
+/// The line, with its newline.
+pub fn line(incident: &Incident) -> Vec<u8> {
+    let whole = serialize(incident);
+    if whole.len() <= INCIDENT_LINE_BYTES_MAX {
+        return whole;
+    }
+    let mut smaller = incident.clone();
+    for step in STEPS {
+        if let Some(gap) = smaller.shrink(step)
+            && !smaller.telemetry.gaps.iter().any(|known| known == gap)
+        {
+            smaller.telemetry.gaps.push(gap.to_owned());
+        }
+        let line = serialize(&smaller);
+        if line.len() <= INCIDENT_LINE_BYTES_MAX {
+            return line;
+        }
+    }
+    // Not reached: by now each text that is left has a bound. The facts alone.
+    smaller.containers.clear();
+    smaller.telemetry.events.clear();
+    smaller.telemetry.gaps.clear();
+    serialize(&smaller)
+}
+
+fn serialize(incident: &Incident) -> Vec<u8> {
+    let mut line = Vec::with_capacity(2048);
+    // Strings, numbers and no maps: serialising to memory has no way to fail.
+    let _ = serde_json::to_writer(&mut line, incident);
+    line.push(b'\n');
+    line
+}
+
+/// A part of the telemetry.
+#[derive(Clone, Copy)]
+enum Part {
+    Logs,
+    System,
+    Container,
+    Node,
+    Events,
+    Sidecar,
+}
+
+impl Telemetry {
+    fn shrink(&mut self, part: Part, most: usize) -> Option<&'static str> {
+        let columns = match part {
+            Part::System => self.system.as_mut(),
+            Part::Container => self.container.as_mut().map(|container| &mut container.samples),
+            Part::Logs | Part::Node | Part::Events | Part::Sidecar => None,
+        };
+        match (part, most) {
+            (Part::System, 0) => {
+                self.system.take().map(|_| "system: left out, the line was too long")
+            }
+            (Part::Container, 0) => {
+                self.container.take().map(|_| "container: left out, the line was too long")
+            }
+            (Part::Sidecar, 0) => {
+                self.sidecar.take().map(|_| "sidecar: left out, the line was too long")
+            }
+            (Part::Sidecar, samples) => {
+                let sidecar = self.sidecar.as_mut().filter(|s| s.len() > samples)?;
+                while sidecar.len() > samples {
+                    sidecar.thin();
+                }
+                Some("sidecar: samples thinned, the line was too long")
+            }
+            (Part::Logs, 0) => self.logs.take().map(|_| "logs: left out, the line was too long"),
+            (Part::Logs, bytes) => {
+                let logs = self.logs.as_mut()?;
+                let lines = logs.lines.len();
+                logs.fit(bytes);
+                let is_less = logs.lines.len() < lines;
+                is_less.then_some("logs: older lines left out, the line was too long")
+            }
+            (Part::Node, _) => self.node.take().map(|_| "node: left out, the line was too long"),
+            (Part::Events, _) => {
+                let is_some = !std::mem::take(&mut self.events).is_empty();
+                is_some.then_some("events: left out, the line was too long")
+            }
+            (_, max) => columns?.thin_to(max).then_some(match part {
+                Part::System => "system: samples thinned, the line was too long",
+                _ => "container: samples thinned, the line was too long",
+            }),
+        }
+    }
+}
+
+impl Incident {
+    /// What went, if anything did.
+    fn shrink(&mut self, step: Cut) -> Option<&'static str> {
+        let container = self.container.clone();
+        let is_own = |c: &ContainerInfo| container.as_ref() == Some(&c.name);
+        Some(match step {
+            Cut::Down(part, samples) => self.telemetry.shrink(part, samples)?,
+            Cut::Labels => {
+                if self.metadata.labels.is_empty() {
+                    return None;
+                }
+                self.metadata.labels.clear();
+                "labels: left out, the line was too long"
+            }
+            Cut::OtherMessages => {
+                for c in self.containers.iter_mut().filter(|c| !is_own(c)) {
+                    c.message = None;
+                }
+                "messages of the other containers: left out, the line was too long"
+            }
+            Cut::EventMessages => {
+                for event in &mut self.telemetry.events {
+                    event.message = cut(&event.message, 80);
+                }
+                "events: messages cut, the line was too long"
+            }
+            Cut::OwnMessages(bytes) => {
+                for message in self.containers.iter_mut().filter_map(|c| c.message.as_mut()) {
+                    *message = cut(message, bytes);
+                }
+                "messages of the container: cut, the line was too long"
+            }
+            Cut::OtherContainers => {
+                self.containers.retain(is_own);
+                "other containers: left out, the line was too long"
+            }
+            Cut::AllTexts(bytes) => {
+                self.message = cut(&self.message, bytes);
+                self.metadata.evidence.truncate(4);
+                for text in &mut self.metadata.evidence {
+                    *text = cut(text, bytes);
+                }
+                for c in &mut self.containers {
+                    c.image = cut(&c.image, bytes);
+                    c.reason = c.reason.as_deref().map(|r| cut(r, bytes));
+                    c.message = None;
+                }
+                "texts: cut, the line was too long"
+            }
+            Cut::Names(bytes) => {
+                for name in self.names() {
+                    *name = cut(name, bytes);
+                }
+                "names: cut, the line was too long"
+            }
+        })
+    }
+
+    /// What Kubernetes keeps short, and another server may not.
+    fn names(&mut self) -> impl Iterator<Item = &mut String> {
+        let Metadata { owner, qos_class, restart_policy, static_pod_uid, .. } = &mut self.metadata;
+        [&mut self.namespace, &mut self.pod_name, &mut self.pod_uid, &mut self.node_name]
+            .into_iter()
+            .chain([&mut self.container, &mut self.container_id].into_iter().flatten())
+            .chain([qos_class, restart_policy, static_pod_uid].into_iter().flatten())
+            .chain(owner.iter_mut().flat_map(|owner| [&mut owner.kind, &mut owner.name]))
+            .chain(self.containers.iter_mut().map(|container| &mut container.name))
+    }
+}
+
+#[cfg(test)]
+#[path = "line/tests.rs"]
+mod tests;

@@ -1,0 +1,188 @@
+use super::*;
+use crate::core::incident::enrich::ContainerTelemetry;
+use crate::core::incident::{
+    Confidence, ContainerKind, EventInfo, IncidentId, IncidentType, Metadata, Owner,
+    ResourceAnalysis, Restarts, SCHEMA, Severity, Telemetry,
+};
+use crate::core::ring::Columns;
+use crate::limits::{
+    CONTAINERS_PER_POD_MAX, EVENT_MESSAGE_BYTES_MAX, EVENTS_PER_INCIDENT_MAX, LABEL_BYTES_MAX,
+    LABELS_MAX, NAME_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX,
+};
+use jiff::Timestamp;
+
+/// An incident with `containers` containers, every text of the greatest length, made of `fill`.
+fn incident(containers: usize, fill: char) -> Incident {
+    let text = |bytes: usize| cut(&fill.to_string().repeat(bytes), bytes);
+    let name = |n: usize| format!("c{n}{}", text(60));
+    let container = |n| ContainerInfo {
+        name: name(n),
+        kind: ContainerKind::App,
+        image: text(NAME_BYTES_MAX),
+        state: "terminated",
+        restart_count: i64::MAX,
+        exit_code: Some(i32::MIN),
+        signal: Some(11),
+        exit_class: Some("admission_rejected"),
+        reason: Some(text(NAME_BYTES_MAX)),
+        started_at: Some(Timestamp::UNIX_EPOCH),
+        finished_at: Some(Timestamp::UNIX_EPOCH),
+        message: Some(text(STATUS_MESSAGE_BYTES_MAX)),
+        resources: ResourceAnalysis { memory_limit_bytes: Some(i64::MAX), ..Default::default() },
+    };
+    let event = EventInfo {
+        kind: "Warning".into(),
+        reason: text(EVENT_MESSAGE_BYTES_MAX),
+        message: text(EVENT_MESSAGE_BYTES_MAX),
+        count: 1,
+        first_at: None,
+        last_at: Some(Timestamp::UNIX_EPOCH),
+    };
+    Incident {
+        schema: SCHEMA,
+        id: IncidentId::new(&["x"]),
+        timestamp: Timestamp::UNIX_EPOCH,
+        occurred_at: Timestamp::UNIX_EPOCH,
+        severity: Severity::High,
+        kind: IncidentType::Killed,
+        message: text(1000),
+        namespace: "n".repeat(63),
+        pod_name: "p".repeat(253),
+        pod_uid: "u".repeat(36),
+        node_name: "k".repeat(253),
+        container: Some(name(0)),
+        container_id: Some("i".repeat(77)),
+        containers: (0..containers).map(container).collect(),
+        metadata: Metadata {
+            owner: Some(Owner { kind: "ReplicaSet".into(), name: "o".repeat(253) }),
+            qos_class: Some("Burstable".into()),
+            restart_policy: Some("Always".into()),
+            confidence: Confidence::Confirmed,
+            evidence: vec![text(600); 4],
+            restarts: Some(Restarts { total: 1, unseen: 2, ended: Some(3), crash_loop: true }),
+            static_pod_uid: None,
+            survived: false,
+            is_end: true,
+            instance: 0,
+            labels: (0..LABELS_MAX).map(|n| (format!("{n}"), text(LABEL_BYTES_MAX))).collect(),
+            agent_version: "0.0.0",
+        },
+        telemetry: Telemetry {
+            system: Some(columns(HUGE, 22, 61)),
+            container: Some(ContainerTelemetry {
+                samples: columns(HUGE, 7, 721),
+                memory_limit_bytes: Some(u64::MAX),
+                memory_peak_bytes: Some(u64::MAX),
+                oom_kills: u64::MAX,
+            }),
+            events: vec![event; EVENTS_PER_INCIDENT_MAX],
+            ..Telemetry::default()
+        },
+        detail: None,
+    }
+}
+
+const HUGE: f64 = -123_456_789_012.5;
+
+fn columns(value: f64, columns: usize, samples: usize) -> Columns {
+    let name: &'static str = "pressure_memory_some_percent";
+    Columns {
+        interval_seconds: 5.0,
+        ends_at: Timestamp::MIN,
+        columns: vec![(name, vec![Some(value); samples]); columns],
+    }
+}
+
+#[test]
+fn samples_are_thinned_before_words_go() {
+    let mut whole = incident(1, 'x');
+    whole.telemetry.events.clear();
+    whole.containers[0].message = Some("x".repeat(2000));
+    let Telemetry { system, container, .. } = &mut whole.telemetry;
+    *system = Some(columns(1234.5, 22, 61));
+    container.as_mut().unwrap().samples = columns(268_435_456.0, 7, 61);
+    let value: serde_json::Value = serde_json::from_slice(&line(&whole)).unwrap();
+    assert_eq!(value["containers"][0]["message"].as_str().unwrap().len(), 2000);
+    let column = &value["telemetry"]["container"]["pressure_memory_some_percent"];
+    assert!((15..=61).contains(&column.as_array().unwrap().len()), "{column}");
+    let gaps = value["telemetry"]["gaps"].to_string();
+    assert!(gaps.contains("samples thinned") && !gaps.contains("messages"), "{gaps}");
+}
+
+#[test]
+fn a_line_never_exceeds_its_limit_and_keeps_its_facts() {
+    for containers in [1, 2, 10, CONTAINERS_PER_POD_MAX] {
+        for fill in ['x', '"', '\u{1}', 'é', '😀', '<'] {
+            let whole = incident(containers, fill);
+            let line = line(&whole);
+            assert!(line.len() <= INCIDENT_LINE_BYTES_MAX, "{containers} {fill:?}: {}", line.len());
+            assert_eq!(line.iter().filter(|b| **b == b'\n').count(), 1);
+            let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+            for key in ["id", "type", "severity", "pod_name", "container", "container_id"] {
+                let fact = serde_json::to_value(&whole).unwrap()[key].clone();
+                assert_eq!(value[key], fact, "{containers} {fill:?} {key}");
+            }
+            assert_eq!(value["metadata"]["restarts"]["unseen"], 2);
+            let own = &value["containers"][0];
+            assert_eq!(own["exit_code"], i32::MIN, "{containers} {fill:?}");
+            let gaps = value["telemetry"]["gaps"].to_string();
+            assert!(gaps != "[]" && !gaps.contains("names: cut"), "{containers} {fill:?}: {gaps}");
+        }
+    }
+}
+
+/// No API server hands these out; a line over the limit would be cut by the container runtime.
+#[test]
+fn names_that_kubernetes_forbids_do_not_make_a_line_too_long() {
+    let name = || "\u{1}".repeat(NAME_BYTES_MAX);
+    let mut odd = incident(3, '\u{1}');
+    for text in odd.names() {
+        *text = name();
+    }
+    odd.metadata.static_pod_uid = Some(name());
+    odd.metadata.owner = Some(Owner { kind: name(), name: name() });
+    let line = line(&odd);
+    assert!(line.len() <= INCIDENT_LINE_BYTES_MAX, "{}", line.len());
+    let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+    assert_eq!(value["type"], "killed");
+    let gaps = value["telemetry"]["gaps"].as_array().unwrap();
+    assert_eq!(gaps.last().unwrap(), "names: cut, the line was too long");
+}
+
+#[test]
+fn a_line_that_fits_is_left_alone() {
+    let mut small = incident(1, 'x');
+    small.telemetry.events.clear();
+    (small.telemetry.system, small.telemetry.container) = (None, None);
+    let value: serde_json::Value = serde_json::from_slice(&line(&small)).unwrap();
+    assert_eq!(value, serde_json::to_value(&small).unwrap());
+}
+
+/// What consumers parse: names and order of the schema's fields.
+#[test]
+fn the_fields_of_the_line_are_those_of_the_schema() {
+    let line = String::from_utf8(line(&incident(1, 'x'))).unwrap();
+    let mut at = 0;
+    for key in [
+        "schema",
+        "id",
+        "timestamp",
+        "occurred_at",
+        "severity",
+        "type",
+        "message",
+        "namespace",
+        "pod_name",
+        "pod_uid",
+        "node_name",
+        "container",
+        "container_id",
+        "containers",
+        "metadata",
+        "telemetry",
+    ] {
+        let found = line[at..].find(&format!("\"{key}\":")).unwrap_or_else(|| panic!("{key}"));
+        at += found;
+    }
+    assert!(line.starts_with(r#"{"schema":"blackbox.incident/v1","id":""#));
+}

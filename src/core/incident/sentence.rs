@@ -1,0 +1,204 @@
+//! The one sentence of an incident: what died, how, after how long, with the numbers that matter.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::core::detect::classify;
+use crate::core::detect::draft::{Detail, EndDetail};
+use crate::core::incident::{Incident, IncidentType, Restarts, cut};
+use crate::limits::SENTENCE_QUOTE_BYTES_MAX;
+
+/// What is known of the time before, besides the end itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Course {
+    /// How fast the memory grew, where that matters.
+    pub memory_growth_bytes_per_second: Option<f64>,
+    /// How often the container ended within that time, this end included; 0: not known.
+    pub recent_ends: usize,
+    /// That time.
+    pub recent_within: Duration,
+}
+
+/// The sentence for an incident whose type stands.
+pub fn sentence(incident: &Incident, detail: &Detail, course: &Course) -> String {
+    let pod = format!("{}/{}", incident.namespace, incident.pod_name);
+    let mut out = match &incident.container {
+        Some(container) => format!("container {container} of {pod} "),
+        None => format!("pod {pod} "),
+    };
+    match detail {
+        Detail::End(end) => {
+            describe_end(&mut out, incident.kind, end, course);
+            if let Some(restarts) = incident.metadata.restarts {
+                describe_restarts(&mut out, restarts, course);
+            }
+        }
+        Detail::Waiting { reason, message, image } => {
+            match incident.kind {
+                IncidentType::ImagePull => {
+                    _ = write!(out, "cannot get its image {image}: {reason}")
+                }
+                IncidentType::ConfigError => _ = write!(out, "lacks a part of its configuration"),
+                _ => _ = write!(out, "cannot be created: {reason}"),
+            }
+            quote(&mut out, message);
+        }
+        Detail::Pod { reason, message } => {
+            match incident.kind {
+                IncidentType::Evicted => out.push_str("was evicted"),
+                IncidentType::Timeout => out.push_str("ran past its activeDeadlineSeconds"),
+                IncidentType::Preempted => out.push_str("had to make room for a critical pod"),
+                IncidentType::NodeShutdown => out.push_str("was ended by the node's shutdown"),
+                _ => _ = write!(out, "was refused by the node: {reason}"),
+            }
+            quote(&mut out, message);
+        }
+    }
+    out
+}
+
+/// The fact that an end rests on, for the evidence.
+pub fn end_fact(exit_code: i32, reason: &str) -> String {
+    if reason.is_empty() {
+        return format!("exit code {exit_code}");
+    }
+    format!("exit code {exit_code}, reason {}", cut(reason, SENTENCE_QUOTE_BYTES_MAX))
+}
+
+fn describe_end(out: &mut String, kind: IncidentType, end: &EndDetail, course: &Course) {
+    let code = end.exit_code;
+    let how = match kind {
+        IncidentType::Oom => match end.memory_limit_bytes {
+            Some(limit) => format!("was OOM-killed at its {} limit", bytes(limit)),
+            None => "was OOM-killed, without a memory limit of its own".to_owned(),
+        },
+        IncidentType::ProbeFailure => {
+            format!("was stopped by the kubelet: a probe failed (exit code {code})")
+        }
+        IncidentType::HookFailure => {
+            format!("was stopped by the kubelet: its postStart hook failed (exit code {code})")
+        }
+        IncidentType::StartError => "could not be started".to_owned(),
+        IncidentType::Graceful => "ended with exit code 0, though meant to run on".to_owned(),
+        _ => match end.signal.and_then(classify::signal_name) {
+            Some(signal) => format!("was ended by {signal} (exit code {code})"),
+            None => format!("exited with code {code}"),
+        },
+    };
+    out.push_str(&how);
+    if let (Some(started), Some(finished)) = (end.started, end.finished) {
+        let ran = finished.duration_since(started);
+        let _ = write!(out, " after {}", duration(ran.try_into().unwrap_or_default()));
+    }
+    if let Some(growth) = course.memory_growth_bytes_per_second {
+        // Whole bytes are enough.
+        let _ = write!(out, " (memory grew {}/s)", bytes(growth.round() as i64));
+    }
+    quote(out, &end.message);
+}
+
+fn describe_restarts(out: &mut String, restarts: Restarts, course: &Course) {
+    if restarts.total > 0 {
+        let _ = write!(out, "; restarts: {}", restarts.total);
+    }
+    if restarts.unseen > 0 {
+        let _ = write!(out, ", {} ends before it went unseen", restarts.unseen);
+    }
+    if let Some(nth) = ORDINALS.get(course.recent_ends).filter(|nth| !nth.is_empty()) {
+        let minutes = course.recent_within.as_secs() / 60;
+        let _ = write!(out, "; {nth} crash in {minutes} min");
+    }
+    if restarts.crash_loop {
+        out.push_str("; in crash loop back-off");
+    }
+}
+
+/// From the second on; the last one stands for more.
+const ORDINALS: [&str; 11] = [
+    "",
+    "",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "at least tenth",
+];
+
+/// The first words of what a pod or the runtime says, on one line.
+fn quote(out: &mut String, text: &str) {
+    let line: Vec<&str> = text.split_whitespace().collect();
+    let line = line.join(" ");
+    if !line.is_empty() {
+        let _ = write!(out, ": {}", cut(&line, SENTENCE_QUOTE_BYTES_MAX));
+    }
+}
+
+/// Bytes as Kubernetes writes them: in the largest binary unit that leaves no rest, else in one
+/// decimal.
+fn bytes(n: i64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let Some((shift, unit)) = units.into_iter().find(|(shift, _)| n >= 1 << shift) else {
+        return format!("{n} B");
+    };
+    if n % (1 << shift) == 0 {
+        return format!("{} {unit}", n >> shift);
+    }
+    format!("{:.1} {unit}", n as f64 / f64::from(1 << shift))
+}
+
+/// A time in two units at most.
+pub(crate) fn duration(d: Duration) -> String {
+    let s = d.as_secs();
+    match s {
+        0..120 => format!("{s} s"),
+        120..7200 => format!("{} min {} s", s / 60, s % 60),
+        7200..172_800 => format!("{} h {} min", s / 3600, s / 60 % 60),
+        _ => format!("{} d {} h", s / 86_400, s / 3600 % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_written_in_the_largest_fitting_unit() {
+        for (n, want) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (48 << 20, "48 MiB"),
+            (1 << 30, "1 GiB"),
+            (100_000_000, "95.4 MiB"),
+            (-5, "-5 B"),
+        ] {
+            assert_eq!(bytes(n), want);
+        }
+    }
+
+    #[test]
+    fn durations_are_written_in_two_units_at_most() {
+        for (s, want) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (125, "2 min 5 s"),
+            (7260, "2 h 1 min"),
+            (200_000, "2 d 7 h"),
+        ] {
+            assert_eq!(duration(Duration::from_secs(s)), want);
+        }
+    }
+
+    #[test]
+    fn a_quote_is_one_short_line() {
+        let mut out = String::new();
+        quote(&mut out, &format!("a\n\t b\u{0}{}", "x".repeat(9999)));
+        assert!(!out.contains('\n') && out.len() <= SENTENCE_QUOTE_BYTES_MAX + 2, "{out}");
+        let mut none = String::new();
+        quote(&mut none, " \n ");
+        assert_eq!(none, "");
+    }
+}

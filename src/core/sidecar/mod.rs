@@ -1,0 +1,275 @@
+//! Numbers that pods post about themselves: who may, how much of it is kept, and what an incident shows.
+//!
+//! A pod speaks for itself alone. It is known by the address that it asks from, which is its own
+//! (`status.podIP`); pods on the host's network share theirs with the node, and say who they are: they are
+//! as trusted as the node. Whatever comes, the table stays below
+//! [`TELEMETRY_BYTES_MAX`](crate::limits::TELEMETRY_BYTES_MAX): when all names are taken, the pod that has the
+//! most gives one up to a pod that has at least two fewer, so that nobody can keep the others out.
+
+mod post;
+mod refusal;
+mod section;
+
+use core::net::IpAddr;
+use std::collections::HashMap;
+use std::mem::size_of;
+use std::time::Duration;
+
+use crate::core::ring::Ring;
+use crate::core::roster::{Place, Roster, Speaker};
+use crate::limits::{
+    PODS_MAX, TELEMETRY_BURST, TELEMETRY_INTERVAL, TELEMETRY_NAMES_MAX, TELEMETRY_SAMPLES_MAX,
+    TELEMETRY_SERIES_MAX,
+};
+
+pub use self::post::{PodName, Post};
+pub use self::refusal::Refusal;
+pub use self::section::{SidecarSection, SidecarSeries};
+
+/// What pods posted, by the pods' keys.
+#[derive(Debug, Default)]
+pub struct Sidecars {
+    pods: HashMap<Box<str>, Told>,
+    /// Names of all pods together.
+    series: usize,
+}
+
+/// What one pod posted.
+#[derive(Debug, Default)]
+struct Told {
+    /// When its posts would have been due, had they kept to the rate (monotonic).
+    due: Duration,
+    series: Vec<Series>,
+}
+
+#[derive(Debug)]
+struct Series {
+    name: Box<str>,
+    samples: Ring<Sample>,
+}
+
+/// Twelve bytes instead of sixteen: the value is kept as bytes, which need no alignment.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    at_seconds: u32,
+    value: [u8; 8],
+}
+
+const _: () = assert!(size_of::<Sample>() == 12);
+
+impl Sample {
+    fn new(value: f64, now: Duration) -> Self {
+        Self { at_seconds: seconds(now), value: value.to_ne_bytes() }
+    }
+
+    fn value(self) -> f64 {
+        f64::from_ne_bytes(self.value)
+    }
+}
+
+/// Whole seconds since the agent's start, for 136 years.
+fn seconds(now: Duration) -> u32 {
+    u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
+}
+
+impl Sidecars {
+    /// Keeps what came from `peer` at `now` (monotonic).
+    ///
+    /// # Errors
+    /// When the post is not the pod's own, comes too fast, or has names for which there is no room. In
+    /// the last case alone the names that are known, and those for which there was room, are kept.
+    pub fn post(
+        &mut self,
+        roster: &Roster,
+        peer: IpAddr,
+        post: &Post,
+        now: Duration,
+    ) -> Result<(), Refusal> {
+        let key = &*speaker(roster, peer, post.pod.as_ref())?.key;
+        self.admit(roster, key, post.metrics.len(), now)?;
+        let mut refusal = None;
+        for (name, value) in &post.metrics {
+            if let Err(full) = self.keep(key, name, Sample::new(*value, now)) {
+                refusal.get_or_insert(full);
+            }
+        }
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// The pod is gone, and its incidents are written.
+    pub fn forget(&mut self, key: &str) {
+        if let Some(told) = self.pods.remove(key) {
+            self.series -= told.series.len();
+        }
+    }
+
+    /// What the pod posted, for an incident; ages are those at `now` (monotonic). `None`: nothing.
+    pub fn section(&self, key: &str, now: Duration) -> Option<SidecarSection> {
+        let told = self.pods.get(key).filter(|told| !told.series.is_empty())?;
+        let shown = |series: &Series| {
+            let ages = series.samples.iter().map(|s| seconds(now).saturating_sub(s.at_seconds));
+            SidecarSeries {
+                name: series.name.to_string(),
+                age_seconds: ages.collect(),
+                values: series.samples.iter().map(|sample| sample.value()).collect(),
+            }
+        };
+        let mut series: Vec<_> = told.series.iter().map(shown).collect();
+        series.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Some(SidecarSection { series })
+    }
+
+    /// Pods of which something is known.
+    pub fn pods(&self) -> usize {
+        self.pods.len()
+    }
+
+    /// Names that are kept, of all pods together.
+    pub fn series(&self) -> usize {
+        self.series
+    }
+
+    /// The memory that the table takes, without what the allocator adds.
+    pub fn bytes(&self) -> usize {
+        // The map's capacity is seven eighths of its slots, each with a byte of its own.
+        let slots = self.pods.capacity().div_ceil(7) * 8;
+        let pods = self.pods.iter().map(|(key, told)| key.len() + told.bytes());
+        slots * (size_of::<(Box<str>, Told)>() + 1) + pods.sum::<usize>()
+    }
+
+    /// Lets a post of that pod in, unless it comes too fast; and drops pods that went, where the room would
+    /// not do for so many `names` more.
+    fn admit(
+        &mut self,
+        roster: &Roster,
+        key: &str,
+        names: usize,
+        now: Duration,
+    ) -> Result<(), Refusal> {
+        let known = self.pods.get_mut(key);
+        let is_new = known.is_none();
+        if let Some(told) = known {
+            told.admit(now)?;
+        }
+        let is_full = is_new && self.pods.len() >= PODS_MAX;
+        if is_full || self.series + names > TELEMETRY_SERIES_MAX {
+            self.retain(roster);
+        }
+        if !is_new {
+            return Ok(());
+        }
+        if self.pods.len() >= PODS_MAX {
+            return Err(Refusal::Full);
+        }
+        self.pods.entry(key.into()).or_default().admit(now)
+    }
+
+    /// Appends a sample to the series of that name, which is made where there is room.
+    fn keep(&mut self, key: &str, name: &str, sample: Sample) -> Result<(), Refusal> {
+        let told = self.pods.get(key);
+        let names = told.map_or(0, |told| told.series.len());
+        let is_known = told.is_some_and(|told| told.has(name));
+        if !is_known && names >= TELEMETRY_NAMES_MAX {
+            return Err(Refusal::NamesFull(name.to_owned()));
+        }
+        if !is_known && self.series >= TELEMETRY_SERIES_MAX && !self.take_from_others(names) {
+            return Err(Refusal::Full);
+        }
+        if let Some(told) = self.pods.get_mut(key) {
+            told.series_of(name).samples.push(sample);
+            self.series += usize::from(!is_known);
+        }
+        Ok(())
+    }
+
+    /// Drops the pods that are not on the node any more, should nobody have said that they went.
+    fn retain(&mut self, roster: &Roster) {
+        self.pods.retain(|key, _| roster.get(key).is_some());
+        self.series = self.pods.values().map(|told| told.series.len()).sum();
+    }
+
+    /// Drops a name of the pod that has the most, for one that has `names`; whether it did.
+    fn take_from_others(&mut self, names: usize) -> bool {
+        let most = self.pods.values_mut().max_by_key(|told| told.series.len());
+        let Some(told) = most.filter(|told| told.series.len() >= names + 2) else {
+            return false;
+        };
+        told.drop_quietest();
+        self.series -= 1;
+        true
+    }
+}
+
+impl Told {
+    /// Lets a post in, or says when it may come again. Refused ones count for nothing: they cost little, and
+    /// whoever comes too often would never get in again.
+    fn admit(&mut self, now: Duration) -> Result<(), Refusal> {
+        let due = self.due.max(now);
+        let ahead = (due - now).saturating_sub(TELEMETRY_INTERVAL * (TELEMETRY_BURST - 1));
+        if !ahead.is_zero() {
+            return Err(Refusal::TooOften(ahead));
+        }
+        self.due = due + TELEMETRY_INTERVAL;
+        Ok(())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.series.iter().any(|series| *series.name == *name)
+    }
+
+    /// The series of that name, new if need be.
+    fn series_of(&mut self, name: &str) -> &mut Series {
+        let known = self.series.iter().position(|series| *series.name == *name);
+        let at = known.unwrap_or_else(|| {
+            // Most pods have a few, and always the same: no room is taken for more.
+            self.series.reserve_exact(1);
+            self.series
+                .push(Series { name: name.into(), samples: Ring::new(TELEMETRY_SAMPLES_MAX) });
+            self.series.len() - 1
+        });
+        &mut self.series[at]
+    }
+
+    /// Drops the name that was silent longest.
+    fn drop_quietest(&mut self) {
+        let last = |series: &Series| series.samples.last().map(|sample| sample.at_seconds);
+        let quietest = (0..self.series.len()).min_by_key(|at| last(&self.series[*at]));
+        if let Some(at) = quietest {
+            self.series.remove(at);
+            self.series.shrink_to_fit();
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let series = self.series.iter();
+        let held = series.map(|s| s.name.len() + s.samples.capacity() * size_of::<Sample>());
+        self.series.capacity() * size_of::<Series>() + held.sum::<usize>()
+    }
+}
+
+/// The pod for which whoever asks from `peer` may speak: itself.
+fn speaker<'r>(
+    roster: &'r Roster,
+    peer: IpAddr,
+    named: Option<&PodName>,
+) -> Result<&'r Place, Refusal> {
+    let peer = peer.to_canonical();
+    let is = |place: &Place, name: &PodName| {
+        place.template.namespace == name.namespace && place.template.pod_name == name.name
+    };
+    match roster.speaker(peer) {
+        Speaker::Pod(place) if named.is_none_or(|name| is(place, name)) => Ok(place),
+        Speaker::Pod(_) => Err(Refusal::NotYourself),
+        Speaker::Several => Err(Refusal::Shared(peer)),
+        Speaker::Nobody => Err(Refusal::Unknown(peer)),
+        Speaker::Host => {
+            let name = named.ok_or(Refusal::Nameless)?;
+            let place = roster.on_host_network(&name.namespace, &name.name);
+            place.filter(|place| !place.running.is_empty()).ok_or(Refusal::NotOnHost)
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,296 @@
+//! All of the core behind one door: blocks of bytes as they come from the API server go in, what to
+//! ask next and what was detected comes out. The live agent's detection is a lock around this.
+
+pub mod decode;
+pub mod frame;
+pub mod list;
+pub mod reflector;
+use std::time::Duration;
+
+use crate::core::Now;
+use crate::core::detect::{Detector, Output};
+use crate::core::stream::decode::{Decoded, Flaw, FlawKind};
+use crate::core::stream::frame::FrameSplitter;
+use crate::core::stream::list::{ListSplitter, Piece};
+use crate::core::stream::reflector::{Failure, Reflector, Step, WatchEnd, is_older};
+use crate::core::wire;
+use crate::core::wire::json;
+
+/// What came in, beside what was detected: for metrics and the log.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A line of the watch.
+    Line {
+        /// Whether it is the API server's at all, as far as can be told.
+        used: bool,
+    },
+    /// Something in it was wrong.
+    Flaw(Flaw),
+    /// The server ended the watch with an `ERROR` event, and why.
+    Error(Failure, String),
+    /// The LIST is complete. `went_back`: its version lies behind one that was seen before.
+    Listed {
+        /// See above.
+        went_back: bool,
+    },
+    /// The LIST cannot be used, and why.
+    ListFailed(String),
+    /// The server ended the watch when it was asked to: it has told all that there was.
+    WatchServed,
+}
+
+/// Whether the answer that is being read is still of use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// More of it.
+    Continue,
+    /// The reader is to drop it; its end has been dealt with.
+    Stop,
+}
+
+/// What the bytes that come in are part of.
+#[derive(Debug)]
+enum Reading {
+    Nothing,
+    List { splitter: ListSplitter, version: String, begun: bool },
+    Version { splitter: ListSplitter, version: String },
+    Watch,
+}
+
+/// The state of the stream.
+#[derive(Debug)]
+pub struct Stream {
+    reflector: Reflector,
+    /// The detection, which the caller also asks and tells directly.
+    pub detector: Detector,
+    frames: FrameSplitter,
+    reading: Reading,
+    scratch: String,
+}
+
+impl Stream {
+    /// A stream that has not begun.
+    pub fn new(reflector: Reflector, detector: Detector) -> Self {
+        Self {
+            reflector,
+            detector,
+            frames: FrameSplitter::default(),
+            reading: Reading::Nothing,
+            scratch: String::new(),
+        }
+    }
+
+    /// What to do next, when nothing is being read.
+    pub fn next(&mut self, now: Duration) -> Step {
+        let step = self.reflector.next(now);
+        self.reading = match &step {
+            Step::List { .. } => Reading::List {
+                splitter: ListSplitter::default(),
+                version: String::new(),
+                begun: false,
+            },
+            Step::Version => {
+                Reading::Version { splitter: ListSplitter::default(), version: String::new() }
+            }
+            Step::Watch { .. } => {
+                self.frames.reset();
+                Reading::Watch
+            }
+            Step::Wait { .. } => Reading::Nothing,
+        };
+        step
+    }
+
+    /// A block of the answer's body. After [`Flow::Stop`] no more of it may come.
+    pub fn on_block(
+        &mut self,
+        block: &[u8],
+        now: Now,
+        out: &mut Vec<Output>,
+        notes: &mut Vec<Note>,
+    ) -> Flow {
+        match self.reading {
+            Reading::Nothing => Flow::Stop,
+            Reading::List { .. } => self.on_list_block(block, now, out, notes),
+            Reading::Version { .. } => self.on_version_block(block, now),
+            Reading::Watch => self.on_watch_block(block, now, out, notes),
+        }
+    }
+
+    /// The answer's body came to its end, in whatever way.
+    pub fn on_end(
+        &mut self,
+        end: WatchEnd,
+        now: Now,
+        out: &mut Vec<Output>,
+        notes: &mut Vec<Note>,
+    ) {
+        match std::mem::replace(&mut self.reading, Reading::Nothing) {
+            Reading::Nothing => {}
+            Reading::List { splitter, version, begun } => {
+                let complete = match splitter.finish() {
+                    Ok(()) if version.is_empty() => Err("the list has no resourceVersion".into()),
+                    Ok(()) => Ok(()),
+                    Err(error) => Err(error.to_string()),
+                };
+                match complete {
+                    Ok(()) => {
+                        if !begun {
+                            self.detector.begin_list(false);
+                        }
+                        self.detector.end_list(out);
+                        let went_back = self.reflector.on_listed(&version, now.monotonic);
+                        notes.push(Note::Listed { went_back });
+                    }
+                    Err(why) => self.fail_list(why, now, notes),
+                }
+            }
+            Reading::Version { splitter, version } => match splitter.finish() {
+                Ok(()) => self.reflector.on_version(&version),
+                Err(_) => self.reflector.on_failure(Failure::Transient, now.monotonic),
+            },
+            Reading::Watch => {
+                if self.frames.pending() > 0 {
+                    let text = format!("{} bytes of a last line", self.frames.pending());
+                    notes.push(Note::Flaw(Flaw::new(FlawKind::Truncated, &text)));
+                    self.frames.reset();
+                }
+                if self.reflector.on_closed(end, now.monotonic) {
+                    notes.push(Note::WatchServed);
+                }
+            }
+        }
+    }
+
+    /// The request failed before there was a body of use.
+    pub fn on_failure(&mut self, failure: Failure, now: Now) {
+        if !matches!(self.reading, Reading::Nothing) {
+            self.reading = Reading::Nothing;
+            self.reflector.on_failure(failure, now.monotonic);
+        }
+    }
+
+    fn fail_list(&mut self, why: String, now: Now, notes: &mut Vec<Note>) {
+        self.detector.abort_list();
+        self.reading = Reading::Nothing;
+        self.reflector.on_failure(Failure::Transient, now.monotonic);
+        notes.push(Note::ListFailed(why));
+    }
+
+    fn on_list_block(
+        &mut self,
+        block: &[u8],
+        now: Now,
+        out: &mut Vec<Output>,
+        notes: &mut Vec<Note>,
+    ) -> Flow {
+        let Reading::List { splitter, version, begun } = &mut self.reading else {
+            return Flow::Stop;
+        };
+        let mut pieces = splitter.feed(block);
+        while let Some(piece) = pieces.next() {
+            match piece {
+                Ok(Piece::Metadata(bytes)) => {
+                    *version = version_of(bytes);
+                }
+                Ok(Piece::Item(bytes)) => {
+                    if !std::mem::replace(begun, true) {
+                        // The API server writes metadata first. A list that does not cannot be
+                        // known to have gone back, and older pods in it are taken for stale.
+                        let went_back = is_older(version, self.reflector.version());
+                        self.detector.begin_list(went_back);
+                    }
+                    let (pod, flaw) = decode::item(bytes, &mut self.scratch);
+                    match pod {
+                        Some(pod) => self.detector.on_listed(&pod, now, out),
+                        None => decode::named(bytes, |meta| self.detector.on_unreadable(meta)),
+                    }
+                    notes.extend(flaw.map(Note::Flaw));
+                }
+                Err(error) => {
+                    self.fail_list(error.to_string(), now, notes);
+                    return Flow::Stop;
+                }
+            }
+        }
+        Flow::Continue
+    }
+
+    /// Items are passed over: none was asked for.
+    fn on_version_block(&mut self, block: &[u8], now: Now) -> Flow {
+        let Reading::Version { splitter, version } = &mut self.reading else { return Flow::Stop };
+        let mut pieces = splitter.feed(block);
+        while let Some(piece) = pieces.next() {
+            match piece {
+                Ok(Piece::Metadata(bytes)) => *version = version_of(bytes),
+                Ok(Piece::Item(_)) => {}
+                Err(_) => {
+                    self.reading = Reading::Nothing;
+                    self.reflector.on_failure(Failure::Transient, now.monotonic);
+                    return Flow::Stop;
+                }
+            }
+        }
+        Flow::Continue
+    }
+
+    fn on_watch_block(
+        &mut self,
+        block: &[u8],
+        now: Now,
+        out: &mut Vec<Output>,
+        notes: &mut Vec<Note>,
+    ) -> Flow {
+        let mut frames = self.frames.feed(block);
+        let failure = loop {
+            let line = match frames.next() {
+                None => return Flow::Continue,
+                Some(Ok(line)) => line,
+                Some(Err(error)) => {
+                    let flaw = Flaw::new(FlawKind::LineTooLong, &error.to_string());
+                    notes.push(Note::Flaw(flaw));
+                    break Failure::Transient;
+                }
+            };
+            let known = |meta: &wire::Metadata<'_>, mark| self.detector.knows(meta, mark);
+            let (decoded, flaw) = decode::line(line, &mut self.scratch, known);
+            let used = !matches!(&decoded, Decoded::Nothing(version) if version.is_empty());
+            notes.push(Note::Line { used });
+            notes.extend(flaw.map(Note::Flaw));
+            match decoded {
+                Decoded::Applied(pod) => {
+                    self.detector.on_applied(&pod, now, out);
+                    self.reflector.on_line(&pod.metadata.resource_version);
+                }
+                Decoded::Deleted(pod) => {
+                    self.detector.on_deleted(&pod, now, out);
+                    self.reflector.on_line(&pod.metadata.resource_version);
+                }
+                Decoded::Known(meta) => {
+                    self.detector.on_known(&meta);
+                    self.reflector.on_line(&meta.resource_version);
+                }
+                Decoded::Bookmark(meta) => self.reflector.on_line(&meta.resource_version),
+                Decoded::Nothing(version) => self.reflector.on_line(&version),
+                Decoded::Error(failure, text) => {
+                    notes.push(Note::Error(failure, text));
+                    break failure;
+                }
+            }
+        };
+        self.frames.reset();
+        self.reading = Reading::Nothing;
+        self.reflector.on_failure(failure, now.monotonic);
+        Flow::Stop
+    }
+}
+
+/// The version in a list's metadata; empty where there is none.
+fn version_of(metadata: &[u8]) -> String {
+    let metadata: wire::Metadata<'_> = json::from_slice(metadata).unwrap_or_default();
+    (*metadata.resource_version).to_owned()
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

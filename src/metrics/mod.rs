@@ -1,0 +1,315 @@
+//! The agent's own numbers, in the Prometheus text format 0.0.4.
+//!
+//! Atomics only: counting never waits, and a scrape never holds anything up. Nothing is labelled by
+//! pod or namespace: the number of series is fixed. The names that begin with `k8s_` are the
+//! seed's; two of them (`k8s_pods_watched_total`, a gauge, and `k8s_watch_last_event_timestamp`,
+//! which lacks its unit) are not what `promtool` would choose, and are kept.
+
+mod family;
+pub mod health;
+mod labels;
+pub mod process;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use self::family::{Family, Histogram, Info, Label};
+pub use self::labels::{
+    ErrorCode, IncidentClass, LookupResult, Permission, PodEvent, PostResult, SinkName, StateWrite,
+    Verb,
+};
+use crate::core::detect::classify::Quiet;
+use crate::core::stream::decode::FlawKind;
+use crate::core::stream::reflector::{Failure, ListReason};
+use crate::metrics::process::ProcessStats;
+
+const REQUEST_SECONDS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+const DELAY_SECONDS: &[f64] =
+    &[0.005, 0.05, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 15.0, 30.0, 60.0, 300.0];
+/// Milliseconds where nothing was waited for; else until a lookup, or one of the deadlines of evidence.
+const AGENT_DELAY_SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 2.0, 5.0, 12.5, 60.0, 150.0];
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Pods now watched.
+    pub pods_watched: AtomicU64,
+    /// Starts, stops, crashes.
+    pub pod_events: Family<PodEvent>,
+    /// Requests to the API server.
+    pub api_requests: Family<Verb>,
+    /// Until the head of the answer.
+    pub api_request_duration: Histogram,
+    /// Requests and streams that failed.
+    pub api_errors: Family<ErrorCode>,
+    /// Watches after the first one.
+    pub watch_reconnections: AtomicU64,
+    /// Lines of the watch, bookmarks too.
+    pub watch_events: AtomicU64,
+    /// When the last line came: Unix time in milliseconds.
+    pub watch_last_event_millis: AtomicU64,
+    /// Lines and items with something wrong.
+    pub watch_malformed: Family<FlawKind>,
+    /// `ERROR` events.
+    pub watch_errors: Family<Failure>,
+    /// LISTs begun.
+    pub lists: Family<ListReason>,
+    /// Incidents by type and severity.
+    pub incidents: Family<IncidentClass>,
+    /// Those of containers in a crash loop.
+    pub crash_loop_incidents: AtomicU64,
+    /// From the end of the container to the line.
+    pub incident_delay: Histogram,
+    /// The agent's own part of that.
+    pub incident_agent_delay: Histogram,
+    /// Ends that are nobody's crash.
+    pub quiet_ends: Family<Quiet>,
+    /// Ends that nobody could see.
+    pub unseen_ends: AtomicU64,
+    /// Pods past the limit.
+    pub pods_refused: AtomicU64,
+    /// Incidents held back for evidence.
+    pub incidents_held: AtomicU64,
+    /// Rounds of the sampler.
+    pub samples: AtomicU64,
+    /// Containers of which samples are kept.
+    pub containers_sampled: AtomicU64,
+    /// Containers for which there is no room.
+    pub containers_left_out: AtomicU64,
+    /// Lines written.
+    pub sink_written: Family<SinkName>,
+    /// Lines lost.
+    pub sink_dropped: Family<SinkName>,
+    /// Lines waiting.
+    pub sink_queued: Family<SinkName>,
+    /// Tries to write that failed.
+    pub sink_errors: Family<SinkName>,
+    /// Half lines that were cut off.
+    pub incident_file_torn: AtomicU64,
+    /// Times that the incident file was rotated.
+    pub incident_file_rotations: AtomicU64,
+    /// Writes of the state file.
+    pub state_writes: Family<StateWrite>,
+    /// Lookups of pods' events.
+    pub event_lookups: Family<LookupResult>,
+    /// Posts of telemetry by pods.
+    pub telemetry_posts: Family<PostResult>,
+    /// Rights as last seen.
+    pub permission: Family<Permission>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            pods_watched: AtomicU64::default(),
+            pod_events: Family::default(),
+            api_requests: Family::default(),
+            api_request_duration: Histogram::new(REQUEST_SECONDS),
+            api_errors: Family::default(),
+            watch_reconnections: AtomicU64::default(),
+            watch_events: AtomicU64::default(),
+            watch_last_event_millis: AtomicU64::default(),
+            watch_malformed: Family::default(),
+            watch_errors: Family::default(),
+            lists: Family::default(),
+            incidents: Family::default(),
+            crash_loop_incidents: AtomicU64::default(),
+            incident_delay: Histogram::new(DELAY_SECONDS),
+            incident_agent_delay: Histogram::new(AGENT_DELAY_SECONDS),
+            quiet_ends: Family::default(),
+            unseen_ends: AtomicU64::default(),
+            pods_refused: AtomicU64::default(),
+            incidents_held: AtomicU64::default(),
+            samples: AtomicU64::default(),
+            containers_sampled: AtomicU64::default(),
+            containers_left_out: AtomicU64::default(),
+            sink_written: Family::default(),
+            sink_dropped: Family::default(),
+            sink_queued: Family::default(),
+            sink_errors: Family::default(),
+            incident_file_torn: AtomicU64::default(),
+            incident_file_rotations: AtomicU64::default(),
+            state_writes: Family::default(),
+            event_lookups: Family::default(),
+            telemetry_posts: Family::default(),
+            permission: Family::default(),
+        }
+    }
+}
+
+macro_rules! families {
+    ($($id:ident $kind:literal $name:literal $help:literal;)+) => {
+        $(const $id: Info = Info { name: $name, kind: $kind, help: $help };)+
+        /// Every family, in the order of the output.
+        pub const FAMILIES: &[Info] = &[$($id),+];
+    };
+}
+
+families! {
+    PODS_WATCHED "gauge" "k8s_pods_watched_total" "Pods of this node that are watched now.";
+    POD_EVENTS "counter" "k8s_pod_events_total" "Pods that started, stopped, and crashes and failures of pods.";
+    API_REQUESTS "counter" "k8s_api_requests_total" "Requests to the API server.";
+    API_DURATION "histogram" "k8s_api_request_duration_seconds" "Time until the head of the API server's answer.";
+    API_ERRORS "counter" "k8s_api_errors_total" "Requests and streams that failed, by HTTP code or by what broke.";
+    RECONNECTIONS "counter" "k8s_watch_reconnections_total" "Watches opened after one that broke, was cut short or failed.";
+    WATCH_EVENTS "counter" "k8s_watch_events_total" "Lines received on the watch, bookmarks included.";
+    LAST_EVENT "gauge" "k8s_watch_last_event_timestamp" "Unix time of the last sign of life on the watch: an event, a bookmark, or, where nothing happens, its end on time.";
+    MALFORMED "counter" "blackbox_watch_malformed_total" "Lines and items of the API server that could not be used, or only in part.";
+    WATCH_ERRORS "counter" "blackbox_watch_errors_total" "Watches that the API server ended with an ERROR event.";
+    LISTS "counter" "blackbox_lists_total" "Lists of the node's pods that were begun, by why.";
+    INCIDENTS "counter" "blackbox_incidents_total" "Incidents reported.";
+    CRASH_LOOPS "counter" "blackbox_crash_loop_incidents_total" "Incidents of containers in a crash loop: the third within half an hour, and those after it.";
+    DELAY "histogram" "blackbox_incident_delay_seconds" "Time from the end of a container to its incident line.";
+    AGENT_DELAY "histogram" "blackbox_incident_agent_delay_seconds" "The agent's own part of that: time from the event of the API server to the incident line, with the wait for evidence where there was one.";
+    QUIET "counter" "blackbox_quiet_ends_total" "Ends of containers that are nobody's crash.";
+    UNSEEN "counter" "blackbox_unseen_ends_total" "Ends of containers that only the restart count tells of.";
+    REFUSED "counter" "blackbox_pods_refused_total" "Sightings of pods that are not watched, or not all of their containers: over a limit (1024 pods, 128 containers in each, names of 384 bytes).";
+    HELD "gauge" "blackbox_incidents_held" "Ends that are held back until it is known what they were.";
+    SAMPLES "counter" "blackbox_samples_total" "Rounds in which the containers' control groups were read.";
+    SAMPLED "gauge" "blackbox_containers_sampled" "Containers of which samples are kept.";
+    LEFT_OUT "gauge" "blackbox_containers_left_out" "Pods and containers for which the sampler has no room.";
+    SINK_WRITTEN "counter" "blackbox_sink_written_total" "Incident lines written.";
+    SINK_DROPPED "counter" "blackbox_sink_dropped_total" "Incident lines lost.";
+    SINK_QUEUED "gauge" "blackbox_sink_queued" "Incident lines that wait to be written.";
+    SINK_ERRORS "counter" "blackbox_sink_errors_total" "Tries to write incident lines that failed; most are tried again.";
+    TORN "counter" "blackbox_incident_file_torn_lines_total" "Ends of the incident file that were no whole line, as a power cut leaves them.";
+    ROTATIONS "counter" "blackbox_incident_file_rotations_total" "Times that the incident file was rotated.";
+    STATE_WRITES "counter" "blackbox_state_writes_total" "Writes of the state file.";
+    LOOKUPS "counter" "blackbox_event_lookups_total" "Lookups of a pod's Kubernetes events.";
+    POSTS "counter" "blackbox_telemetry_posts_total" "Posts of telemetry by pods of this node, by what came of them.";
+    PERMISSION "gauge" "blackbox_permission" "Whether the API server last granted this right (1) or not, or was not asked yet (0).";
+    BUILD "gauge" "blackbox_build_info" "The agent's version; always 1.";
+    CPU "counter" "process_cpu_seconds_total" "CPU time of the agent.";
+    RESIDENT "gauge" "process_resident_memory_bytes" "Memory of the agent.";
+    VIRTUAL "gauge" "process_virtual_memory_bytes" "Address space of the agent.";
+    OPEN_FDS "gauge" "process_open_fds" "File descriptors of the agent.";
+    MAX_FDS "gauge" "process_max_fds" "File descriptors that the agent may have.";
+    START "gauge" "process_start_time_seconds" "Unix time of the agent's start.";
+    THREADS "gauge" "process_threads" "Threads of the agent.";
+}
+
+impl Metrics {
+    /// The sampler went round: so many containers it keeps, and so many had no room.
+    pub fn sampled(&self, kept: usize, left_out: usize) {
+        let gauge = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        self.samples.fetch_add(1, Ordering::Relaxed);
+        self.containers_sampled.store(gauge(kept), Ordering::Relaxed);
+        self.containers_left_out.store(gauge(left_out), Ordering::Relaxed);
+    }
+
+    /// Writes all families.
+    pub fn render(&self, process: &ProcessStats, out: &mut String) {
+        let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        PODS_WATCHED.single(out, get(&self.pods_watched));
+        self.pod_events.render(&POD_EVENTS, out);
+        self.api_requests.render(&API_REQUESTS, out);
+        self.api_request_duration.render(&API_DURATION, out);
+        self.api_errors.render(&API_ERRORS, out);
+        RECONNECTIONS.single(out, get(&self.watch_reconnections));
+        WATCH_EVENTS.single(out, get(&self.watch_events));
+        LAST_EVENT.single(out, get(&self.watch_last_event_millis) as f64 / 1e3);
+        self.watch_malformed.render(&MALFORMED, out);
+        self.watch_errors.render(&WATCH_ERRORS, out);
+        self.lists.render(&LISTS, out);
+        self.incidents.render(&INCIDENTS, out);
+        CRASH_LOOPS.single(out, get(&self.crash_loop_incidents));
+        self.incident_delay.render(&DELAY, out);
+        self.incident_agent_delay.render(&AGENT_DELAY, out);
+        self.quiet_ends.render(&QUIET, out);
+        UNSEEN.single(out, get(&self.unseen_ends));
+        REFUSED.single(out, get(&self.pods_refused));
+        HELD.single(out, get(&self.incidents_held));
+        SAMPLES.single(out, get(&self.samples));
+        SAMPLED.single(out, get(&self.containers_sampled));
+        LEFT_OUT.single(out, get(&self.containers_left_out));
+        self.sink_written.render(&SINK_WRITTEN, out);
+        self.sink_dropped.render(&SINK_DROPPED, out);
+        self.sink_queued.render(&SINK_QUEUED, out);
+        self.sink_errors.render(&SINK_ERRORS, out);
+        TORN.single(out, get(&self.incident_file_torn));
+        ROTATIONS.single(out, get(&self.incident_file_rotations));
+        self.state_writes.render(&STATE_WRITES, out);
+        self.event_lookups.render(&LOOKUPS, out);
+        self.telemetry_posts.render(&POSTS, out);
+        self.permission.render(&PERMISSION, out);
+        BUILD.head(out);
+        out.push_str(concat!(
+            "blackbox_build_info{version=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\"} 1\n"
+        ));
+        CPU.single(out, process.cpu_seconds);
+        RESIDENT.single(out, process.resident_memory_bytes);
+        VIRTUAL.single(out, process.virtual_memory_bytes);
+        OPEN_FDS.single(out, process.open_fds);
+        MAX_FDS.single(out, process.max_fds);
+        START.single(out, process.start_time_seconds);
+        THREADS.single(out, process.threads);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(metrics: &Metrics) -> String {
+        let mut out = String::new();
+        metrics.render(&ProcessStats::default(), &mut out);
+        out
+    }
+
+    #[test]
+    fn every_family_is_written_once_and_in_order() {
+        let text = rendered(&Metrics::default());
+        let types: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("# TYPE ")).collect();
+        let want: Vec<String> = FAMILIES.iter().map(|i| format!("{} {}", i.name, i.kind)).collect();
+        assert_eq!(types, want);
+        for line in text.lines().filter(|l| !l.starts_with('#')) {
+            let name = line.split(['{', ' ']).next().unwrap();
+            let family = FAMILIES.iter().any(|i| {
+                let rest = name.strip_prefix(i.name);
+                rest.is_some_and(|rest| ["", "_bucket", "_sum", "_count"].contains(&rest))
+            });
+            assert!(family, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_label_value_exists_at_zero_and_counts_by_itself() {
+        let metrics = Metrics::default();
+        let before = rendered(&metrics);
+        for line in before.lines().filter(|l| l.contains('{') && !l.contains("build_info")) {
+            assert!(line.ends_with(" 0"), "{line}");
+        }
+        for class in IncidentClass::all() {
+            metrics.incidents.add(class);
+            assert_eq!(metrics.incidents.get(class), 1);
+        }
+        metrics.api_errors.add(ErrorCode::http(403));
+        metrics.api_errors.add(ErrorCode::http(418));
+        metrics.watch_errors.add(Failure::Expired);
+        let after = rendered(&metrics);
+        assert_eq!(after.lines().count(), before.lines().count());
+        for want in [
+            "blackbox_incidents_total{type=\"oom\",severity=\"critical\"} 1",
+            "k8s_api_errors_total{code=\"403\"} 1",
+            "k8s_api_errors_total{code=\"other\"} 1",
+            "blackbox_watch_errors_total{reason=\"expired\"} 1",
+        ] {
+            assert!(after.lines().any(|l| l == want), "{want}");
+        }
+    }
+
+    /// Held against a file, so that a change of what operators build alerts on is a choice:
+    /// `UPDATE_GOLDEN=1 cargo test` writes it anew.
+    #[test]
+    fn the_page_at_the_start_is_as_documented() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/metrics/start.txt");
+        let text = rendered(&Metrics::default()).replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        assert_eq!(text, std::fs::read_to_string(path).unwrap());
+    }
+}

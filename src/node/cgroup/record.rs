@@ -1,0 +1,378 @@
+//! What is kept of one container, and of one pod with its containers.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use crate::core::cgroup::sample::{ContainerReading, ContainerSample, Counters};
+use crate::core::ring::Ring;
+use crate::limits::{CGROUP_SCAN_TRIES_MAX, FAST_FROM_PERCENT, FAST_SAMPLES_MAX, OOM_RISES_MAX};
+use crate::node::cgroup::recorder::OomKill;
+use crate::node::cgroup::tree::{CgroupTree, CgroupVersion};
+
+/// A counter of OOM kills that is followed.
+#[derive(Debug)]
+pub(super) struct OomCount {
+    /// What it said last.
+    seen: Option<u64>,
+    /// Up to where it was told of.
+    told: Option<u64>,
+    rises: Ring<(Duration, u64)>,
+}
+
+impl OomCount {
+    fn new(told: Option<u64>) -> Self {
+        Self { seen: told, told, rises: Ring::new(OOM_RISES_MAX) }
+    }
+
+    /// Takes what the counter says. What it says first is where it is followed from.
+    fn see(&mut self, kills: Option<u64>) {
+        self.seen = kills.or(self.seen);
+        self.told = self.told.or(self.seen);
+    }
+
+    /// By how much it rose since it was told of last.
+    fn rise(&self) -> u64 {
+        self.seen.zip(self.told).map_or(0, |(seen, told)| seen.saturating_sub(told))
+    }
+
+    fn tell(&mut self, now: Duration, kills: u64) {
+        self.told = self.seen;
+        if kills > 0 {
+            self.rises.push((now, kills));
+        }
+    }
+
+    /// Whether there is such a counter.
+    pub(super) fn is_known(&self) -> bool {
+        self.told.is_some()
+    }
+
+    /// How many kills were told of in the time before `now`; at the least, since not every rise is kept.
+    pub(super) fn recent(&self, now: Duration, within: Duration) -> u64 {
+        let is_recent = |(at, _): &&(Duration, u64)| now.saturating_sub(*at) <= within;
+        self.rises.iter().filter(is_recent).map(|(_, kills)| *kills).fold(0, u64::saturating_add)
+    }
+}
+
+#[derive(Debug)]
+struct Earlier {
+    at: Duration,
+    counters: Counters,
+}
+
+/// One container's samples and counts.
+#[derive(Debug)]
+pub(super) struct ContainerRecord {
+    pub(super) id: Box<str>,
+    regular: Ring<ContainerSample>,
+    fast: Ring<ContainerSample>,
+    earlier: Option<Earlier>,
+    /// In the fast phase only.
+    earlier_fast: Option<Box<Earlier>>,
+    pub(super) limit_bytes: Option<u64>,
+    pub(super) peak_bytes: Option<u64>,
+    working_set_bytes: Option<u64>,
+    pub(super) oom: OomCount,
+    /// Came into a pod that was followed already, and was not told of yet: all its kills are new.
+    is_newborn: bool,
+    pub(super) is_wanted: bool,
+    pub(super) gone_since: Option<Duration>,
+    /// Scans that did not find it.
+    tries: u8,
+}
+
+impl ContainerRecord {
+    fn new(id: &str, samples_max: usize, is_newborn: bool) -> Self {
+        Self {
+            id: id.into(),
+            regular: Ring::new(samples_max),
+            fast: Ring::new(FAST_SAMPLES_MAX),
+            earlier: None,
+            earlier_fast: None,
+            limit_bytes: None,
+            peak_bytes: None,
+            working_set_bytes: None,
+            oom: OomCount::new(is_newborn.then_some(0)),
+            is_newborn,
+            is_wanted: true,
+            gone_since: None,
+            tries: 0,
+        }
+    }
+
+    fn take(&mut self, now: Duration, reading: &ContainerReading, is_fast: bool) {
+        let earlier = self.earlier_fast.as_deref().filter(|_| is_fast).or(self.earlier.as_ref());
+        let sample = match earlier {
+            Some(earlier) => {
+                let elapsed = now.saturating_sub(earlier.at);
+                ContainerSample::between(&earlier.counters, reading, elapsed, now)
+            }
+            None => ContainerSample::between(&Counters::default(), reading, Duration::ZERO, now),
+        };
+        let latest = || Earlier { at: now, counters: reading.counters };
+        if is_fast || self.earlier_fast.is_some() {
+            self.earlier_fast = Some(Box::new(latest()));
+        }
+        if is_fast {
+            self.fast.push(sample);
+        } else {
+            self.regular.push(sample);
+            self.earlier = Some(latest());
+        }
+        self.limit_bytes = reading.limit_bytes;
+        self.peak_bytes = reading.peak_bytes.or(self.peak_bytes);
+        self.working_set_bytes = reading.working_set_bytes();
+        self.oom.see(reading.oom_kills);
+    }
+
+    /// The fast phase is over.
+    pub(super) fn slow_down(&mut self) {
+        self.earlier_fast = None;
+    }
+
+    /// Lets go of the samples, and is not looked for again.
+    pub(super) fn empty(&mut self) {
+        self.regular = Ring::new(0);
+        self.fast = Ring::new(0);
+        self.tries = CGROUP_SCAN_TRIES_MAX;
+    }
+
+    /// All samples, the oldest first. Fast ones that are older than the regular ones are left out.
+    pub(super) fn samples(&self, now: Duration) -> Vec<&ContainerSample> {
+        let oldest = self.regular.iter().next().map(|sample| sample.age(now));
+        let is_within =
+            |sample: &&ContainerSample| oldest.is_none_or(|oldest| sample.age(now) <= oldest);
+        let mut samples: Vec<_> =
+            self.regular.iter().chain(self.fast.iter().filter(is_within)).collect();
+        samples.sort_by_key(|sample| Reverse(sample.age(now)));
+        samples
+    }
+
+    pub(super) fn is_missing(&self, tree: &CgroupTree) -> bool {
+        self.is_wanted
+            && self.gone_since.is_none()
+            && self.tries < CGROUP_SCAN_TRIES_MAX
+            && !tree.has_container(&self.id)
+    }
+
+    /// In thousandths of its limit, which is 0 for a container that may have nothing.
+    fn permille(&self, limit_bytes: Option<u64>) -> u64 {
+        permille(self.working_set_bytes.filter(|_| self.gone_since.is_none()), limit_bytes)
+    }
+}
+
+fn permille(used: Option<u64>, limit: Option<u64>) -> u64 {
+    used.zip(limit).map_or(0, |(used, limit)| used.saturating_mul(1000) / limit.max(1))
+}
+
+/// One pod's containers and counts.
+#[derive(Debug)]
+pub(super) struct PodRecord {
+    uid: Box<str>,
+    pub(super) containers: Vec<ContainerRecord>,
+    pub(super) oom: OomCount,
+    /// Kills that were told of for a container, and do not show in the pod's counter yet.
+    ahead: u64,
+    /// All of them, the containers' included.
+    rises: OomCount,
+    pub(super) limit_bytes: Option<u64>,
+    pub(super) unwanted_since: Option<Duration>,
+    /// Scans that did not find it.
+    tries: u8,
+}
+
+impl PodRecord {
+    pub(super) fn new(uid: &str) -> Self {
+        Self {
+            uid: uid.into(),
+            containers: Vec::new(),
+            oom: OomCount::new(None),
+            ahead: 0,
+            rises: OomCount::new(None),
+            limit_bytes: None,
+            unwanted_since: None,
+            tries: 0,
+        }
+    }
+
+    pub(super) fn container(&mut self, id: &str) -> Option<&mut ContainerRecord> {
+        self.containers.iter_mut().find(|container| *container.id == *id)
+    }
+
+    pub(super) fn add(&mut self, id: &str, samples_max: usize) {
+        // Most pods keep the containers they came with, and the records are large.
+        self.containers.reserve_exact(1);
+        self.containers.push(ContainerRecord::new(id, samples_max, self.oom.is_known()));
+    }
+
+    pub(super) fn is_missing(&self, tree: &CgroupTree) -> bool {
+        let is_looked_for = self.unwanted_since.is_none() && self.tries < CGROUP_SCAN_TRIES_MAX;
+        (is_looked_for && !tree.has_pod(&self.uid))
+            || self.containers.iter().any(|container| container.is_missing(tree))
+    }
+
+    /// A scan was made; what it did not find is looked for less.
+    pub(super) fn note_scan(&mut self, tree: &CgroupTree) {
+        if !tree.has_pod(&self.uid) {
+            self.tries = self.tries.saturating_add(1);
+        }
+        for container in &mut self.containers {
+            if container.is_missing(tree) {
+                container.tries += 1;
+            }
+        }
+    }
+
+    /// Takes a sample of each of its containers, and counts kills.
+    pub(super) fn sample(
+        &mut self,
+        now: Duration,
+        tree: &mut CgroupTree,
+        is_fast: bool,
+    ) -> Vec<OomKill> {
+        for container in &mut self.containers {
+            read(container, now, tree, |container, reading| container.take(now, reading, is_fast));
+        }
+        self.count_kills(now, tree)
+    }
+
+    /// Takes a fast sample of one container.
+    pub(super) fn sample_fast(&mut self, now: Duration, tree: &mut CgroupTree, id: &str) {
+        if let Some(container) = self.container(id) {
+            read(container, now, tree, |container, reading| container.take(now, reading, true));
+        }
+    }
+
+    /// Which counters rose since the last time; the containers were read just before.
+    ///
+    /// In version 2 the pod's own counter has the last word: it has the kills of all its containers,
+    /// those whose directories are gone included. What no container accounts for goes to the one that
+    /// went since the last time, if there is just one.
+    ///
+    /// In version 1 only the containers' counters say anything. Their rises were told as they were seen,
+    /// so nothing is lost of a container that lives on; but the last kill of one whose main process was
+    /// the victim is mostly lost, since its directory goes within a tenth of a second.
+    pub(super) fn count_kills(&mut self, now: Duration, tree: &mut CgroupTree) -> Vec<OomKill> {
+        self.read_own(tree);
+        let mut left = self.oom.rise();
+        let told = self.containers.iter().map(|container| container.oom.rise());
+        if left > told.fold(self.ahead, u64::saturating_add) {
+            // Between the containers' counters and the pod's.
+            for container in &mut self.containers {
+                read(container, now, tree, |container, reading| {
+                    container.oom.see(reading.oom_kills)
+                });
+            }
+        }
+        self.oom.tell(now, 0);
+        (left, self.ahead) = (left.saturating_sub(self.ahead), self.ahead.saturating_sub(left));
+        let mut kills = self.tell_containers(now, &mut left, tree.version());
+        if left > 0 {
+            kills.push(self.tell_rest(now, left));
+        }
+        for kill in &kills {
+            self.rises.tell(now, kill.kills);
+        }
+        kills
+    }
+
+    fn read_own(&mut self, tree: &mut CgroupTree) {
+        match tree.read_pod(&self.uid) {
+            Some(reading) => {
+                self.limit_bytes = reading.limit_bytes;
+                self.oom.see(reading.oom_kills);
+            }
+            None if tree.has_pod(&self.uid) => {
+                tree.forget_pod(&self.uid);
+                // It comes back with a new container only, and that is looked for.
+                self.tries = CGROUP_SCAN_TRIES_MAX;
+            }
+            None => {}
+        }
+    }
+
+    fn tell_containers(
+        &mut self,
+        now: Duration,
+        left: &mut u64,
+        version: Option<CgroupVersion>,
+    ) -> Vec<OomKill> {
+        let mut kills = Vec::new();
+        // Those that were followed already first: what is left may be the newborn's.
+        self.containers.sort_by_key(|container| container.is_newborn);
+        for container in self.containers.iter_mut().filter(|container| container.oom.is_known()) {
+            let mut rise = container.oom.rise();
+            if container.is_newborn && version == Some(CgroupVersion::V2) {
+                // The rest was told of before the container was known.
+                rise = rise.min(*left);
+            }
+            container.is_newborn &= container.earlier.is_none();
+            container.oom.tell(now, rise);
+            (*left, self.ahead) =
+                (left.saturating_sub(rise), self.ahead.saturating_add(rise.saturating_sub(*left)));
+            if rise > 0 {
+                kills.push(OomKill {
+                    pod_uid: self.uid.clone(),
+                    container_id: Some(container.id.clone()),
+                    kills: rise,
+                });
+            }
+        }
+        kills
+    }
+
+    fn tell_rest(&mut self, now: Duration, kills: u64) -> OomKill {
+        let went = |container: &&mut ContainerRecord| {
+            container.gone_since == Some(now) && container.earlier.is_some()
+        };
+        let mut went = self.containers.iter_mut().filter(went);
+        let container_id = match (went.next(), went.next()) {
+            (Some(container), None) => {
+                container.oom.tell(now, kills);
+                Some(container.id.clone())
+            }
+            _ => None,
+        };
+        OomKill { pod_uid: self.uid.clone(), container_id, kills }
+    }
+
+    /// How many processes of the pod were killed in the time before `now`.
+    pub(super) fn recent_kills(&self, now: Duration, within: Duration) -> u64 {
+        self.rises.recent(now, within)
+    }
+
+    /// The containers that are near their limit, or whose pod is near its own, with how near.
+    pub(super) fn near_limit(&self) -> impl Iterator<Item = (u64, &ContainerRecord)> {
+        let is_here = |container: &&ContainerRecord| container.gone_since.is_none();
+        let used = self.containers.iter().filter(is_here);
+        let used = used.filter_map(|container| container.working_set_bytes);
+        let pod = permille(Some(used.fold(0, u64::saturating_add)), self.limit_bytes);
+        let nearness =
+            move |container: &ContainerRecord| pod.max(container.permille(container.limit_bytes));
+        let containers = self.containers.iter().filter(is_here);
+        containers
+            .filter(|container| container.earlier.is_some())
+            .map(move |container| (nearness(container), container))
+            .filter(|(permille, _)| *permille >= 10 * FAST_FROM_PERCENT)
+    }
+}
+
+/// Reads a container that is there; one whose directory went is gone.
+fn read(
+    container: &mut ContainerRecord,
+    now: Duration,
+    tree: &mut CgroupTree,
+    take: impl FnOnce(&mut ContainerRecord, &ContainerReading),
+) {
+    if container.gone_since.is_some() || !tree.has_container(&container.id) {
+        return;
+    }
+    match tree.read_container(&container.id) {
+        Some(reading) => take(container, &reading),
+        None => {
+            tree.forget_container(&container.id);
+            container.gone_since = Some(now);
+            container.slow_down();
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Where the pods' and containers' control groups are. What their files say: [`crate::node::cgroup::reading`].
+//!
+//! Directories are never followed through symbolic links, and what is found is bounded in depth, in
+//! number of directories and in entries of each ([`crate::limits`]). A directory may vanish at any
+//! time; that is no error, there is just nothing to read.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::core::cgroup::names;
+use crate::core::cgroup::sample::ContainerReading;
+use crate::limits::{
+    CGROUP_CONTAINERS_MAX, CGROUP_DEPTH_MAX, CGROUP_DIRECTORIES_MAX, CGROUP_ENTRIES_MAX,
+    CGROUP_ROOTS_MAX, CGROUP_SEARCH_DIRECTORIES_MAX, PODS_MAX,
+};
+use crate::node::cgroup::reading::{Files, Limit, PodReading};
+
+/// Which of the kernel's interfaces has the pods' memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupVersion {
+    /// A hierarchy for each controller.
+    V1,
+    /// One for all.
+    V2,
+}
+
+/// What a scan found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScanReport {
+    /// `None`: there are no directories of pods.
+    pub version: Option<CgroupVersion>,
+    /// Of those that were wanted.
+    pub pods: usize,
+    /// In these pods, sandboxes included.
+    pub containers: usize,
+    /// Directories that were read.
+    pub directories: usize,
+    /// A bound of [`crate::limits`] was met, so there may be more.
+    pub is_cut: bool,
+}
+
+/// The control groups of one node's pods, below `BLACKBOX_CGROUP`.
+#[derive(Debug)]
+pub struct CgroupTree {
+    root: PathBuf,
+    hierarchy: Option<Hierarchy>,
+    /// The `kubepods` that were found, below the hierarchy's root.
+    kubepods: Vec<PathBuf>,
+    pods: HashMap<Box<str>, PodDirectory>,
+    containers: HashMap<Box<str>, ContainerDirectory>,
+    files: Files,
+}
+
+/// Version 1 has the same directories below each controller (kubelet, runc: one path for all).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hierarchy {
+    pub(super) version: CgroupVersion,
+    /// Of version 2: everything.
+    pub(super) memory: PathBuf,
+    pub(super) cpu: PathBuf,
+    pub(super) cpuacct: PathBuf,
+    pub(super) pids: PathBuf,
+}
+
+#[derive(Debug)]
+struct PodDirectory {
+    path: Arc<Path>,
+    limit: Limit,
+}
+
+#[derive(Debug)]
+struct ContainerDirectory {
+    pod: Arc<Path>,
+    name: Box<str>,
+    /// crun has put the processes, and maybe the limit, one level below.
+    is_nested: bool,
+    limit: Limit,
+}
+
+impl CgroupTree {
+    /// A tree of which nothing is known yet. `root` is where control groups are mounted; it is read when
+    /// it is scanned.
+    pub fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            hierarchy: None,
+            kubepods: Vec::new(),
+            pods: HashMap::new(),
+            containers: HashMap::new(),
+            files: Files::new(),
+        }
+    }
+
+    /// Finds the directories of the pods whose UIDs are wanted, and of their containers; what was known
+    /// before is forgotten. A static pod's UID is its `kubernetes.io/config.hash`.
+    ///
+    /// The levels above the pods are looked for once, and again when they have none of the wanted pods.
+    pub fn scan(&mut self, want: impl Fn(&str) -> bool) -> ScanReport {
+        let mut walk = Walk::new(CGROUP_DIRECTORIES_MAX);
+        self.walk_pods(&mut walk, &want);
+        if self.pods.is_empty() {
+            self.find_kubepods(&mut walk);
+            // A search that read all it may leaves enough for what it found.
+            walk.left = CGROUP_DIRECTORIES_MAX;
+            self.walk_pods(&mut walk, &want);
+        }
+        ScanReport {
+            version: self.version(),
+            pods: self.pods.len(),
+            containers: self.containers.len(),
+            directories: walk.read,
+            is_cut: walk.is_cut,
+        }
+    }
+
+    /// Which interface the last scan found.
+    pub fn version(&self) -> Option<CgroupVersion> {
+        self.hierarchy.as_ref().map(|hierarchy| hierarchy.version)
+    }
+
+    /// Whether the last scan found this pod.
+    pub fn has_pod(&self, pod_uid: &str) -> bool {
+        self.pods.contains_key(pod_uid)
+    }
+
+    /// Whether the last scan found this container, by its ID without the runtime's name.
+    pub fn has_container(&self, container_id: &str) -> bool {
+        self.containers.contains_key(container_id)
+    }
+
+    /// Reads a container's files. `None`: its directory is not known, or gone.
+    pub fn read_container(&mut self, container_id: &str) -> Option<ContainerReading> {
+        let hierarchy = self.hierarchy.as_ref()?;
+        let ContainerDirectory { pod, name, is_nested, limit } =
+            self.containers.get_mut(container_id)?;
+        self.files.container(hierarchy, [&**pod, Path::new(&**name)], *is_nested, limit)
+    }
+
+    /// Reads the files of a pod's own directory. `None`: it is not known, or gone.
+    pub fn read_pod(&mut self, pod_uid: &str) -> Option<PodReading> {
+        let hierarchy = self.hierarchy.as_ref()?;
+        let PodDirectory { path, limit } = self.pods.get_mut(pod_uid)?;
+        self.files.pod(hierarchy, path, limit)
+    }
+
+    /// A container's directory is gone.
+    pub(super) fn forget_container(&mut self, container_id: &str) {
+        self.containers.remove(container_id);
+    }
+
+    /// A pod's directory is gone.
+    pub(super) fn forget_pod(&mut self, pod_uid: &str) {
+        self.pods.remove(pod_uid);
+    }
+
+    fn find_kubepods(&mut self, walk: &mut Walk) {
+        for hierarchy in hierarchies(&self.root) {
+            walk.left = CGROUP_SEARCH_DIRECTORIES_MAX;
+            let kubepods = walk.find_kubepods(&hierarchy.memory);
+            if !kubepods.is_empty() {
+                (self.hierarchy, self.kubepods) = (Some(hierarchy), kubepods);
+                return;
+            }
+        }
+    }
+
+    fn walk_pods(&mut self, walk: &mut Walk, want: &impl Fn(&str) -> bool) {
+        self.pods.clear();
+        self.containers.clear();
+        let Some(memory) = self.hierarchy.as_ref().map(|hierarchy| hierarchy.memory.clone()) else {
+            return;
+        };
+        for kubepods in std::mem::take(&mut self.kubepods) {
+            let mut levels = vec![kubepods.clone()];
+            walk.children(&memory, &kubepods, |name| {
+                if names::is_qos(name) {
+                    levels.push(kubepods.join(name));
+                }
+            });
+            for level in levels {
+                let mut pods = Vec::new();
+                walk.children(&memory, &level, |name| {
+                    pods.extend(
+                        names::pod_uid(name).filter(|uid| want(uid)).map(|u| (u, level.join(name))),
+                    );
+                });
+                for (uid, path) in pods {
+                    self.walk_pod(walk, &memory, uid, path);
+                }
+            }
+            self.kubepods.push(kubepods);
+        }
+    }
+
+    fn walk_pod(&mut self, walk: &mut Walk, memory: &Path, uid: String, path: PathBuf) {
+        if self.pods.len() >= PODS_MAX {
+            walk.is_cut = true;
+            return;
+        }
+        let pod: Arc<Path> = path.into();
+        let mut found = Vec::new();
+        walk.children(memory, &pod, |name| {
+            found.extend(names::container_id(name).map(|_| name.to_owned()))
+        });
+        for name in found {
+            if self.containers.len() >= CGROUP_CONTAINERS_MAX {
+                walk.is_cut = true;
+                break;
+            }
+            let Some(id) = names::container_id(&name) else { continue };
+            let is_nested = is_directory(&memory.join(&pod).join(&name).join(names::NESTED));
+            let (id, name) = (id.into(), name.as_str().into());
+            self.containers.insert(
+                id,
+                ContainerDirectory {
+                    pod: Arc::clone(&pod),
+                    name,
+                    is_nested,
+                    limit: Limit::default(),
+                },
+            );
+        }
+        self.pods.insert(uid.into(), PodDirectory { path: pod, limit: Limit::default() });
+    }
+}
+
+/// The hierarchies that may have the pods, the likeliest first. They are told by what lies in them, not
+/// by mounts: the host's may be mounted anywhere.
+///
+/// A node with version 1 may have version 2 beside it, without the memory controller (systemd's hybrid
+/// mode); so where version 1 has pods, they are the ones.
+fn hierarchies(root: &Path) -> Vec<Hierarchy> {
+    let mut found = Vec::new();
+    let v2 = |path: PathBuf| Hierarchy {
+        version: CgroupVersion::V2,
+        cpu: path.clone(),
+        cpuacct: path.clone(),
+        pids: path.clone(),
+        memory: path,
+    };
+    if is_directory(&root.join("memory")) {
+        // systemd mounts both together, with links by the single names.
+        let joint = ["cpu,cpuacct", "cpuacct,cpu"];
+        let joint = joint.map(|name| root.join(name)).into_iter().find(|path| is_directory(path));
+        found.push(Hierarchy {
+            version: CgroupVersion::V1,
+            memory: root.join("memory"),
+            cpu: joint.clone().unwrap_or_else(|| root.join("cpu")),
+            cpuacct: joint.unwrap_or_else(|| root.join("cpuacct")),
+            pids: root.join("pids"),
+        });
+    }
+    let has_controllers = |path: &Path| path.join("cgroup.controllers").is_file();
+    found.extend(has_controllers(root).then(|| v2(root.to_owned())));
+    let unified = root.join("unified");
+    found.extend((is_directory(&unified) && has_controllers(&unified)).then(|| v2(unified)));
+    found
+}
+
+/// A link to one is none.
+fn is_directory(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// One walk through the tree, with what it may still read.
+struct Walk {
+    left: usize,
+    read: usize,
+    is_cut: bool,
+}
+
+impl Walk {
+    fn new(directories_max: usize) -> Self {
+        Self { left: directories_max, read: 0, is_cut: false }
+    }
+
+    /// Calls `each` with the names of the directories in one. What cannot be read has none.
+    fn children(&mut self, hierarchy: &Path, path: &Path, mut each: impl FnMut(&str)) {
+        if self.left == 0 {
+            self.is_cut = true;
+            return;
+        }
+        self.left -= 1;
+        self.read += 1;
+        let Ok(entries) = fs::read_dir(hierarchy.join(path)) else { return };
+        for (n, entry) in entries.enumerate() {
+            if n >= CGROUP_ENTRIES_MAX {
+                self.is_cut = true;
+                return;
+            }
+            // A broken directory gives errors without end; the number of entries bounds them.
+            let Ok(entry) = entry else { continue };
+            if entry.file_type().is_ok_and(|kind| kind.is_dir())
+                && let Some(name) = entry.file_name().to_str()
+            {
+                each(name);
+            }
+        }
+    }
+
+    /// The directories that hold a kubelet's pods, those near the root first. Not looked for inside of
+    /// each other: what a pod runs as its own kubelet is not this node's.
+    fn find_kubepods(&mut self, hierarchy: &Path) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut queue = VecDeque::from([(PathBuf::new(), 1)]);
+        while let Some((path, depth)) = queue.pop_front() {
+            let (left, mut is_full) = (self.left, false);
+            self.children(hierarchy, &path, |name| {
+                if names::is_kubepods(name) && found.len() < CGROUP_ROOTS_MAX {
+                    found.push(path.join(name));
+                } else if depth < CGROUP_DEPTH_MAX {
+                    // No more than can be read.
+                    is_full |= queue.len() >= left;
+                    if queue.len() < left {
+                        queue.push_back((path.join(name), depth + 1));
+                    }
+                }
+            });
+            self.is_cut |= is_full;
+            if self.left == 0 {
+                break;
+            }
+        }
+        found
+    }
+}

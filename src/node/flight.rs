@@ -1,0 +1,206 @@
+//! What the node knows of its pods, shared by the threads that gather it and the one that tells it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::core::Now;
+use crate::core::incident::enrich::{self, ContainerTelemetry, Gathered, OomCount};
+use crate::core::incident::{Incident, Remains};
+use crate::core::node::NodeInfo;
+use crate::core::roster::{Place, Roster};
+use crate::core::sidecar::Sidecars;
+use crate::limits::{NODE_FRESH, OOM_RISES_RECENT};
+use crate::node::cgroup::{ContainerRecorder, OomKill, WantedPod};
+use crate::node::logs::PodLogs;
+use crate::node::procfs::SystemRecorder;
+
+/// Everything that is recorded.
+#[derive(Debug)]
+pub struct Flight {
+    roster: Arc<Mutex<Roster>>,
+    sidecars: Arc<Mutex<Sidecars>>,
+    containers: Mutex<ContainerRecorder>,
+    system: Mutex<SystemRecorder>,
+    node: Mutex<Node>,
+    logs: Option<PodLogs>,
+}
+
+/// What the API server said of the node last.
+#[derive(Debug, Default)]
+struct Node {
+    info: Option<Arc<NodeInfo>>,
+    trouble: Option<String>,
+    asked: Option<Duration>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Flight {
+    /// Nothing is known yet.
+    pub fn new(
+        containers: ContainerRecorder,
+        system: SystemRecorder,
+        logs: Option<PodLogs>,
+    ) -> Self {
+        Self {
+            roster: Arc::default(),
+            sidecars: Arc::default(),
+            containers: Mutex::new(containers),
+            system: Mutex::new(system),
+            node: Mutex::default(),
+            logs,
+        }
+    }
+
+    /// A pod is on the node as it says now.
+    pub fn place(&self, place: Place) {
+        lock(&self.roster).place(place);
+    }
+
+    /// The pod of that key is gone.
+    pub fn gone(&self, key: &str) {
+        lock(&self.roster).remove(key);
+    }
+
+    /// The pods of the node, for those who are asked by them.
+    pub fn roster(&self) -> Arc<Mutex<Roster>> {
+        self.roster.clone()
+    }
+
+    /// What pods say of themselves. Where both are locked, the roster comes first.
+    pub fn sidecars(&self) -> Arc<Mutex<Sidecars>> {
+        self.sidecars.clone()
+    }
+
+    /// All incidents of a pod that is gone are told.
+    pub fn forget(&self, key: &str) {
+        lock(&self.sidecars).forget(key);
+    }
+
+    /// The pods whose containers are to be sampled.
+    pub fn wanted(&self) -> Vec<WantedPod> {
+        let wanted = |place: &Place| WantedPod {
+            uid: place.key.clone(),
+            container_ids: place.running.iter().map(|(_, id)| id.clone()).collect(),
+        };
+        lock(&self.roster).iter().map(wanted).collect()
+    }
+
+    /// The containers' recorder, for as long as one round takes.
+    pub fn containers(&self) -> MutexGuard<'_, ContainerRecorder> {
+        lock(&self.containers)
+    }
+
+    /// The node's recorder, for as long as one round takes.
+    pub fn system(&self) -> MutexGuard<'_, SystemRecorder> {
+        lock(&self.system)
+    }
+
+    /// Gathers what a container left that ended.
+    pub fn remains(&self, remains: &Remains, now: Now) -> Gathered {
+        let mut gathered = Gathered::default();
+        if let Some(logs) = &self.logs {
+            let Remains { namespace, pod_name, pod_key, container, instance, .. } = remains;
+            match logs.last_words(namespace, pod_name, pod_key, container, *instance) {
+                Ok(words) => gathered.logs = Some(words),
+                Err(gap) => gathered.gaps.push(format!("logs: {gap}")),
+            }
+        }
+        gathered.sidecar = lock(&self.sidecars).section(&remains.pod_key, now.monotonic);
+        let is_alone = lock(&self.roster)
+            .get(&remains.pod_key)
+            .is_some_and(|place| place.template.containers.len() == 1);
+        let mut containers = self.containers();
+        // The counters outlive the container only for so long.
+        containers.check_pod(now.monotonic, &remains.pod_key);
+        match containers.history(&remains.pod_key, &remains.container_id, now) {
+            Some(history) => {
+                // Of its pod's kills one may be another container's.
+                let of_pod = if is_alone { history.pod_oom_kills } else { 0 };
+                gathered.oom = match history.oom_kills.max(of_pod) {
+                    0 if history.is_oom_count_whole && history.pod_oom_kills == 0 => OomCount::None,
+                    0 => OomCount::Unknown,
+                    kills => OomCount::Some(kills),
+                };
+                gathered.container = Some(ContainerTelemetry {
+                    samples: history.samples,
+                    memory_limit_bytes: history.limit_bytes,
+                    memory_peak_bytes: history.peak_bytes,
+                    oom_kills: history.oom_kills,
+                });
+            }
+            None => {
+                // It came and went between two samples; its pod may have seen it.
+                let within = OOM_RISES_RECENT;
+                let kills = containers.pod_oom_kills(&remains.pod_key, now.monotonic, within);
+                if kills > 0 && is_alone {
+                    gathered.oom = OomCount::Some(kills);
+                }
+                gathered.gaps.push(format!("container: {}", self.why_not_sampled(&containers)));
+            }
+        }
+        gathered
+    }
+
+    fn why_not_sampled(&self, containers: &ContainerRecorder) -> &'static str {
+        if containers.last_scan().pods == 0 {
+            return "no cgroup of any pod was found below BLACKBOX_CGROUP";
+        }
+        "it did not live for a sample"
+    }
+
+    /// Adds what the node knows besides.
+    pub fn around(&self, _incident: &Incident, mut gathered: Gathered, now: Now) -> Gathered {
+        let system = self.system();
+        if let Some((at, _)) = system.newest() {
+            let age = now.monotonic.saturating_sub(at);
+            gathered.system =
+                Some(system.columns(now.wall.saturating_sub(age).unwrap_or(now.wall)));
+        }
+        // Not all kernels have pressure accounting, and not all nodes disks; all have these.
+        let needed = |name: &str| matches!(name, "stat" | "meminfo");
+        for (name, why) in system.missing().filter(|(name, _)| needed(name)) {
+            gathered.gaps.push(format!("system: no {name} below BLACKBOX_PROC: {why}"));
+        }
+        drop(system);
+        let node = lock(&self.node);
+        gathered.node.clone_from(&node.info);
+        if let Some(trouble) = &node.trouble {
+            gathered.gaps.push(format!("node: {trouble}"));
+        }
+        gathered
+    }
+
+    /// Whether it is time to ask for the node again; from now on it is not for a while.
+    pub fn wants_node(&self, now: Duration) -> bool {
+        let mut node = lock(&self.node);
+        let wants = node.asked.is_none_or(|asked| now.saturating_sub(asked) >= NODE_FRESH);
+        if wants {
+            node.asked = Some(now);
+        }
+        wants
+    }
+
+    /// What the API server says of the node.
+    pub fn node_is(&self, answer: Result<Arc<NodeInfo>, String>) {
+        let mut node = lock(&self.node);
+        match answer {
+            // What was known before is better than nothing, and says of when it is.
+            Err(trouble) => node.trouble = Some(trouble),
+            Ok(info) => (node.info, node.trouble) = (Some(info), None),
+        }
+    }
+
+    /// An OOM kill after which no container of the pod ended.
+    pub fn survived(&self, kill: &OomKill, now: Now, at: Timestamp) -> Option<Box<Incident>> {
+        let roster = lock(&self.roster);
+        let place = roster.get(&kill.pod_uid)?;
+        let id = kill.container_id.as_deref()?;
+        let (name, id) = place.running.iter().find(|(_, running)| **running == *id)?;
+        Some(enrich::survived(place, name, id, now, at))
+    }
+}

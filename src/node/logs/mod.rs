@@ -1,0 +1,310 @@
+//! The last words of a dead container, from the kubelet's log folder.
+//!
+//! The paths are the kubelet's: `<root>/<namespace>_<pod>_<uid>/<container>/<restart count>.log`
+//! (pkg/kubelet/kuberuntime/helpers.go, `BuildPodLogsDirectory`, `BuildContainerLogsDirectory`,
+//! `buildContainerLogsPath`). At 10 MiB it renames the file to `<restart count>.log.<timestamp>` and
+//! compresses those before it (pkg/kubelet/logs/container_log_manager.go, `rotateLatestLog`,
+//! `compressLog`). A dead container's file lives until the next instance ends, so it is to be read
+//! at once.
+//!
+//! The agent may read everything on the node, so it must not be led: no folder below the root and no
+//! file may be a link, and what is opened must be what was looked at. The root itself may be a
+//! link; that one is the operator's own. The file system is asked before and after (without
+//! `O_NOFOLLOW`, whose value differs between processors and is in no crate this one depends on), so
+//! whoever can swap folders below the root twice within microseconds is not kept out; only root of
+//! the node can.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::core::logs::last_words::{LastWords, Tail, Truncation, last_words};
+use crate::limits::{
+    LOG_FOLDER_ENTRIES_MAX, LOG_NAME_BYTES_MAX, LOG_OPEN_TRIES_MAX, LOG_TAIL_BYTES_MAX,
+};
+
+mod gap;
+pub use self::gap::Gap;
+
+/// The kubelet's log folder, and what is wanted from it.
+#[derive(Clone, Debug)]
+pub struct PodLogs {
+    root: PathBuf,
+    lines_max: usize,
+    is_masked: bool,
+}
+
+impl PodLogs {
+    /// The folder `root` (`BLACKBOX_POD_LOGS`); at most `lines_max` lines of an instance
+    /// (`BLACKBOX_LOG_LINES`), with credentials masked or not (`BLACKBOX_LOG_MASK`). Opens nothing.
+    pub fn new(root: &Path, lines_max: usize, is_masked: bool) -> Self {
+        Self { root: root.to_owned(), lines_max, is_masked }
+    }
+
+    /// The last lines of the instance of a container with that restart count. `pod_uid` is the
+    /// kubelet's, for a static pod that of its annotation `kubernetes.io/config.hash`. None are read
+    /// where none are wanted.
+    ///
+    /// Reads at most two files, [`LOG_TAIL_BYTES_MAX`] bytes of each. A file that is being written
+    /// to is read as far as it is there.
+    ///
+    /// # Errors
+    /// A sentence for the incident's gaps: why there are no lines, and what to do about it.
+    pub fn last_words(
+        &self,
+        namespace: &str,
+        pod_name: &str,
+        pod_uid: &str,
+        container: &str,
+        restart_count: i64,
+    ) -> Result<LastWords, Gap> {
+        if self.lines_max == 0 {
+            return Ok(LastWords::default());
+        }
+        for name in [namespace, pod_name, pod_uid, container] {
+            check_name(name)?;
+        }
+        let restart_count = u32::try_from(restart_count).map_err(|_| Gap::Name)?;
+        let pod = format!("{namespace}_{pod_name}_{pod_uid}");
+        let folder = Folder::look(&self.root, &pod, container)?;
+        self.read(&folder, container, &format!("{restart_count}.log"))
+    }
+
+    fn read(&self, folder: &Folder, container: &str, name: &str) -> Result<LastWords, Gap> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let newest = folder.tail(name)?;
+            if let Some(newest) = &newest {
+                let words = self.words(&[newest]);
+                if words.lines.len() >= self.lines_max || words.truncated.is_some() {
+                    return Ok(LastWords { file: format!("{container}/{name}"), ..words });
+                }
+            }
+            // Rotated a moment ago, or gone.
+            let before = folder.before(name, newest.is_some())?;
+            let is_settled = folder.is_still(name, newest.as_ref());
+            if is_settled || tries == LOG_OPEN_TRIES_MAX {
+                // What was rotated since is not before anything.
+                let old = before.end.as_ref().filter(|_| is_settled || newest.is_none());
+                let ends: Vec<_> = old.into_iter().chain(&newest).collect();
+                let mut words = self.words(&ends);
+                words.file = match (&newest, before.name) {
+                    (Some(_), _) => format!("{container}/{name}"),
+                    (None, Some(rotated)) if old.is_some() => format!("{container}/{rotated}"),
+                    (None, _) => return Err(Gap::NoFile(folder.path().join(name))),
+                };
+                let has_more = before.others > usize::from(old.is_some());
+                if has_more && words.truncated.is_none() && words.lines.len() < self.lines_max {
+                    words.truncated = Some(Truncation::Rotated);
+                }
+                return Ok(words);
+            }
+        }
+    }
+
+    /// The last lines of these ends, the oldest first.
+    fn words(&self, ends: &[&End]) -> LastWords {
+        let tails: Vec<_> =
+            ends.iter().map(|end| Tail { bytes: &end.bytes, is_cut: end.is_cut }).collect();
+        last_words(&tails, self.lines_max, self.is_masked)
+    }
+}
+
+/// A name that leads to one entry of one folder, whatever the API server says. Kubernetes allows far
+/// less.
+fn check_name(name: &str) -> Result<(), Gap> {
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
+    let is_bounded = (1..=LOG_NAME_BYTES_MAX).contains(&name.len());
+    if is_plain && is_bounded && name != "." && name != ".." { Ok(()) } else { Err(Gap::Name) }
+}
+
+/// What makes a file the same one: device and inode.
+type Id = (u64, u64);
+
+fn id(metadata: &Metadata) -> Id {
+    (metadata.dev(), metadata.ino())
+}
+
+/// The end of a log file.
+struct End {
+    bytes: Vec<u8>,
+    is_cut: bool,
+    /// Kept open: as long as it is, no other file can get its inode.
+    file: File,
+}
+
+/// What else a container's log folder has of an instance.
+#[derive(Default)]
+struct Before {
+    /// The name of the newest rotated file that is not compressed.
+    name: Option<String>,
+    /// Its end, if it could be read.
+    end: Option<End>,
+    /// Rotated files in all, compressed ones as well.
+    others: usize,
+}
+
+/// The log folder of one container.
+struct Folder {
+    /// The pod's and the container's, as they were when first looked at.
+    parts: [(PathBuf, Id); 2],
+}
+
+impl Folder {
+    /// Looks at the folders on the way.
+    fn look(root: &Path, pod: &str, container: &str) -> Result<Self, Gap> {
+        let pod = root.join(pod);
+        let container = pod.join(container);
+        let look = |path: PathBuf| match folder_id(&path)? {
+            Some(id) => Ok((path, id)),
+            None if fs::metadata(root).is_ok_and(|root| root.is_dir()) => Err(Gap::NoFolder(path)),
+            None => Err(Gap::NoRoot(root.to_owned())),
+        };
+        Ok(Self { parts: [look(pod)?, look(container)?] })
+    }
+
+    fn path(&self) -> &Path {
+        &self.parts[1].0
+    }
+
+    /// Whether the folders on the way still are those that were looked at.
+    fn check(&self) -> Result<(), Gap> {
+        for (path, id) in &self.parts {
+            match folder_id(path)? {
+                Some(now) if now == *id => {}
+                Some(_) => return Err(Gap::Replaced(path.clone())),
+                None => return Err(Gap::NoFolder(path.clone())),
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of a file. `None`: it is not there.
+    fn tail(&self, name: &str) -> Result<Option<End>, Gap> {
+        let path = self.path().join(name);
+        for _ in 0..LOG_OPEN_TRIES_MAX {
+            let Some(named) = found(&path, fs::symlink_metadata(&path))? else {
+                return Ok(None);
+            };
+            check_file(&path, &named)?;
+            let Some(file) = found(&path, File::open(&path))? else {
+                return Ok(None);
+            };
+            let held = found(&path, file.metadata())?;
+            let Some(held) = held.filter(|held| id(held) == id(&named)) else {
+                // Rotated between the two, if nothing worse.
+                continue;
+            };
+            check_file(&path, &held)?;
+            self.check()?;
+            let end = read_end(file, held.len()).map_err(|error| Gap::from_io(&path, &error))?;
+            return Ok(Some(end));
+        }
+        Err(Gap::Replaced(path))
+    }
+
+    /// Whether the name still leads to that file, or to none.
+    fn is_still(&self, name: &str, end: Option<&End>) -> bool {
+        let named = fs::symlink_metadata(self.path().join(name));
+        match (end.map(|end| end.file.metadata()), named) {
+            (Some(Ok(held)), Ok(named)) => id(&held) == id(&named),
+            (None, Err(error)) => error.kind() == ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
+    /// What was written before the file of that name. If that is there, what is wrong with those
+    /// before it is no reason to lose its lines.
+    fn before(&self, name: &str, is_there: bool) -> Result<Before, Gap> {
+        let mut before = self.rotated(name)?;
+        if let Some(rotated) = &before.name {
+            before.end = match self.tail(rotated) {
+                Err(_) if is_there => None,
+                end => end?,
+            };
+        }
+        Ok(before)
+    }
+
+    /// Looks for rotated files of that name.
+    fn rotated(&self, name: &str) -> Result<Before, Gap> {
+        let path = self.path();
+        let entries = fs::read_dir(path).map_err(|error| Gap::from_io(path, &error))?;
+        self.check()?;
+        let mut rotated = Before::default();
+        for entry in entries.take(LOG_FOLDER_ENTRIES_MAX) {
+            let Ok(entry) = entry else { break };
+            let Ok(entry) = entry.file_name().into_string() else { continue };
+            let Some(suffix) = entry.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'))
+            else {
+                continue;
+            };
+            rotated.others += 1;
+            if is_timestamp(suffix) && rotated.name.as_ref().is_none_or(|newest| entry > *newest) {
+                rotated.name = Some(entry);
+            }
+        }
+        Ok(rotated)
+    }
+}
+
+/// The kubelet's form of a rotation's time, `20060102-150405`: as text it sorts as the time does.
+/// Compressed files have `.gz` behind it, and `.tmp` on their way there.
+fn is_timestamp(suffix: &str) -> bool {
+    let form = "20060102-150405";
+    let fits = |(byte, form): (u8, u8)| {
+        if form == b'-' { byte == form } else { byte.is_ascii_digit() }
+    };
+    suffix.len() == form.len() && suffix.bytes().zip(form.bytes()).all(fits)
+}
+
+/// Which folder it is; not through a link. `None`: there is none.
+fn folder_id(path: &Path) -> Result<Option<Id>, Gap> {
+    let Some(metadata) = found(path, fs::symlink_metadata(path))? else {
+        return Ok(None);
+    };
+    if metadata.is_symlink() {
+        Err(Gap::Link(path.to_owned()))
+    } else if metadata.is_dir() {
+        Ok(Some(id(&metadata)))
+    } else {
+        Err(Gap::NotPlain(path.to_owned()))
+    }
+}
+
+/// Whether it is a plain file with this one name. Opening a pipe would wait for ever; a file with
+/// another name (a hard link) may be anybody's.
+fn check_file(path: &Path, metadata: &Metadata) -> Result<(), Gap> {
+    if metadata.is_symlink() || (metadata.is_file() && metadata.nlink() > 1) {
+        Err(Gap::Link(path.to_owned()))
+    } else if metadata.is_file() {
+        Ok(())
+    } else {
+        Err(Gap::NotPlain(path.to_owned()))
+    }
+}
+
+/// `None`: it is not there.
+fn found<T>(path: &Path, result: io::Result<T>) -> Result<Option<T>, Gap> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Gap::from_io(path, &error)),
+    }
+}
+
+/// The end of a file that was so long a moment ago.
+fn read_end(mut file: File, len: u64) -> io::Result<End> {
+    let start = len.saturating_sub(LOG_TAIL_BYTES_MAX as u64);
+    if start > 0 {
+        file.seek(SeekFrom::Start(start))?;
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(len - start).unwrap_or(0));
+    (&file).take(LOG_TAIL_BYTES_MAX as u64).read_to_end(&mut bytes)?;
+    Ok(End { bytes, is_cut: start > 0, file })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! What every thread needs: clocks, the word to stop, signals, a warning said once.
+
+pub mod clock;
+pub mod signal;
+pub mod stop;
+pub mod trouble;

@@ -1,0 +1,117 @@
+//! Who may read incidents over HTTP: they carry log lines, and the port is open to every pod.
+//!
+//! `kubectl port-forward` is how an operator comes: its connection begins in the agent's own network
+//! namespace, at 127.0.0.1 or ::1, and the browser names `localhost`. Both are asked for. The address
+//! keeps out the pods and the network. The name keeps out a page of another site, whose own name was
+//! made to lead to the operator's machine (DNS rebinding): its requests come through the same forward.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::serve::http::Request;
+
+/// What everybody else is told, with 403.
+pub const REFUSAL: &str = "incidents carry log lines and are shown to callers on this pod's loopback \
+    alone: run kubectl port-forward POD 9464 and open http://localhost:9464/\n";
+
+/// Whether incidents are shown to whoever asks.
+pub fn may_read(request: &Request<'_>) -> bool {
+    is_loopback(request.peer.ip()) && request.host.is_some_and(names_loopback)
+}
+
+/// The two addresses themselves, not all of 127.0.0.0/8: in a service mesh what comes from outside is
+/// handed in from another one of them (Istio: 127.0.0.6).
+fn is_loopback(peer: IpAddr) -> bool {
+    match peer.to_canonical() {
+        IpAddr::V4(peer) => peer == Ipv4Addr::LOCALHOST,
+        IpAddr::V6(peer) => peer == Ipv6Addr::LOCALHOST,
+    }
+}
+
+/// The port is the near end of the forward, so any will do.
+fn names_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    ["127.0.0.1", "[::1]"].contains(&name) || name.eq_ignore_ascii_case("localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::http::Method;
+
+    fn asks(peer: &str, host: Option<&str>) -> bool {
+        may_read(&Request {
+            method: Method::Get,
+            path: "/",
+            peer: peer.parse().unwrap(),
+            host,
+            content_type: None,
+            body: Ok(&[]),
+        })
+    }
+
+    #[test]
+    fn the_near_end_of_a_port_forward_reads() {
+        for peer in ["127.0.0.1:4000", "[::1]:4000", "[::ffff:127.0.0.1]:4000"] {
+            for host in [
+                "localhost",
+                "localhost:9464",
+                "LocalHost:80",
+                "127.0.0.1:1",
+                "[::1]",
+                "[::1]:9464",
+            ] {
+                assert!(asks(peer, Some(host)), "{peer} {host}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_network_and_the_pods_do_not_whatever_name_they_give() {
+        for peer in [
+            "10.0.0.7:4000",
+            "192.0.2.2:4000",
+            "127.0.0.6:4000",
+            "127.0.0.2:4000",
+            "0.0.0.0:4000",
+            "[fe80::1]:4000",
+            "[::]:4000",
+            "[::ffff:10.0.0.7]:4000",
+            "[::127.0.0.1]:4000",
+        ] {
+            assert!(!asks(peer, Some("localhost:9464")), "{peer}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_site_does_not_through_a_name_that_leads_here() {
+        for host in [
+            "evil.example",
+            "evil.example:9464",
+            "localhost.evil.example",
+            "evil.example:localhost",
+            "localhost:80:80",
+            "localhost:x",
+            "localhost@evil.example",
+            "127.0.0.1.evil.example",
+            "127.0.0.1, evil.example",
+            "127.0.0.2",
+            "127.1",
+            "0x7f000001",
+            "2130706433",
+            "::1",
+            "[::1",
+            "[::ffff:127.0.0.1]",
+            "0.0.0.0",
+            "",
+            ":80",
+            " localhost",
+            "localhost.",
+        ] {
+            assert!(!asks("127.0.0.1:4000", Some(host)), "{host:?}");
+        }
+        assert!(!asks("127.0.0.1:4000", None));
+    }
+}

@@ -1,0 +1,296 @@
+//! One quantity over time as an inline SVG.
+//!
+//! The curve lies in a drawing of its own that is stretched to the width there is; words and dots lie
+//! outside of it, placed by percent, so that they keep their size on a phone. All coordinates are whole
+//! numbers from 0 to [`SIDE`], whatever the samples say.
+
+use crate::core::display::line::Json;
+use crate::core::display::units::span as age;
+use crate::limits::CHART_SAMPLES_MAX;
+use crate::serve::page::html::{number, put, tenths, text};
+
+/// The drawing's width and height in units of its own.
+const SIDE: u64 = 1000;
+/// Where the curve's drawing begins, and its height, in pixels.
+const TOP: u64 = 18;
+const HEIGHT: u64 = 84;
+
+/// A limit over so many times the peak would press the curve flat: it is told, not drawn.
+const LIMIT_OVER_PEAK_MAX: u64 = 4;
+
+/// A sample: how long before the newest it was taken, and the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sample {
+    age_millis: u64,
+    value: u64,
+}
+
+/// Numbers of a line: whatever they are, they become finite ones that the arithmetic has room for.
+pub(super) fn clamped(value: f64) -> u64 {
+    const MOST: u64 = 1 << 52;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "NaN and what is negative becomes 0, what is too large the largest"
+    )]
+    let whole = value.round() as u64;
+    whole.min(MOST)
+}
+
+/// A chart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chart<'a> {
+    /// The quantity.
+    pub(super) title: &'static str,
+    /// As a line, where it is near.
+    pub(super) limit: Option<f64>,
+    /// How many seconds before the newest each sample was taken.
+    pub(super) ages: &'a [Json],
+    /// The samples; what is no number is not known. The newest is last.
+    pub(super) values: &'a [Json],
+    /// How a value is written.
+    pub(super) unit: fn(u64) -> String,
+}
+
+impl Chart<'_> {
+    /// Draws it; of no known sample there is nothing to draw.
+    pub(super) fn draw(&self, out: &mut String) {
+        let samples = self.samples();
+        let known = || samples.iter().flatten();
+        let Some(peak) = known().max_by_key(|s| s.value).copied() else {
+            return;
+        };
+        let lowest = known().map(|s| s.value).min().unwrap_or_default();
+        let span = known().map(|s| s.age_millis).max().unwrap_or_default().max(1);
+        let limit = self.limit.map(clamped).filter(|limit| *limit > 0);
+        let is_near = |limit: &u64| *limit <= peak.value.saturating_mul(LIMIT_OVER_PEAK_MAX);
+        let drawn = limit.filter(is_near);
+        let highest = peak.value.max(drawn.unwrap_or_default()).max(1);
+        let scale = Scale { span, top: highest + highest / 12 };
+
+        put(out, "<figure><figcaption><b>");
+        put(out, self.title);
+        put(out, "</b> ");
+        let facts = self.facts(&samples, peak, lowest, limit);
+        text(out, &facts);
+        put(out, "</figcaption><svg role=\"img\" width=\"100%\" height=\"122\"><title>");
+        put(out, self.title);
+        put(out, "</title><desc>");
+        text(out, &facts);
+        out.push_str(
+            "</desc><svg y=\"18\" width=\"100%\" height=\"84\" viewBox=\"0 0 1000 1000\" ",
+        );
+        put(out, "preserveAspectRatio=\"none\"><path class=\"base\" d=\"M0 1000H1000\"/>");
+        for run in samples.split(Option::is_none).filter(|run| !run.is_empty()) {
+            scale.curve(out, run);
+        }
+        if let Some(limit) = drawn {
+            put(out, "<path class=\"limit\" d=\"M0 ");
+            number(out, scale.y(limit));
+            put(out, "H1000\"/>");
+        }
+        put(out, "</svg>");
+        if let Some(limit) = drawn {
+            label(
+                out,
+                0,
+                pixels(scale.y(limit)) - 4,
+                "start",
+                &("limit ".to_owned() + &(self.unit)(limit)),
+            );
+        }
+        scale.mark(out, peak, &("peak ".to_owned() + &(self.unit)(peak.value)));
+        label(out, 0, 118, "start", &(age(span.div_ceil(1000)) + " before"));
+        label(out, SIDE, 118, "end", "last sample");
+        put(out, "</svg></figure>");
+    }
+
+    /// The newest samples that are drawn.
+    fn samples(&self) -> Vec<Option<Sample>> {
+        let count = self.values.len().min(self.ages.len());
+        let from = count.saturating_sub(CHART_SAMPLES_MAX);
+        let pairs = self.values[from..count].iter().zip(&self.ages[from..count]);
+        pairs
+            .map(|(value, age)| {
+                let (Json::Number(age), Json::Number(value)) = (age, value) else {
+                    return None;
+                };
+                let is_finite = value.is_finite();
+                is_finite.then(|| Sample { age_millis: clamped(age * 1e3), value: clamped(*value) })
+            })
+            .collect()
+    }
+
+    /// What the chart says, in words.
+    fn facts(
+        &self,
+        samples: &[Option<Sample>],
+        peak: Sample,
+        lowest: u64,
+        limit: Option<u64>,
+    ) -> String {
+        let unit = self.unit;
+        let mut facts = String::new();
+        if let Some(last) = samples.iter().rev().flatten().next() {
+            facts.push_str(&unit(last.value));
+            facts.push_str(" at the last sample, ");
+        }
+        facts.push_str("between ");
+        facts.push_str(&unit(lowest));
+        facts.push_str(" and ");
+        facts.push_str(&unit(peak.value));
+        if let Some(limit) = limit {
+            facts.push_str("; limit ");
+            facts.push_str(&unit(limit));
+        }
+        facts
+    }
+}
+
+/// From samples to the drawing.
+struct Scale {
+    /// The oldest sample's age.
+    span: u64,
+    /// The value at the upper edge.
+    top: u64,
+}
+
+impl Scale {
+    fn x(&self, sample: Sample) -> u64 {
+        SIDE - (sample.age_millis.min(self.span) * SIDE / self.span).min(SIDE)
+    }
+
+    fn y(&self, value: u64) -> u64 {
+        SIDE - (value.min(self.top) * SIDE / self.top).min(SIDE)
+    }
+
+    /// Samples without a gap: the area below them, and the line.
+    fn curve(&self, out: &mut String, run: &[Option<Sample>]) {
+        let (Some(Some(first)), Some(Some(last))) = (run.first(), run.last()) else {
+            return;
+        };
+        put(out, "<path class=\"area\" d=\"M");
+        number(out, self.x(*first));
+        put(out, " 1000");
+        self.points(out, run, "L");
+        out.push('L');
+        number(out, self.x(*last));
+        put(out, " 1000Z\"/><path class=\"line\" d=\"");
+        self.points(out, run, "M");
+        if run.len() == 1 {
+            // A line to itself: a dot, by its round ends.
+            self.points(out, run, "L");
+        }
+        put(out, "\"/>");
+    }
+
+    fn points(&self, out: &mut String, run: &[Option<Sample>], first: &'static str) {
+        let mut command = first;
+        for sample in run.iter().flatten() {
+            put(out, command);
+            number(out, self.x(*sample));
+            out.push(' ');
+            number(out, self.y(sample.value));
+            command = "L";
+        }
+    }
+
+    /// The peak, with its value beside it, towards the middle, where neither the limit's name nor, as a
+    /// rule, the curve is.
+    fn mark(&self, out: &mut String, peak: Sample, value: &str) {
+        let (x, y) = (self.x(peak), pixels(self.y(peak.value)));
+        put(out, "<circle r=\"3.5\" cx=\"");
+        tenths(out, x);
+        put(out, "%\" cy=\"");
+        number(out, y);
+        put(out, "\"/>");
+        let is_late = x >= SIDE / 2;
+        let place = match (y < TOP + HEIGHT / 3, is_late) {
+            // Beside the limit's, which begins at the left.
+            (true, true) => TOP - 6,
+            (true, false) => y + 17,
+            (false, _) => y - 8,
+        };
+        label(out, x, place, if is_late { "end" } else { "start" }, value);
+    }
+}
+
+/// From the drawing's height to the pixels of what is around it.
+fn pixels(y: u64) -> u64 {
+    TOP + y * HEIGHT / SIDE
+}
+
+fn label(out: &mut String, x: u64, y: u64, anchor: &'static str, value: &str) {
+    put(out, "<text x=\"");
+    tenths(out, x);
+    put(out, "%\" y=\"");
+    number(out, y);
+    put(out, "\" text-anchor=\"");
+    put(out, anchor);
+    put(out, "\">");
+    text(out, value);
+    put(out, "</text>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draw(ages: &[f64], values: &[Option<f64>], limit: Option<f64>) -> String {
+        let mut out = String::new();
+        let ages: Vec<_> = ages.iter().map(|age| Json::Number(*age)).collect();
+        let values: Vec<_> = values.iter().map(|v| v.map_or(Json::Null, Json::Number)).collect();
+        let unit = |value| format!("{value} B");
+        Chart { title: "Memory", limit, ages: &ages, values: &values, unit }.draw(&mut out);
+        out
+    }
+
+    #[test]
+    fn the_curve_ends_at_the_right_and_gaps_are_left_open() {
+        let values = [Some(0.0), Some(50.0), None, Some(96.0), Some(24.0)];
+        let svg = draw(&[20.0, 15.0, 10.0, 5.0, 0.0], &values, Some(96.0));
+        // The upper edge is a twelfth above the peak.
+        assert!(svg.contains("class=\"line\" d=\"M0 1000L250 520\"/>"), "{svg}");
+        assert!(svg.contains("class=\"line\" d=\"M750 77L1000 770\"/>"), "{svg}");
+        assert!(svg.contains("class=\"limit\" d=\"M0 77H1000\"/>"), "{svg}");
+        for label in [">peak 96 B<", ">limit 96 B<", ">20 s before<", ">last sample<"] {
+            assert!(svg.contains(label), "{label}: {svg}");
+        }
+        assert!(svg.contains("24 B at the last sample, between 0 B and 96 B; limit 96 B"), "{svg}");
+    }
+
+    #[test]
+    fn a_far_limit_is_told_and_does_not_press_the_curve_flat() {
+        let svg = draw(&[5.0, 0.0], &[Some(10.0), Some(12.0)], Some(1000.0));
+        assert!(!svg.contains("class=\"limit\"") && svg.contains("limit 1000 B"), "{svg}");
+    }
+
+    #[test]
+    fn no_sample_makes_a_coordinate_that_is_no_number_of_the_drawing() {
+        let wild = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 0.0, 1e300, f64::MAX, 1.5];
+        for a in wild {
+            for b in wild {
+                for limit in wild {
+                    let svg = draw(&[a, b, 0.0], &[Some(b), Some(a), Some(1.0)], Some(limit));
+                    for part in svg.split("d=\"").skip(1) {
+                        let path = part.split('"').next().unwrap();
+                        for n in path.split(['M', 'L', 'H', 'Z', ' ']).filter(|n| !n.is_empty()) {
+                            assert!(n.parse::<u64>().unwrap() <= SIDE, "{path}");
+                        }
+                    }
+                    assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+                }
+            }
+        }
+        assert_eq!(draw(&[], &[], Some(1.0)), "");
+        assert_eq!(draw(&[0.0, 0.0], &[None, Some(f64::NAN)], None), "");
+    }
+
+    #[test]
+    fn a_chart_has_a_bound_whatever_comes() {
+        let ages: Vec<f64> = (0..10_000).map(|n| f64::from(10_000 - n)).collect();
+        let values: Vec<_> = ages.iter().map(|age| Some(age * 1e9)).collect();
+        let svg = draw(&ages, &values, Some(1.0));
+        assert!(svg.len() < CHART_SAMPLES_MAX * 20 + 1500, "{}", svg.len());
+    }
+}

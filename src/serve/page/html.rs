@@ -1,0 +1,101 @@
+//! Text into HTML. Whatever an incident carries was said by a pod, an image or a label, and goes through
+//! [`text`]; everything else on the page is written in this program.
+
+use std::fmt::Write as _;
+
+use crate::serve::page::chart::clamped;
+
+/// A value as text: nothing in it begins or ends a tag or an attribute, no control character stays (but
+/// line feed and tab, which are white space), and none that would show a text in another order. Those
+/// become `\uNNNN`, as in JSON, so that a copied line has the same meaning.
+pub(super) fn text(out: &mut String, value: &str) {
+    let mut rest = value;
+    while let Some(at) = rest.find(is_special) {
+        out.push_str(&rest[..at]);
+        let mut chars = rest[at..].chars();
+        match chars.next() {
+            Some('&') => out.push_str("&amp;"),
+            Some('<') => out.push_str("&lt;"),
+            Some('>') => out.push_str("&gt;"),
+            Some('"') => out.push_str("&#34;"),
+            Some('\'') => out.push_str("&#39;"),
+            // None of them is beyond U+FFFF.
+            Some(other) => {
+                let _ = write!(out, "\\u{:04x}", u32::from(other));
+            }
+            None => {}
+        }
+        rest = chars.as_str();
+    }
+    out.push_str(rest);
+}
+
+fn is_special(c: char) -> bool {
+    match c {
+        '&' | '<' | '>' | '"' | '\'' => true,
+        '\n' | '\t' => false,
+        // Marks, embeddings, overrides and isolates of the writing's direction.
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            true
+        }
+        // Line ends that are not ASCII, and what no HTML text may have.
+        '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => true,
+        c => c.is_control(),
+    }
+}
+
+/// Markup of this program. Never inlined, as those below: there are a hundred calls.
+#[inline(never)]
+pub(super) fn put(out: &mut String, markup: &'static str) {
+    out.push_str(markup);
+}
+
+/// A value as text, between markup of this program.
+#[inline(never)]
+pub(super) fn element(out: &mut String, open: &'static str, value: &str, close: &'static str) {
+    out.push_str(open);
+    text(out, value);
+    out.push_str(close);
+}
+
+/// How often, where it was more than once.
+pub(super) fn times(out: &mut String, count: f64) {
+    if count > 1.0 {
+        put(out, " <span class=\"dim\">(");
+        number(out, clamped(count));
+        put(out, " times)</span>");
+    }
+}
+
+/// A whole number.
+#[inline(never)]
+pub(super) fn number(out: &mut String, n: u64) {
+    let _ = write!(out, "{n}");
+}
+
+/// Tenths, as percentages of a chart's width are written.
+pub(super) fn tenths(out: &mut String, n: u64) {
+    let _ = write!(out, "{}.{}", n / 10, n % 10);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_value_is_markup_and_nothing_turns_the_text_around() {
+        for (value, want) in [
+            ("plain äöü 漢字 עברית", "plain äöü 漢字 עברית"),
+            ("\"><script>", "&#34;&gt;&lt;script&gt;"),
+            ("a&amp;'b'", "a&amp;amp;&#39;b&#39;"),
+            ("a\0b\x1b[31mc\r\n\td\x7f\u{85}", "a\\u0000b\\u001b[31mc\\u000d\n\td\\u007f\\u0085"),
+            ("gnp\u{202e}exe.\u{2066}\u{200f}", "gnp\\u202eexe.\\u2066\\u200f"),
+            ("\u{2028}\u{feff}\u{ffff}", "\\u2028\\ufeff\\uffff"),
+            ("", ""),
+        ] {
+            let mut out = String::new();
+            text(&mut out, value);
+            assert_eq!(out, want);
+        }
+    }
+}

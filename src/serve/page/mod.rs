@@ -1,0 +1,134 @@
+//! The page at `/`: the last incidents for a person with a browser behind `kubectl port-forward`.
+//!
+//! Plain HTML with one style sheet in it, whose hash the `Content-Security-Policy` names, and nothing
+//! else: no script, nothing from elsewhere, no attribute with a value that somebody else chose. A page
+//! that reloads itself would close what its reader opened, so there is a link for that.
+
+mod chart;
+mod entry;
+mod html;
+mod timeline;
+
+use jiff::Timestamp;
+
+use self::html::{element, number, put, text};
+use crate::core::display::units::{ago, date_time};
+use crate::limits::{PAGE_BYTES_MAX, PAGE_INCIDENT_BYTES_MAX};
+use crate::metrics::health::Ailment;
+use crate::serve::recent::Snapshot;
+
+/// The page's own style sheet.
+pub const STYLE: &str = include_str!("page.css");
+
+/// What a browser is told besides: the page is what it is sent, for the one who asked. The hash is
+/// SHA-256 of [`STYLE`], which a test holds.
+pub const HEADERS: &str = "Content-Security-Policy: default-src 'none'; \
+    style-src 'sha256-Bi28QHYx898IhnervBmUIGVylkW4owfPZPfmW63SYew='; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n\
+    Cross-Origin-Resource-Policy: same-origin\r\nReferrer-Policy: no-referrer\r\n";
+
+/// What the page tells.
+#[derive(Debug)]
+pub struct Page<'a> {
+    /// `NODE_NAME`.
+    pub node_name: &'a str,
+    /// The last incidents.
+    pub snapshot: &'a Snapshot,
+    /// `/healthz`.
+    pub alive: Result<(), Ailment>,
+    /// `/readyz`.
+    pub ready: Result<(), Ailment>,
+    /// By the node's clock.
+    pub now: Timestamp,
+}
+
+impl Page<'_> {
+    /// The page, of [`PAGE_BYTES_MAX`] bytes and its end. The newest incident comes first; where there
+    /// is no room for the oldest ones it says so.
+    pub fn render(&self) -> String {
+        // All at once: growing by and by would take half as much again.
+        let mut out = String::with_capacity(PAGE_BYTES_MAX + PAGE_INCIDENT_BYTES_MAX);
+        self.header(&mut out);
+        put(&mut out, "<main>");
+        let items = &self.snapshot.items;
+        if items.is_empty() {
+            put(&mut out, "<p>No incident since this agent started.</p>");
+        }
+        let mut shown = 0;
+        for item in items.iter().rev() {
+            let before = out.len();
+            entry::write(&mut out, &item.line, self.now);
+            if out.len() > PAGE_BYTES_MAX {
+                out.truncate(before);
+                break;
+            }
+            shown += 1;
+        }
+        self.rest(&mut out, shown);
+        put(&mut out, "</main></body></html>\n");
+        out
+    }
+
+    fn header(&self, out: &mut String) {
+        put(out, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
+        put(out, "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">");
+        element(out, "<title>", self.node_name, " \u{b7} blackbox-daemon</title><style>");
+        put(out, STYLE);
+        element(out, "</style></head><body><header><h1>", self.node_name, "</h1><p>");
+        number(out, self.snapshot.told);
+        put(
+            out,
+            match self.snapshot.told {
+                1 => " incident since ",
+                _ => " incidents since ",
+            },
+        );
+        text(out, &date_time(self.snapshot.since));
+        element(out, " (", &ago(self.snapshot.since, self.now), "); this page is of ");
+        text(out, &date_time(self.now));
+        put(out, "</p><p>blackbox-daemon ");
+        put(out, env!("CARGO_PKG_VERSION"));
+        verdict(out, " is ", "alive", &self.alive);
+        verdict(out, " and ", "ready", &self.ready);
+        put(
+            out,
+            "</p><nav><a href=\"/\">Reload</a> <a href=\"/incidents\">JSON lines</a></nav></header>\n",
+        );
+    }
+
+    /// What is not on the page.
+    fn rest(&self, out: &mut String, shown: usize) {
+        let kept = self.snapshot.items.len();
+        let forgotten = self.snapshot.told.saturating_sub(kept as u64);
+        if shown < kept {
+            put(out, "<p>");
+            number(out, (kept - shown) as u64);
+            put(out, " older ones are at <a href=\"/incidents\">/incidents</a>.</p>");
+        }
+        if forgotten > 0 {
+            put(out, "<p class=\"dim\">");
+            number(out, forgotten);
+            put(out, " older than these are no longer in memory; look where the lines go.</p>");
+        }
+    }
+}
+
+fn verdict(
+    out: &mut String,
+    before: &'static str,
+    what: &'static str,
+    verdict: &Result<(), Ailment>,
+) {
+    put(out, before);
+    match verdict {
+        Ok(()) => put(out, what),
+        Err(ailment) => {
+            put(out, "<b class=\"bad\">not ");
+            put(out, what);
+            element(out, " (", &ailment.to_string(), ")</b>");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

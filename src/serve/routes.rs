@@ -1,0 +1,161 @@
+//! What the HTTP server serves: `/metrics`, `/healthz`, `/readyz`, and to callers on loopback
+//! `/incidents` and the page; and takes: `/v1/telemetry`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::Config;
+use crate::core::roster::Roster;
+use crate::core::sidecar::{self, Refusal, Sidecars};
+use crate::limits::{READERS_MAX, TELEMETRY_BODY_BYTES_MAX};
+use crate::metrics::health::{Ailment, Health};
+use crate::metrics::process::ProcessStats;
+use crate::metrics::{Metrics, PostResult};
+use crate::runtime::clock::Clock;
+use crate::serve::http::{Post, Request, Response, Unread};
+use crate::serve::loopback;
+use crate::serve::page::{self, Page};
+use crate::serve::recent::{Recent, Snapshot};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const LINES: &str = "application/x-ndjson";
+
+const BUSY: &str = "others are reading; try again in a second\n";
+
+/// What the pages tell of.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Whether the agent lives and sees.
+    pub health: Arc<Health>,
+    /// The last incidents.
+    pub recent: Arc<Recent>,
+    /// The clocks.
+    pub clock: Clock,
+}
+
+/// What the server has to let through, besides GET and HEAD.
+pub const POSTS: &[Post] =
+    &[Post { path: "/v1/telemetry", body_bytes_max: TELEMETRY_BODY_BYTES_MAX }];
+
+/// The handler of all paths.
+///
+/// Of the two tables the roster is locked first, and each only while a post that was read is judged:
+/// whoever fills them takes them in the same order, or one at a time.
+pub fn handler(
+    metrics: &Arc<Metrics>,
+    known: Known,
+    config: &Config,
+    roster: &Arc<Mutex<Roster>>,
+    sidecars: &Arc<Mutex<Sidecars>>,
+) -> impl Fn(&Request<'_>) -> Response + Send + Sync + 'static {
+    let Known { health, recent, clock } = known;
+    let (metrics, idle) = (metrics.clone(), config.watch_idle_timeout);
+    let (roster, sidecars) = (roster.clone(), sidecars.clone());
+    let (readers, node_name) = (Arc::new(()), config.node_name.clone());
+    move |request| match request.path {
+        "/metrics" => {
+            let mut page = String::with_capacity(16 << 10);
+            // The agent's own process, whatever BLACKBOX_PROC says of the node's.
+            metrics.render(&ProcessStats::read("/proc".as_ref()), &mut page);
+            Response { content_type: METRICS, ..text(200, page) }
+        }
+        "/healthz" => verdict(health.alive(clock.monotonic())),
+        "/readyz" => verdict(health.ready(clock.monotonic(), idle)),
+        "/" | "/incidents" if !loopback::may_read(request) => {
+            text(403, loopback::REFUSAL.to_owned())
+        }
+        "/" | "/incidents" => {
+            // Taken before it is counted, so that two who come at once do not both see the last one free.
+            let turn = readers.clone();
+            if Arc::strong_count(&readers) > 1 + READERS_MAX {
+                let retry_after_seconds = Some(1);
+                return Response { retry_after_seconds, ..text(503, BUSY.to_owned()) };
+            }
+            let snapshot = recent.snapshot();
+            let answer = match request.path {
+                "/" => {
+                    let monotonic = clock.monotonic();
+                    let page = Page {
+                        node_name: &node_name,
+                        snapshot: &snapshot,
+                        alive: health.alive(monotonic),
+                        ready: health.ready(monotonic, idle),
+                        now: clock.wall(),
+                    };
+                    Response {
+                        content_type: HTML,
+                        headers: page::HEADERS,
+                        ..text(200, page.render())
+                    }
+                }
+                _ => lines(&snapshot),
+            };
+            Response { turn: Some(turn), ..answer }
+        }
+        "/v1/telemetry" => {
+            let answer = answer(take(request, clock, &roster, &sidecars));
+            metrics.telemetry_posts.add(PostResult::of_status(answer.status));
+            answer
+        }
+        _ => {
+            let there_are =
+                "there are /, /incidents, /metrics, /healthz, /readyz, and POST /v1/telemetry\n";
+            text(404, there_are.to_owned())
+        }
+    }
+}
+
+/// Takes in a pod's telemetry. It is read before anything is locked.
+fn take(
+    request: &Request<'_>,
+    clock: Clock,
+    roster: &Mutex<Roster>,
+    sidecars: &Mutex<Sidecars>,
+) -> Result<(), Refusal> {
+    let body = request.body.map_err(|unread| match unread {
+        Unread::NoLength => Refusal::NoLength,
+        Unread::TooLong => Refusal::TooLong,
+    })?;
+    let post = sidecar::Post::parse(request.content_type, body)?;
+    let roster = roster.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut sidecars = sidecars.lock().unwrap_or_else(PoisonError::into_inner);
+    sidecars.post(&roster, request.peer.ip(), &post, clock.monotonic())
+}
+
+fn answer(taken: Result<(), Refusal>) -> Response {
+    match taken {
+        Ok(()) => text(204, String::new()),
+        Err(refusal) => Response {
+            retry_after_seconds: refusal.retry_after_seconds(),
+            ..text(refusal.status(), format!("{refusal}\n"))
+        },
+    }
+}
+
+fn verdict(verdict: Result<(), Ailment>) -> Response {
+    match verdict {
+        Ok(()) => text(200, "ok\n".to_owned()),
+        Err(ailment) => text(503, format!("{ailment}\n")),
+    }
+}
+
+fn text(status: u16, body: String) -> Response {
+    Response { status, content_type: TEXT, body: body.into_bytes(), ..Response::default() }
+}
+
+/// The lines as they are, the oldest first.
+fn lines(snapshot: &Snapshot) -> Response {
+    let items = &snapshot.items;
+    let mut body = Vec::with_capacity(items.iter().map(|item| item.line.len()).sum());
+    for item in items {
+        body.extend_from_slice(&item.line);
+    }
+    Response {
+        status: 200,
+        content_type: LINES,
+        body,
+        headers: page::HEADERS,
+        ..Response::default()
+    }
+}

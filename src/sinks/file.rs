@@ -1,0 +1,294 @@
+//! Incidents to a file: one write a line, one `fsync` a batch, rotation by size.
+//!
+//! What the file holds is whole lines, each once. A line that a power cut or a full disk tore is cut
+//! off before the next one is written, and the ids in the file's end are known again after a start.
+//! Whatever is wrong with the disk, the lines wait here and in the queue, and are written once it is
+//! over; only what the queue has no room for is lost, and counted.
+
+use std::collections::{HashSet, VecDeque};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::core::detect::ledger::{self, Told};
+use crate::core::stream::frame::FrameSplitter;
+use crate::limits::{
+    FILE_RETRY_MAX, FILE_RETRY_MIN, INCIDENT_BATCH_MAX, INCIDENT_FILES_MAX, INCIDENT_REPAIR_BYTES,
+    INCIDENT_REPAIRS_MAX, INCIDENT_TAIL_BYTES_MAX, READ_BLOCK_BYTES,
+};
+use crate::metrics::{Metrics, SinkName};
+use crate::runtime::trouble::Once;
+use crate::sinks::Delivery;
+use crate::sinks::queue::Queue;
+
+/// The file and those that it was before.
+#[derive(Debug)]
+pub struct IncidentFile {
+    path: PathBuf,
+    bytes_max: u64,
+    open: Option<Open>,
+    /// Ids that an earlier agent wrote, once they were read.
+    written_before: Option<HashSet<u64>>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    len: u64,
+}
+
+impl IncidentFile {
+    /// The file of that path, rotated before it exceeds `bytes_max`. Opens nothing.
+    pub fn new(path: &Path, bytes_max: u64, metrics: Arc<Metrics>) -> Self {
+        Self { path: path.to_owned(), bytes_max, open: None, written_before: None, metrics }
+    }
+
+    /// Lets go of the file if it is no longer the one of that name: somebody may have removed it, or moved
+    /// it away. Its length may have changed as well.
+    fn check(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        if let (Ok(held), Ok(named)) = (open.file.metadata(), fs::metadata(&self.path))
+            && (named.dev(), named.ino()) == (held.dev(), held.ino())
+        {
+            self.open = Some(Open { len: held.len(), ..open });
+        }
+    }
+
+    /// The file, opened if it is not open. A line that was never written to its end is cut off.
+    fn current(&mut self) -> io::Result<&mut Open> {
+        if let Some(open) = self.open.take() {
+            return Ok(self.open.insert(open));
+        }
+        // Opening anything else may wait for ever.
+        if fs::metadata(&self.path).is_ok_and(|named| !named.is_file()) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        }
+        let mut options = OpenOptions::new();
+        let file = options.read(true).append(true).create(true).mode(0o600).open(&self.path)?;
+        let len = self.repair(&file)?;
+        file.sync_all()?;
+        sync_folder(&self.path);
+        Ok(self.open.insert(Open { file, len }))
+    }
+
+    /// Cuts off what is no whole line; returns the length.
+    fn repair(&self, file: &File) -> io::Result<u64> {
+        let mut len = file.metadata()?.len();
+        for _ in 0..INCIDENT_REPAIRS_MAX {
+            let start = len.saturating_sub(INCIDENT_REPAIR_BYTES as u64);
+            let mut tail = vec![0; usize::try_from(len - start).unwrap_or(0)];
+            file.read_exact_at(&mut tail, start)?;
+            if tail.last().is_none_or(|byte| *byte == b'\n') {
+                return Ok(len);
+            }
+            self.metrics.incident_file_torn.fetch_add(1, Ordering::Relaxed);
+            match ledger::torn_bytes(&tail) {
+                Some(torn) => {
+                    len -= torn as u64;
+                    file.set_len(len)?;
+                }
+                None => {
+                    // Somebody else's words: they stay, and the next line begins on its own.
+                    let mut file = file;
+                    file.write_all(b"\n")?;
+                    return Ok(len + 1);
+                }
+            }
+        }
+        Ok(len)
+    }
+
+    /// Reads back what the end of the file and of those before it says, the oldest line first.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or read; those before it do not matter that much.
+    pub fn read_back(&mut self, mut each: impl FnMut(&Told)) -> io::Result<()> {
+        self.current()?;
+        let mut ids = HashSet::new();
+        let mut parts = Vec::new();
+        let mut left = INCIDENT_TAIL_BYTES_MAX;
+        for n in 0..INCIDENT_FILES_MAX {
+            let file = match File::open(self.rotated(n)) {
+                Ok(file) => file,
+                Err(error) if n == 0 => return Err(error),
+                Err(_) => break,
+            };
+            let len = file.metadata()?.len();
+            parts.push((file, len.saturating_sub(left)));
+            left = left.saturating_sub(len);
+            if left == 0 {
+                break;
+            }
+        }
+        for (file, start) in parts.into_iter().rev() {
+            for_each_line(file, start, &mut |line| {
+                if let Some(told) = ledger::told(line) {
+                    ids.insert(told.id);
+                    each(&told);
+                }
+            })?;
+        }
+        self.written_before = Some(ids);
+        Ok(())
+    }
+
+    /// Whether a line of that id was there when it was read back.
+    pub fn holds(&self, id: u64) -> bool {
+        self.written_before.as_ref().is_some_and(|ids| ids.contains(&id))
+    }
+
+    /// Whether it ended in the middle of a line.
+    pub fn was_torn(&self) -> bool {
+        self.metrics.incident_file_torn.load(Ordering::Relaxed) > 0
+    }
+
+    /// Writes what it can of the batch; the lines that were written, or had been before, are taken off
+    /// it.
+    ///
+    /// # Errors
+    /// What kept it from the rest.
+    fn write(&mut self, batch: &mut VecDeque<Arc<Delivery>>) -> io::Result<()> {
+        if self.written_before.is_none() {
+            self.read_back(|_| {})?;
+        }
+        self.check();
+        let (mut written, mut known) = (0, 0);
+        let result = batch.iter().try_for_each(|delivery| {
+            if self.holds(delivery.id.short()) {
+                known += 1;
+            } else {
+                self.write_line(&delivery.line)?;
+                written += 1;
+            }
+            Ok(())
+        });
+        if written > 0
+            && let Some(Err(error)) = self.open.as_ref().map(|open| open.file.sync_data())
+        {
+            // The lines stand in the file for whoever reads it; writing them again would double them.
+            self.metrics.sink_errors.add(SinkName::File);
+            log::warn!("{}: cannot be written through to the disk: {error}", self.path.display());
+        }
+        if result.is_err() {
+            // A part of a line is cut off when the file is opened again.
+            self.open = None;
+        }
+        self.metrics.sink_written.add_many(SinkName::File, written);
+        for delivery in batch.drain(..(written + known) as usize) {
+            delivery.done();
+            self.metrics.sink_queued.take(SinkName::File);
+        }
+        result
+    }
+
+    fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+        let bytes_max = self.bytes_max;
+        let mut open = self.current()?;
+        if open.len > 0 && open.len + line.len() as u64 > bytes_max {
+            self.rotate()?;
+            open = self.current()?;
+        }
+        // One write; a second one where the disk took a part, to learn why.
+        open.file.write_all(line)?;
+        open.len += line.len() as u64;
+        Ok(())
+    }
+
+    /// Moves the file and those before it on by one; the oldest goes.
+    fn rotate(&mut self) -> io::Result<()> {
+        if let Some(open) = self.open.take() {
+            open.file.sync_data()?;
+        }
+        for n in (0..INCIDENT_FILES_MAX - 1).rev() {
+            match fs::rename(self.rotated(n), self.rotated(n + 1)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        self.metrics.incident_file_rotations.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The name of the file that was rotated `n` times.
+    fn rotated(&self, n: usize) -> PathBuf {
+        if n == 0 {
+            return self.path.clone();
+        }
+        let mut name = OsString::from(&self.path);
+        name.push(format!(".{n}"));
+        name.into()
+    }
+}
+
+/// A new name in a folder outlives a power cut only when the folder is written through as well. Where
+/// that cannot be done nothing else is better.
+pub fn sync_folder(path: &Path) {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+}
+
+/// The whole lines of the file from there on. The first one may be the rest of one.
+fn for_each_line(file: File, start: u64, each: &mut impl FnMut(&[u8])) -> io::Result<()> {
+    let mut file = file.take(start.saturating_add(INCIDENT_TAIL_BYTES_MAX));
+    file.get_mut().seek(SeekFrom::Start(start))?;
+    let (mut splitter, mut block) = (FrameSplitter::default(), vec![0; READ_BLOCK_BYTES]);
+    loop {
+        let len = file.read(&mut block)?;
+        if len == 0 {
+            return Ok(());
+        }
+        let mut lines = splitter.feed(&block[..len]);
+        loop {
+            match lines.next() {
+                Some(Ok(line)) => each(line),
+                // Far too long for a line of ours: what follows is none either.
+                Some(Err(_)) => return Ok(()),
+                None => break,
+            }
+        }
+    }
+}
+
+/// Writes what comes until the queue is closed and empty, or cannot be written at the agent's end.
+pub fn run(queue: &Queue, mut file: IncidentFile) {
+    let mut trouble = Once::new("BLACKBOX_INCIDENT_FILE");
+    let (mut batch, mut pause) = (VecDeque::new(), FILE_RETRY_MIN);
+    let mut is_ending = false;
+    loop {
+        if batch.is_empty() {
+            let Some(delivery) = queue.pop() else { return };
+            batch.push_back(delivery);
+        }
+        while batch.len() < INCIDENT_BATCH_MAX
+            && let Some(delivery) = queue.try_pop()
+        {
+            batch.push_back(delivery);
+        }
+        match file.write(&mut batch) {
+            Ok(()) => {
+                trouble.over("incidents are written again");
+                pause = FILE_RETRY_MIN;
+            }
+            Err(_) if is_ending => return,
+            Err(error) => {
+                file.metrics.sink_errors.add(SinkName::File);
+                let path = file.path.display();
+                trouble.say(&format!("cannot write {path} ({error}): incidents wait"));
+                is_ending = queue.wait_closed(pause);
+                pause = (pause * 2).min(FILE_RETRY_MAX);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "file/tests.rs"]
+mod tests;

@@ -1,0 +1,210 @@
+//! The state file, and the thread "state" that writes it: what was delivered, for the next agent.
+//!
+//! The ledger is changed by the detection and by the sinks, in memory; a page of it goes to the disk
+//! soon after, whole or not at all.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use log::{info, warn};
+
+use crate::core::detect::ledger::{self, Ledger, Left, PodEntry};
+use crate::core::incident::{Incident, IncidentId};
+use crate::limits::{STATE_FILE_BYTES_MAX, STATE_RETRY, STATE_WRITE_INTERVAL};
+use crate::metrics::{Metrics, StateWrite};
+use crate::runtime::clock::Clock;
+use crate::runtime::trouble::Once;
+use crate::sinks::file::sync_folder;
+
+/// The ledger as the threads share it.
+#[derive(Debug)]
+pub struct Keeper {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Inner {
+    ledger: Ledger,
+    is_changed: bool,
+    is_closed: bool,
+    has_room: bool,
+}
+
+impl Keeper {
+    /// Shares a ledger.
+    pub fn new(ledger: Ledger) -> Self {
+        let inner = Inner { ledger, is_changed: false, is_closed: false, has_room: true };
+        Self { inner: Mutex::new(inner), changed: Condvar::new() }
+    }
+
+    /// See [`Ledger::keep`].
+    pub fn keep(&self, entry: PodEntry) {
+        let mut inner = self.change();
+        let fits = inner.ledger.keep(entry);
+        if !fits && std::mem::replace(&mut inner.has_room, false) {
+            warn!(
+                "the state file has no room for all containers: after a restart some crashes may be told twice"
+            );
+        }
+    }
+
+    /// See [`Ledger::forget`].
+    pub fn forget(&self, key: &str) {
+        self.change().ledger.forget(key);
+    }
+
+    /// See [`Ledger::complete`].
+    pub fn complete(&self) {
+        self.change().ledger.complete();
+    }
+
+    /// The incident goes to the sinks.
+    pub fn open(&self, incident: &Incident) {
+        let key = incident.metadata.static_pod_uid.as_ref().unwrap_or(&incident.pod_uid);
+        let container = incident.container.as_deref();
+        // Nothing to write yet: what is on its way does not count.
+        self.lock().ledger.open(incident.id, key, container, incident.ends());
+    }
+
+    /// Every sink is done with it.
+    pub fn settle(&self, id: IncidentId) {
+        self.change().ledger.settle(id);
+    }
+
+    /// The agent ends, and all sinks have: write what is there, and end.
+    pub fn close(&self) {
+        self.change().is_closed = true;
+    }
+
+    fn change(&self) -> MutexGuard<'_, Inner> {
+        let mut inner = self.lock();
+        inner.is_changed = true;
+        self.changed.notify_one();
+        inner
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a change; the page, and whether it is the last one.
+    fn next_page(&self, clock: Clock) -> (Option<String>, bool) {
+        let inner = self.lock();
+        let mut inner = self
+            .changed
+            .wait_while(inner, |inner| !inner.is_changed)
+            .unwrap_or_else(PoisonError::into_inner);
+        inner.is_changed = false;
+        (inner.ledger.page(clock.wall()), inner.is_closed)
+    }
+
+    /// Waits for so long, or for the end; whether that has come.
+    fn pause(&self, duration: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.lock(), duration, |i| !i.is_closed);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_closed
+    }
+}
+
+/// Writes a page after each change, at most one in [`STATE_WRITE_INTERVAL`], until the end.
+pub fn run(keeper: &Keeper, path: &Path, metrics: &Metrics, clock: Clock) {
+    let mut trouble = Once::new("BLACKBOX_STATE_FILE");
+    loop {
+        let (page, is_last) = keeper.next_page(clock);
+        let mut pause = STATE_WRITE_INTERVAL;
+        match page.map(|page| write(path, &page)) {
+            None => {}
+            Some(Ok(())) => {
+                metrics.state_writes.add(StateWrite::Ok);
+                trouble.over("it is written again");
+            }
+            Some(Err(error)) => {
+                metrics.state_writes.add(StateWrite::Error);
+                let path = path.display();
+                trouble.say(&format!(
+                    "cannot write {path} ({error}): after a restart some crashes may be told twice"
+                ));
+                // Again, whether something changes meanwhile or not.
+                keeper.lock().is_changed = true;
+                pause = STATE_RETRY;
+            }
+        }
+        if is_last {
+            return;
+        }
+        keeper.pause(pause);
+    }
+}
+
+/// Writes the page beside the file and gives it the file's name: it is always one or the other.
+fn write(path: &Path, page: &str) -> io::Result<()> {
+    let new = beside(path, ".new");
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(page.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    sync_folder(path);
+    Ok(())
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+/// Reads what an earlier agent left. A file that is of no use is set aside and said; `None`: there is
+/// nothing to go on from.
+pub fn read(path: &Path, node_name: &str) -> Option<Left> {
+    let why = match read_page(path) {
+        Ok(None) => return None,
+        Ok(Some(bytes)) if bytes.len() as u64 > STATE_FILE_BYTES_MAX => {
+            format!("it is larger than {STATE_FILE_BYTES_MAX} bytes")
+        }
+        Ok(Some(bytes)) => match ledger::parse(&bytes, node_name) {
+            Ok(left) => {
+                info!("{}: the state of {} pods is known", path.display(), left.pods.len());
+                return Some(left);
+            }
+            Err(unusable) => unusable.to_string(),
+        },
+        Err(error) => {
+            warn!("BLACKBOX_STATE_FILE: cannot read {}: {error}; {INSTEAD}", path.display());
+            return None;
+        }
+    };
+    let aside = beside(path, ".unusable");
+    let kept = match fs::rename(path, &aside) {
+        Ok(()) => format!("kept as {}", aside.display()),
+        Err(error) => format!("it cannot be set aside ({error}) and will be overwritten"),
+    };
+    warn!("BLACKBOX_STATE_FILE: {} cannot be used: {why}; {kept}; {INSTEAD}", path.display());
+    None
+}
+
+const INSTEAD: &str = "crashes of the time that BLACKBOX_LOOKBACK says are reported instead";
+
+/// One byte more than allowed, if there is so much.
+fn read_page(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+        Ok(named) if !named.is_file() => {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        }
+        Ok(_) => {}
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(STATE_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+#[cfg(test)]
+#[path = "state_file/tests.rs"]
+mod tests;

@@ -1,0 +1,138 @@
+//! Incidents to standard output: one write and one flush a line.
+
+use std::io::Write;
+use std::time::Duration;
+
+use crate::metrics::{Metrics, SinkName};
+use crate::runtime::clock::Clock;
+use crate::runtime::trouble::Once;
+use crate::sinks::queue::Queue;
+
+/// Writes what comes until the queue is closed and empty.
+pub fn run(queue: &Queue, mut out: impl Write, metrics: &Metrics, clock: Clock) {
+    let mut trouble = Once::new("stdout");
+    while let Some(delivery) = queue.pop() {
+        // The line goes out in one piece, so that readers never see a part of one for long.
+        match out.write_all(&delivery.line).and_then(|()| out.flush()) {
+            Ok(()) => {
+                metrics.sink_written.add(SinkName::Stdout);
+                let now = clock.wall();
+                // A clock that was set back meanwhile makes it 0.
+                let since = |at| Duration::try_from(now.duration_since(at)).unwrap_or_default();
+                metrics.incident_delay.observe(since(delivery.occurred_at));
+                metrics.incident_agent_delay.observe(since(delivery.detected_at));
+                trouble.over("incidents are written again");
+            }
+            Err(error) => {
+                metrics.sink_dropped.add(SinkName::Stdout);
+                trouble.say(&format!("cannot write ({error}): incidents are lost"));
+            }
+        }
+        delivery.done();
+        // Only now: a line on which the write hangs still waits.
+        metrics.sink_queued.take(SinkName::Stdout);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::metrics::process::ProcessStats;
+    use crate::sinks::queue::Limits;
+    use crate::sinks::{Delivery, Outlet};
+
+    struct Broken;
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn queue() -> Queue {
+        let queue = Queue::new(Limits { lines: 8, bytes: 100 });
+        for line in ["{1}\n", "{2}\n"] {
+            queue.push(Arc::new(Delivery::of_line(line, 1)));
+        }
+        queue.close();
+        queue
+    }
+
+    #[test]
+    fn lines_are_written_whole_and_counted() {
+        let (mut out, metrics) = (Vec::new(), Metrics::default());
+        run(&queue(), &mut out, &metrics, Clock::start());
+        assert_eq!(out, b"{1}\n{2}\n");
+        assert_eq!(metrics.sink_written.get(SinkName::Stdout), 2);
+    }
+
+    #[test]
+    fn the_delay_is_told_from_the_end_and_from_its_detection() {
+        let (mut line, clock) = (Delivery::of_line("{}\n", 1), Clock::start());
+        line.occurred_at = clock.wall() - Duration::from_secs(20);
+        line.detected_at = clock.wall() - Duration::from_secs(3);
+        let (queue, metrics) = (Queue::new(Limits { lines: 8, bytes: 100 }), Metrics::default());
+        queue.push(Arc::new(line));
+        queue.close();
+        run(&queue, std::io::sink(), &metrics, clock);
+        let mut text = String::new();
+        metrics.render(&ProcessStats::default(), &mut text);
+        for within in [
+            "blackbox_incident_delay_seconds_bucket{le=\"15\"} 0\n",
+            "blackbox_incident_delay_seconds_bucket{le=\"60\"} 1\n",
+            "blackbox_incident_agent_delay_seconds_bucket{le=\"2\"} 0\n",
+            "blackbox_incident_agent_delay_seconds_bucket{le=\"12.5\"} 1\n",
+        ] {
+            assert!(text.contains(within), "{within}{text}");
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_costs_the_lines_and_nothing_else() {
+        let metrics = Metrics::default();
+        run(&queue(), Broken, &metrics, Clock::start());
+        assert_eq!(metrics.sink_dropped.get(SinkName::Stdout), 2);
+    }
+
+    #[test]
+    fn nothing_waits_once_all_is_written_whoever_was_faster() {
+        let metrics = Arc::new(Metrics::default());
+        for _ in 0..2000 {
+            let mut outlet = Outlet::new(SinkName::Stdout, metrics.clone());
+            let queue = outlet.queue();
+            std::thread::scope(|scope| {
+                scope.spawn(|| run(&queue, std::io::sink(), &metrics, Clock::start()));
+                outlet.send(Arc::new(Delivery::of_line("{1}\n", 1)));
+                outlet.send(Arc::new(Delivery::of_line("{2}\n", 1)));
+                drop(outlet);
+            });
+            assert_eq!(metrics.sink_queued.get(SinkName::Stdout), 0);
+        }
+    }
+
+    #[test]
+    fn a_line_on_which_the_write_hangs_still_waits() {
+        struct Asked<'a>(&'a Metrics, u64);
+        impl Write for Asked<'_> {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.1 = self.0.sink_queued.get(SinkName::Stdout);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let metrics = Arc::new(Metrics::default());
+        let mut outlet = Outlet::new(SinkName::Stdout, metrics.clone());
+        outlet.send(Arc::new(Delivery::of_line("{}\n", 1)));
+        let queue = outlet.queue();
+        drop(outlet);
+        let mut out = Asked(&metrics, 0);
+        run(&queue, &mut out, &metrics, Clock::start());
+        assert_eq!((out.1, metrics.sink_queued.get(SinkName::Stdout)), (1, 0));
+    }
+}

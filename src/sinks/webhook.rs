@@ -1,0 +1,334 @@
+//! Incidents to a collector over HTTP: one POST a line, in their order.
+//!
+//! What may be better the next time (no connection, no trust, no answer, 408, 425, 429, 5xx) is tried
+//! again after a backoff, or when the collector asks for it; what will not (any other code) costs the
+//! line. A repeat has the same `Idempotency-Key`, the incident's id. While a line is tried again the
+//! others wait in the queue, which drops the oldest of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::cluster::{Secret, TokenSource};
+use crate::config::webhook;
+use crate::core::backoff::{Backoff, Jitter};
+use crate::core::stream::reflector::Failure;
+use crate::kube::{Client, Error};
+use crate::limits::{
+    WEBHOOK_RETRY_AFTER_MAX, WEBHOOK_RETRY_INTERVAL, WEBHOOK_TIMEOUT, WEBHOOK_TRIES_MAX,
+};
+use crate::metrics::{Metrics, SinkName};
+use crate::runtime::clock::Clock;
+use crate::runtime::stop::Stop;
+use crate::runtime::trouble::Once;
+use crate::sinks::Delivery;
+use crate::sinks::queue::Queue;
+
+/// The far end of the sink.
+#[derive(Debug)]
+pub struct Webhook {
+    client: Client,
+    target: Secret,
+    has_token: bool,
+    retry_interval: Duration,
+    jitter: Jitter,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    stop: Stop,
+    trouble: Once,
+    losses: Once,
+}
+
+/// What became of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// The collector has it.
+    Delivered,
+    /// The collector does not want it, or could not be had.
+    Lost,
+    /// The agent ended first.
+    Kept,
+}
+
+/// What follows from a failed try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Another one, not before that.
+    Again(Option<Duration>),
+    /// Another one, with the token that the file holds now.
+    NewToken,
+    /// Nothing: the answer would be the same.
+    GiveUp,
+}
+
+impl Webhook {
+    /// Connects at the first line. `seed`: of the jitter.
+    pub fn new(
+        config: &webhook::Webhook,
+        seed: u64,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+        stop: Stop,
+    ) -> Self {
+        Self {
+            client: Client::new(&config.collector, WEBHOOK_TIMEOUT, clock),
+            target: config.target.clone(),
+            has_token: config.collector.credentials.token != TokenSource::None,
+            retry_interval: WEBHOOK_RETRY_INTERVAL,
+            jitter: Jitter::new(seed),
+            metrics,
+            clock,
+            stop,
+            trouble: Once::new("webhook"),
+            losses: Once::new("webhook"),
+        }
+    }
+
+    /// Posts what comes until the queue is closed and empty. A collector that fails at the agent's end
+    /// is not waited for: what it did not get waits on, for the next agent to tell.
+    pub fn run(mut self, queue: &Queue) {
+        while let Some(delivery) = queue.pop() {
+            match self.deliver(&delivery) {
+                Fate::Delivered => self.metrics.sink_written.add(SinkName::Webhook),
+                Fate::Lost => self.metrics.sink_dropped.add(SinkName::Webhook),
+                Fate::Kept => return,
+            }
+            delivery.done();
+            // Only now: a line that is tried again still waits.
+            self.metrics.sink_queued.take(SinkName::Webhook);
+        }
+    }
+
+    fn deliver(&mut self, delivery: &Delivery) -> Fate {
+        let json = delivery.line.strip_suffix(b"\n").unwrap_or(&delivery.line);
+        let key = delivery.id.to_string();
+        let mut backoff = Backoff::new(self.retry_interval);
+        let mut new_token = self.has_token;
+        for tries_left in (0..WEBHOOK_TRIES_MAX).rev() {
+            let Err(error) = self.client.post(self.target.expose(), &key, json) else {
+                self.trouble.over("the collector answers again");
+                self.losses.over("incidents are delivered again");
+                return Fate::Delivered;
+            };
+            self.metrics.sink_errors.add(SinkName::Webhook);
+            let said = words(&error);
+            match next(&error) {
+                Next::NewToken if new_token && tries_left > 0 => new_token = false,
+                Next::Again(_) if tries_left == 0 => {
+                    let tries = WEBHOOK_TRIES_MAX;
+                    self.losses.say(&format!("an incident is lost after {tries} tries: {said}"));
+                }
+                Next::Again(asked) => {
+                    self.trouble.say(&format!("{said}; it is tried again"));
+                    let delay = self.delay(&mut backoff, asked);
+                    if self.stop.wait(delay) {
+                        return Fate::Kept;
+                    }
+                }
+                Next::NewToken | Next::GiveUp => {
+                    self.losses.say(&format!("an incident is lost: {said}"));
+                    return Fate::Lost;
+                }
+            }
+        }
+        Fate::Lost
+    }
+
+    fn delay(&mut self, backoff: &mut Backoff, asked: Option<Duration>) -> Duration {
+        let step = backoff.step(self.clock.monotonic(), &mut self.jitter);
+        let asked = asked.unwrap_or_default().min(WEBHOOK_RETRY_AFTER_MAX);
+        // All agents were told the same number: the jitter goes on top of it.
+        if asked > step { self.jitter.between(asked, asked + step) } else { step }
+    }
+}
+
+fn next(error: &Error) -> Next {
+    let Error::Status { code, failure, .. } = error else {
+        return Next::Again(None);
+    };
+    match (code, failure) {
+        (401, _) => Next::NewToken,
+        (408 | 425 | 429 | 500..600, Failure::Throttled(asked)) => Next::Again(*asked),
+        (408 | 425 | 429 | 500..600, _) => Next::Again(None),
+        _ => Next::GiveUp,
+    }
+}
+
+fn words(error: &Error) -> String {
+    match error {
+        Error::Status { code, .. } => format!("the collector answers {code}"),
+        Error::Tls(text) => format!("no trust in the collector: {text}"),
+        Error::Timeout(_) => "the collector does not answer in time".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::config::cluster::{Cluster, Credentials, Server, Trust};
+    use crate::sinks::queue::Limits;
+
+    fn status(code: u16, after: Option<u64>) -> Error {
+        let failure = match after {
+            Some(seconds) => Failure::Throttled(Some(Duration::from_secs(seconds))),
+            None => Failure::Transient,
+        };
+        Error::Status { code, failure, text: String::new() }
+    }
+
+    #[test]
+    fn only_what_may_be_better_the_next_time_is_tried_again() {
+        let second = Some(Duration::from_secs(1));
+        for (code, after, want) in [
+            (101, None, Next::GiveUp),
+            (301, None, Next::GiveUp),
+            (304, Some(1), Next::GiveUp),
+            (307, None, Next::GiveUp),
+            (400, Some(1), Next::GiveUp),
+            (401, None, Next::NewToken),
+            (403, None, Next::GiveUp),
+            (404, None, Next::GiveUp),
+            (408, None, Next::Again(None)),
+            (413, None, Next::GiveUp),
+            (425, None, Next::Again(None)),
+            (429, Some(1), Next::Again(second)),
+            (429, None, Next::Again(None)),
+            (500, None, Next::Again(None)),
+            (503, Some(1), Next::Again(second)),
+            (599, None, Next::Again(None)),
+            (600, None, Next::GiveUp),
+            (999, Some(1), Next::GiveUp),
+        ] {
+            assert_eq!(next(&status(code, after)), want, "{code}");
+            assert!(words(&status(code, after)).contains(&code.to_string()));
+        }
+        for error in [
+            Error::Timeout(ureq::Timeout::Global),
+            Error::Connect(String::new()),
+            Error::Tls(String::new()),
+            Error::Io(String::new()),
+            Error::Protocol(String::new()),
+        ] {
+            assert_eq!(next(&error), Next::Again(None));
+            assert!(!words(&error).contains("API server"), "{error:?}");
+        }
+    }
+
+    fn webhook(url: &str, token: TokenSource) -> Webhook {
+        let config = webhook::Webhook {
+            collector: Cluster {
+                server: Server::parse(url).unwrap(),
+                tls_server_name: None,
+                trust: Trust::Plaintext,
+                credentials: Credentials { token, client_cert: None },
+            },
+            target: Secret::new("/hook"),
+        };
+        let (metrics, clock, stop) = (Arc::default(), Clock::start(), Stop::default());
+        let webhook = Webhook::new(&config, 1, metrics, clock, stop);
+        Webhook { retry_interval: Duration::from_millis(1), ..webhook }
+    }
+
+    #[test]
+    fn a_wait_that_is_asked_for_is_obeyed_up_to_a_limit() {
+        let mut webhook = webhook("http://127.0.0.1:1", TokenSource::None);
+        let step = Duration::from_millis(2);
+        let max = WEBHOOK_RETRY_AFTER_MAX;
+        for (asked, from, to) in [
+            (None, step / 2, step),
+            (Some(Duration::ZERO), step / 2, step),
+            (Some(max / 2), max / 2, max / 2 + step),
+            (Some(max * 9), max, max + step),
+            (Some(Duration::MAX), max, max + step),
+        ] {
+            let delay = webhook.delay(&mut Backoff::new(step / 2), asked);
+            assert!((from..to).contains(&delay), "{asked:?}: {delay:?}");
+        }
+    }
+
+    /// Answers so many requests with this head, one a connection; how many there were.
+    fn answering(head: &'static str, requests: usize) -> (String, std::thread::JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let run = move || {
+            let answer = |stream: std::net::TcpStream| {
+                let mut reader = BufReader::new(&stream);
+                let (mut line, mut length) = (String::new(), 0);
+                while reader.read_line(&mut line).unwrap() > 2 {
+                    let value = line.to_ascii_lowercase();
+                    if let Some(value) = value.strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    line.clear();
+                }
+                reader.read_exact(&mut vec![0; length]).unwrap();
+                let tail = "Connection: close\r\nContent-Length: 0\r\n\r\n";
+                write!(&stream, "HTTP/1.1 {head}\r\n{tail}").unwrap();
+            };
+            listener.incoming().take(requests).map(|stream| answer(stream.unwrap())).count()
+        };
+        (url, std::thread::Builder::new().spawn(run).unwrap())
+    }
+
+    fn queue() -> (Queue, Arc<Delivery>) {
+        let queue = Queue::new(Limits { lines: 8, bytes: 100 });
+        let delivery = Arc::new(Delivery::of_line("{1}\n", 1));
+        queue.push(delivery.clone());
+        queue.close();
+        (queue, delivery)
+    }
+
+    fn open(delivery: &Delivery) -> usize {
+        delivery.open.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    #[test]
+    fn a_line_is_lost_after_so_many_tries_and_counted_and_done() {
+        let tries = usize::try_from(WEBHOOK_TRIES_MAX).unwrap();
+        for (head, token, requests) in [
+            ("503 S", TokenSource::None, tries),
+            ("401 U", TokenSource::None, 1),
+            ("401 U", TokenSource::Inline(Secret::new("abc")), 2),
+            ("400 B", TokenSource::None, 1),
+            ("302 F\r\nLocation: /elsewhere", TokenSource::None, 1),
+        ] {
+            let (url, server) = answering(head, requests);
+            let webhook = webhook(&url, token);
+            let metrics = webhook.metrics.clone();
+            let (queue, delivery) = queue();
+            webhook.run(&queue);
+            assert_eq!(server.join().unwrap(), requests, "{head}");
+            assert_eq!(metrics.sink_dropped.get(SinkName::Webhook), 1, "{head}");
+            assert_eq!(open(&delivery), 0, "{head}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_at_the_end_is_not_done() {
+        let (url, server) = answering("503 S", 1);
+        let webhook = webhook(&url, TokenSource::None);
+        webhook.stop.set();
+        let metrics = webhook.metrics.clone();
+        let (queue, delivery) = queue();
+        webhook.run(&queue);
+        assert_eq!(server.join().unwrap(), 1);
+        assert_eq!(metrics.sink_dropped.get(SinkName::Webhook), 0);
+        assert_eq!(open(&delivery), 1);
+    }
+
+    #[test]
+    fn what_can_be_sent_at_the_end_is_sent() {
+        let (url, server) = answering("204 N", 1);
+        let webhook = webhook(&url, TokenSource::None);
+        webhook.stop.set();
+        let metrics = webhook.metrics.clone();
+        let (queue, delivery) = queue();
+        webhook.run(&queue);
+        assert_eq!(server.join().unwrap(), 1);
+        assert_eq!(metrics.sink_written.get(SinkName::Webhook), 1);
+        assert_eq!(open(&delivery), 0);
+    }
+}
