@@ -6,7 +6,7 @@
 //! ```text
 //!                 ┌────────────── steps: LIST or WATCH, from which version ──────────────┐
 //!                 ▼                                                                      │
-//! API server ─▶ watch ──blocks of bytes──▶ detect: core::stream::Stream ─────────────────┤
+//! API server ─▶ watch ──blocks of bytes──▶ detection: core::stream::Stream ──────────────┤
 //!               kube::Client   (on the       ListSplitter / FrameSplitter  what is one   │
 //!                               same         decode                        pod, or not   │
 //!                               thread)      Reflector ──────────────────────────────────┘
@@ -28,18 +28,37 @@
 //! /metrics /healthz /readyz ◀── http ◀── POST /v1/telemetry     SIGTERM, SIGINT ──▶ signal ──▶ main (daemon)
 //! ```
 //!
-//! [`replay`] feeds a recording through the same [`core`] without any of the threads.
+//! [`commands::replay`] feeds a recording through the same [`core`] without any of the threads.
+//!
+//! # Where what is
+//!
+//! Imports point down this list, never up, and no two modules import each other (`tests/tidy.rs`).
+//!
+//! | folder | what |
+//! | --- | --- |
+//! | `main.rs` | the command line |
+//! | [`commands`] | `check`, `show`, `replay` |
+//! | [`agent`] | the threads and how they are wired: [`mod@agent::watch`], [`agent::detection`], [`agent::lookups`], [`agent::enrichment`] |
+//! | [`serve`] | HTTP: metrics, health, the page, `/incidents`, posts of telemetry |
+//! | [`sinks`] | who delivers incident lines, and the state file that remembers which were delivered |
+//! | [`kube`], [`node`] | what asks the API server; what reads the node: procfs, control groups, logs |
+//! | [`config`], [`metrics`], [`runtime`] | settings; the agent about itself; clocks, stop, signals |
+//! | [`core`] | pure: bytes, values and the time in, values out |
+//! | [`limits`] | every bound, with its reason |
+//!
+//! The core, in the order in which a crash passes through it: [`core::stream`] makes objects of bytes and says what
+//! to ask next, [`core::wire`] is what of an object is read, [`core::detect`] has the rules, [`core::incident`] what
+//! is written, [`core::display`] reads a line back for people.
 //!
 //! # What holds
 //!
 //! * [`core`] is pure: no clock, no I/O, no log. The time is an argument, failures are values.
-//! * Dependencies point one way: main → [`daemon`] → threads ([`mod@watch`], [`detect`], [`events`],
-//!   [`sampler`], [`enrich`], [`sink`], [`http`]) → [`kube`], [`metrics`], [`health`] → [`core`] → [`limits`].
 //! * Whatever is buffered, queued, kept or retried has a bound in [`limits`].
 //! * The thread that reads the watch waits for nothing else: neither does the detection, which it runs.
 //! * There is no global state. What threads share are atomics, bounded queues, and what lies behind a lock
 //!   that nobody keeps while waiting; a panic ends the process, and the kubelet starts it anew.
-//! * Only [`clock`] asks what time it is, only [`daemon`], [`mod@signal`], [`http`] and [`kube`] start threads.
+//! * Only [`runtime::clock`] asks what time it is, only [`agent`], [`mod@runtime::signal`], [`serve::http`] and
+//!   [`kube`] start threads.
 //!
 //! # What is not here
 //!

@@ -17,7 +17,7 @@ use log::{info, warn};
 
 use crate::agent::enrichment::Tell;
 use crate::agent::handler::EventHandler;
-use crate::agent::lookups::Wanted;
+use crate::agent::messages::Wanted;
 use crate::core::Now;
 use crate::core::detect::settle::Lookup;
 use crate::core::detect::{Output, PodName};
@@ -354,5 +354,4 @@ impl EventHandler for Hand {
 }
 
 #[cfg(test)]
-#[path = "detection/tests.rs"]
 mod tests;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::agent::lookups::Wanted;
+use crate::agent::messages::{Wanted, Work};
 use crate::core::incident::enrich::{self, Gathered, Recurrences};
 use crate::core::incident::{Incident, IncidentId, Remains, Severity};
 use crate::limits::{
@@ -25,19 +25,6 @@ use crate::runtime::clock::Clock;
 use crate::serve::recent::Recent;
 use crate::sinks::state_file::Keeper;
 use crate::sinks::{Delivery, Outlet};
-
-/// What the thread hears.
-#[derive(Debug)]
-pub enum Work {
-    /// A container ended; what it was is told later.
-    Held(Box<Remains>),
-    /// An incident, to be told, handed over at that time (monotonic).
-    Tell(Box<Incident>, Duration),
-    /// The pod of that key is gone, and all its incidents were handed over.
-    Gone(Box<str>),
-    /// The sampler saw counters rise, at that time.
-    OomKills(Vec<OomKill>, Timestamp),
-}
 
 /// The near end: hands incidents over, and never waits.
 #[derive(Clone, Debug)]

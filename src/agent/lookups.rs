@@ -12,7 +12,7 @@ use std::time::Duration;
 use log::debug;
 
 use crate::agent::detection::{Detection, Hand};
-use crate::agent::watch::error_code;
+use crate::agent::messages::Wanted;
 use crate::core::backoff::Jitter;
 use crate::core::detect::evidence::PodEvent;
 use crate::core::detect::pods::is_plain;
@@ -32,22 +32,6 @@ use crate::node::flight::Flight;
 use crate::runtime::clock::Clock;
 use crate::runtime::stop::Stop;
 use crate::runtime::trouble::Once;
-
-/// What is to be looked up.
-#[derive(Debug)]
-pub enum Wanted {
-    /// A pod's events.
-    Events {
-        /// Its namespace.
-        namespace: Box<str>,
-        /// The UID that its events name.
-        key: Box<str>,
-        /// Since when (monotonic).
-        since: Duration,
-    },
-    /// The node itself.
-    Node,
-}
 
 /// The thread's state.
 #[derive(Debug)]
@@ -146,7 +130,7 @@ impl Events {
                 self.flight.node_is(Ok(Arc::new(node)));
             }
             Err(error) => {
-                self.metrics.api_errors.add(error_code(&error));
+                self.metrics.api_errors.add((&error).into());
                 let denied = error.code() == Some(403);
                 if denied {
                     self.metrics.permission.set(Permission::GetNodes, 0);
@@ -190,7 +174,7 @@ impl Events {
                 Some(1)
             }
             Err(error) => {
-                self.metrics.api_errors.add(error_code(error));
+                self.metrics.api_errors.add(error.into());
                 let denied = error.code() == Some(403);
                 let result = if denied { LookupResult::Denied } else { LookupResult::Error };
                 self.metrics.event_lookups.add(result);

@@ -16,7 +16,7 @@ use crate::core::stream::reflector::{Step, WatchEnd};
 use crate::kube::{Client, Error, Patience};
 use crate::limits::READ_BLOCK_BYTES;
 use crate::metrics::health::Health;
-use crate::metrics::{ErrorCode, Metrics, Permission, Verb};
+use crate::metrics::{Metrics, Permission, Verb};
 use crate::runtime::clock::Clock;
 use crate::runtime::stop::Stop;
 use crate::runtime::trouble::Once;
@@ -187,19 +187,7 @@ impl Watch {
     }
 
     fn count(&self, error: &Error) {
-        self.metrics.api_errors.add(error_code(error));
-    }
-}
-
-/// The label of a failure.
-pub fn error_code(error: &Error) -> ErrorCode {
-    match error {
-        Error::Status { code, .. } => ErrorCode::http(*code),
-        Error::Timeout(_) => ErrorCode::Timeout,
-        Error::Connect(_) => ErrorCode::Connect,
-        Error::Tls(_) => ErrorCode::Tls,
-        Error::Io(_) => ErrorCode::Io,
-        Error::Protocol(_) => ErrorCode::Protocol,
+        self.metrics.api_errors.add(error.into());
     }
 }
 

@@ -5,6 +5,7 @@ use std::{fmt, io};
 use ureq::{Error as E, Timeout};
 
 use crate::core::stream::reflector::Failure;
+use crate::metrics::ErrorCode;
 
 /// Why a request, or the reading of its answer, failed.
 #[derive(Debug)]
@@ -100,3 +101,16 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<&Error> for ErrorCode {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Status { code, .. } => Self::http(*code),
+            Error::Timeout(_) => Self::Timeout,
+            Error::Connect(_) => Self::Connect,
+            Error::Tls(_) => Self::Tls,
+            Error::Io(_) => Self::Io,
+            Error::Protocol(_) => Self::Protocol,
+        }
+    }
+}

@@ -389,5 +389,4 @@ fn date_of(value: &str) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

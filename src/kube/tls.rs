@@ -328,5 +328,4 @@ fn unexpected_end() -> E {
 }
 
 #[cfg(test)]
-#[path = "tls/tests.rs"]
 mod tests;

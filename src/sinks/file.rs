@@ -21,8 +21,9 @@ use crate::limits::{
     INCIDENT_REPAIRS_MAX, INCIDENT_TAIL_BYTES_MAX, READ_BLOCK_BYTES,
 };
 use crate::metrics::{Metrics, SinkName};
+use crate::runtime::files::sync_folder;
 use crate::runtime::trouble::Once;
-use crate::sinks::Delivery;
+use crate::sinks::delivery::Delivery;
 use crate::sinks::queue::Queue;
 
 /// The file and those that it was before.
@@ -225,16 +226,6 @@ impl IncidentFile {
     }
 }
 
-/// A new name in a folder outlives a power cut only when the folder is written through as well. Where
-/// that cannot be done nothing else is better.
-pub fn sync_folder(path: &Path) {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
-}
-
 /// The whole lines of the file from there on. The first one may be the rest of one.
 fn for_each_line(file: File, start: u64, each: &mut impl FnMut(&[u8])) -> io::Result<()> {
     let mut file = file.take(start.saturating_add(INCIDENT_TAIL_BYTES_MAX));
@@ -290,5 +281,4 @@ pub fn run(queue: &Queue, mut file: IncidentFile) {
 }
 
 #[cfg(test)]
-#[path = "file/tests.rs"]
 mod tests;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::sinks::Delivery;
+use crate::sinks::delivery::Delivery;
 
 /// One end for all: clones share the queue.
 #[derive(Clone, Debug)]

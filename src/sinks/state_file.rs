@@ -18,8 +18,8 @@ use crate::core::incident::{Incident, IncidentId};
 use crate::limits::{STATE_FILE_BYTES_MAX, STATE_RETRY, STATE_WRITE_INTERVAL};
 use crate::metrics::{Metrics, StateWrite};
 use crate::runtime::clock::Clock;
+use crate::runtime::files::sync_folder;
 use crate::runtime::trouble::Once;
-use crate::sinks::file::sync_folder;
 
 /// The ledger as the threads share it.
 #[derive(Debug)]
@@ -206,5 +206,4 @@ fn read_page(path: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 #[cfg(test)]
-#[path = "state_file/tests.rs"]
 mod tests;

@@ -20,7 +20,7 @@ use crate::metrics::{Metrics, SinkName};
 use crate::runtime::clock::Clock;
 use crate::runtime::stop::Stop;
 use crate::runtime::trouble::Once;
-use crate::sinks::Delivery;
+use crate::sinks::delivery::Delivery;
 use crate::sinks::queue::Queue;
 
 /// The far end of the sink.

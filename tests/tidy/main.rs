@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+mod layers;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -30,10 +32,12 @@ fn files_below(folder: &Path, out: &mut Vec<PathBuf>) {
 fn code_below(folder: &str) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     files_below(&root().join(folder), &mut files);
-    files.retain(|path| path.file_name().unwrap() != "tests.rs");
+    let is_test = |path: &PathBuf| path.iter().any(|word| word == "tests.rs" || word == "tests");
+    let below = |path: &PathBuf| path.strip_prefix(root().join(folder)).unwrap().to_owned();
+    files.retain(|path| !is_test(&below(path)));
     let code = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
-        let end = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
+        let end = text.find("#[cfg(test)]\nmod tests ").unwrap_or(text.len());
         let code = text[..end].to_owned();
         (path, code)
     };

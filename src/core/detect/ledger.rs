@@ -351,5 +351,4 @@ pub fn torn_bytes(tail: &[u8]) -> Option<usize> {
 const LINE_START: &str = "{\"schema\":\"blackbox.incident/";
 
 #[cfg(test)]
-#[path = "ledger/tests.rs"]
 mod tests;

@@ -16,24 +16,28 @@ pub mod draft;
 pub mod evidence;
 pub mod ledger;
 mod observe;
+mod output;
 pub mod pods;
 pub mod settle;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::observe::View;
+use self::output::emit;
 use crate::core::Now;
-use crate::core::detect::classify::Quiet;
 use crate::core::detect::draft::{Drafter, containers, has_more_containers};
 use crate::core::detect::ledger::PodEntry;
-use crate::core::detect::observe::View;
 use crate::core::detect::pods::{PodTable, Sighting, is_plain};
-use crate::core::detect::settle::{Lookup, PodState, Settled, Settling};
-use crate::core::incident::{Incident, Remains, cut};
+use crate::core::detect::settle::{Lookup, PodState, Settling};
+use crate::core::incident::cut;
 use crate::core::roster::Place;
 use crate::core::wire;
 use crate::limits::{ADDRESSES_PER_POD_MAX, CLOCK_JUMP_MAX, NAME_BYTES_MAX};
+
+pub use self::output::{Output, PodName};
 
 /// What the first LIST counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,63 +51,6 @@ pub enum History {
         /// `BLACKBOX_LOOKBACK`.
         lookback: Duration,
     },
-}
-
-/// What detection gives.
-#[derive(Debug)]
-pub enum Output {
-    /// A pod runs for the first time.
-    Started(PodName),
-    /// A pod was deleted or has completed.
-    Stopped(PodName),
-    /// A crash or failure.
-    Incident(Box<Incident>),
-    /// An end that is nobody's crash.
-    Quiet(Quiet),
-    /// So many ends of a container could not be seen.
-    Unseen(i64),
-    /// The pod's events are wanted: answer through [`Detector::on_events`].
-    LookUp {
-        /// Of the pod.
-        namespace: Box<str>,
-        /// The key to answer with; the events' `involvedObject.uid`.
-        key: Box<str>,
-    },
-    /// The table is full, this pod has more containers than are watched, or its names are longer than any is
-    /// kept.
-    NoRoom(PodName),
-    /// What the next agent has to know of a pod has changed. It comes behind the incidents that it
-    /// counts in.
-    Kept(Box<PodEntry>),
-    /// The next agent need not know the pod of that key.
-    Forgotten(Box<str>),
-    /// A pod is on the node, or has other containers or addresses than before.
-    Placed(Box<Place>),
-    /// The pod of that key is no longer on the node.
-    Gone(Box<str>),
-    /// A container ended, and what it was is told later: now is the time to look at what it left.
-    Held(Box<Remains>),
-}
-
-/// A pod by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodName {
-    /// Its namespace.
-    pub namespace: Box<str>,
-    /// Its name.
-    pub name: Box<str>,
-}
-
-impl PodName {
-    fn of(metadata: &wire::Metadata<'_>) -> Self {
-        Self { namespace: Box::from(&*metadata.namespace), name: Box::from(&*metadata.name) }
-    }
-}
-
-impl std::fmt::Display for PodName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
 }
 
 /// Where an object comes from.
@@ -374,52 +321,6 @@ impl History {
     }
 }
 
-/// Tells an incident. `later`: ends of its container that are told right after it.
-pub(super) fn tell(
-    table: &mut PodTable,
-    settling: &Settling,
-    key: &str,
-    mut incident: Box<Incident>,
-    later: i64,
-) -> Output {
-    if let (Some(container), Some(restarts)) =
-        (&incident.container, &mut incident.metadata.restarts)
-    {
-        let held = settling.held_ends(key, container).saturating_add(later);
-        restarts.ended = table.counted(key, container, held);
-    }
-    table.touch(key);
-    Output::Incident(incident)
-}
-
-/// Tells what was settled, in its order.
-pub(super) fn emit(
-    table: &mut PodTable,
-    settling: &Settling,
-    settled: Vec<Settled>,
-    out: &mut Vec<Output>,
-) {
-    let mut settled = settled.into_iter();
-    while let Some(Settled { key, incident, quiet }) = settled.next() {
-        if let Some(quiet) = quiet {
-            // The unseen ends that it would have told of wait for another incident.
-            let unseen = incident.metadata.restarts.map_or(0, |restarts| restarts.unseen);
-            let record = table.get(&key);
-            let container = incident.container.as_deref().unwrap_or_default();
-            if let Some(record) = record.and_then(|record| record.container(container)) {
-                record.unseen = record.unseen.saturating_add(unseen);
-            }
-            table.touch(&key);
-            out.push(Output::Quiet(quiet));
-            continue;
-        }
-        let same = |s: &&Settled| s.key == key && s.incident.container == incident.container;
-        let later = settled.as_slice().iter().filter(same).map(|s| s.incident.ends());
-        let later = later.fold(0, i64::saturating_add);
-        out.push(tell(table, settling, &key, incident, later));
-    }
-}
-
 /// A mark of what [`place`] says, quick to make: of one event in a hundred it is another one.
 fn place_mark(pod: &wire::Pod<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -465,5 +366,4 @@ fn deletion_asked(pod: &wire::Pod<'_>, fresh: bool) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use crate::core::detect::classify::{self, End, Episode, Quiet, Verdict};
 use crate::core::detect::draft::{Container, Draft, Drafter, containers};
+use crate::core::detect::output::{Output, PodName, emit, tell};
 use crate::core::detect::pods::{ContainerRecord, PodTable};
 use crate::core::detect::settle::{self, PodState, Settling};
-use crate::core::detect::{Output, PodName, emit, tell};
 use crate::core::incident::{ContainerKind, IncidentId, IncidentType};
 use crate::core::wire;
 

@@ -238,5 +238,4 @@ fn is_within(times: &[Duration], now: Duration, within: Duration) -> bool {
 }
 
 #[cfg(test)]
-#[path = "enrich/tests.rs"]
 mod tests;

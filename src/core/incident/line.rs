@@ -213,5 +213,4 @@ impl Incident {
 }
 
 #[cfg(test)]
-#[path = "line/tests.rs"]
 mod tests;

@@ -271,5 +271,4 @@ fn speaker<'r>(
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

@@ -292,5 +292,4 @@ fn version_of(metadata: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

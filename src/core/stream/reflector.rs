@@ -351,5 +351,4 @@ pub fn is_older(version: &str, than: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "reflector/tests.rs"]
 mod tests;

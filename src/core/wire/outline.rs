@@ -5,8 +5,8 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{Metadata, Pod, PodStatus, StatusDetails};
 use crate::core::wire::json::{Json, Object, Read, Span, Text, Wrong, members};
+use crate::core::wire::object::{Metadata, Pod, PodStatus, StatusDetails};
 
 /// A pod of which only so much was read as says whether the rest says anything new; also the bookmark's empty
 /// pod, and a meta/v1 `Status`.
@@ -44,6 +44,16 @@ impl<'a> Outline<'a> {
     pub fn pod(self, mark: u64) -> Result<Pod<'a>, Wrong> {
         let (spec, status) = (self.spec.get()?, self.status.get()?);
         Ok(Pod { metadata: self.metadata, spec, status, mark })
+    }
+}
+
+impl<'a> Read<'a> for Pod<'a> {
+    fn read(&mut self, json: &mut Json<'a>) -> Result<(), Wrong> {
+        let mut outline = Outline::default();
+        outline.read(json)?;
+        let mark = outline.mark();
+        *self = outline.pod(mark)?;
+        Ok(())
     }
 }
 

@@ -4,14 +4,17 @@
 //! [`CgroupTree`] finds directories and reads files, [`ContainerRecorder`] decides when, and keeps the
 //! rings. What names and files mean is in [`crate::core::cgroup`].
 
+mod hierarchy;
 mod reading;
 mod record;
 mod recorder;
 mod tree;
 
+pub use hierarchy::CgroupVersion;
 pub use reading::PodReading;
-pub use recorder::{ContainerHistory, ContainerRecorder, OomKill, WantedPod};
-pub use tree::{CgroupTree, CgroupVersion, ScanReport};
+pub use record::OomKill;
+pub use recorder::{ContainerHistory, ContainerRecorder, WantedPod};
+pub use tree::{CgroupTree, ScanReport};
 
 #[cfg(test)]
 mod tests;

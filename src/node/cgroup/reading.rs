@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::core::cgroup::sample::{ContainerReading, Counters};
 use crate::core::cgroup::{files, names};
 use crate::limits::{CGROUP_FILE_BYTES_MAX, LIMIT_READ_EVERY};
-use crate::node::cgroup::tree::{CgroupVersion, Hierarchy};
+use crate::node::cgroup::hierarchy::{CgroupVersion, Hierarchy};
 
 /// What the files of a pod's own directory said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

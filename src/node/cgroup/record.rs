@@ -6,8 +6,19 @@ use std::time::Duration;
 use crate::core::cgroup::sample::{ContainerReading, ContainerSample, Counters};
 use crate::core::ring::Ring;
 use crate::limits::{CGROUP_SCAN_TRIES_MAX, FAST_FROM_PERCENT, FAST_SAMPLES_MAX, OOM_RISES_MAX};
-use crate::node::cgroup::recorder::OomKill;
-use crate::node::cgroup::tree::{CgroupTree, CgroupVersion};
+use crate::node::cgroup::hierarchy::CgroupVersion;
+use crate::node::cgroup::tree::CgroupTree;
+
+/// An OOM killer took processes of this pod since the last sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OomKill {
+    /// As in [`WantedPod`].
+    pub pod_uid: Box<str>,
+    /// Without the runtime's name. `None`: one that was never seen, or one of several that went.
+    pub container_id: Option<Box<str>>,
+    /// Processes.
+    pub kills: u64,
+}
 
 /// A counter of OOM kills that is followed.
 #[derive(Debug)]

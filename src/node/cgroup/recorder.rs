@@ -14,8 +14,9 @@ use crate::limits::{
     FAST_SAMPLES_PER_INTERVAL, OOM_RISES_RECENT, PODS_MAX, RECORDED_CONTAINERS_MAX, RECORDS_KEPT,
     WINDOW_SAMPLES_MAX,
 };
-use crate::node::cgroup::record::{ContainerRecord, PodRecord};
-use crate::node::cgroup::tree::{CgroupTree, CgroupVersion, ScanReport};
+use crate::node::cgroup::hierarchy::CgroupVersion;
+use crate::node::cgroup::record::{ContainerRecord, OomKill, PodRecord};
+use crate::node::cgroup::tree::{CgroupTree, ScanReport};
 
 /// A pod that is to be sampled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,17 +26,6 @@ pub struct WantedPod {
     /// Of its containers, with the runtime's name (`containerd://…`) or without. Those that have ended
     /// do no harm: what is not found is not looked for long.
     pub container_ids: Vec<Box<str>>,
-}
-
-/// An OOM killer took processes of this pod since the last sample.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OomKill {
-    /// As in [`WantedPod`].
-    pub pod_uid: Box<str>,
-    /// Without the runtime's name. `None`: one that was never seen, or one of several that went.
-    pub container_id: Option<Box<str>>,
-    /// Processes.
-    pub kills: u64,
 }
 
 /// What an incident tells of a container.

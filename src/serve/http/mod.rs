@@ -397,5 +397,4 @@ fn phrase(status: u16) -> &'static str {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

@@ -7,7 +7,7 @@
 use crate::core::display::line::Json;
 use crate::core::display::units::span as age;
 use crate::limits::CHART_SAMPLES_MAX;
-use crate::serve::page::html::{number, put, tenths, text};
+use crate::serve::page::html::{clamped, number, put, tenths, text};
 
 /// The drawing's width and height in units of its own.
 const SIDE: u64 = 1000;
@@ -23,18 +23,6 @@ const LIMIT_OVER_PEAK_MAX: u64 = 4;
 pub(super) struct Sample {
     age_millis: u64,
     value: u64,
-}
-
-/// Numbers of a line: whatever they are, they become finite ones that the arithmetic has room for.
-pub(super) fn clamped(value: f64) -> u64 {
-    const MOST: u64 = 1 << 52;
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "NaN and what is negative becomes 0, what is too large the largest"
-    )]
-    let whole = value.round() as u64;
-    whole.min(MOST)
 }
 
 /// A chart.

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use crate::core::display::line::Json;
 use crate::core::display::units::{ago, bytes, cores, date_time, percent};
 use crate::core::incident::Severity;
-use crate::serve::page::chart::{Chart, clamped};
-use crate::serve::page::html::{element, number, put, text};
+use crate::serve::page::chart::Chart;
+use crate::serve::page::html::{clamped, element, number, put, text, time_tag};
 use crate::serve::page::timeline;
 
 /// Writes the incident of a line; one that cannot be read is shown as it is.
@@ -56,11 +56,6 @@ fn summary(out: &mut String, incident: &Json, now: Timestamp) {
     }
     let message = incident.text("message");
     element(out, "</bdi><span class=\"m\">", message, "</span></summary><div>");
-}
-
-pub(super) fn time_tag(out: &mut String, at: Timestamp, shown: &str) {
-    element(out, "<time datetime=\"", &at.to_string(), "\">");
-    element(out, "", shown, "</time>");
 }
 
 fn charts(out: &mut String, incident: &Json) {

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::serve::page::chart::clamped;
+use jiff::Timestamp;
 
 /// A value as text: nothing in it begins or ends a tag or an attribute, no control character stays (but
 /// line feed and tab, which are white space), and none that would show a text in another order. Those
@@ -76,6 +76,23 @@ pub(super) fn number(out: &mut String, n: u64) {
 /// Tenths, as percentages of a chart's width are written.
 pub(super) fn tenths(out: &mut String, n: u64) {
     let _ = write!(out, "{}.{}", n / 10, n % 10);
+}
+
+/// Numbers of a line: whatever they are, they become finite ones that the arithmetic has room for.
+pub(super) fn clamped(value: f64) -> u64 {
+    const MOST: u64 = 1 << 52;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "NaN and what is negative becomes 0, what is too large the largest"
+    )]
+    let whole = value.round() as u64;
+    whole.min(MOST)
+}
+
+pub(super) fn time_tag(out: &mut String, at: Timestamp, shown: &str) {
+    element(out, "<time datetime=\"", &at.to_string(), "\">");
+    element(out, "", shown, "</time>");
 }
 
 #[cfg(test)]

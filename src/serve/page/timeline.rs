@@ -3,8 +3,7 @@
 use crate::core::display::line::Json;
 use crate::core::display::timeline::{LOG, THIS, rows};
 use crate::core::display::units::{clock_time, offset};
-use crate::serve::page::entry::time_tag;
-use crate::serve::page::html::{element, put, text, times};
+use crate::serve::page::html::{element, put, text, time_tag, times};
 
 /// Writes the table.
 pub(super) fn write(out: &mut String, incident: &Json) {

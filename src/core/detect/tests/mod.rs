@@ -1,7 +1,8 @@
 use super::*;
 use crate::core::backoff::Jitter;
+use crate::core::detect::classify::Quiet;
 use crate::core::detect::evidence::PodEvent;
-use crate::core::incident::Confidence;
+use crate::core::incident::{Confidence, Incident};
 use crate::core::stream::decode::{self, Decoded};
 use crate::core::wire::json;
 use crate::limits::{CONTAINERS_PER_POD_MAX, SETTLE_MAX};

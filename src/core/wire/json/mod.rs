@@ -483,5 +483,4 @@ impl<'a, T: Read<'a> + Default> Read<'a> for List<T> {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;
