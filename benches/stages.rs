@@ -12,8 +12,9 @@ use blackbox_daemon::core::detect::classify::{self, End};
 use blackbox_daemon::core::stream::decode::{self, Decoded};
 use blackbox_daemon::core::detect::{Detector, History, Output};
 use blackbox_daemon::core::stream::frame::FrameSplitter;
-use blackbox_daemon::core::incident::{ContainerKind, Incident};
-use blackbox_daemon::core::incident::line;
+use blackbox_daemon::core::case::ContainerKind;
+use blackbox_daemon::core::incident::recurrence::Recurrence;
+use blackbox_daemon::core::incident::{Gathered, Incident, compose, line};
 use blackbox_daemon::core::wire::Pod;
 use blackbox_daemon::metrics::Metrics;
 use blackbox_daemon::metrics::process::ProcessStats;
@@ -130,10 +131,12 @@ fn stages(criterion: &mut Criterion) {
         .iter()
         .map(|line| decode::line(line, Box::leak(Box::default()), |_, _| false).0)
         .collect();
-    let incidents: Vec<Box<Incident>> = detect(&decoded)
+    let incidents: Vec<Incident> = detect(&decoded)
         .into_iter()
         .filter_map(|output| match output {
-            Output::Incident(incident) => Some(incident),
+            Output::Crash(case) => {
+                Some(compose(*case, Gathered::default(), Recurrence::default()))
+            }
             _ => None,
         })
         .collect();

@@ -32,7 +32,7 @@
 //!
 //! # Where what is
 //!
-//! Imports point down this list, never up, and no two modules import each other (`tests/tidy.rs`).
+//! Imports point down this list, never up, and no two modules import each other (`tests/tidy/`).
 //!
 //! | folder | what |
 //! | --- | --- |
@@ -47,8 +47,8 @@
 //! | [`limits`] | every bound, with its reason |
 //!
 //! The core, in the order in which a crash passes through it: [`core::stream`] makes objects of bytes and says what
-//! to ask next, [`core::wire`] is what of an object is read, [`core::detect`] has the rules, [`core::incident`] what
-//! is written, [`core::display`] reads a line back for people.
+//! to ask next, [`core::wire`] is what of an object is read, [`core::detect`] has the rules and judges a
+//! [`core::case`], [`core::incident`] composes of it what is written, [`core::display`] reads a line back for people.
 //!
 //! # What holds
 //!

@@ -9,7 +9,7 @@ use log::{error, warn};
 use blackbox_daemon::agent as daemon;
 use blackbox_daemon::commands::{check, replay, show};
 use blackbox_daemon::config::{Config, SETTINGS};
-use blackbox_daemon::core::incident::Severity;
+use blackbox_daemon::core::case::Severity;
 
 /// The image's: see the dependency table in the README.
 #[cfg(target_env = "musl")]

@@ -19,9 +19,9 @@ use crate::agent::enrichment::Tell;
 use crate::agent::handler::EventHandler;
 use crate::agent::messages::Wanted;
 use crate::core::Now;
+use crate::core::case::{Case, InstanceRef};
 use crate::core::detect::settle::Lookup;
 use crate::core::detect::{Output, PodName};
-use crate::core::incident::{Incident, Remains};
 use crate::core::stream::decode::{Flaw, FlawKind};
 use crate::core::stream::reflector::{Failure, Step, WatchEnd};
 use crate::core::stream::{Flow, Note, Stream};
@@ -239,7 +239,7 @@ impl<H: EventHandler> Detect<H> {
             match output {
                 Output::Started(pod) => self.handler.on_pod_start(&pod),
                 Output::Stopped(pod) => self.handler.on_pod_stop(&pod),
-                Output::Incident(incident) => self.handler.on_pod_crash(incident),
+                Output::Crash(case) => self.handler.on_pod_crash(case),
                 Output::Kept(entry) => {
                     if let Some(keeper) = &self.keeper {
                         keeper.keep(*entry);
@@ -255,7 +255,7 @@ impl<H: EventHandler> Detect<H> {
                     self.flight.gone(&key);
                     self.handler.on_pod_gone(key);
                 }
-                Output::Held(remains) => self.handler.on_held(*remains),
+                Output::Held(instance) => self.handler.on_held(*instance),
                 Output::Quiet(quiet) => self.metrics.quiet_ends.add(quiet),
                 Output::Unseen(n) => {
                     let n = u64::try_from(n).unwrap_or(0);
@@ -331,17 +331,17 @@ impl EventHandler for Hand {
         self.metrics.pod_events.add(PodEvent::Start);
     }
 
-    fn on_pod_crash(&mut self, incident: Box<Incident>) {
+    fn on_pod_crash(&mut self, case: Box<Case>) {
         self.metrics.pod_events.add(PodEvent::Crash);
         // Before the ledger hears of the pod: until it is delivered it does not count as told.
         if let Some(keeper) = &self.keeper {
-            keeper.open(&incident);
+            keeper.open(&case);
         }
-        self.tell.incident(incident);
+        self.tell.crash(case);
     }
 
-    fn on_held(&mut self, remains: Remains) {
-        self.tell.held(Box::new(remains));
+    fn on_held(&mut self, instance: InstanceRef) {
+        self.tell.held(Box::new(instance));
     }
 
     fn on_pod_gone(&mut self, key: Box<str>) {

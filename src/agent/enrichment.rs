@@ -13,8 +13,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::agent::messages::{Wanted, Work};
-use crate::core::incident::enrich::{self, Gathered, Recurrences};
-use crate::core::incident::{Incident, IncidentId, Remains, Severity};
+use crate::core::case::{Case, Gap, IncidentId, InstanceRef, Part, Severity};
+use crate::core::detect::classify;
+use crate::core::incident::recurrence::{Recurrence, Recurrences};
+use crate::core::incident::{Gathered, Incident, compose};
 use crate::limits::{
     ENRICH_HURRY, ENRICH_IDLE, GATHERED_KEPT_MAX, SURVIVED_AFTER, SURVIVED_WAITING_MAX,
 };
@@ -38,14 +40,15 @@ pub struct Tell {
 }
 
 impl Tell {
-    /// Tells an incident.
-    pub fn incident(&self, incident: Box<Incident>) {
-        let full = match self.work.try_send(Work::Tell(incident, self.clock.monotonic())) {
+    /// Hands a case over. Without room for it, the case is reported as it is.
+    pub fn crash(&self, case: Box<Case>) {
+        let full = match self.work.try_send(Work::Crash(case, self.clock.monotonic())) {
             Ok(()) => return,
             Err(TrySendError::Full(full) | TrySendError::Disconnected(full)) => full,
         };
-        if let Work::Tell(mut incident, _) = full {
-            incident.telemetry.gaps.push(BUSY.to_owned());
+        if let Work::Crash(mut case, _) = full {
+            case.gaps.push(busy());
+            let incident = compose(*case, Gathered::default(), Recurrence::default());
             lock(&self.deliver).incident(&incident, false);
         }
     }
@@ -57,13 +60,16 @@ impl Tell {
     }
 
     /// Says that a container ended of which more is told later.
-    pub fn held(&self, remains: Box<Remains>) {
+    pub fn held(&self, instance: Box<InstanceRef>) {
         // Without it there is less to tell, later.
-        let _ = self.work.try_send(Work::Held(remains));
+        let _ = self.work.try_send(Work::Held(instance));
     }
 }
 
-const BUSY: &str = "telemetry: left out, there were too many incidents at once";
+/// The gap of a case for which there is no time to gather anything.
+fn busy() -> Gap {
+    Gap::new(Part::Telemetry, "left out, there were too many incidents at once")
+}
 
 fn lock(deliver: &Mutex<Deliver>) -> MutexGuard<'_, Deliver> {
     deliver.lock().unwrap_or_else(PoisonError::into_inner)
@@ -141,55 +147,55 @@ impl Enrich {
             };
             let now = self.clock.now();
             match work {
-                Some(Work::Held(remains)) => {
-                    let gathered = self.flight.remains(&remains, now);
-                    desk.put(remains.id, gathered);
-                    desk.is_explained(&remains.pod_key);
+                Some(Work::Held(instance)) => {
+                    let gathered = self.flight.remains(&instance, now);
+                    desk.put(instance.id, gathered);
+                    desk.is_explained(&instance.pod_key);
                 }
-                Some(Work::Tell(incident, since)) => {
+                Some(Work::Crash(case, since)) => {
                     let is_late = now.monotonic.saturating_sub(since) > ENRICH_HURRY;
-                    self.tell(incident, is_late, &mut desk);
+                    self.crash(*case, is_late, &mut desk);
                 }
                 Some(Work::Gone(key)) => self.flight.forget(&key),
                 Some(Work::OomKills(kills, at)) => desk.wonder(kills, at, now.monotonic),
                 None => {}
             }
             for Survivor { kill, at, .. } in desk.due(now.monotonic) {
-                if let Some(incident) = self.flight.survived(&kill, now, at) {
-                    self.finish(incident, Gathered::default(), &mut desk);
+                if let Some(case) = self.flight.survived(&kill, now, at) {
+                    self.finish(case, Gathered::default(), &mut desk);
                 }
             }
         }
     }
 
     /// `is_late`: others wait behind it, and there is no time to gather anything.
-    fn tell(&self, incident: Box<Incident>, is_late: bool, desk: &mut Desk) {
-        if incident.metadata.is_end {
-            desk.is_explained(incident.pod_key());
+    fn crash(&self, case: Case, is_late: bool, desk: &mut Desk) {
+        let instance = case.instance();
+        if let Some(instance) = &instance {
+            desk.is_explained(&instance.pod_key);
         }
-        let gathered = match (desk.take(incident.id), incident.remains()) {
+        let gathered = match (desk.take(case.id), instance) {
             (Some(known), _) => known,
-            (None, Some(remains)) if !is_late => self.flight.remains(&remains, self.clock.now()),
-            (None, Some(_)) => Gathered { gaps: vec![BUSY.to_owned()], ..Gathered::default() },
+            (None, Some(instance)) if !is_late => self.flight.remains(&instance, self.clock.now()),
+            (None, Some(_)) => Gathered { gaps: vec![busy()], ..Gathered::default() },
             (None, None) => Gathered::default(),
         };
-        self.finish(incident, gathered, desk);
+        self.finish(case, gathered, desk);
     }
 
-    fn finish(&self, mut incident: Box<Incident>, gathered: Gathered, desk: &mut Desk) {
+    fn finish(&self, mut case: Case, gathered: Gathered, desk: &mut Desk) {
         let now = self.clock.now();
-        let recurrence = match &incident.container {
-            Some(container) if incident.metadata.is_end => {
-                desk.recurrences.note(incident.pod_key(), container, now.monotonic)
-            }
-            _ => enrich::Recurrence::default(),
+        let recurrence = match case.container_name().filter(|_| case.termination().is_some()) {
+            Some(container) => desk.recurrences.note(case.pod.key(), container, now.monotonic),
+            None => Recurrence::default(),
         };
-        let gathered = self.flight.around(&incident, gathered, now);
+        let gathered = self.flight.around(gathered, now);
         if self.flight.wants_node(now.monotonic) {
             // No room: the next incident wants it as well.
             let _ = self.wanted.try_send(Wanted::Node);
         }
-        enrich::complete(&mut incident, gathered, recurrence);
+        classify::weigh_oom_count(&mut case, gathered.oom);
+        let incident = compose(case, gathered, recurrence);
         lock(&self.deliver).incident(&incident, recurrence.in_crash_loop);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::core::incident::{Incident, Remains};
+use crate::core::case::{Case, InstanceRef};
 use crate::node::cgroup::OomKill;
 
 /// What is to be looked up.
@@ -27,9 +27,9 @@ pub enum Wanted {
 #[derive(Debug)]
 pub enum Work {
     /// A container ended; what it was is told later.
-    Held(Box<Remains>),
+    Held(Box<InstanceRef>),
     /// An incident, to be told, handed over at that time (monotonic).
-    Tell(Box<Incident>, Duration),
+    Crash(Box<Case>, Duration),
     /// The pod of that key is gone, and all its incidents were handed over.
     Gone(Box<str>),
     /// The sampler saw counters rise, at that time.

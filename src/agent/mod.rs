@@ -49,6 +49,7 @@ use crate::agent::watch::{Watch, pods_path};
 use crate::config::Config;
 use crate::core::Now;
 use crate::core::backoff::Jitter;
+use crate::core::case::id;
 use crate::core::detect::ledger::{Ledger, Left};
 use crate::core::detect::{Detector, History};
 use crate::core::stream::Stream;
@@ -392,7 +393,7 @@ fn recall(
 /// Agents that start together must not ask together: the node's name and the time make the seed.
 fn seed(config: &Config, clock: Clock) -> u64 {
     let words = [config.node_name.as_str(), &clock.wall().to_string()];
-    crate::core::incident::IncidentId::new(&words).short()
+    id::fold(id::fnv128(&words))
 }
 
 /// Waits for a signal. A thread that ends without one has lost its partner: the agent ends too, and

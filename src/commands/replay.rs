@@ -16,11 +16,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::core::Now;
+use crate::core::case::{Case, Severity};
 use crate::core::detect::evidence::PodEvent;
 use crate::core::detect::settle::Lookup;
 use crate::core::detect::{Detector, History, Output};
-use crate::core::incident::line;
-use crate::core::incident::{Incident, Severity};
+use crate::core::incident::recurrence::Recurrence;
+use crate::core::incident::{Gathered, compose, line};
 use crate::core::stream::decode::{self, Decoded, Flaw, FlawKind};
 use crate::core::stream::frame::FrameSplitter;
 use crate::core::stream::list::{ListSplitter, Piece};
@@ -216,7 +217,7 @@ impl Replay<'_> {
         while !self.outputs.is_empty() {
             for output in std::mem::take(&mut self.outputs) {
                 match output {
-                    Output::Incident(incident) => self.write(&incident)?,
+                    Output::Crash(case) => self.write(*case)?,
                     Output::LookUp { key, .. } => {
                         let lookup = self.look_up(&key);
                         self.detector.on_events(&key, &lookup, &mut self.outputs);
@@ -233,12 +234,14 @@ impl Replay<'_> {
         Lookup::Found(own.take(EVENTS_PER_POD_MAX).map(|(_, event)| event.clone()).collect())
     }
 
-    fn write(&mut self, incident: &Incident) -> Result<(), Error> {
-        if incident.severity < self.at_least {
+    /// Writes the line of a case. A recording has nothing of the node to put around it.
+    fn write(&mut self, case: Case) -> Result<(), Error> {
+        if case.severity < self.at_least {
             return Ok(());
         }
         self.summary.incidents += 1;
-        self.out.write_all(&line::line(incident)).map_err(Error::Write)
+        let incident = compose(case, Gathered::default(), Recurrence::default());
+        self.out.write_all(&line::line(&incident)).map_err(Error::Write)
     }
 }
 

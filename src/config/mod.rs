@@ -27,7 +27,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::core::incident::Severity;
+use crate::core::case::Severity;
 use crate::limits;
 
 use self::cluster::Cluster;
@@ -110,7 +110,7 @@ impl Config {
 fn read(env: &mut Environment) -> Option<Config> {
     let node_name = env.required(&settings::NODE_NAME, values::node_name);
     let pod_namespace = env.optional(&settings::POD_NAMESPACE, values::namespace);
-    let service_account = env.required(&settings::SERVICE_ACCOUNT, path);
+    let service_account = env.required(&settings::SERVICE_ACCOUNT, values::path);
     let cluster = service_account.as_ref().and_then(|folder| read_cluster(env, folder));
 
     let api_timeout =
@@ -123,12 +123,12 @@ fn read(env: &mut Environment) -> Option<Config> {
     let watch_idle_timeout = read_watch_idle_timeout(env);
     let listen = env.required(&settings::LISTEN, values::listen_address);
 
-    let incident_file = env.optional(&settings::INCIDENT_FILE, path);
+    let incident_file = env.optional(&settings::INCIDENT_FILE, values::path);
     let incident_file_bytes_max = env.required(&settings::INCIDENT_FILE_MAX_BYTES, |text| {
         let range = limits::INCIDENT_FILE_BYTES_MIN..=limits::INCIDENT_FILE_BYTES_MAX;
         values::bytes_in(text, &range)
     });
-    let state_file = env.optional(&settings::STATE_FILE, |text| match path(text) {
+    let state_file = env.optional(&settings::STATE_FILE, |text| match values::path(text) {
         Ok(state) if Some(&state) == incident_file.as_ref() => {
             Err("the file that BLACKBOX_INCIDENT_FILE names".to_owned())
         }
@@ -142,9 +142,9 @@ fn read(env: &mut Environment) -> Option<Config> {
         values::count_in(text, &(0..=limits::LOG_LINES_MAX))
     });
     let log_mask = env.required(&settings::LOG_MASK, values::yes_or_no);
-    let pod_logs = env.required(&settings::POD_LOGS, path);
-    let proc = env.required(&settings::PROC, path);
-    let cgroup = env.required(&settings::CGROUP, path);
+    let pod_logs = env.required(&settings::POD_LOGS, values::path);
+    let proc = env.required(&settings::PROC, values::path);
+    let cgroup = env.required(&settings::CGROUP, values::path);
     let ignore_namespaces = env.optional(&settings::IGNORE_NAMESPACES, values::namespaces);
     let min_severity = env.required(&settings::MIN_SEVERITY, values::severity);
 
@@ -233,10 +233,4 @@ fn duration(
     range: RangeInclusive<Duration>,
 ) -> Option<Duration> {
     env.required(setting, |text| values::duration_in(text, &range))
-}
-
-/// Whether the path exists is for whoever opens it: it may appear later, and an error then is
-/// better told with what it stops from working.
-fn path(text: &str) -> Result<PathBuf, String> {
-    Ok(PathBuf::from(text))
 }

@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::core::incident::Severity;
+use crate::core::case::Severity;
 use crate::limits;
 
 use super::{cluster, duration};
@@ -114,6 +115,12 @@ pub(super) fn server_name(text: &str) -> Result<String, String> {
     } else {
         Err("neither a DNS name nor an IP address".to_owned())
     }
+}
+
+/// Whether the path exists is for whoever opens it: it may appear later, and an error then is
+/// better told with what it stops from working.
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(text))
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use crate::limits;
 use super::cluster::{Cluster, Credentials, Scheme, Secret, Server, TokenSource, Trust};
 use super::environment::{Environment, allowed};
 use super::files::{self, Pem};
-use super::path;
 use super::problem::Problem;
 use super::settings::{WEBHOOK_CA, WEBHOOK_TOKEN_FILE, WEBHOOK_URL};
+use super::values::path;
 
 /// Where a system keeps the CAs that it trusts: Debian and Alpine, Fedora, SUSE, RHEL, and OpenSSL's
 /// own place, which is also the BSDs'.

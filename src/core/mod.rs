@@ -1,9 +1,10 @@
 //! The pure part: bytes, values and `now` in, values out.
 //!
 //! Nothing below this module opens a file or a socket, reads a clock, spawns a thread or writes a
-//! log line (`tests/tidy.rs` holds that).
+//! log line (`tests/tidy` holds that).
 
 pub mod backoff;
+pub mod case;
 pub mod cgroup;
 pub mod detect;
 pub mod display;
@@ -15,6 +16,7 @@ pub mod ring;
 pub mod roster;
 pub mod sidecar;
 pub mod stream;
+pub mod text;
 pub mod wire;
 
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::core::incident::{cut, time, time_or_null};
+use crate::core::text::{cut, time, time_or_null};
 use crate::core::wire::json::{self, List, Text, members};
 use crate::core::wire::quantity;
 use crate::limits::{NODE_CONDITIONS_MAX, NODE_WORD_BYTES_MAX};

@@ -6,8 +6,9 @@
 // Of `core`, where there are addresses and no sockets.
 use core::net::IpAddr;
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::core::incident::Incident;
+use crate::core::case::PodFacts;
 
 /// A pod in its place.
 #[derive(Clone, Debug)]
@@ -20,8 +21,8 @@ pub struct Place {
     pub is_host_network: bool,
     /// Containers that run now: name, and ID without the runtime's name.
     pub running: Vec<(Box<str>, Box<str>)>,
-    /// What an incident of the pod begins with.
-    pub template: Box<Incident>,
+    /// The description of the pod, which its incidents share.
+    pub pod: Arc<PodFacts>,
 }
 
 /// Who may ask from an address.
@@ -41,25 +42,17 @@ pub enum Speaker<'r> {
 #[derive(Debug, Default)]
 pub struct Roster {
     places: HashMap<Box<str>, Place>,
-    changes: u64,
 }
 
 impl Roster {
     /// A pod is as it says now.
     pub fn place(&mut self, place: Place) {
-        self.changes += 1;
         self.places.insert(place.key.clone(), place);
     }
 
     /// The pod of that key is gone.
     pub fn remove(&mut self, key: &str) {
-        self.changes += 1;
         self.places.remove(key);
-    }
-
-    /// A number that rises with every change.
-    pub fn changes(&self) -> u64 {
-        self.changes
     }
 
     /// The pod of that key.
@@ -95,9 +88,7 @@ impl Roster {
     /// The pod of that name, if it is on the host's network.
     pub fn on_host_network(&self, namespace: &str, name: &str) -> Option<&Place> {
         self.places.values().find(|place| {
-            place.is_host_network
-                && place.template.namespace == namespace
-                && place.template.pod_name == name
+            place.is_host_network && place.pod.namespace == namespace && place.pod.name == name
         })
     }
 }

@@ -1,8 +1,8 @@
 //! The label values of every family.
 
 use super::family::Label;
+use crate::core::case::{IncidentType, Severity};
 use crate::core::detect::classify::Quiet;
-use crate::core::incident::{IncidentType, Severity};
 use crate::core::stream::decode::FlawKind;
 use crate::core::stream::reflector::{Failure, ListReason};
 

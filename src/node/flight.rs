@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::core::Now;
-use crate::core::incident::enrich::{self, ContainerTelemetry, Gathered, OomCount};
-use crate::core::incident::{Incident, Remains};
+use crate::core::case::{Case, Gap, InstanceRef, OomCount, Part};
+use crate::core::incident::{ContainerTelemetry, Gathered};
 use crate::core::node::NodeInfo;
 use crate::core::roster::{Place, Roster};
 use crate::core::sidecar::Sidecars;
@@ -101,23 +101,23 @@ impl Flight {
     }
 
     /// Gathers what a container left that ended.
-    pub fn remains(&self, remains: &Remains, now: Now) -> Gathered {
+    pub fn remains(&self, instance: &InstanceRef, now: Now) -> Gathered {
         let mut gathered = Gathered::default();
         if let Some(logs) = &self.logs {
-            let Remains { namespace, pod_name, pod_key, container, instance, .. } = remains;
+            let InstanceRef { namespace, pod_name, pod_key, container, instance, .. } = instance;
             match logs.last_words(namespace, pod_name, pod_key, container, *instance) {
                 Ok(words) => gathered.logs = Some(words),
-                Err(gap) => gathered.gaps.push(format!("logs: {gap}")),
+                Err(gap) => gathered.gaps.push(Gap::new(Part::Logs, gap.to_string())),
             }
         }
-        gathered.sidecar = lock(&self.sidecars).section(&remains.pod_key, now.monotonic);
+        gathered.sidecar = lock(&self.sidecars).section(&instance.pod_key, now.monotonic);
         let is_alone = lock(&self.roster)
-            .get(&remains.pod_key)
-            .is_some_and(|place| place.template.containers.len() == 1);
+            .get(&instance.pod_key)
+            .is_some_and(|place| place.pod.containers.len() == 1);
         let mut containers = self.containers();
         // The counters outlive the container only for so long.
-        containers.check_pod(now.monotonic, &remains.pod_key);
-        match containers.history(&remains.pod_key, &remains.container_id, now) {
+        containers.check_pod(now.monotonic, &instance.pod_key);
+        match containers.history(&instance.pod_key, &instance.container_id, now) {
             Some(history) => {
                 // Of its pod's kills one may be another container's.
                 let of_pod = if is_alone { history.pod_oom_kills } else { 0 };
@@ -136,11 +136,12 @@ impl Flight {
             None => {
                 // It came and went between two samples; its pod may have seen it.
                 let within = OOM_RISES_RECENT;
-                let kills = containers.pod_oom_kills(&remains.pod_key, now.monotonic, within);
+                let kills = containers.pod_oom_kills(&instance.pod_key, now.monotonic, within);
                 if kills > 0 && is_alone {
                     gathered.oom = OomCount::Some(kills);
                 }
-                gathered.gaps.push(format!("container: {}", self.why_not_sampled(&containers)));
+                let why = self.why_not_sampled(&containers);
+                gathered.gaps.push(Gap::new(Part::Container, why));
             }
         }
         gathered
@@ -154,7 +155,7 @@ impl Flight {
     }
 
     /// Adds what the node knows besides.
-    pub fn around(&self, _incident: &Incident, mut gathered: Gathered, now: Now) -> Gathered {
+    pub fn around(&self, mut gathered: Gathered, now: Now) -> Gathered {
         let system = self.system();
         if let Some((at, _)) = system.newest() {
             let age = now.monotonic.saturating_sub(at);
@@ -164,13 +165,14 @@ impl Flight {
         // Not all kernels have pressure accounting, and not all nodes disks; all have these.
         let needed = |name: &str| matches!(name, "stat" | "meminfo");
         for (name, why) in system.missing().filter(|(name, _)| needed(name)) {
-            gathered.gaps.push(format!("system: no {name} below BLACKBOX_PROC: {why}"));
+            let why = format!("no {name} below BLACKBOX_PROC: {why}");
+            gathered.gaps.push(Gap::new(Part::System, why));
         }
         drop(system);
         let node = lock(&self.node);
         gathered.node.clone_from(&node.info);
         if let Some(trouble) = &node.trouble {
-            gathered.gaps.push(format!("node: {trouble}"));
+            gathered.gaps.push(Gap::new(Part::Node, trouble.clone()));
         }
         gathered
     }
@@ -196,11 +198,11 @@ impl Flight {
     }
 
     /// An OOM kill after which no container of the pod ended.
-    pub fn survived(&self, kill: &OomKill, now: Now, at: Timestamp) -> Option<Box<Incident>> {
+    pub fn survived(&self, kill: &OomKill, now: Now, at: Timestamp) -> Option<Case> {
         let roster = lock(&self.roster);
         let place = roster.get(&kill.pod_uid)?;
         let id = kill.container_id.as_deref()?;
         let (name, id) = place.running.iter().find(|(_, running)| **running == *id)?;
-        Some(enrich::survived(place, name, id, now, at))
+        Case::survivor(&place.pod, name, id, now, at)
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 
-use crate::core::incident::line;
-use crate::core::incident::{Incident, IncidentId};
+use crate::core::case::IncidentId;
+use crate::core::incident::{Incident, line};
 use crate::sinks::state_file::Keeper;
 
 /// An incident on its way out.
@@ -56,7 +56,7 @@ impl Delivery {
     pub(crate) fn of_line(line: &str, sinks: usize) -> Self {
         Self {
             line: line.as_bytes().to_vec(),
-            id: IncidentId::new(&[line]),
+            id: IncidentId::of_test(line),
             occurred_at: Timestamp::UNIX_EPOCH,
             detected_at: Timestamp::UNIX_EPOCH,
             open: AtomicUsize::new(sinks),

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use log::{info, warn};
 
+use crate::core::case::{Case, IncidentId};
 use crate::core::detect::ledger::{self, Ledger, Left, PodEntry};
-use crate::core::incident::{Incident, IncidentId};
 use crate::limits::{STATE_FILE_BYTES_MAX, STATE_RETRY, STATE_WRITE_INTERVAL};
 use crate::metrics::{Metrics, StateWrite};
 use crate::runtime::clock::Clock;
@@ -65,11 +65,10 @@ impl Keeper {
     }
 
     /// The incident goes to the sinks.
-    pub fn open(&self, incident: &Incident) {
-        let key = incident.metadata.static_pod_uid.as_ref().unwrap_or(&incident.pod_uid);
-        let container = incident.container.as_deref();
+    pub fn open(&self, case: &Case) {
+        let ends = case.terminations();
         // Nothing to write yet: what is on its way does not count.
-        self.lock().ledger.open(incident.id, key, container, incident.ends());
+        self.lock().ledger.open(case.id, case.pod.key(), case.container_name(), ends);
     }
 
     /// Every sink is done with it.

@@ -16,11 +16,12 @@ use std::{env, fmt, fs, process};
 use blackbox_daemon::config::Config;
 use blackbox_daemon::config::cluster::{Server, TokenSource};
 use blackbox_daemon::core::Now;
+use blackbox_daemon::core::case::IncidentId;
 use blackbox_daemon::core::detect::evidence::PodEvent;
 use blackbox_daemon::core::detect::settle::Lookup;
 use blackbox_daemon::core::detect::{Detector, History, Output};
-use blackbox_daemon::core::incident::IncidentId;
-use blackbox_daemon::core::incident::line;
+use blackbox_daemon::core::incident::recurrence::Recurrence;
+use blackbox_daemon::core::incident::{Gathered, compose, line};
 use blackbox_daemon::core::logs::cri::{LogLine, LogStream};
 use blackbox_daemon::core::logs::last_words::{LastWords, Tail, last_words};
 use blackbox_daemon::core::logs::mask::{MASK, Mask};
@@ -223,13 +224,12 @@ impl Bench {
         while !self.out.is_empty() {
             for output in std::mem::take(&mut self.out) {
                 match output {
-                    Output::Incident(incident) => {
-                        // A pod that left the LIST and comes back may wait, or have failed, anew.
-                        let facts = &incident.metadata.evidence;
-                        let waits = facts.iter().any(|fact| fact.starts_with("waiting: "));
-                        let is_end = incident.container_id.is_some() && !waits;
-                        let is_new = !is_end || self.ids.insert(incident.id);
-                        assert!(is_new, "told twice: {incident:?}");
+                    Output::Crash(case) => {
+                        // A pod that left the LIST and comes back may wait, or have failed, again.
+                        let is_new = case.termination().is_none() || self.ids.insert(case.id);
+                        assert!(is_new, "reported twice: {case:?}");
+                        let gathered = Gathered::default();
+                        let incident = compose(*case, gathered, Recurrence::default());
                         check_line(&line::line(&incident));
                     }
                     Output::LookUp { key, .. } if self.answers => {

@@ -37,9 +37,17 @@ fn imports() -> Imports {
         let own = module(path);
         let named = paths(code).into_iter().filter_map(|path| absolute(&own, &path));
         let known = named.filter_map(|path| longest_module(&path, &modules));
-        imports.insert(own.clone(), known.filter(|other| *other != own).collect());
+        imports.insert(own.clone(), known.filter(|other| !is_same_room(other, &own)).collect());
     }
     imports
+}
+
+/// A module and the `mod.rs` of a folder that it lies in share a room: what they import of each other does not count.
+fn is_same_room(one: &str, other: &str) -> bool {
+    let is_below = |one: &str, other: &str| {
+        one.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    is_below(one, other) || is_below(other, one)
 }
 
 /// Every path of a file that begins with `crate`, `self` or `super`, out of the braces of `use` too.
@@ -217,4 +225,12 @@ fn a_turned_arrow_and_a_ring_are_found() {
     let expected = Some("core::b".to_owned());
     assert_eq!(absolute("core::a::x", "super::super::b"), expected);
     assert_eq!(absolute("core", "self::b"), expected);
+}
+#[test]
+fn no_file_and_no_folder_imports_itself_by_way_of_another() {
+    let imports = imports();
+    assert_eq!(ring(&imports), None, "files");
+    for depth in 1..=3 {
+        assert_eq!(ring(&between_folders(&imports, depth)), None, "folders {depth} deep");
+    }
 }

@@ -14,17 +14,17 @@ use crate::node::procfs::{SystemRecorder, SystemSource};
 
 /// What the detection tells.
 #[derive(Debug)]
-struct Sender(mpsc::Sender<Box<Incident>>);
+struct Sender(mpsc::Sender<Box<Case>>);
 
 impl EventHandler for Sender {
     fn on_pod_start(&mut self, _: &PodName) {}
     fn on_pod_stop(&mut self, _: &PodName) {}
-    fn on_pod_crash(&mut self, incident: Box<Incident>) {
-        self.0.send(incident).unwrap();
+    fn on_pod_crash(&mut self, case: Box<Case>) {
+        self.0.send(case).unwrap();
     }
 }
 
-fn detection() -> (Detection<Sender>, Receiver<Wanted>, Receiver<Box<Incident>>) {
+fn detection() -> (Detection<Sender>, Receiver<Wanted>, Receiver<Box<Case>>) {
     let started: Timestamp = "2026-11-23T03:31:00Z".parse().unwrap();
     let history = History::Before { started, lookback: Duration::ZERO };
     let second = Duration::from_secs(1);

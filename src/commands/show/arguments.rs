@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::config::duration;
+use crate::core::case::Severity;
 use crate::core::display::line::Json;
-use crate::core::incident::Severity;
 use crate::limits::SHOWN_MAX;
 
 /// What the command line asks for.

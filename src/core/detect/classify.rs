@@ -4,7 +4,7 @@
 //! what is no crash (every 137 as out of memory, an exit during a rollout) the rules here go
 //! further, with what the kubelet and the runtimes really do beside them.
 
-use crate::core::incident::{ContainerKind, IncidentType, Severity};
+use crate::core::case::{Case, Confidence, ContainerKind, IncidentType, OomCount, Severity};
 
 /// What is known about the end of a container instance.
 #[derive(Clone, Copy, Debug)]
@@ -237,6 +237,39 @@ pub fn pod_failure(reason: &str) -> Option<(IncidentType, Severity)> {
         _ => IncidentType::AdmissionRejected,
     };
     Some((kind, kind.severities()[0]))
+}
+
+/// Weighs a case with the kernel's count of OOM kills, which stands above the runtime's word: a runtime that asks
+/// too late whether there was one says `Error` (containerd and runc read the counter when the process is gone
+/// already), and one says `OOMKilled` of a container that merely lost a child.
+pub fn weigh_oom_count(case: &mut Case, oom: OomCount) {
+    let Some(end) = case.termination() else {
+        return;
+    };
+    match (case.kind, oom) {
+        (_, OomCount::Unknown) => {}
+        (IncidentType::Oom, OomCount::Some(n)) => {
+            case.confidence = Confidence::Confirmed;
+            case.evidence.push(counted(n));
+        }
+        (IncidentType::Oom, OomCount::None) => {
+            case.confidence = Confidence::Probable;
+            case.evidence.push("the kernel counted no OOM kill in its cgroup".to_owned());
+        }
+        (IncidentType::Killed, OomCount::Some(n)) if end.exit_code == 137 => {
+            case.kind = IncidentType::Oom;
+            case.severity = Severity::Critical;
+            case.confidence = Confidence::Confirmed;
+            case.evidence.push(format!("{}, though the runtime calls it Error", counted(n)));
+        }
+        (_, OomCount::Some(n)) => case.evidence.push(counted(n)),
+        (_, OomCount::None) => {}
+    }
+}
+
+fn counted(kills: u64) -> String {
+    let s = if kills == 1 { "" } else { "s" };
+    format!("the kernel counted {kills} OOM kill{s} in its cgroup")
 }
 
 #[cfg(test)]

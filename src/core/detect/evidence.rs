@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::core::incident::{Confidence, EventInfo, cut};
+use crate::core::case::{Confidence, EventInfo, Termination};
+use crate::core::text::cut;
 use crate::core::wire;
 use crate::limits::{EVENT_MESSAGE_BYTES_MAX, EVENT_SKEW, PROBE_SLACK};
 
@@ -57,6 +58,19 @@ pub struct Instance<'a> {
     pub grace: Duration,
     /// The longest period of its liveness and startup probes; `None`: it has none.
     pub probe_period: Option<Duration>,
+}
+
+impl<'a> Instance<'a> {
+    /// The instance as the events are held against it; `None` without a time of its termination.
+    pub fn of(container: &'a str, end: &Termination) -> Option<Self> {
+        Some(Self {
+            container,
+            started: end.started,
+            finished: end.finished?,
+            grace: end.grace,
+            probe_period: end.probe_period,
+        })
+    }
 }
 
 /// What the events say.

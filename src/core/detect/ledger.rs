@@ -17,7 +17,7 @@ use std::fmt::{self, Write as _};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::core::incident::{IncidentId, SCHEMA};
+use crate::core::case::{IncidentId, SCHEMA, id};
 use crate::limits::{LEDGER_CONTAINERS_MAX, LEDGER_RECENT_MAX, NAME_BYTES_MAX};
 
 /// The page's name and version.
@@ -208,9 +208,9 @@ struct Page<'a> {
 }
 
 /// The checksum of a page's first line.
-fn checksum(line: &str) -> IncidentId {
+fn checksum(line: &str) -> String {
     // Not a guard against anybody, only against half a page.
-    IncidentId::new(&[line])
+    format!("{:032x}", id::fnv128(&[line]))
 }
 
 /// Why a page is of no use.
@@ -252,7 +252,7 @@ pub fn parse(bytes: &[u8], node_name: &str) -> Result<Left, Unusable> {
     if head.schema != STATE_SCHEMA {
         return Err(Unusable::OtherVersion(head.schema.chars().take(80).collect()));
     }
-    if check != checksum(line).to_string() {
+    if check != checksum(line) {
         return Err(corrupt("its checksum does not fit"));
     }
     let page: Page<'_> =

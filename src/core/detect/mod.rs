@@ -1,21 +1,23 @@
 //! From pods to incidents: what every object of the LIST and the WATCH passes through.
 //!
 //! ```text
-//! object ─▶ PodTable: new, later or stale? ─▶ each end, known or new? ─▶ rules ─▶ Draft
+//! object ─▶ PodTable: new, later or stale? ─▶ each end, known or new? ─▶ rules ─▶ Case
 //!              │                               each waiting reason                  │
 //!              └▶ later, and its mark says     the pod's own failure          may it still be
 //!                 what it said before: done                                   something else?
-//! Output ◀── sentence ◀──────────────── no ◀──────────────────────────────── yes ─▶ Settling
+//! Output ◀───────────────────────────── no ◀──────────────────────────────── yes ─▶ Settling
 //! ```
 //!
 //! The key of a crash is (pod UID, container, containerID); of an end that no object shows there is
 //! only the count.
 
 pub mod classify;
-pub mod draft;
+mod container;
 pub mod evidence;
+mod facts;
 pub mod ledger;
 mod observe;
+mod open;
 mod output;
 pub mod pods;
 pub mod settle;
@@ -25,15 +27,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::container::{containers, has_more_containers};
 use self::observe::View;
+use self::open::CaseOpener;
 use self::output::emit;
 use crate::core::Now;
-use crate::core::detect::draft::{Drafter, containers, has_more_containers};
 use crate::core::detect::ledger::PodEntry;
 use crate::core::detect::pods::{PodTable, Sighting, is_plain};
 use crate::core::detect::settle::{Lookup, PodState, Settling};
-use crate::core::incident::cut;
 use crate::core::roster::Place;
+use crate::core::text::cut;
 use crate::core::wire;
 use crate::limits::{ADDRESSES_PER_POD_MAX, CLOCK_JUMP_MAX, NAME_BYTES_MAX};
 
@@ -274,15 +277,14 @@ impl Detector {
             }
             Origin::FirstList | Origin::Watch | Origin::Relist { .. } => None,
         };
-        let static_uid = (*key != *meta.uid).then_some(key);
-        let drafter = Drafter { pod, static_uid, node_name: &self.node_name, now };
+        let opener = CaseOpener::new(pod, key, &self.node_name, now);
         let placed = place_mark(pod);
         if std::mem::replace(&mut record.placed, placed) != placed {
-            out.push(Output::Placed(Box::new(place(key, &drafter))));
+            out.push(Output::Placed(Box::new(place(&opener))));
         }
         let mut view = View {
             key,
-            drafter,
+            opener,
             table: &mut self.table,
             settling: &mut self.settling,
             past,
@@ -335,8 +337,8 @@ fn place_mark(pod: &wire::Pod<'_>) -> u64 {
 }
 
 /// Where the pod is, by what the API shows.
-fn place(key: &str, drafter: &Drafter<'_, '_>) -> Place {
-    let pod = drafter.pod;
+fn place(opener: &CaseOpener<'_, '_>) -> Place {
+    let pod = opener.pod;
     let running = containers(pod).map(|container| container.status).filter_map(|status| {
         status.state.running.as_ref()?;
         let id = status.container_id.rsplit('/').next().filter(|id| is_plain(id))?;
@@ -344,11 +346,11 @@ fn place(key: &str, drafter: &Drafter<'_, '_>) -> Place {
     });
     let addresses = pod.status.pod_ips.iter().take(ADDRESSES_PER_POD_MAX);
     Place {
-        key: key.into(),
+        key: opener.key.into(),
         addresses: addresses.filter_map(|ip| ip.ip.parse().ok()).collect(),
         is_host_network: pod.spec.host_network,
         running: running.collect(),
-        template: Box::new(drafter.template()),
+        pod: opener.facts().clone(),
     }
 }
 

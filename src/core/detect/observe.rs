@@ -2,19 +2,20 @@
 
 use jiff::Timestamp;
 
+use crate::core::case::{Case, ContainerKind, IncidentId, IncidentType};
 use crate::core::detect::classify::{self, End, Episode, Quiet, Verdict};
-use crate::core::detect::draft::{Container, Draft, Drafter, containers};
-use crate::core::detect::output::{Output, PodName, emit, tell};
+use crate::core::detect::container::{Container, containers};
+use crate::core::detect::open::CaseOpener;
+use crate::core::detect::output::{Output, PodName, emit, report};
 use crate::core::detect::pods::{ContainerRecord, PodTable};
 use crate::core::detect::settle::{self, PodState, Settling};
-use crate::core::incident::{ContainerKind, IncidentId, IncidentType};
 use crate::core::wire;
 
 /// One object on its way through the rules.
 #[derive(Debug)]
 pub(super) struct View<'d, 'p, 'a> {
     pub(super) key: &'p str,
-    pub(super) drafter: Drafter<'p, 'a>,
+    pub(super) opener: CaseOpener<'p, 'a>,
     pub(super) table: &'d mut PodTable,
     pub(super) settling: &'d mut Settling,
     /// In the first LIST: what happened before this is history, of containers that no earlier agent knew.
@@ -34,7 +35,7 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             return;
         };
         let name = || PodName { namespace: record.namespace.clone(), name: record.name.clone() };
-        match &*self.drafter.pod.status.phase {
+        match &*self.opener.pod.status.phase {
             "Running" if !record.started => {
                 if !self.is_baseline {
                     out.push(Output::Started(name()));
@@ -54,7 +55,7 @@ impl<'p, 'a> View<'_, 'p, 'a> {
 
     /// The pod as a whole failed, for a reason of its own.
     pub(super) fn pod_failure(&mut self, out: &mut Vec<Output>) {
-        let status = &self.drafter.pod.status;
+        let status = &self.opener.pod.status;
         if &*status.phase != "Failed" {
             return;
         }
@@ -74,19 +75,18 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         let started = record.started;
         self.table.touch(self.key);
         // Init containers ended long ago, and so did the pod's start when it ran.
-        let apps = containers(self.drafter.pod).filter(|c| c.kind == ContainerKind::App);
+        let apps = containers(self.opener.pod).filter(|c| c.kind == ContainerKind::App);
         let ends = apps.filter_map(|c| c.status.state.terminated.as_ref());
         let at = ends.filter_map(|t| t.finished_at.time()).max().or_else(|| match started {
-            true => Some(self.drafter.now.wall),
+            true => Some(self.opener.now.wall),
             false => status.start_time.time(),
         });
         if self.is_past(at, false) {
             out.push(Output::Quiet(Quiet::History));
             return;
         }
-        let id = IncidentId::new(&[self.key, "", verdict.0.name()]);
-        let draft = self.drafter.pod(id, verdict, at);
-        self.tell(draft, out);
+        let case = self.opener.pod_failure(verdict, at);
+        self.report(case, out);
     }
 
     pub(super) fn container(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
@@ -167,10 +167,9 @@ impl<'p, 'a> View<'_, 'p, 'a> {
                 Verdict::Quiet(quiet) => out.push(Output::Quiet(quiet)),
                 Verdict::Incident(kind, severity) => {
                     let verdict = (kind, severity);
-                    let id = self.end_id(status, &end.container_id);
                     let unseen = self.take_unseen(&status.name);
-                    let draft = self.drafter.end(container, end, id, verdict, unseen);
-                    self.release(draft, end.exit_code, is_current, out);
+                    let case = self.opener.termination(container, end, verdict, unseen);
+                    self.release(case, end.exit_code, is_current, out);
                 }
             }
         }
@@ -210,25 +209,25 @@ impl<'p, 'a> View<'_, 'p, 'a> {
 
     /// The kubelet stops the sidecars when the main containers are done, or will never start.
     fn sidecars_are_done(&self, finished: Option<Timestamp>, is_current: bool) -> bool {
-        let done = mains_done(self.drafter.pod);
+        let done = mains_done(self.opener.pod);
         done.is_some_and(|done| finished.is_none_or(|at| at >= done))
             || (is_current && self.pod_state == PodState::Ended)
     }
 
     /// Out with it, unless it may still turn out to be something else.
-    fn release(&mut self, draft: Draft, exit_code: i32, is_current: bool, out: &mut Vec<Output>) {
+    fn release(&mut self, case: Case, exit_code: i32, is_current: bool, out: &mut Vec<Output>) {
         let settled_type = matches!(
-            draft.incident.kind,
+            case.kind,
             IncidentType::Oom | IncidentType::HookFailure | IncidentType::StartError
         );
         if settled_type || !classify::may_be_a_stop(exit_code) {
-            self.tell(draft, out);
+            self.report(case, out);
             return;
         }
         let moved_on = !is_current || self.pod_state == PodState::Ended;
         let mut settled = Vec::new();
-        out.extend(draft.incident.remains().map(|remains| Output::Held(Box::new(remains))));
-        self.settling.hold(self.key, draft, moved_on, self.drafter.now, &mut settled);
+        out.extend(case.instance().map(|instance| Output::Held(Box::new(instance))));
+        self.settling.hold(self.key, case, moved_on, self.opener.now, &mut settled);
         emit(self.table, self.settling, settled, out);
     }
 
@@ -264,13 +263,13 @@ impl<'p, 'a> View<'_, 'p, 'a> {
                 record.ended_total = record.ended_total.map(|total| total.saturating_add(1));
                 record.leave_episodes();
             }
-            let id = self.end_id(status, &status.container_id);
+            let id = IncidentId::of_termination(self.key, &status.name, &status.container_id);
             self.wait_in_vain(container, waiting, id, episode, out);
             return;
         }
         if self.record(&status.name).is_some_and(|record| record.enter(episode)) {
-            let words = [self.key, &status.name, episode.kind().name(), &status.container_id];
-            let id = IncidentId::new(&words);
+            let kind = episode.kind();
+            let id = IncidentId::of_episode(self.key, &status.name, kind, &status.container_id);
             if !self.table.learn_episode(self.key, &status.name, id) {
                 self.wait_in_vain(container, waiting, id, episode, out);
             }
@@ -289,12 +288,12 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             return;
         }
         let unseen = self.take_unseen(&container.status.name);
-        let draft = self.drafter.waiting(container, waiting, id, episode.kind(), unseen);
-        self.tell(draft, out);
+        let case = self.opener.waiting(container, waiting, id, episode.kind(), unseen);
+        self.report(case, out);
     }
 
-    fn tell(&mut self, draft: Draft, out: &mut Vec<Output>) {
-        out.push(tell(self.table, self.settling, self.key, settle::complete(draft), 0));
+    fn report(&mut self, case: Case, out: &mut Vec<Output>) {
+        out.push(report(self.table, self.settling, self.key, Box::new(case), 0));
     }
 
     fn record(&mut self, container: &str) -> Option<&mut ContainerRecord> {
@@ -304,10 +303,6 @@ impl<'p, 'a> View<'_, 'p, 'a> {
     /// The unseen ends that the next incident tells of.
     fn take_unseen(&mut self, container: &str) -> i64 {
         self.record(container).map_or(0, |record| std::mem::take(&mut record.unseen))
-    }
-
-    fn end_id(&self, status: &wire::ContainerStatus<'_>, container_id: &str) -> IncidentId {
-        IncidentId::new(&[self.key, &status.name, container_id])
     }
 
     /// An end without a time is past when anything is.

@@ -1,10 +1,10 @@
 //! What detection gives, and how an end that is judged goes out.
 
+use crate::core::case::{Case, InstanceRef};
 use crate::core::detect::classify::Quiet;
 use crate::core::detect::ledger::PodEntry;
 use crate::core::detect::pods::PodTable;
-use crate::core::detect::settle::{Settled, Settling};
-use crate::core::incident::{Incident, Remains};
+use crate::core::detect::settle::{Outcome, Settled, Settling};
 use crate::core::roster::Place;
 use crate::core::wire;
 
@@ -16,7 +16,7 @@ pub enum Output {
     /// A pod was deleted or has completed.
     Stopped(PodName),
     /// A crash or failure.
-    Incident(Box<Incident>),
+    Crash(Box<Case>),
     /// An end that is nobody's crash.
     Quiet(Quiet),
     /// So many ends of a container could not be seen.
@@ -41,7 +41,7 @@ pub enum Output {
     /// The pod of that key is no longer on the node.
     Gone(Box<str>),
     /// A container ended, and what it was is told later: now is the time to look at what it left.
-    Held(Box<Remains>),
+    Held(Box<InstanceRef>),
 }
 
 /// A pod by name.
@@ -65,25 +65,24 @@ impl std::fmt::Display for PodName {
     }
 }
 
-/// Tells an incident. `later`: ends of its container that are told right after it.
-pub(super) fn tell(
+/// Reports a case. `later`: terminations of its container that are reported right after it.
+pub(super) fn report(
     table: &mut PodTable,
     settling: &Settling,
     key: &str,
-    mut incident: Box<Incident>,
+    mut case: Box<Case>,
     later: i64,
 ) -> Output {
-    if let (Some(container), Some(restarts)) =
-        (&incident.container, &mut incident.metadata.restarts)
-    {
+    if let (Some(container), Some(mut restarts)) = (case.container_name(), case.restarts) {
         let held = settling.held_ends(key, container).saturating_add(later);
         restarts.ended = table.counted(key, container, held);
+        case.restarts = Some(restarts);
     }
     table.touch(key);
-    Output::Incident(incident)
+    Output::Crash(case)
 }
 
-/// Tells what was settled, in its order.
+/// Reports what was settled, in its order.
 pub(super) fn emit(
     table: &mut PodTable,
     settling: &Settling,
@@ -91,22 +90,28 @@ pub(super) fn emit(
     out: &mut Vec<Output>,
 ) {
     let mut settled = settled.into_iter();
-    while let Some(Settled { key, incident, quiet }) = settled.next() {
-        if let Some(quiet) = quiet {
-            // The unseen ends that it would have told of wait for another incident.
-            let unseen = incident.metadata.restarts.map_or(0, |restarts| restarts.unseen);
-            let record = table.get(&key);
-            let container = incident.container.as_deref().unwrap_or_default();
-            if let Some(record) = record.and_then(|record| record.container(container)) {
-                record.unseen = record.unseen.saturating_add(unseen);
+    while let Some(Settled { key, outcome }) = settled.next() {
+        match outcome {
+            Outcome::Quiet(quiet, case) => {
+                // The unseen terminations that it would have reported wait for another case.
+                let unseen = case.restarts.map_or(0, |restarts| restarts.unseen);
+                let record = table.get(&key);
+                let container = case.container_name().unwrap_or_default();
+                if let Some(record) = record.and_then(|record| record.container(container)) {
+                    record.unseen = record.unseen.saturating_add(unseen);
+                }
+                table.touch(&key);
+                out.push(Output::Quiet(quiet));
             }
-            table.touch(&key);
-            out.push(Output::Quiet(quiet));
-            continue;
+            Outcome::Report(case) => {
+                let container = case.container_name();
+                let later = settled.as_slice().iter().filter(|other| {
+                    other.key == key && other.outcome.case().container_name() == container
+                });
+                let later = later.map(|other| other.outcome.case().terminations());
+                let later = later.fold(0, i64::saturating_add);
+                out.push(report(table, settling, &key, case, later));
+            }
         }
-        let same = |s: &&Settled| s.key == key && s.incident.container == incident.container;
-        let later = settled.as_slice().iter().filter(same).map(|s| s.incident.ends());
-        let later = later.fold(0, i64::saturating_add);
-        out.push(tell(table, settling, &key, incident, later));
     }
 }

@@ -11,14 +11,14 @@
 //!
 //! It ends as soon as the evidence is complete. Everything else is never held.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::core::Now;
+use crate::core::case::{Case, Confidence, ContainerKind, EventInfo, Gap, IncidentType, Part};
 use crate::core::detect::classify::Quiet;
-use crate::core::detect::draft::{self, Container, Detail, Draft};
-use crate::core::detect::evidence::{self, EndedBy, Judgement, PodEvent};
-use crate::core::incident::sentence::{self, Course};
-use crate::core::incident::{Confidence, ContainerKind, EventInfo, Incident, IncidentType};
+use crate::core::detect::container::{Container, started};
+use crate::core::detect::evidence::{self, EndedBy, Instance, Judgement, PodEvent};
 use crate::core::wire;
 use crate::limits::{
     EVENTS_PER_INCIDENT_MAX, PENDING_MAX, SETTLE_LOOKUPS, SETTLE_MAX, SETTLE_STOPPING_MARGIN,
@@ -36,23 +36,45 @@ pub enum Lookup {
     Failed(String),
 }
 
-/// What became of an end that was held back.
+/// A termination that is no longer held back.
 #[derive(Debug)]
 pub struct Settled {
-    /// Of its pod.
+    /// The key of its pod.
     pub key: Box<str>,
-    /// The incident that it is, or would have been.
-    pub incident: Box<Incident>,
-    /// Why it is none: the kubelet restarted the container to apply a change of its spec; it is part of
-    /// the pod's own failure; a static pod was taken off the node; a sidecar ended with its pod.
-    pub quiet: Option<Quiet>,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What a termination turned out to be.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is a crash.
+    Report(Box<Case>),
+    /// It is nobody's crash: the kubelet restarted the container to apply a change of its spec, it is part of the
+    /// pod's own failure, a static pod was taken off the node, or a sidecar ended with its pod.
+    Quiet(Quiet, Box<Case>),
+}
+
+impl Outcome {
+    /// The case, reported or not.
+    pub fn case(&self) -> &Case {
+        match self {
+            Self::Report(case) | Self::Quiet(_, case) => case,
+        }
+    }
+}
+
+/// What is done with a termination whose evidence is complete.
+enum Decision {
+    Settle,
+    Quiet(Quiet),
 }
 
 /// One end that is held back.
 #[derive(Debug)]
 struct Pending {
     key: Box<str>,
-    draft: Draft,
+    case: Box<Case>,
     since: Duration,
     deadline: Duration,
     lookup_at: Option<Duration>,
@@ -86,9 +108,9 @@ impl Settling {
 
     /// Ends of a container that are held, with the unseen ones that they tell of.
     pub fn held_ends(&self, key: &str, container: &str) -> i64 {
-        let held = self.pending.iter().filter(|p| *p.key == *key).map(|p| &p.draft.incident);
-        held.filter(|i| i.container.as_deref() == Some(container))
-            .map(Incident::ends)
+        let held = self.pending.iter().filter(|p| *p.key == *key).map(|p| &p.case);
+        held.filter(|case| case.container_name() == Some(container))
+            .map(|case| case.terminations())
             .fold(0, i64::saturating_add)
     }
 
@@ -97,16 +119,16 @@ impl Settling {
         self.pending.iter().any(|p| *p.key == *key)
     }
 
-    /// Whether the incident of that id ([`crate::core::incident::IncidentId::short`]) is held.
+    /// Whether the incident of that id ([`crate::core::case::IncidentId::short`]) is held.
     pub fn holds(&self, id: u64) -> bool {
-        self.pending.iter().any(|p| p.draft.incident.id.short() == id)
+        self.pending.iter().any(|p| p.case.id.short() == id)
     }
 
-    /// Holds a draft of an end. `moved_on`: the kubelet is already at the container's next instance.
+    /// Holds the case of a termination. `moved_on`: the kubelet is already at the container's next instance.
     pub fn hold(
         &mut self,
         key: &str,
-        draft: Draft,
+        case: Case,
         moved_on: bool,
         now: Now,
         out: &mut Vec<Settled>,
@@ -114,11 +136,11 @@ impl Settling {
         if self.pending.len() >= PENDING_MAX {
             // The oldest has waited longest: it goes with what is known.
             let oldest = self.pending.remove(0);
-            out.push(oldest.settle("more ends at once than are held back for evidence"));
+            out.push(oldest.settle(Some("more ends at once than are held back for evidence")));
         }
         self.pending.push(Pending {
             key: key.into(),
-            draft,
+            case: Box::new(case),
             since: now.monotonic,
             deadline: now.monotonic + SETTLE_MAX,
             lookup_at: Some(now.monotonic + SETTLE_LOOKUPS[0]),
@@ -140,19 +162,18 @@ impl Settling {
         out: &mut Vec<Settled>,
     ) {
         self.update(key, out, |p| {
-            let incident = &mut p.draft.incident;
-            if incident.container.as_deref() != Some(&*container.status.name) {
+            if p.case.container_name() != Some(&*container.status.name) {
                 return None;
             }
-            let id = incident.container_id.as_deref();
+            let id = p.case.container_id();
             let state = &container.status.state;
             let is_current =
                 state.terminated.as_ref().is_some_and(|t| Some(&*t.container_id) == id);
             if is_current && pod == PodState::Failed {
-                return Some(p.take_out().quiet(Quiet::PodFailure));
+                return Some(Decision::Quiet(Quiet::PodFailure));
             }
             if is_current && pod == PodState::Ended && container.kind == ContainerKind::Sidecar {
-                return Some(p.take_out().quiet(Quiet::SidecarTeardown));
+                return Some(Decision::Quiet(Quiet::SidecarTeardown));
             }
             if !is_current || pod == PodState::Ended {
                 p.wants_pod = false;
@@ -193,15 +214,10 @@ impl Settling {
                 }
             }
         }
-        self.pending.retain_mut(|p| {
-            if now < p.deadline {
-                return true;
-            }
-            let unanswered = p.lookups == 0;
-            let gap = "no answer in time";
-            out.push(p.take_out().settle(if unanswered { gap } else { "" }));
-            false
-        });
+        for overdue in self.pending.extract_if(.., |p| p.deadline <= now) {
+            let gap = (overdue.lookups == 0).then_some("no answer in time");
+            out.push(overdue.settle(gap));
+        }
         lookups
     }
 
@@ -209,15 +225,15 @@ impl Settling {
     pub fn finish(&mut self, out: &mut Vec<Settled>) {
         for p in self.pending.drain(..) {
             let gap = "the agent was stopped before they could be asked for";
-            let asked = p.lookups > 0;
-            out.push(p.settle(if asked { "" } else { gap }));
+            let gap = (p.lookups == 0).then_some(gap);
+            out.push(p.settle(gap));
         }
     }
 
     /// The namespace of a pod of which an end is held.
     pub fn namespace(&self, key: &str) -> Option<&str> {
         let held = self.pending.iter().find(|p| *p.key == *key)?;
-        Some(&held.draft.incident.namespace)
+        Some(&held.case.pod.namespace)
     }
 
     /// When [`Settling::on_time`] has something to do.
@@ -229,23 +245,21 @@ impl Settling {
         &mut self,
         key: &str,
         out: &mut Vec<Settled>,
-        mut f: impl FnMut(&mut Pending) -> Option<Settled>,
+        mut decide: impl FnMut(&mut Pending) -> Option<Decision>,
     ) {
-        if self.pending.is_empty() {
-            return;
+        let mut at = 0;
+        while let Some(pending) = self.pending.get_mut(at) {
+            let decision = if *pending.key == *key { decide(pending) } else { None };
+            let Some(decision) = decision else {
+                at += 1;
+                continue;
+            };
+            let pending = self.pending.remove(at);
+            out.push(match decision {
+                Decision::Settle => pending.settle(None),
+                Decision::Quiet(why) => pending.quiet(why),
+            });
         }
-        self.pending.retain_mut(|p| {
-            if *p.key != *key {
-                return true;
-            }
-            match f(p) {
-                Some(settled) => {
-                    out.push(settled);
-                    false
-                }
-                None => true,
-            }
-        });
     }
 }
 
@@ -275,15 +289,8 @@ pub fn start_failed(container: &Container<'_, '_>, end: &wire::Terminated<'_>) -
     let waits = status.state.waiting.as_ref().is_some_and(|w| &*w.reason == "RunContainerError");
     let last = status.last_state.terminated.as_ref();
     let is_last = last.is_some_and(|l| *l.container_id == *end.container_id);
-    let never_ran = draft::started(end).is_none_or(|at| end.finished_at.time() <= Some(at));
+    let never_ran = started(end).is_none_or(|at| end.finished_at.time() <= Some(at));
     waits && is_last && *status.container_id == *end.container_id && never_ran
-}
-
-/// Makes an incident of a draft whose type stands.
-pub fn complete(mut draft: Draft) -> Box<Incident> {
-    draft.incident.message = sentence::sentence(&draft.incident, &draft.detail, &Course::default());
-    draft.incident.detail = Some(Box::new(draft.detail));
-    Box::new(draft.incident)
 }
 
 impl Pending {
@@ -292,11 +299,11 @@ impl Pending {
         match lookup {
             Lookup::Found(events) => {
                 self.events.clone_from(events);
-                let Detail::End(end) = &self.draft.detail else {
+                let Some(end) = self.case.termination() else {
                     return;
                 };
-                let container = self.draft.incident.container.as_deref().unwrap_or_default();
-                let Some(instance) = end.instance(container) else {
+                let container = self.case.container_name().unwrap_or_default();
+                let Some(instance) = Instance::of(container, end) else {
                     self.wants_events = false;
                     return;
                 };
@@ -305,7 +312,7 @@ impl Pending {
                 if self.judgement.restarting {
                     self.wants_pod = false;
                 } else if self.judgement.stopping_pod {
-                    let wait = (end.grace() + SETTLE_STOPPING_MARGIN).min(SETTLE_STOPPING_MAX);
+                    let wait = (end.grace + SETTLE_STOPPING_MARGIN).min(SETTLE_STOPPING_MAX);
                     self.deadline = self.deadline.max(self.since + wait);
                 }
             }
@@ -314,7 +321,7 @@ impl Pending {
                 self.wants_events = false;
                 return;
             }
-            Lookup::Failed(why) => self.gap(why),
+            Lookup::Failed(why) => self.gap(why.clone()),
         }
         match SETTLE_LOOKUPS.get(self.lookups) {
             Some(after) => self.lookup_at = Some(self.since + *after),
@@ -322,64 +329,51 @@ impl Pending {
         }
     }
 
-    fn gap(&mut self, why: &str) {
-        let gap = format!("events: {why}");
-        let gaps = &mut self.draft.incident.telemetry.gaps;
-        if !gaps.contains(&gap) {
-            gaps.push(gap);
-        }
+    fn gap(&mut self, why: impl Into<Cow<'static, str>>) {
+        Gap::new(Part::Events, why).add_to(&mut self.case.gaps);
     }
 
-    fn settle_if_complete(&mut self) -> Option<Settled> {
+    fn settle_if_complete(&self) -> Option<Decision> {
         let complete = self.judgement.cause.is_some() || !(self.wants_pod || self.wants_events);
-        complete.then(|| self.take_out().settle(""))
+        complete.then_some(Decision::Settle)
     }
 
-    /// Moves the content out of an entry that `retain_mut` is about to drop.
-    fn take_out(&mut self) -> Self {
-        Self {
-            key: std::mem::take(&mut self.key),
-            draft: self.draft.clone(),
-            judgement: std::mem::take(&mut self.judgement),
-            events: std::mem::take(&mut self.events),
-            ..*self
-        }
-    }
-
-    fn blame(&mut self, by: EndedBy, confidence: Confidence, fact: String) -> Settled {
+    fn blame(&mut self, by: EndedBy, confidence: Confidence, fact: String) -> Decision {
         self.judgement.cause = Some(evidence::Cause { by, confidence, fact });
-        self.take_out().settle("")
+        Decision::Settle
     }
 
     /// `gap`: why the events are missing, when they are.
-    fn settle(mut self, gap: &str) -> Settled {
-        if !gap.is_empty() {
+    fn settle(mut self, gap: Option<&'static str>) -> Settled {
+        if let Some(gap) = gap {
             self.gap(gap);
         }
-        let incident = &mut self.draft.incident;
-        let telemetry = &mut incident.telemetry;
-        telemetry.events = newest(&self.events, incident.container.as_deref());
+        let case = &mut self.case;
+        case.events = newest(&self.events, case.container_name());
         if let Some(cause) = self.judgement.cause.take() {
-            incident.kind = match cause.by {
+            case.kind = match cause.by {
                 EndedBy::Probe => IncidentType::ProbeFailure,
                 EndedBy::Hook => IncidentType::HookFailure,
                 EndedBy::SpecChange => return self.quiet(Quiet::SpecChange),
             };
-            incident.severity = incident.kind.severities()[0];
-            incident.metadata.confidence = cause.confidence;
-            incident.metadata.evidence.push(cause.fact);
+            case.severity = case.kind.severities()[0];
+            case.confidence = cause.confidence;
+            case.evidence.push(cause.fact);
         } else if self.gone && self.judgement.stopping_pod && !self.judgement.failing_pod {
             // Of other pods the deletion is known before their ends; a mirror is deleted after them.
             return self.quiet(Quiet::Deletion);
-        } else if !telemetry.gaps.is_empty() || self.wants_events || self.wants_pod {
+        } else if case.gaps.iter().any(|gap| gap.part == Part::Events)
+            || self.wants_events
+            || self.wants_pod
+        {
             // Something that would have told was not to be had, or has not been said yet.
-            incident.metadata.confidence = Confidence::Probable;
+            case.confidence = Confidence::Probable;
         }
-        Settled { key: self.key, incident: complete(self.draft), quiet: None }
+        Settled { key: self.key, outcome: Outcome::Report(self.case) }
     }
 
     fn quiet(self, why: Quiet) -> Settled {
-        Settled { key: self.key, incident: Box::new(self.draft.incident), quiet: Some(why) }
+        Settled { key: self.key, outcome: Outcome::Quiet(why, self.case) }
     }
 }
 

@@ -5,7 +5,9 @@
 //! other containers, of events, of the container itself; then whole parts. Facts about what died never
 //! go, and `gaps` says what went.
 
-use crate::core::incident::{ContainerInfo, Incident, Metadata, Telemetry, cut};
+use crate::core::case::{ContainerInfo, Gap, Part};
+use crate::core::incident::schema::{Incident, Metadata, Telemetry};
+use crate::core::text::cut;
 use crate::limits::INCIDENT_LINE_BYTES_MAX;
 
 /// What is taken away at each step, the least important first.
@@ -61,10 +63,8 @@ pub fn line(incident: &Incident) -> Vec<u8> {
     }
     let mut smaller = incident.clone();
     for step in STEPS {
-        if let Some(gap) = smaller.shrink(step)
-            && !smaller.telemetry.gaps.iter().any(|known| known == gap)
-        {
-            smaller.telemetry.gaps.push(gap.to_owned());
+        if let Some((part, how)) = smaller.shrink(step) {
+            Gap::new(part, how).add_to(&mut smaller.telemetry.gaps);
         }
         let line = serialize(&smaller);
         if line.len() <= INCIDENT_LINE_BYTES_MAX {
@@ -86,65 +86,49 @@ fn serialize(incident: &Incident) -> Vec<u8> {
     line
 }
 
-/// A part of the telemetry.
-#[derive(Clone, Copy)]
-enum Part {
-    Logs,
-    System,
-    Container,
-    Node,
-    Events,
-    Sidecar,
-}
+/// What became of a part that was too long.
+type Shrunk = (Part, &'static str);
+
+const LEFT_OUT: &str = "left out, the line was too long";
+const THINNED: &str = "samples thinned, the line was too long";
+const CUT_SHORT: &str = "cut, the line was too long";
 
 impl Telemetry {
-    fn shrink(&mut self, part: Part, most: usize) -> Option<&'static str> {
-        let columns = match part {
-            Part::System => self.system.as_mut(),
-            Part::Container => self.container.as_mut().map(|container| &mut container.samples),
-            Part::Logs | Part::Node | Part::Events | Part::Sidecar => None,
-        };
-        match (part, most) {
-            (Part::System, 0) => {
-                self.system.take().map(|_| "system: left out, the line was too long")
+    fn shrink(&mut self, part: Part, most: usize) -> Option<Shrunk> {
+        let how = match (part, most) {
+            (Part::System, 0) => self.system.take().map(|_| LEFT_OUT),
+            (Part::System, samples) => self.system.as_mut()?.thin_to(samples).then_some(THINNED),
+            (Part::Container, 0) => self.container.take().map(|_| LEFT_OUT),
+            (Part::Container, samples) => {
+                self.container.as_mut()?.samples.thin_to(samples).then_some(THINNED)
             }
-            (Part::Container, 0) => {
-                self.container.take().map(|_| "container: left out, the line was too long")
-            }
-            (Part::Sidecar, 0) => {
-                self.sidecar.take().map(|_| "sidecar: left out, the line was too long")
-            }
+            (Part::Sidecar, 0) => self.sidecar.take().map(|_| LEFT_OUT),
             (Part::Sidecar, samples) => {
                 let sidecar = self.sidecar.as_mut().filter(|s| s.len() > samples)?;
                 while sidecar.len() > samples {
                     sidecar.thin();
                 }
-                Some("sidecar: samples thinned, the line was too long")
+                Some(THINNED)
             }
-            (Part::Logs, 0) => self.logs.take().map(|_| "logs: left out, the line was too long"),
+            (Part::Logs, 0) => self.logs.take().map(|_| LEFT_OUT),
             (Part::Logs, bytes) => {
                 let logs = self.logs.as_mut()?;
                 let lines = logs.lines.len();
                 logs.fit(bytes);
                 let is_less = logs.lines.len() < lines;
-                is_less.then_some("logs: older lines left out, the line was too long")
+                is_less.then_some("older lines left out, the line was too long")
             }
-            (Part::Node, _) => self.node.take().map(|_| "node: left out, the line was too long"),
-            (Part::Events, _) => {
-                let is_some = !std::mem::take(&mut self.events).is_empty();
-                is_some.then_some("events: left out, the line was too long")
-            }
-            (_, max) => columns?.thin_to(max).then_some(match part {
-                Part::System => "system: samples thinned, the line was too long",
-                _ => "container: samples thinned, the line was too long",
-            }),
-        }
+            (Part::Node, _) => self.node.take().map(|_| LEFT_OUT),
+            (Part::Events, _) => (!std::mem::take(&mut self.events).is_empty()).then_some(LEFT_OUT),
+            _ => None,
+        };
+        Some((part, how?))
     }
 }
 
 impl Incident {
-    /// What went, if anything did.
-    fn shrink(&mut self, step: Cut) -> Option<&'static str> {
+    /// Makes the incident smaller by one step; returns what was lost, if anything was.
+    fn shrink(&mut self, step: Cut) -> Option<Shrunk> {
         let container = self.container.clone();
         let is_own = |c: &ContainerInfo| container.as_ref() == Some(&c.name);
         Some(match step {
@@ -154,29 +138,29 @@ impl Incident {
                     return None;
                 }
                 self.metadata.labels.clear();
-                "labels: left out, the line was too long"
+                (Part::Labels, LEFT_OUT)
             }
             Cut::OtherMessages => {
                 for c in self.containers.iter_mut().filter(|c| !is_own(c)) {
                     c.message = None;
                 }
-                "messages of the other containers: left out, the line was too long"
+                (Part::OtherMessages, LEFT_OUT)
             }
             Cut::EventMessages => {
                 for event in &mut self.telemetry.events {
                     event.message = cut(&event.message, 80);
                 }
-                "events: messages cut, the line was too long"
+                (Part::Events, "messages cut, the line was too long")
             }
             Cut::OwnMessages(bytes) => {
                 for message in self.containers.iter_mut().filter_map(|c| c.message.as_mut()) {
                     *message = cut(message, bytes);
                 }
-                "messages of the container: cut, the line was too long"
+                (Part::Messages, CUT_SHORT)
             }
             Cut::OtherContainers => {
                 self.containers.retain(is_own);
-                "other containers: left out, the line was too long"
+                (Part::OtherContainers, LEFT_OUT)
             }
             Cut::AllTexts(bytes) => {
                 self.message = cut(&self.message, bytes);
@@ -189,13 +173,13 @@ impl Incident {
                     c.reason = c.reason.as_deref().map(|r| cut(r, bytes));
                     c.message = None;
                 }
-                "texts: cut, the line was too long"
+                (Part::Texts, CUT_SHORT)
             }
             Cut::Names(bytes) => {
                 for name in self.names() {
                     *name = cut(name, bytes);
                 }
-                "names: cut, the line was too long"
+                (Part::Names, CUT_SHORT)
             }
         })
     }

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::core::case::{Case, IncidentType, Restarts, Subject, Termination};
 use crate::core::detect::classify;
-use crate::core::detect::draft::{Detail, EndDetail};
-use crate::core::incident::{Incident, IncidentType, Restarts, cut};
+use crate::core::text::cut;
 use crate::limits::SENTENCE_QUOTE_BYTES_MAX;
 
 /// What is known of the time before, besides the end itself.
@@ -19,32 +19,33 @@ pub struct Course {
     pub recent_within: Duration,
 }
 
-/// The sentence for an incident whose type stands.
-pub fn sentence(incident: &Incident, detail: &Detail, course: &Course) -> String {
-    let pod = format!("{}/{}", incident.namespace, incident.pod_name);
-    let mut out = match &incident.container {
+/// The sentence of a case whose verdict stands.
+pub fn sentence(case: &Case, course: &Course) -> String {
+    let pod = format!("{}/{}", case.pod.namespace, case.pod.name);
+    let mut out = match case.container_name() {
         Some(container) => format!("container {container} of {pod} "),
         None => format!("pod {pod} "),
     };
-    match detail {
-        Detail::End(end) => {
-            describe_end(&mut out, incident.kind, end, course);
-            if let Some(restarts) = incident.metadata.restarts {
+    match &case.subject {
+        Subject::Termination { end, .. } => {
+            describe_termination(&mut out, case, end, course);
+            if let Some(restarts) = case.restarts {
                 describe_restarts(&mut out, restarts, course);
             }
         }
-        Detail::Waiting { reason, message, image } => {
-            match incident.kind {
+        Subject::Waiting { reason, message, .. } => {
+            match case.kind {
                 IncidentType::ImagePull => {
-                    _ = write!(out, "cannot get its image {image}: {reason}")
+                    let image = case.container().map_or("", |container| &*container.image);
+                    _ = write!(out, "cannot get its image {image}: {reason}");
                 }
                 IncidentType::ConfigError => _ = write!(out, "lacks a part of its configuration"),
                 _ => _ = write!(out, "cannot be created: {reason}"),
             }
             quote(&mut out, message);
         }
-        Detail::Pod { reason, message } => {
-            match incident.kind {
+        Subject::Pod { reason, message } => {
+            match case.kind {
                 IncidentType::Evicted => out.push_str("was evicted"),
                 IncidentType::Timeout => out.push_str("ran past its activeDeadlineSeconds"),
                 IncidentType::Preempted => out.push_str("had to make room for a critical pod"),
@@ -53,22 +54,16 @@ pub fn sentence(incident: &Incident, detail: &Detail, course: &Course) -> String
             }
             quote(&mut out, message);
         }
+        Subject::Survivor { .. } => out.push_str("lost a process to the OOM killer and lives on"),
     }
     out
 }
 
-/// The fact that an end rests on, for the evidence.
-pub fn end_fact(exit_code: i32, reason: &str) -> String {
-    if reason.is_empty() {
-        return format!("exit code {exit_code}");
-    }
-    format!("exit code {exit_code}, reason {}", cut(reason, SENTENCE_QUOTE_BYTES_MAX))
-}
-
-fn describe_end(out: &mut String, kind: IncidentType, end: &EndDetail, course: &Course) {
+fn describe_termination(out: &mut String, case: &Case, end: &Termination, course: &Course) {
     let code = end.exit_code;
-    let how = match kind {
-        IncidentType::Oom => match end.memory_limit_bytes {
+    let limit = case.container().and_then(|container| container.resources.memory_limit_bytes);
+    let how = match case.kind {
+        IncidentType::Oom => match limit {
             Some(limit) => format!("was OOM-killed at its {} limit", bytes(limit)),
             None => "was OOM-killed, without a memory limit of its own".to_owned(),
         },

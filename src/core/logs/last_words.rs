@@ -14,9 +14,9 @@ use memchr::memchr;
 use serde::ser::{SerializeStruct, Serializer};
 use serde::{Deserialize, Serialize};
 
-use crate::core::incident::cut;
 use crate::core::logs::cri::{self, LogStream};
 use crate::core::logs::mask::Mask;
+use crate::core::text::cut;
 use crate::limits::{LOG_BYTES_MAX, LOG_JOIN_BYTES_MAX, LOG_LINE_BYTES_MAX};
 
 /// What stands around the text of a line in JSON, in bytes, with the comma behind it and the year

@@ -255,7 +255,7 @@ fn speaker<'r>(
 ) -> Result<&'r Place, Refusal> {
     let peer = peer.to_canonical();
     let is = |place: &Place, name: &PodName| {
-        place.template.namespace == name.namespace && place.template.pod_name == name.name
+        place.pod.namespace == name.namespace && place.pod.name == name.name
     };
     match roster.speaker(peer) {
         Speaker::Pod(place) if named.is_none_or(|name| is(place, name)) => Ok(place),

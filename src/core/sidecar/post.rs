@@ -6,10 +6,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::core::incident::cut;
+use crate::core::sidecar::refusal::Refusal;
+use crate::core::text::cut;
 use crate::limits::{FLAW_BYTES_MAX, TELEMETRY_NAME_BYTES_MAX, TELEMETRY_NAMES_MAX};
-
-use super::Refusal;
 
 /// A pod by its name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

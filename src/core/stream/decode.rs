@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use crate::core::incident::cut;
 use crate::core::stream::reflector::Failure;
+use crate::core::text::cut;
 #[cfg(doc)]
 use crate::core::wire::Outline;
 use crate::core::wire::json::{self, Wrong};

@@ -12,9 +12,9 @@ use crate::core::detect::{Detector, Output};
 use crate::core::stream::decode::{Decoded, Flaw, FlawKind};
 use crate::core::stream::frame::FrameSplitter;
 use crate::core::stream::list::{ListSplitter, Piece};
-use crate::core::stream::reflector::{Failure, Reflector, Step, WatchEnd, is_older};
-use crate::core::wire;
+use crate::core::stream::reflector::{Failure, Reflector, Step, WatchEnd};
 use crate::core::wire::json;
+use crate::core::wire::{self, is_older};
 
 /// What came in, beside what was detected: for metrics and the log.
 #[derive(Debug, PartialEq, Eq)]

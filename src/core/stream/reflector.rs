@@ -38,6 +38,7 @@
 use std::time::Duration;
 
 use crate::core::backoff::{Backoff, Jitter};
+use crate::core::wire::is_older;
 use crate::limits::{
     BOOKMARK_DUE, LIVELY_WATCHES_MIN, RELIST_INTERVAL_MAX, RELIST_INTERVAL_MIN, RETRY_AFTER_MAX,
     SILENT_WATCHES_MAX, STREAM_ERRORS_MAX, VERY_SHORT_WATCH, WATCH_TIMEOUT_SECONDS,
@@ -338,15 +339,6 @@ impl Reflector {
         // Everyone was told the same number: the jitter goes on top of it.
         let delay = if asked > step { self.jitter.between(asked, asked + step) } else { step };
         self.wait_until = Some(now + delay);
-    }
-}
-
-/// Versions are opaque by contract before Kubernetes 1.35 and numbers in practice: only two numbers
-/// are ever compared.
-pub fn is_older(version: &str, than: &str) -> bool {
-    match (version.parse::<u64>(), than.parse::<u64>()) {
-        (Ok(version), Ok(than)) => version < than,
-        _ => false,
     }
 }
 

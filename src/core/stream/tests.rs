@@ -1,9 +1,11 @@
 use super::*;
 use crate::core::backoff::Jitter;
+use crate::core::case::Case;
 use crate::core::detect::History;
 use crate::core::detect::evidence::PodEvent;
 use crate::core::detect::settle::Lookup;
-use crate::core::incident::Incident;
+use crate::core::incident::recurrence::Recurrence;
+use crate::core::incident::{Gathered, compose};
 use jiff::Timestamp;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -46,7 +48,7 @@ fn rows(out: &[Output]) -> Vec<String> {
     let mut rows: Vec<String> = out
         .iter()
         .filter_map(|o| match o {
-            Output::Incident(incident) => Some(row(incident)),
+            Output::Crash(case) => Some(row(case)),
             _ => None,
         })
         .collect();
@@ -54,15 +56,16 @@ fn rows(out: &[Output]) -> Vec<String> {
     rows
 }
 
-fn row(i: &Incident) -> String {
-    let id = i.container_id.as_deref().unwrap_or_default();
-    let instance = match i.kind.name() {
+fn row(case: &Case) -> String {
+    let id = case.container_id().unwrap_or_default();
+    let (pod, kind) = (&case.pod, case.kind.name());
+    let instance = match kind {
         "image_pull" | "config_error" => "episode",
-        _ if i.container.is_none() => &i.pod_uid,
+        _ if case.container().is_none() => &pod.uid,
         _ => &id[id.len() - 12..],
     };
-    let container = i.container.as_deref().unwrap_or("-");
-    format!("{}/{}\t{container}\t{}\t{instance}", i.namespace, i.pod_name, i.kind.name())
+    let container = case.container_name().unwrap_or("-");
+    format!("{}/{}\t{container}\t{kind}\t{instance}", pod.namespace, pod.name)
 }
 
 /// The kubelet's events of the recording, by the UID of their pod.
@@ -290,7 +293,9 @@ fn mutated_lines_never_panic() {
         s.detector.on_time(at(100 * SECOND), &mut out);
         s.detector.finish(&mut out);
         for output in &out {
-            if let Output::Incident(incident) = output {
+            if let Output::Crash(case) = output {
+                let incident =
+                    &compose(Case::clone(case), Gathered::default(), Recurrence::default());
                 let line = crate::core::incident::line::line(incident);
                 assert!(line.len() <= crate::limits::INCIDENT_LINE_BYTES_MAX, "seed {seed}");
             }

@@ -28,3 +28,12 @@ members! { WatchLine<'a> {
     b"type" => kind,
     b"object" => object,
 } }
+
+/// Versions are opaque by contract before Kubernetes 1.35 and numbers in practice: only two numbers
+/// are ever compared.
+pub fn is_older(version: &str, than: &str) -> bool {
+    match (version.parse::<u64>(), than.parse::<u64>()) {
+        (Ok(version), Ok(than)) => version < than,
+        _ => false,
+    }
+}

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
+use crate::core::case::Severity;
 use crate::core::display::line::Json;
 use crate::core::display::units::{ago, bytes, cores, date_time, percent};
-use crate::core::incident::Severity;
 use crate::serve::page::chart::Chart;
 use crate::serve::page::html::{clamped, element, number, put, text, time_tag};
 use crate::serve::page::timeline;

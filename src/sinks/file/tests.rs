@@ -2,20 +2,20 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use super::*;
-use crate::core::incident::IncidentId;
+use crate::core::case::IncidentId;
 use crate::scratch::Scratch;
 use crate::sinks::Outlet;
 
 /// The `n`-th line, as long as all others.
 fn line(n: usize) -> String {
-    let id = IncidentId::new(&[&n.to_string()]);
+    let id = IncidentId::of_test(&n.to_string());
     format!(
         r#"{{"schema":"blackbox.incident/v1","id":"{id}","namespace":"shop","pod_name":"web-{n:06}","pod_uid":"u","container":"app","metadata":{{"restarts":{{"ended":1}}}}}}"#
     ) + "\n"
 }
 
 fn delivery(n: usize) -> Arc<Delivery> {
-    let id = IncidentId::new(&[&n.to_string()]);
+    let id = IncidentId::of_test(&n.to_string());
     Arc::new(Delivery { id, ..Delivery::of_line(&line(n), 1) })
 }
 
@@ -102,8 +102,8 @@ fn what_the_file_says_is_read_back_in_its_order_over_all_its_parts() {
     b.file.read_back(|told| read.push(told.entry.name.to_string())).unwrap();
     let want: Vec<_> = (0..10).map(|n| format!("web-{n:06}")).collect();
     assert_eq!(read, want);
-    assert!(b.file.holds(IncidentId::new(&["9"]).short()));
-    assert!(!b.file.holds(IncidentId::new(&["10"]).short()));
+    assert!(b.file.holds(IncidentId::of_test("9").short()));
+    assert!(!b.file.holds(IncidentId::of_test("10").short()));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::*;
 
 fn id(word: &str) -> IncidentId {
-    IncidentId::new(&[word])
+    IncidentId::of_test(word)
 }
 
 fn pod(key: &str, containers: &[(&str, i64)]) -> PodEntry {

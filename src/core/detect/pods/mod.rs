@@ -9,10 +9,9 @@ mod record;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::core::case::IncidentId;
 use crate::core::detect::ledger::PodEntry;
-use crate::core::incident::IncidentId;
-use crate::core::stream::reflector::is_older;
-use crate::core::wire;
+use crate::core::wire::{self, is_older};
 use crate::limits::{
     ENDS_REMEMBERED_MAX, NAME_BYTES_MAX, PLAIN_WORD_BYTES_MAX, PODS_GONE_REMEMBERED_MAX, PODS_MAX,
     STATIC_PODS_REMEMBERED_MAX, VERSION_BYTES_MAX,
@@ -193,7 +192,7 @@ impl PodTable {
     /// by its container ID.
     pub fn learn_end(&mut self, key: &str, container: &str, container_id: &str) -> bool {
         let words = [key, container, container_id];
-        let (mark, id) = (hash(&words), || IncidentId::new(&words).short());
+        let (mark, id) = (hash(&words), || id(&words));
         let Some(record) = self.pods.get_mut(key).and_then(|pod| pod.container(container)) else {
             return true;
         };
@@ -209,7 +208,7 @@ impl PodTable {
     /// Whether this end of that container was seen before.
     pub fn knows_end(&mut self, key: &str, container: &str, container_id: &str) -> bool {
         let words = [key, container, container_id];
-        let id = || IncidentId::new(&words).short();
+        let id = || id(&words);
         let record = self.pods.get_mut(key).and_then(|pod| pod.container(container));
         record.is_some_and(|record| record.knows_end(hash(&words), id))
             || self.ends.set.contains(&id())
@@ -347,6 +346,11 @@ fn hash(words: &[&str]) -> u64 {
     let mut hasher = DefaultHasher::new();
     words.hash(&mut hasher);
     hasher.finish()
+}
+
+/// The id of a termination, in short.
+fn id([key, container, container_id]: &[&str; 3]) -> u64 {
+    IncidentId::of_termination(key, container, container_id).short()
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::*;
+use crate::core::case::IncidentId;
 use crate::core::detect::ledger::{self, Ledger};
-use crate::core::incident::IncidentId;
 use crate::core::incident::line;
 
 /// What outlives the agent.
@@ -75,9 +75,10 @@ impl Node {
     fn take(&mut self, out: Vec<Output>) {
         for output in out {
             match output {
-                Output::Incident(i) => {
-                    self.ledger.open(i.id, &i.pod_uid, i.container.as_deref(), i.ends());
-                    self.on_the_way.push_back((i.id, line::line(&i)));
+                Output::Crash(case) => {
+                    let ends = case.terminations();
+                    self.ledger.open(case.id, &case.pod.uid, case.container_name(), ends);
+                    self.on_the_way.push_back((case.id, line::line(&written(&case))));
                 }
                 Output::Kept(entry) => assert!(self.ledger.keep(*entry)),
                 Output::Forgotten(key) => self.ledger.forget(&key),

@@ -1,8 +1,10 @@
 use super::*;
 use crate::core::backoff::Jitter;
+use crate::core::case::{Case, Confidence, Gap, Part};
 use crate::core::detect::classify::Quiet;
 use crate::core::detect::evidence::PodEvent;
-use crate::core::incident::{Confidence, Incident};
+use crate::core::incident::recurrence::Recurrence;
+use crate::core::incident::{Gathered, Incident, compose};
 use crate::core::stream::decode::{self, Decoded};
 use crate::core::wire::json;
 use crate::limits::{CONTAINERS_PER_POD_MAX, SETTLE_MAX};
@@ -10,6 +12,11 @@ use serde_json::{Value, json};
 
 mod deaths;
 mod unchanged;
+
+/// The incident of a case, with nothing gathered around it.
+fn written(case: &Case) -> Incident {
+    compose(case.clone(), Gathered::default(), Recurrence::default())
+}
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -118,9 +125,9 @@ impl Bench {
         self.incidents().map(|i| i.kind.name()).collect()
     }
 
-    fn incidents(&self) -> impl Iterator<Item = &Incident> {
+    fn incidents(&self) -> impl Iterator<Item = Incident> {
         self.out.iter().filter_map(|o| match o {
-            Output::Incident(incident) => Some(&**incident),
+            Output::Crash(case) => Some(written(case)),
             _ => None,
         })
     }
@@ -338,7 +345,7 @@ fn without_the_right_to_events_a_stop_is_told_at_once_and_says_so() {
     b.detector.on_events("u1", &Lookup::Denied, &mut b.out);
     let incident = b.incidents().next().unwrap();
     assert_eq!(incident.metadata.confidence, Confidence::Probable);
-    assert_eq!(incident.telemetry.gaps, ["events: no right to list them"]);
+    assert_eq!(incident.telemetry.gaps, [Gap::new(Part::Events, "no right to list them")]);
 }
 
 #[test]

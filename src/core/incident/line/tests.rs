@@ -1,9 +1,9 @@
 use super::*;
-use crate::core::incident::enrich::ContainerTelemetry;
-use crate::core::incident::{
-    Confidence, ContainerKind, EventInfo, IncidentId, IncidentType, Metadata, Owner,
-    ResourceAnalysis, Restarts, SCHEMA, Severity, Telemetry,
+use crate::core::case::{
+    Confidence, ContainerKind, EventInfo, IncidentId, IncidentType, Owner, ResourceAnalysis,
+    Restarts, SCHEMA, Severity,
 };
+use crate::core::incident::schema::ContainerTelemetry;
 use crate::core::ring::Columns;
 use crate::limits::{
     CONTAINERS_PER_POD_MAX, EVENT_MESSAGE_BYTES_MAX, EVENTS_PER_INCIDENT_MAX, LABEL_BYTES_MAX,
@@ -40,7 +40,7 @@ fn incident(containers: usize, fill: char) -> Incident {
     };
     Incident {
         schema: SCHEMA,
-        id: IncidentId::new(&["x"]),
+        id: IncidentId::of_test("x"),
         timestamp: Timestamp::UNIX_EPOCH,
         occurred_at: Timestamp::UNIX_EPOCH,
         severity: Severity::High,
@@ -62,8 +62,6 @@ fn incident(containers: usize, fill: char) -> Incident {
             restarts: Some(Restarts { total: 1, unseen: 2, ended: Some(3), crash_loop: true }),
             static_pod_uid: None,
             survived: false,
-            is_end: true,
-            instance: 0,
             labels: (0..LABELS_MAX).map(|n| (format!("{n}"), text(LABEL_BYTES_MAX))).collect(),
             agent_version: "0.0.0",
         },
@@ -78,7 +76,6 @@ fn incident(containers: usize, fill: char) -> Incident {
             events: vec![event; EVENTS_PER_INCIDENT_MAX],
             ..Telemetry::default()
         },
-        detail: None,
     }
 }
 

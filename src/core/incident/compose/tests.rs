@@ -1,10 +1,17 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use super::*;
+use crate::core::Now;
+use crate::core::case::{Confidence, Severity};
 use crate::core::detect::{Detector, History, Output};
+use crate::core::incident::recurrence::Recurrences;
 use crate::core::wire::json;
 use serde_json::json;
 
-/// An incident of a container with a limit of 256 MiB, as the detection tells it.
-fn incident(code: i32, reason: &str) -> Box<Incident> {
+/// A crash of a container with a limit of 256 MiB, as the detection tells it.
+fn case(code: i32, reason: &str) -> Case {
     let pod = json!({
         "metadata": {"namespace": "shop", "name": "checkout", "uid": "u1", "resourceVersion": "2",
             "labels": {"app": "checkout"}},
@@ -24,7 +31,7 @@ fn incident(code: i32, reason: &str) -> Box<Incident> {
     detector.on_applied(&json::from_slice(pod.as_bytes()).unwrap(), now, &mut out);
     detector.finish(&mut out);
     let find = |output| match output {
-        Output::Incident(incident) => Some(incident),
+        Output::Crash(case) => Some(*case),
         _ => None,
     };
     out.into_iter().find_map(find).unwrap()
@@ -69,9 +76,10 @@ fn the_kernels_count_stands_above_the_runtimes_word() {
         (1, "Error", OomCount::Some(1), "error", Confirmed),
         (1, "Error", OomCount::None, "error", Confirmed),
     ] {
-        let mut incident = incident(code, reason);
-        let facts = incident.metadata.evidence.len();
-        complete(&mut incident, Gathered { oom, ..Gathered::default() }, Recurrence::default());
+        let mut case = case(code, reason);
+        let facts = case.evidence.len();
+        classify::weigh_oom_count(&mut case, oom);
+        let incident = compose(case, Gathered::default(), Recurrence::default());
         assert_eq!(incident.kind.name(), kind, "{code} {reason} {oom:?}");
         assert_eq!(incident.metadata.confidence, confidence, "{code} {reason} {oom:?}");
         let is_oom = kind == "oom";
@@ -85,14 +93,10 @@ fn the_kernels_count_stands_above_the_runtimes_word() {
 
 #[test]
 fn the_sentence_says_how_the_memory_grew_and_how_often_it_crashed() {
-    let mut incident = incident(137, "OOMKilled");
     let container = of_container(&[40.0, 100.0, 130.0, 160.0, 190.0, 220.0, 250.0]);
     let gathered = Gathered { container, ..Gathered::default() };
-    complete(
-        &mut incident,
-        gathered,
-        Recurrence { recent: 3, within_hour: 3, in_crash_loop: true },
-    );
+    let recurrence = Recurrence { recent: 3, within_hour: 3, in_crash_loop: true };
+    let incident = compose(case(137, "OOMKilled"), gathered, recurrence);
     assert_eq!(
         incident.message,
         "container app of shop/checkout was OOM-killed at its 256 MiB limit after 41 s \
@@ -131,8 +135,7 @@ fn from_the_sixth_crash_within_an_hour_on_telemetry_is_brief() {
             system: Some(columns(&[1.0; 60])),
             ..Gathered::default()
         };
-        let mut incident = incident(1, "Error");
-        complete(&mut incident, gathered, recurrence);
+        let incident = compose(case(1, "Error"), gathered, recurrence);
         let samples = incident.telemetry.container.as_ref().unwrap().samples.len();
         assert_eq!(samples == BRIEF_SAMPLES, incident.telemetry.brief);
         assert_eq!(incident.telemetry.system.is_none(), incident.telemetry.brief);
@@ -147,53 +150,28 @@ fn from_the_sixth_crash_within_an_hour_on_telemetry_is_brief() {
 }
 
 #[test]
-fn a_crash_loop_begins_with_the_third_crash_of_one_container_in_half_an_hour() {
-    let looping = |seconds: &[u64]| {
-        let mut recurrences = Recurrences::default();
-        let note = |s: &u64| recurrences.note("u1", "app", Duration::from_secs(*s)).in_crash_loop;
-        seconds.iter().map(note).collect::<Vec<_>>()
-    };
-    assert_eq!(looping(&[0, 10, 30, 70]), [false, false, true, true]);
-    // The slowest that the kubelet holds back: ten minutes of work, five of waiting.
-    assert_eq!(looping(&[0, 900, 1800, 2700]), [false, false, true, true]);
-    // What crashes each twenty minutes is in no loop, and one that was mended is out of it.
-    assert_eq!(looping(&[0, 1200, 2400, 3600]), [false; 4]);
-    assert_eq!(looping(&[0, 10, 30, 3600, 3610]), [false, false, true, false, false]);
-    // Three containers, once each.
-    let mut recurrences = Recurrences::default();
-    for name in ["a", "b", "c"] {
-        assert!(!recurrences.note("u1", name, Duration::ZERO).in_crash_loop);
-    }
-}
-
-#[test]
-fn recurrences_are_bounded() {
-    let mut recurrences = Recurrences::default();
-    for n in 0..3 * RECURRENCES_MAX as u64 {
-        recurrences.note("u1", &n.to_string(), Duration::from_secs(n));
-        assert!(recurrences.by_container.len() <= RECURRENCES_MAX);
-    }
-    for n in 0..100 {
-        recurrences.note("u2", "app", Duration::from_secs(n));
-    }
-    assert!(recurrences.by_container.values().all(|times| times.len() <= RECURRENCE_TIMES_MAX));
-}
-
-#[test]
 fn a_killed_child_of_a_container_that_lives_on_is_an_incident_of_its_own() {
-    let template = incident(1, "Error");
-    let place = Place {
-        key: "u1".into(),
-        addresses: Vec::new(),
-        is_host_network: false,
-        running: Vec::new(),
-        template,
-    };
+    let pod = case(1, "Error").pod;
     let now = Now { monotonic: Duration::ZERO, wall: at("2026-11-23T03:32:00Z") };
-    let told = |time| survived(&place, "app", "c3", now, at(time));
-    let incident = told("2026-11-23T03:31:50Z");
+    let survivor = |time| Case::survivor(&pod, "app", "c3", now, at(time)).unwrap();
+    let first = survivor("2026-11-23T03:31:50Z");
+    assert_ne!(survivor("2026-11-23T03:31:55Z").id, first.id);
+    let incident = compose(first, Gathered::default(), Recurrence::default());
     assert_eq!((incident.kind.name(), incident.severity), ("oom", Severity::High));
     assert!(incident.metadata.survived);
     assert_eq!(incident.occurred_at, at("2026-11-23T03:31:50Z"));
-    assert_ne!(told("2026-11-23T03:31:55Z").id, incident.id);
+    assert_eq!(
+        incident.message,
+        "container app of shop/checkout lost a process to the OOM killer and lives on"
+    );
+    assert!(Case::survivor(&pod, "other", "c3", now, at("2026-11-23T03:31:50Z")).is_none());
+}
+
+#[test]
+fn oom_killed_without_exit_code_137_is_told_by_the_code_and_not_by_the_verdict() {
+    for (code, is_stray) in [(137, false), (1, true), (0, true), (143, true)] {
+        let evidence = case(code, "OOMKilled").evidence;
+        let has = evidence.iter().any(|fact| fact.contains("without exit code 137"));
+        assert_eq!(has, is_stray, "{code}: {evidence:?}");
+    }
 }

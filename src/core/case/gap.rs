@@ -1,0 +1,92 @@
+//! What an incident lacks, and why.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// A part of an incident that can be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The samples of the container.
+    Container,
+    /// The pod's Kubernetes events.
+    Events,
+    /// The pod's labels.
+    Labels,
+    /// The last log lines.
+    Logs,
+    /// The messages of the container itself.
+    Messages,
+    /// The names of pod, node and containers.
+    Names,
+    /// The node as the API server has it.
+    Node,
+    /// The entries of the other containers.
+    OtherContainers,
+    /// The messages of the other containers.
+    OtherMessages,
+    /// What the pod posted about itself.
+    Sidecar,
+    /// The samples of the node.
+    System,
+    /// Everything that is gathered on the node.
+    Telemetry,
+    /// The sentence, the evidence and the images.
+    Texts,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Events => "events",
+            Self::Labels => "labels",
+            Self::Logs => "logs",
+            Self::Messages => "messages of the container",
+            Self::Names => "names",
+            Self::Node => "node",
+            Self::OtherContainers => "other containers",
+            Self::OtherMessages => "messages of the other containers",
+            Self::Sidecar => "sidecar",
+            Self::System => "system",
+            Self::Telemetry => "telemetry",
+            Self::Texts => "texts",
+        }
+    }
+}
+
+/// Names a part that is missing or cut short, and the reason. In a line it is one text: `events: no answer in time`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The part.
+    pub part: Part,
+    /// The reason.
+    pub why: Cow<'static, str>,
+}
+
+impl Gap {
+    /// A gap with that reason.
+    pub fn new(part: Part, why: impl Into<Cow<'static, str>>) -> Self {
+        Self { part, why: why.into() }
+    }
+
+    /// Adds this gap to the others, unless it is there already.
+    pub fn add_to(self, gaps: &mut Vec<Self>) {
+        if !gaps.contains(&self) {
+            gaps.push(self);
+        }
+    }
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.part.name(), self.why)
+    }
+}
+
+impl Serialize for Gap {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

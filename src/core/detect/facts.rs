@@ -1,0 +1,155 @@
+//! What an incident says of its pod, read from the API's object.
+
+use std::collections::BTreeMap;
+
+use crate::core::case::{ContainerInfo, Owner, PodFacts, ResourceAnalysis};
+use crate::core::detect::classify;
+use crate::core::detect::container::{Container, containers, started};
+use crate::core::text::cut;
+use crate::core::wire;
+use crate::core::wire::json::{Json, List, Object, Read, Text, Wrong};
+use crate::core::wire::quantity;
+use crate::limits::{
+    LABEL_BYTES_MAX, LABELS_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX, OWNERS_BYTES_MAX,
+    STATUS_MESSAGE_BYTES_MAX,
+};
+
+/// Describes a pod. `static_uid` is a static pod's UID as the kubelet has it.
+pub(super) fn facts(pod: &wire::Pod<'_>, static_uid: Option<&str>, node_name: &str) -> PodFacts {
+    let meta = &pod.metadata;
+    let policy = pod.spec.restart_policy.some().unwrap_or("Always");
+    PodFacts {
+        namespace: cut(&meta.namespace, NAME_BYTES_MAX),
+        name: cut(&meta.name, NAME_BYTES_MAX),
+        uid: cut(&meta.uid, NAME_BYTES_MAX),
+        static_uid: static_uid.map(|uid| cut(uid, NAME_BYTES_MAX)),
+        node_name: node_name.to_owned(),
+        owner: owner(meta),
+        labels: labels(meta),
+        qos_class: pod.status.qos_class.some().map(|q| cut(q, NAME_BYTES_MAX)),
+        restart_policy: cut(policy, NAME_BYTES_MAX),
+        containers: containers(pod).map(|container| info(&container)).collect(),
+    }
+}
+
+fn owner(meta: &wire::Metadata<'_>) -> Option<Owner> {
+    let owners: List<wire::OwnerReference<'_>> = meta.owner_references.get(OWNERS_BYTES_MAX);
+    let owner = owners.iter().find(|o| o.controller).or_else(|| owners.first())?;
+    Some(Owner { kind: cut(&owner.kind, NAME_BYTES_MAX), name: cut(&owner.name, NAME_BYTES_MAX) })
+}
+
+/// In the order of their names.
+#[derive(Default)]
+struct Labels<'a>(BTreeMap<String, Text<'a>>);
+
+impl<'a> Object<'a> for Labels<'a> {
+    fn member(&mut self, name: &[u8], json: &mut Json<'a>) -> Result<(), Wrong> {
+        let name = String::from_utf8_lossy(name).into_owned();
+        self.0.entry(name).or_default().read(json)
+    }
+}
+
+/// The first few labels.
+fn labels(meta: &wire::Metadata<'_>) -> BTreeMap<String, String> {
+    let Labels(all) = meta.labels.get(LABELS_BYTES_MAX);
+    let short = |(key, value): (String, Text<'_>)| {
+        (cut(&key, LABEL_BYTES_MAX), cut(&value, LABEL_BYTES_MAX))
+    };
+    all.into_iter().take(LABELS_MAX).map(short).collect()
+}
+
+fn info(container: &Container<'_, '_>) -> ContainerInfo {
+    let status = container.status;
+    let state = &status.state;
+    let end = state.terminated.as_ref().or(status.last_state.terminated.as_ref());
+    let waiting = state.waiting.as_ref();
+    let running = state.running.as_ref();
+    let text = |t: &str, bytes| Some(cut(t, bytes)).filter(|t| !t.is_empty());
+    let reason = end.map(|e| &e.reason).or_else(|| waiting.map(|w| &w.reason));
+    let message = end.map(|e| &e.message).or_else(|| waiting.map(|w| &w.message));
+    ContainerInfo {
+        name: cut(&status.name, NAME_BYTES_MAX),
+        kind: container.kind,
+        image: cut(&status.image, NAME_BYTES_MAX),
+        state: match state {
+            wire::State { terminated: Some(_), .. } => "terminated",
+            wire::State { running: Some(_), .. } => "running",
+            wire::State { waiting: Some(_), .. } => "waiting",
+            _ => "unknown",
+        },
+        restart_count: status.restart_count,
+        exit_code: end.map(|e| e.exit_code),
+        signal: end.and_then(|e| classify::signal(e.exit_code, e.signal)),
+        exit_class: end.map(|e| classify::exit_code(e.exit_code).0.name()),
+        reason: reason.and_then(|r| text(r, NAME_BYTES_MAX)),
+        started_at: match end {
+            Some(end) => started(end),
+            None => running.and_then(|r| r.started_at.time()),
+        },
+        finished_at: end.and_then(|e| e.finished_at.time()),
+        message: message.and_then(|m| text(m, STATUS_MESSAGE_BYTES_MAX)),
+        resources: resources(container.spec),
+    }
+}
+
+/// The seed's resource analysis. A quantity that cannot be read is left out.
+fn resources(spec: Option<&wire::ContainerSpec<'_>>) -> ResourceAnalysis {
+    let Some(resources) = spec.map(|s| &s.resources) else {
+        return ResourceAnalysis::default();
+    };
+    ResourceAnalysis {
+        memory_limit_bytes: quantity::whole(&resources.limits.memory),
+        cpu_limit_millicores: quantity::milli(&resources.limits.cpu),
+        memory_request_bytes: quantity::whole(&resources.requests.memory),
+        cpu_request_millicores: quantity::milli(&resources.requests.cpu),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::core::wire::json;
+
+    fn metadata<T>(members: &Value, of: impl FnOnce(&wire::Metadata<'_>) -> T) -> T {
+        let text = members.to_string();
+        of(&json::from_slice(text.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn the_controller_owns_a_pod_or_else_the_first_that_is_named() {
+        let named = |kind: &str, controller: bool| json!({"kind": kind, "name": "n", "controller": controller});
+        let long = "o".repeat(OWNERS_BYTES_MAX);
+        for (owners, want) in [
+            (json!([named("Job", false), named("ReplicaSet", true)]), Some("ReplicaSet")),
+            (json!([named("Job", false), named("Node", false)]), Some("Job")),
+            (json!([]), None),
+            (json!(null), None),
+            (json!("no list"), None),
+            (json!([named("Job", true), 7]), None),
+            (json!([named("Job", true), named(&long, false)]), None),
+        ] {
+            let meta = json!({"name": "web", "ownerReferences": owners});
+            let owner = metadata(&meta, owner);
+            let kind = owner.map(|owner| owner.kind);
+            assert_eq!(kind.as_deref(), want, "{:.80}", owners.to_string());
+        }
+    }
+
+    #[test]
+    fn the_first_labels_are_kept_and_cut() {
+        let long = "l".repeat(2 * LABEL_BYTES_MAX);
+        let many: serde_json::Map<String, Value> =
+            (0..2 * LABELS_MAX).map(|n| (format!("{n:03}"), json!(long))).collect();
+        let kept = metadata(&json!({"labels": many}), labels);
+        assert_eq!(kept.len(), LABELS_MAX);
+        assert!(kept.values().all(|value| value.len() <= LABEL_BYTES_MAX));
+        assert_eq!(kept.keys().next().map(String::as_str), Some("000"));
+        for none in
+            [json!(null), json!({}), json!([1]), json!({"app": "l".repeat(LABELS_BYTES_MAX)})]
+        {
+            assert!(metadata(&json!({"labels": none}), labels).is_empty());
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Opens cases: fills them from a pod's status.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::core::Now;
+use crate::core::case::{
+    Case, Confidence, IncidentId, IncidentType, PodFacts, Restarts, Severity, Subject, Termination,
+};
+use crate::core::detect::classify;
+use crate::core::detect::container::{Container, started};
+use crate::core::detect::facts::facts;
+use crate::core::text::cut;
+use crate::core::wire;
+use crate::limits::{NAME_BYTES_MAX, SENTENCE_QUOTE_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX};
+
+/// Opens the cases of one object of the API.
+#[derive(Debug)]
+pub(super) struct CaseOpener<'p, 'a> {
+    /// The pod.
+    pub(super) pod: &'p wire::Pod<'a>,
+    /// The pod's key: its UID, or the one that the kubelet gave a static pod.
+    pub(super) key: &'p str,
+    /// The time of detection.
+    pub(super) now: Now,
+    node_name: &'p str,
+    /// Most objects open no case, so the pod is described when the first one wants it.
+    facts: OnceCell<Arc<PodFacts>>,
+}
+
+impl<'p, 'a> CaseOpener<'p, 'a> {
+    /// Opens cases of this pod on this node.
+    pub(super) fn new(pod: &'p wire::Pod<'a>, key: &'p str, node_name: &'p str, now: Now) -> Self {
+        Self { pod, key, now, node_name, facts: OnceCell::new() }
+    }
+
+    /// The description of the pod.
+    pub(super) fn facts(&self) -> &Arc<PodFacts> {
+        let static_uid = (*self.key != *self.pod.metadata.uid).then_some(self.key);
+        self.facts.get_or_init(|| Arc::new(facts(self.pod, static_uid, self.node_name)))
+    }
+
+    /// The case of a terminated instance. `unseen`: terminations before it that could not be seen.
+    pub(super) fn termination(
+        &self,
+        container: &Container<'p, 'a>,
+        end: &wire::Terminated<'_>,
+        verdict: (IncidentType, Severity),
+        unseen: i64,
+    ) -> Case {
+        let finished = end.finished_at.time();
+        let mut evidence = vec![end_fact(end.exit_code, &end.reason)];
+        if &*end.reason == "OOMKilled" && end.exit_code != 137 {
+            let fact = "reason OOMKilled without exit code 137: a child was killed at some time";
+            evidence.push(fact.to_owned());
+        }
+        let subject = Subject::Termination {
+            container: container.index,
+            end: Box::new(Termination {
+                container_id: cut(&end.container_id, NAME_BYTES_MAX),
+                instance: instance(container.status, end),
+                exit_code: end.exit_code,
+                signal: classify::signal(end.exit_code, end.signal),
+                reason: cut(&end.reason, NAME_BYTES_MAX),
+                message: cut(&end.message, STATUS_MESSAGE_BYTES_MAX),
+                started: started(end),
+                finished,
+                grace: container.grace(self.pod.spec.termination_grace_period_seconds),
+                probe_period: container.probe_period(),
+                has_probe_or_hook: container.has_probe_or_hook(),
+            }),
+        };
+        let id = IncidentId::of_termination(self.key, &container.status.name, &end.container_id);
+        Case {
+            occurred_at: finished.unwrap_or(self.now.wall),
+            evidence,
+            ..self.of_container(container, id, subject, verdict, unseen)
+        }
+    }
+
+    /// The case of a container that waits and cannot be started.
+    pub(super) fn waiting(
+        &self,
+        container: &Container<'p, 'a>,
+        waiting: &wire::Waiting<'_>,
+        id: IncidentId,
+        kind: IncidentType,
+        unseen: i64,
+    ) -> Case {
+        let reason = cut(&waiting.reason, NAME_BYTES_MAX);
+        let container_id = container.status.container_id.some();
+        let evidence = vec![format!("waiting: {reason}")];
+        let subject = Subject::Waiting {
+            container: container.index,
+            container_id: container_id.map(|id| cut(id, NAME_BYTES_MAX)),
+            reason,
+            message: cut(&waiting.message, STATUS_MESSAGE_BYTES_MAX),
+        };
+        let verdict = (kind, kind.severities()[0]);
+        Case { evidence, ..self.of_container(container, id, subject, verdict, unseen) }
+    }
+
+    /// The case of a pod that failed as a whole.
+    pub(super) fn pod_failure(
+        &self,
+        verdict: (IncidentType, Severity),
+        occurred_at: Option<Timestamp>,
+    ) -> Case {
+        let status = &self.pod.status;
+        let reason = cut(&status.reason, NAME_BYTES_MAX);
+        let evidence = vec![format!("pod phase Failed: {reason}")];
+        let message = cut(&status.message, STATUS_MESSAGE_BYTES_MAX);
+        let id = IncidentId::of_pod(self.key, verdict.0);
+        Case {
+            occurred_at: occurred_at.unwrap_or(self.now.wall),
+            evidence,
+            ..self.case(id, Subject::Pod { reason, message }, verdict)
+        }
+    }
+
+    fn of_container(
+        &self,
+        container: &Container<'p, 'a>,
+        id: IncidentId,
+        subject: Subject,
+        verdict: (IncidentType, Severity),
+        unseen: i64,
+    ) -> Case {
+        Case {
+            restarts: Some(Restarts {
+                total: container.status.restart_count,
+                unseen,
+                ended: None,
+                crash_loop: is_waiting_for(container.status, "CrashLoopBackOff"),
+            }),
+            restart_policy: cut(container.restart_policy(), NAME_BYTES_MAX),
+            ..self.case(id, subject, verdict)
+        }
+    }
+
+    fn case(
+        &self,
+        id: IncidentId,
+        subject: Subject,
+        (kind, severity): (IncidentType, Severity),
+    ) -> Case {
+        let pod = self.facts().clone();
+        Case {
+            id,
+            restart_policy: pod.restart_policy.clone(),
+            pod,
+            subject,
+            detected_at: self.now.wall,
+            occurred_at: self.now.wall,
+            kind,
+            severity,
+            confidence: Confidence::Confirmed,
+            evidence: Vec::new(),
+            restarts: None,
+            events: Vec::new(),
+            gaps: Vec::new(),
+        }
+    }
+}
+
+/// The fact that the verdict on a termination rests on, for the evidence.
+fn end_fact(exit_code: i32, reason: &str) -> String {
+    if reason.is_empty() {
+        return format!("exit code {exit_code}");
+    }
+    format!("exit code {exit_code}, reason {}", cut(reason, SENTENCE_QUOTE_BYTES_MAX))
+}
+
+fn is_waiting_for(status: &wire::ContainerStatus<'_>, reason: &str) -> bool {
+    status.state.waiting.as_ref().is_some_and(|w| &*w.reason == reason)
+}
+
+/// Which instance of its container ended there: the restart count is raised when the next one is made
+/// (kubelet `convertToAPIContainerStatuses`).
+fn instance(status: &wire::ContainerStatus<'_>, end: &wire::Terminated<'_>) -> i64 {
+    let is_newest = *end.container_id == *status.container_id
+        || status.state.terminated.as_ref().is_some_and(|t| t.container_id == end.container_id);
+    status.restart_count.saturating_sub(i64::from(!is_newest)).max(0)
+}

@@ -1,0 +1,151 @@
+//! Makes an incident of a case: the one place where the sentence and the line's parts are put together.
+
+use std::sync::Arc;
+
+use crate::core::case::{Case, Gap, IncidentType, OomCount, SCHEMA, Subject};
+use crate::core::detect::classify;
+use crate::core::incident::recurrence::Recurrence;
+use crate::core::incident::schema::{ContainerTelemetry, Incident, Metadata, Telemetry};
+use crate::core::incident::sentence::{self, Course};
+use crate::core::logs::last_words::LastWords;
+use crate::core::node::NodeInfo;
+use crate::core::ring::Columns;
+use crate::core::sidecar::SidecarSection;
+use crate::limits::{
+    BRIEF_AFTER, BRIEF_LOG_LINES, BRIEF_SAMPLES, GROWTH_MIN_BYTES_PER_SECOND, GROWTH_WITHIN,
+    RESTARTS_TOLD_WITHIN,
+};
+
+/// What was gathered on the node around a case.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// Of the container.
+    pub container: Option<ContainerTelemetry>,
+    /// Of the node.
+    pub system: Option<Columns>,
+    /// Of the node, by the API server.
+    pub node: Option<Arc<NodeInfo>>,
+    /// Its last lines.
+    pub logs: Option<LastWords>,
+    /// What its pod said of itself.
+    pub sidecar: Option<SidecarSection>,
+    /// Of the kernel.
+    pub oom: OomCount,
+    /// What could not be had, and why.
+    pub gaps: Vec<Gap>,
+}
+
+/// Makes the incident of a case whose verdict stands.
+pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incident {
+    let Gathered { container, system, node, logs, sidecar, oom: _, gaps } = gathered;
+    let growth = container.as_ref().and_then(|c| memory_growth(&c.samples));
+    let course = Course {
+        memory_growth_bytes_per_second: growth.filter(|_| case.kind == IncidentType::Oom),
+        recent_ends: recurrence.recent,
+        recent_within: RESTARTS_TOLD_WITHIN,
+    };
+    let subject_name = case.container_name().map(str::to_owned);
+    let subject_id = case.container_id().map(str::to_owned);
+    let is_survivor = matches!(case.subject, Subject::Survivor { .. });
+    let message = sentence::sentence(&case, &course);
+    let mut telemetry = Telemetry {
+        brief: recurrence.within_hour >= BRIEF_AFTER,
+        container,
+        system,
+        logs,
+        sidecar,
+        node,
+        events: case.events,
+        gaps: case.gaps,
+    };
+    telemetry.gaps.extend(gaps);
+    if telemetry.brief {
+        telemetry.shorten();
+    }
+    let mut containers = case.pod.containers.clone();
+    if let Subject::Termination { container, end } = &case.subject
+        && let Some(info) = containers.get_mut(*container)
+    {
+        // The container's status may show another instance by now.
+        info.exit_code = Some(end.exit_code);
+        info.signal = end.signal;
+        info.exit_class = Some(classify::exit_code(end.exit_code).0.name());
+        info.reason = Some(end.reason.clone()).filter(|reason| !reason.is_empty());
+        info.message = Some(end.message.clone()).filter(|message| !message.is_empty());
+        (info.started_at, info.finished_at) = (end.started, end.finished);
+    }
+    let pod = &case.pod;
+    Incident {
+        schema: SCHEMA,
+        id: case.id,
+        timestamp: case.detected_at,
+        occurred_at: case.occurred_at,
+        severity: case.severity,
+        kind: case.kind,
+        message,
+        namespace: pod.namespace.clone(),
+        pod_name: pod.name.clone(),
+        pod_uid: pod.uid.clone(),
+        node_name: pod.node_name.clone(),
+        container: subject_name,
+        container_id: subject_id,
+        containers,
+        metadata: Metadata {
+            owner: pod.owner.clone(),
+            labels: pod.labels.clone(),
+            qos_class: pod.qos_class.clone(),
+            restart_policy: Some(case.restart_policy),
+            confidence: case.confidence,
+            evidence: case.evidence,
+            restarts: case.restarts,
+            static_pod_uid: pod.static_uid.clone(),
+            agent_version: env!("CARGO_PKG_VERSION"),
+            survived: is_survivor,
+        },
+        telemetry,
+    }
+}
+
+impl Telemetry {
+    /// Leaves out what the incidents before have said already.
+    fn shorten(&mut self) {
+        (self.system, self.node) = (None, None);
+        if let Some(container) = &mut self.container {
+            container.samples.keep_newest(BRIEF_SAMPLES);
+        }
+        if let Some(sidecar) = &mut self.sidecar {
+            sidecar.keep_newest(BRIEF_SAMPLES);
+        }
+        if let Some(logs) = &mut self.logs {
+            logs.keep_newest(BRIEF_LOG_LINES);
+        }
+    }
+}
+
+/// How fast the memory grew before the end, in bytes a second, where that is worth a word.
+fn memory_growth(samples: &Columns) -> Option<f64> {
+    let column =
+        |name: &str| samples.columns.iter().find(|(n, _)| *n == name).map(|(_, values)| values);
+    let (memory, age) = (column("memory_bytes")?, column("age_seconds")?);
+    let mut points: Vec<(f64, f64)> = memory
+        .iter()
+        .zip(age)
+        .filter_map(|(memory, age)| Some(((*age)?, (*memory)?)))
+        .filter(|(age, _)| *age <= GROWTH_WITHIN.as_secs_f64())
+        .collect();
+    // A sample may have been taken of what was left when the process was gone.
+    while let [.., before, last] = points[..]
+        && last.1 < before.1 / 2.0
+    {
+        points.pop();
+    }
+    // From the lowest point on: a container that was emptied in between grew since then.
+    let lowest = points.iter().copied().reduce(|a, b| if b.1 <= a.1 { b } else { a })?;
+    let newest = points.last()?;
+    let seconds = lowest.0 - newest.0;
+    let growth = (newest.1 - lowest.1) / seconds;
+    (seconds >= 0.5 && growth >= GROWTH_MIN_BYTES_PER_SECOND).then_some(growth)
+}
+
+#[cfg(test)]
+mod tests;

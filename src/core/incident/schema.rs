@@ -1,0 +1,129 @@
+//! The incident as it is written: the schema `blackbox.incident/v1`. The order of fields is their order in the line.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::core::case::{
+    Confidence, ContainerInfo, EventInfo, Gap, IncidentId, IncidentType, Owner, Restarts, Severity,
+};
+use crate::core::logs::last_words::LastWords;
+use crate::core::node::NodeInfo;
+use crate::core::ring::Columns;
+use crate::core::sidecar::SidecarSection;
+use crate::core::text::time;
+
+/// One incident.
+#[derive(Clone, Debug, Serialize)]
+pub struct Incident {
+    /// Always [`SCHEMA`](crate::core::case::SCHEMA).
+    pub schema: &'static str,
+    /// The identity of the crash: lines with equal ids report the same one.
+    pub id: IncidentId,
+    /// When the agent detected it.
+    #[serde(serialize_with = "time")]
+    pub timestamp: Timestamp,
+    /// When it happened, by the node's clock.
+    #[serde(serialize_with = "time")]
+    pub occurred_at: Timestamp,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What happened.
+    #[serde(rename = "type")]
+    pub kind: IncidentType,
+    /// What happened, in one sentence.
+    pub message: String,
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub pod_name: String,
+    /// The pod's UID, as the API has it.
+    pub pod_uid: String,
+    /// The node that runs the pod.
+    pub node_name: String,
+    /// The container's name; `None` where the pod failed as a whole.
+    pub container: Option<String>,
+    /// The instance that terminated, as `containerd://…`.
+    pub container_id: Option<String>,
+    /// All containers of the pod, as they were when the crash was detected.
+    pub containers: Vec<ContainerInfo>,
+    /// Facts about the pod and the verdict.
+    pub metadata: Metadata,
+    /// What the node recorded before the crash.
+    pub telemetry: Telemetry,
+}
+
+/// Facts about the pod and the verdict.
+#[derive(Clone, Debug, Serialize)]
+pub struct Metadata {
+    /// The controller that made the pod.
+    pub owner: Option<Owner>,
+    /// The pod's first labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// `Guaranteed`, `Burstable`, `BestEffort`.
+    pub qos_class: Option<String>,
+    /// `Always`, `OnFailure`, `Never`; the container's own where it has one.
+    pub restart_policy: Option<String>,
+    /// How sure the type is.
+    pub confidence: Confidence,
+    /// Short facts that the type rests on.
+    pub evidence: Vec<String>,
+    /// How often the container was restarted.
+    pub restarts: Option<Restarts>,
+    /// A static pod's UID as the kubelet has it: the one of its log folder and its control group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub static_pod_uid: Option<String>,
+    /// The version of the agent that wrote the line.
+    pub agent_version: &'static str,
+    /// Whether only a process of the container was killed, and the container goes on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub survived: bool,
+}
+
+/// What the node recorded before the crash.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Telemetry {
+    /// Whether this telemetry is shorter than usual: from the sixth crash of a container within an hour on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub brief: bool,
+    /// The samples of the container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<ContainerTelemetry>,
+    /// The samples of the node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<Columns>,
+    /// The last lines that the container wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logs: Option<LastWords>,
+    /// What the pod posted about itself (`POST /v1/telemetry`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sidecar: Option<SidecarSection>,
+    /// The node as the API server has it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shared")]
+    pub node: Option<Arc<NodeInfo>>,
+    /// The pod's Kubernetes events, where they were looked up.
+    pub events: Vec<EventInfo>,
+    /// What is missing or cut short, and why.
+    pub gaps: Vec<Gap>,
+}
+
+/// The minutes before the crash, of its container.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ContainerTelemetry {
+    /// The samples, a column for each quantity.
+    #[serde(flatten)]
+    pub samples: Columns,
+    /// The lower of the limits of the container and its pod, in bytes.
+    pub memory_limit_bytes: Option<u64>,
+    /// The most memory that was in use since the container began, in bytes.
+    pub memory_peak_bytes: Option<u64>,
+    /// Processes of the container that were OOM-killed lately.
+    pub oom_kills: u64,
+}
+
+fn shared<S: Serializer>(node: &Option<Arc<NodeInfo>>, serializer: S) -> Result<S::Ok, S::Error> {
+    node.as_deref().serialize(serializer)
+}
