@@ -1,4 +1,4 @@
-"""Holds the alerts and the dashboard against the agent's metrics, the README and each other.
+"""Holds the alerts and the dashboard against the agent's metrics, the runbooks and each other.
 
 Writes the dashboard's queries as a rule file to the path that it is given, for promtool. Python's own
 library only: the YAML files are read line by line, in the one shape that they have.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MONITORING = ROOT / "deploy/monitoring"
+RUNBOOKS = "docs/runbooks.md"
 # What Prometheus and the scrape add.
 TARGET_LABELS = {"job", "instance", "node"}
 FOREIGN = {"up"}
@@ -102,12 +103,10 @@ def read_alerts():
 
 
 def anchors():
-    """The anchors that GitHub makes of the README's headings."""
+    """The anchors that GitHub makes of the runbooks' headings."""
     found = {}
-    for name in (ROOT / "README.md", MONITORING / "README-section.md"):
-        if name.exists():
-            for heading in re.findall(r"^#+ (.*)$", name.read_text(), re.MULTILINE):
-                found[re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")] = heading
+    for heading in re.findall(r"^#+ (.*)$", (ROOT / RUNBOOKS).read_text(), re.MULTILINE):
+        found[re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")] = heading
     return found
 
 
@@ -128,8 +127,8 @@ def check_alerts(alerts):
             if label not in LABELS:
                 problem(name, f"nothing has the label {label} of its text")
         page, _, anchor = alert.get("runbook", "").partition("#")
-        if page != "README.md" or headings.get(anchor) != name:
-            problem(name, f"its runbook {alert.get('runbook')} is no heading {name} of the README")
+        if page != RUNBOOKS or headings.get(anchor) != name:
+            problem(name, f"its runbook {alert.get('runbook')} is no heading {name} of {RUNBOOKS}")
 
 
 def check_tests(alerts):

@@ -275,7 +275,7 @@ fn a_node_whose_files_cannot_be_read_says_so_and_tells_all_crashes() {
     assert!(gaps.contains("BLACKBOX_PROC") && gaps.contains("BLACKBOX_CGROUP"), "{gaps}");
 }
 
-/// Not a test: figures for the README. `BLACKBOX_BINARY` names the build, such as the image's;
+/// Not a test: figures for docs/cost.md. `BLACKBOX_BINARY` names the build, such as the image's;
 /// `BLACKBOX_COST_SECONDS` how long (60; all rings are full after 300), `BLACKBOX_COST_PODS` with how many
 /// pods (110).
 #[test]

@@ -10,7 +10,7 @@ use crate::support::{AgentOptions, FakeApi, Options, PATIENCE, Scratch};
 use serde_json::{Value, json};
 
 const CRASHES: u32 = 1000;
-/// As the README has it: a burst, and then one each 200 ms.
+/// As docs/incident.md has it: a burst, and then one each 200 ms.
 const LOOKUP_BURST: usize = 20;
 const LOOKUP_INTERVAL: Duration = Duration::from_millis(200);
 

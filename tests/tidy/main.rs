@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+mod docs;
 mod layers;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-
-use blackbox_daemon::config::SETTINGS;
-use blackbox_daemon::metrics::FAMILIES;
 
 /// Code of a file ends where its tests begin.
 const LINES_MAX: usize = 700;
@@ -79,61 +77,6 @@ fn no_file_is_too_long_to_read() {
     for (path, code) in code_below("src").into_iter().chain(code_below("tests")) {
         let lines = code.lines().count();
         assert!(lines <= LINES_MAX, "{} has {lines} lines", path.display());
-    }
-}
-
-#[test]
-fn the_readme_tells_every_setting_with_its_default_and_every_metric() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    for setting in SETTINGS {
-        let default = match setting.default {
-            "" => String::new(),
-            default => format!("`{default}`"),
-        };
-        let row = format!(
-            "| `{}` | {default} | {} | {} |",
-            setting.key, setting.allowed, setting.meaning
-        );
-        assert!(readme.contains(&row), "README lacks the row\n{row}");
-    }
-    for family in FAMILIES {
-        let row = format!("| `{}` | {} | {} |", family.name, family.kind, family.help);
-        assert!(readme.contains(&row), "README lacks the row\n{row}");
-    }
-}
-
-#[test]
-fn the_readme_tells_every_field_of_the_line() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let schema = fs::read_to_string(root().join("deploy/incident.schema.json")).unwrap();
-    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
-    let names = |of: &serde_json::Value, before: &str| -> Vec<String> {
-        of["properties"].as_object().unwrap().keys().map(|name| format!("{before}{name}")).collect()
-    };
-    let mut fields = names(&schema, "");
-    fields.retain(|name| !["metadata", "telemetry"].contains(&name.as_str()));
-    fields.extend(names(&schema["$defs"]["metadata"], "metadata."));
-    fields.extend(names(&schema["$defs"]["telemetry"], "telemetry."));
-    assert!(fields.len() > 25, "{fields:?}");
-    for field in fields {
-        assert!(readme.contains(&format!("| `{field}` | ")), "README lacks the field {field}");
-    }
-}
-
-#[test]
-fn the_readme_gives_a_reason_for_every_dependency() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
-    let section = |name: &str| {
-        let (_, rest) = manifest.split_once(&format!("[{name}]\n")).unwrap();
-        rest.split("\n[").next().unwrap().to_owned()
-    };
-    let musl = "target.'cfg(target_env = \"musl\")'.dependencies";
-    for line in (section("dependencies") + &section(musl) + &section("dev-dependencies")).lines() {
-        let Some((name, _)) = line.split_once(" = ").filter(|(n, _)| !n.starts_with('#')) else {
-            continue;
-        };
-        assert!(readme.contains(&format!("| `{name}` |")), "README lacks the dependency {name}");
     }
 }
 
