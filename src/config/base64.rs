@@ -1,8 +1,8 @@
-//! Base64 as it stands in the `*-data` fields of a kubeconfig.
+//! Base64 as it appears in the `*-data` fields of a kubeconfig.
 
-/// Decodes standard base64 (RFC 4648 section 4) with padding. Blanks and line breaks are skipped,
-/// since YAML block scalars and wrapping tools put them in; anything else outside the alphabet, a
-/// missing or misplaced `=`, and bits left over are errors. `None` says that it is not base64.
+/// Decodes standard base64 (RFC 4648 section 4) with padding. Blanks and line breaks are skipped, since YAML
+/// block scalars and wrapping tools insert them. Any other byte outside the alphabet, a missing or misplaced
+/// `=`, and left-over bits are errors. Returns `None` if the text is not base64.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let (mut group, mut filled, mut padding) = (0_u32, 0_u32, 0_u32);
@@ -11,7 +11,7 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
             padding += 1;
             continue;
         }
-        // A letter behind padding: two texts glued together, of which one would be lost.
+        // A letter after padding means that two texts were joined; one of them would be lost.
         if padding > 0 {
             return None;
         }

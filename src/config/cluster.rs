@@ -1,7 +1,7 @@
-//! How to reach the API server and how to prove who asks, as plain data for the HTTP client.
+//! The address of the API server and the credentials for it, as plain data for the HTTP client.
 //!
-//! Files that are named here were read once when the configuration was, so a wrong path stops the
-//! start; the client reads them again by path, because tokens and CAs are rotated under it.
+//! The files named here are read once together with the configuration, so that a wrong path makes the start
+//! fail. The client reads them again by path, because tokens and CAs are rotated while it runs.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -12,14 +12,14 @@ use rustls::pki_types::ServerName;
 /// An API server and the credentials for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
-    /// Where it is.
+    /// The address of the API server.
     pub server: Server,
-    /// The name to look for in its certificate; `None`: the server's host. A DNS name or an IP
-    /// address that rustls accepts.
+    /// The name expected in the server's certificate, a DNS name or an IP address that rustls accepts. `None`:
+    /// the server's host.
     pub tls_server_name: Option<String>,
-    /// What makes its certificate good.
+    /// How the server's certificate is verified.
     pub trust: Trust,
-    /// What the agent shows it.
+    /// What the agent authenticates with.
     pub credentials: Credentials,
 }
 
@@ -33,7 +33,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// As it stands in a URL.
+    /// Returns the scheme as it is written in a URL.
     pub fn name(self) -> &'static str {
         match self {
             Self::Https => "https",
@@ -49,22 +49,22 @@ impl Scheme {
     }
 }
 
-/// The base URL of an API server, in parts. Shows itself as that URL.
+/// The base URL of an API server, in parts. `Display` prints it as that URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// The protocol.
     pub scheme: Scheme,
     /// A DNS name or an IP address; IPv6 without brackets.
     pub host: String,
-    /// Never 0.
+    /// The TCP port; never 0.
     pub port: u16,
-    /// Comes before `/api`: empty, or starting and not ending with `/`.
+    /// The path before `/api`: either empty, or starting and not ending with `/`.
     pub base_path: String,
 }
 
 impl Server {
-    /// The server that Kubernetes names to every pod. `host` may be an IPv6 address, without
-    /// brackets. `None`: it is no host at all.
+    /// Returns the server that Kubernetes names to every pod. `host` may be an IPv6 address, without brackets.
+    /// Returns `None` if `host` is neither a DNS name nor an IP address.
     pub(super) fn in_cluster(host: &str, port: u16) -> Option<Self> {
         is_server_name(host).then(|| Self {
             scheme: Scheme::Https,
@@ -74,8 +74,8 @@ impl Server {
         })
     }
 
-    /// Reads `http[s]://host[:port][/base]`, the form that kubeconfigs hold. The error is what is
-    /// wrong with it, without repeating it: a URL may carry a password.
+    /// Parses `http[s]://host[:port][/base]`, the form used in kubeconfigs. The error describes what is wrong
+    /// with the URL without repeating it: a URL may contain a password.
     pub fn parse(url: &str) -> Result<Self, &'static str> {
         let (scheme, rest) = if let Some(rest) = strip_prefix_ignoring_case(url, "https://") {
             (Scheme::Https, rest)
@@ -107,7 +107,7 @@ impl Server {
         })
     }
 
-    /// The base URL, without a `/` at its end and always with the port:
+    /// Returns the base URL, without a trailing `/` and always with the port:
     /// `https://[fd00::1]:6443/k8s/clusters/c-1`.
     pub fn url(&self) -> String {
         self.to_string()
@@ -126,16 +126,17 @@ impl fmt::Display for Server {
     }
 }
 
-/// What makes the API server's certificate good.
+/// How the API server's certificate is verified.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Trust {
-    /// The CAs in this PEM file. It is replaced when the CA is rotated: read it again by path.
+    /// The certificate is verified against the CAs in this PEM file. The file is replaced when the CA is
+    /// rotated, so it must be read again by path.
     CaFile(PathBuf),
-    /// These CAs, PEM.
+    /// The certificate is verified against these CAs, as PEM.
     CaData(Vec<u8>),
-    /// Nothing: whoever answers gets the token. Only where the kubeconfig demands it.
+    /// The certificate is not verified: whoever answers gets the token. Only used if the kubeconfig demands it.
     SkipVerification,
-    /// There is no certificate: the server is plain HTTP.
+    /// There is no certificate: the server speaks plain HTTP.
     Plaintext,
 }
 
@@ -150,28 +151,29 @@ impl fmt::Debug for Trust {
     }
 }
 
-/// What the agent shows to the API server. Both parts may be there, and neither (anonymous access).
+/// What the agent sends to authenticate to the API server. Both parts may be present, or neither (anonymous
+/// access).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// Where the bearer token comes from.
+    /// The source of the bearer token.
     pub token: TokenSource,
-    /// The certificate for the TLS handshake.
+    /// The client certificate for the TLS handshake.
     pub client_cert: Option<ClientCert>,
 }
 
-/// Where a bearer token comes from.
+/// The source of a bearer token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenSource {
-    /// There is none.
+    /// There is no token.
     None,
-    /// It never changes.
+    /// The token is given in the configuration and never changes.
     Inline(Secret),
-    /// It stands in a file that is replaced before the token expires.
+    /// The token is in a file that is replaced before the token expires.
     File {
-        /// The file. Blanks around the token are not part of it.
+        /// Path of the file. Blanks around the token are not part of it.
         path: PathBuf,
-        /// The token to use as long as the file cannot be read. With `None` the file was read, and
-        /// held a token, when the configuration was.
+        /// The token to use as long as the file cannot be read. If it is `None`, the file was read together
+        /// with the configuration and contained a token.
         seed: Option<Secret>,
     },
 }
@@ -181,14 +183,14 @@ pub enum TokenSource {
 pub struct ClientCert {
     /// One certificate or a chain, the leaf first.
     pub certificate: PemSource,
-    /// Its private key, not encrypted.
+    /// The certificate's private key, not encrypted.
     pub key: PemSource,
 }
 
-/// Where a PEM text comes from.
+/// The source of a PEM text.
 #[derive(Clone, PartialEq, Eq)]
 pub enum PemSource {
-    /// A file, to be read again by path when it was replaced.
+    /// A file, which must be read again by path when it is replaced.
     File(PathBuf),
     /// The text itself.
     Data(Vec<u8>),
@@ -204,7 +206,7 @@ impl fmt::Debug for PemSource {
     }
 }
 
-/// A text that neither logs nor errors may show.
+/// A text that must not appear in logs or errors.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -214,7 +216,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text, for the one place that sends it.
+    /// Returns the text, for the one place that sends it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -226,14 +228,14 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Whether rustls can look for that name in a certificate: a DNS name or an IP address.
+/// Returns true if rustls can verify a certificate for that name: it is a DNS name or an IP address.
 pub(super) fn is_server_name(name: &str) -> bool {
     ServerName::try_from(name).is_ok()
 }
 
-/// A TCP port to connect to.
+/// Parses a TCP port to connect to, 1 to 65535.
 pub(super) fn parse_port(text: &str) -> Option<u16> {
-    // `u16::from_str` takes a plus sign.
+    // `u16::from_str` also accepts a plus sign.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|port| digits && *port != 0)
 }
@@ -243,7 +245,7 @@ fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str
     head.eq_ignore_ascii_case(prefix).then(|| &text[prefix.len()..])
 }
 
-/// Host (without brackets) and port of `host[:port]` or `[ipv6][:port]`.
+/// Splits `host[:port]` or `[ipv6][:port]` into the host (without brackets) and the port.
 fn split_authority(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or("has a '[' without a ']'")?;

@@ -1,22 +1,22 @@
-//! Durations as Go writes them: `90s`, `5m`, `1h30m`, `1.5h`, `0`.
+//! Durations in Go's notation: `90s`, `5m`, `1h30m`, `1.5h`, `0`.
 //!
-//! The grammar is that of Go's `time.ParseDuration`, which is what people type into Kubernetes
-//! flags and Prometheus configurations, without its negative values. Arithmetic is on integers:
-//! `0.1s` is 100,000,000 ns, not a float near it.
+//! The grammar is that of Go's `time.ParseDuration`, which people use in Kubernetes flags and Prometheus
+//! configurations, without negative values. The arithmetic uses integers: `0.1s` is 100,000,000 ns, not a float
+//! near it.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Why a text is not a duration that can be used.
+/// Why a text is not a usable duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DurationError {
-    /// Not a sequence of decimal numbers with known units.
+    /// The text is not a sequence of decimal numbers with known units.
     Malformed,
-    /// A number without a unit, as in `30`. Only `0` needs none.
+    /// A number has no unit, as in `30`. Only `0` needs none.
     NoUnit,
-    /// Starts with a minus sign.
+    /// The text starts with a minus sign.
     Negative,
-    /// More than about 584 years, the nanoseconds that 64 bits hold.
+    /// The duration is longer than about 584 years, the nanoseconds that fit into 64 bits.
     TooLong,
 }
 
@@ -33,8 +33,8 @@ impl fmt::Display for DurationError {
 
 impl std::error::Error for DurationError {}
 
-/// Reads a duration: an optional `+`, then one or more decimal numbers, each with a unit out of
-/// `ns`, `us` (also `µs`), `ms`, `s`, `m`, `h`. Fractions of a nanosecond are cut off, as in Go.
+/// Parses a duration: an optional `+`, then one or more decimal numbers, each with one of the units `ns`, `us`
+/// (also `µs`), `ms`, `s`, `m`, `h`. Fractions of a nanosecond are cut off, as in Go.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
     if text.starts_with('-') {
         return Err(DurationError::Negative);
@@ -55,7 +55,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     Ok(Duration::from_nanos(total_ns))
 }
 
-/// One number with its unit, in nanoseconds, and the text after it.
+/// Parses one number with its unit. Returns it in nanoseconds, with the text after it.
 fn term(text: &str) -> Result<(u64, &str), DurationError> {
     let (whole, rest) = split_digits(text);
     let (fraction, rest) = match rest.strip_prefix('.') {
@@ -81,7 +81,7 @@ fn split_digits(text: &str) -> (&str, &str) {
 fn unit_ns(unit: &str) -> Result<u64, DurationError> {
     Ok(match unit {
         "ns" => 1,
-        // The micro sign and the Greek letter mu look the same; Go takes both.
+        // The micro sign and the Greek letter mu look the same; Go accepts both.
         "us" | "\u{b5}s" | "\u{3bc}s" => 1_000,
         "ms" => 1_000_000,
         "s" => 1_000_000_000,
@@ -92,7 +92,7 @@ fn unit_ns(unit: &str) -> Result<u64, DurationError> {
     })
 }
 
-/// The digits as a number; none is zero (`.5s`).
+/// Parses the digits as a number. No digits count as zero (`.5s`).
 fn whole_number(digits: &str) -> Result<u64, DurationError> {
     digits.bytes().try_fold(0_u64, |number, digit| {
         let tens = number.checked_mul(10).ok_or(DurationError::TooLong)?;
@@ -100,7 +100,7 @@ fn whole_number(digits: &str) -> Result<u64, DurationError> {
     })
 }
 
-/// That part of a unit, rounded down. It stays under one unit, so it cannot overflow.
+/// Returns this fraction of a unit, rounded down. It is less than one unit, so it cannot overflow.
 fn fraction_ns(digits: &str, unit_ns: u64) -> u64 {
     let mut place_ns = u128::from(unit_ns) * PLACE_SCALE;
     let mut sum = 0_u128;
@@ -111,8 +111,8 @@ fn fraction_ns(digits: &str, unit_ns: u64) -> u64 {
     u64::try_from(sum / PLACE_SCALE).unwrap_or(unit_ns)
 }
 
-/// Keeps `place_ns` exact for the digits that can matter: the longest unit is 3.6e12 ns, and digits
-/// past the eighteenth are worth less than one in a million of a nanosecond.
+/// Keeps `place_ns` exact for all digits that can matter: the longest unit is 3.6e12 ns, and digits after the
+/// eighteenth are worth less than one in a million of a nanosecond.
 const PLACE_SCALE: u128 = 1_000_000_000_000_000_000;
 
 #[cfg(test)]

@@ -8,18 +8,18 @@ use crate::limits;
 use super::problem::{Findings, Problem};
 use super::settings::{SETTINGS, Setting};
 
-/// What all own variables start with.
+/// The prefix of the agent's own variables.
 const PREFIX: &str = "BLACKBOX_";
 
-/// The variables, and what was found wrong with them so far.
+/// The variables, and the problems found in them so far.
 pub(super) struct Environment {
     vars: BTreeMap<String, OsString>,
     pub(super) findings: Findings,
 }
 
 impl Environment {
-    /// Of a variable that is there twice the first counts, as in `getenv`. Names that are not UTF-8
-    /// are nobody's settings.
+    /// Collects the variables. If a variable occurs twice, the first one counts, as in `getenv`. Variables
+    /// whose names are not UTF-8 are ignored, since no setting has such a name.
     pub(super) fn new(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let mut first = BTreeMap::new();
         for (key, value) in vars {
@@ -30,8 +30,9 @@ impl Environment {
         Self { vars: first, findings: Findings::default() }
     }
 
-    /// The value of a variable without the blanks around it (a line break at the end is what is
-    /// left of a file). `None`: unset, empty, or not UTF-8, which is a problem.
+    /// Returns the value of a variable without the blanks around it (a trailing line break is left over when a
+    /// value comes from a file). Returns `None` if it is unset, empty, or not UTF-8; the last of these is
+    /// recorded as a problem.
     pub(super) fn value(&mut self, key: &str, remedy: &str) -> Option<String> {
         let Some(value) = self.vars.get(key)?.to_str() else {
             self.findings.problems.push(Problem::unset(key, "not UTF-8", remedy));
@@ -40,12 +41,13 @@ impl Environment {
         Some(value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    /// The text that counts for a setting: its value, else its default.
+    /// Returns the text of a setting: its value, or else its default.
     pub(super) fn text(&mut self, setting: &Setting) -> String {
         self.value(setting.key, &allowed(setting)).unwrap_or_else(|| setting.default.to_owned())
     }
 
-    /// Reads a setting that may be left out. `None`: it is, or it is wrong and the problem noted.
+    /// Reads a setting that may be left out. Returns `None` if it is left out or invalid; an invalid value is
+    /// recorded as a problem.
     pub(super) fn optional<T>(
         &mut self,
         setting: &Setting,
@@ -60,7 +62,7 @@ impl Environment {
         self.findings.note(parsed)
     }
 
-    /// Reads a setting that must be there. `None`: it is not, or it is wrong; the problem is noted.
+    /// Reads a required setting. Returns `None` and records the problem if it is missing or invalid.
     pub(super) fn required<T>(
         &mut self,
         setting: &Setting,
@@ -75,8 +77,8 @@ impl Environment {
         parsed
     }
 
-    /// Warns about variables that look like settings and are none: a typing error would otherwise
-    /// pass for a setting with no effect.
+    /// Warns about variables that have the prefix of a setting but are unknown. Otherwise a mistyped name would
+    /// look like a setting without effect.
     pub(super) fn warn_of_unknown(&mut self) {
         let mut unknown = self
             .vars
@@ -95,12 +97,12 @@ impl Environment {
     }
 }
 
-/// The remedy for a value that a setting does not allow.
+/// Returns the remedy for a value that a setting does not allow.
 pub(super) fn allowed(setting: &Setting) -> String {
     format!("allowed: {}", setting.allowed)
 }
 
-/// Quoted if it is not what variables are called, so that it stays one plain line.
+/// Returns the variable's name, quoted if it is unusual or long, so that it stays one plain line.
 fn shown_key(key: &str) -> String {
     let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if plain && key.len() <= limits::SHOWN_VALUE_CHARS_MAX {
@@ -110,10 +112,10 @@ fn shown_key(key: &str) -> String {
     }
 }
 
-/// Whether the kubelet sets this for a Service whose name starts with `blackbox` (service links):
-/// `X_SERVICE_HOST`, `X_SERVICE_PORT`, `X_SERVICE_PORT_NAME`, and from Docker's time `X_PORT` and
-/// `X_PORT_9464_TCP[_PROTO|_PORT|_ADDR]`. `X_PORT` holds a URL; a person who hopes to set the port
-/// that way writes a number, and is told.
+/// Returns true if the kubelet sets this variable for a Service whose name starts with `blackbox` (service
+/// links): `X_SERVICE_HOST`, `X_SERVICE_PORT`, `X_SERVICE_PORT_NAME`, and for Docker compatibility `X_PORT` and
+/// `X_PORT_9464_TCP[_PROTO|_PORT|_ADDR]`. The kubelet sets `X_PORT` to a URL. A person who tries to set the
+/// port with that variable writes a number; the result is then false, so that the warning is logged.
 fn is_injected_by_kubernetes(key: &str, value: &str) -> bool {
     if key.ends_with("_SERVICE_HOST")
         || key.ends_with("_SERVICE_PORT")

@@ -1,7 +1,7 @@
-//! Small files that the configuration names: read whole, bounded, and looked into.
+//! Small files that the configuration names: read completely, with a size limit, and checked.
 //!
-//! Errors are the part of a sentence that says what is wrong, with the path in it and never a byte
-//! of the content.
+//! Each error is the part of a sentence that describes the problem. It contains the path and never a byte of
+//! the content.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,7 +14,7 @@ use crate::limits;
 
 use super::cluster::Secret;
 
-/// What a PEM text must hold.
+/// What a PEM text must contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pem {
     /// At least one certificate, and no broken one.
@@ -23,7 +23,7 @@ pub(super) enum Pem {
     PrivateKey,
 }
 
-/// The content of a file of at most [`limits::CONFIG_FILE_BYTES_MAX`].
+/// Reads a file of at most [`limits::CONFIG_FILE_BYTES_MAX`].
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let limit = limits::CONFIG_FILE_BYTES_MAX;
@@ -37,18 +37,19 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The content of a file that has to be there.
+/// Reads a file that must exist.
 pub(crate) fn require(path: &Path) -> Result<Vec<u8>, String> {
     read(path).map_err(|error| format!("cannot read {path:?}: {error}"))
 }
 
-/// The bearer token in a file.
+/// Reads the bearer token in a file.
 pub(crate) fn require_token(path: &Path) -> Result<Secret, String> {
     token(require(path)?).map_err(|wrong| format!("{path:?} {wrong}"))
 }
 
-/// A bearer token without the blanks around it; the error follows the name of its place. One that
-/// cannot stand in a header would fail each request, with an error that shows no cause.
+/// Returns the bearer token without the blanks around it. The caller puts the token's location before the
+/// error. A token that cannot be part of a header would make every request fail, with an error that does not
+/// show the cause.
 pub(super) fn token(bytes: Vec<u8>) -> Result<Secret, &'static str> {
     let token = bytes.trim_ascii();
     if token.is_empty() {
@@ -63,12 +64,12 @@ pub(super) fn token(bytes: Vec<u8>) -> Result<Secret, &'static str> {
     String::from_utf8(token.to_vec()).map(Secret::new).map_err(|_| "holds no token")
 }
 
-/// Checks that a file holds what the TLS client will look for in it.
+/// Checks that a file contains what the TLS client will look for in it.
 pub(super) fn require_pem(path: &Path, kind: Pem) -> Result<(), String> {
     check_pem(&require(path)?, kind).map_err(|wrong| format!("{path:?} {wrong}"))
 }
 
-/// Checks a PEM text; the error follows the name of its place.
+/// Checks a PEM text. The caller puts the text's location before the error.
 pub(super) fn check_pem(text: &[u8], kind: Pem) -> Result<(), &'static str> {
     if text.trim_ascii().is_empty() {
         return Err("is empty");

@@ -1,10 +1,9 @@
-//! The configuration: environment variables in, one checked value out.
+//! The configuration: reads environment variables and returns one checked value.
 //!
-//! [`Config::from_env`] is the only place that reads settings. It reads all of them before it gives
-//! up, so that one failed start shows every mistake ([`ConfigErrors`], one line each). [`SETTINGS`]
-//! is the table behind it, the README and `--help`. An empty value is an unset one, as a manifest
-//! with an optional variable has it. No secret stands in the environment, and none is ever shown:
-//! tokens and keys come from files.
+//! [`Config::from_env`] is the only place that reads settings. It reads all of them before it fails, so that
+//! one failed start shows every mistake ([`ConfigErrors`], one line each). [`SETTINGS`] is the table behind it,
+//! the README and `--help`. An empty value counts as unset, because manifests with an optional variable set it
+//! that way. The environment contains no secrets, and none is ever shown: tokens and keys come from files.
 
 pub(crate) mod base64;
 pub mod cluster;
@@ -36,42 +35,42 @@ pub use self::problem::{ConfigErrors, Problem};
 pub use self::settings::{SETTINGS, Setting};
 use self::webhook::Webhook;
 
-/// Everything an operator can choose, checked.
+/// All settings that an operator can choose, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `NODE_NAME`: the node whose pods are watched. A DNS-1123 subdomain, safe in a field
-    /// selector.
+    /// `NODE_NAME`: the node whose pods are watched. A DNS-1123 subdomain, safe in a field selector.
     pub node_name: String,
-    /// `POD_NAMESPACE`, else the service account's namespace: where the agent itself runs.
+    /// `POD_NAMESPACE`, or else the service account's namespace: the namespace that the agent itself runs in.
     pub pod_namespace: Option<String>,
-    /// The API server: from `KUBECONFIG` if set, else the one of the cluster that the pod is in.
+    /// The API server: from `KUBECONFIG` if that is set, or else the API server of the cluster that the pod
+    /// runs in.
     pub cluster: Cluster,
-    /// `BLACKBOX_K8S_TIMEOUT`: for connecting, and for the head of an answer.
+    /// `BLACKBOX_K8S_TIMEOUT`: the timeout for connecting, and for receiving the head of an answer.
     pub api_timeout: Duration,
     /// `BLACKBOX_K8S_RETRY_INTERVAL`: scales the backoff.
     pub retry_interval: Duration,
-    /// `BLACKBOX_WATCH_IDLE_TIMEOUT`: silence that ends a watch.
+    /// `BLACKBOX_WATCH_IDLE_TIMEOUT`: how long a watch may be silent before it is closed.
     pub watch_idle_timeout: Duration,
-    /// `BLACKBOX_LISTEN`: where HTTP is served. Port 0 lets the kernel choose.
+    /// `BLACKBOX_LISTEN`: the address of the HTTP server. Port 0 lets the kernel choose.
     pub listen: SocketAddr,
-    /// `BLACKBOX_INCIDENT_FILE`: where incidents go besides stdout.
+    /// `BLACKBOX_INCIDENT_FILE`: the file to which incidents are written, in addition to stdout.
     pub incident_file: Option<PathBuf>,
     /// `BLACKBOX_INCIDENT_FILE_MAX_BYTES`: the size, in bytes, at which that file is rotated.
     pub incident_file_bytes_max: u64,
-    /// `BLACKBOX_STATE_FILE`: what was reported, across restarts.
+    /// `BLACKBOX_STATE_FILE`: the file that remembers, across restarts, what was reported.
     pub state_file: Option<PathBuf>,
-    /// `BLACKBOX_WEBHOOK_URL` and the settings that go with it: a collector of incidents.
+    /// `BLACKBOX_WEBHOOK_URL` and the settings that belong to it: a collector of incidents.
     pub webhook: Option<Webhook>,
     /// `BLACKBOX_LOOKBACK`: how old a crash may be when the agent starts. May be zero.
     pub lookback: Duration,
-    /// `BLACKBOX_WINDOW`: the history that an incident carries. At least one sample interval, at
-    /// most [`limits::WINDOW_SAMPLES_MAX`] of them.
+    /// `BLACKBOX_WINDOW`: the length of the history in an incident. At least one sample interval, at most
+    /// [`limits::WINDOW_SAMPLES_MAX`] of them.
     pub window: Duration,
     /// `BLACKBOX_SAMPLE_INTERVAL`: the time between two samples.
     pub sample_interval: Duration,
-    /// `BLACKBOX_LOG_LINES`: the most log lines in an incident. May be zero.
+    /// `BLACKBOX_LOG_LINES`: the maximum number of log lines in an incident. May be zero.
     pub log_lines: usize,
-    /// `BLACKBOX_LOG_MASK`: whether what looks like a credential in them is replaced.
+    /// `BLACKBOX_LOG_MASK`: whether text in log lines that looks like a credential is replaced.
     pub log_mask: bool,
     /// `BLACKBOX_POD_LOGS`: the kubelet's log folder.
     pub pod_logs: PathBuf,
@@ -79,17 +78,17 @@ pub struct Config {
     pub proc: PathBuf,
     /// `BLACKBOX_CGROUP`: the node's cgroup filesystem.
     pub cgroup: PathBuf,
-    /// `BLACKBOX_IGNORE_NAMESPACES`: whose pods are not reported.
+    /// `BLACKBOX_IGNORE_NAMESPACES`: the namespaces whose pods are not reported.
     pub ignore_namespaces: BTreeSet<String>,
-    /// `BLACKBOX_MIN_SEVERITY`: the least severity that is reported.
+    /// `BLACKBOX_MIN_SEVERITY`: the lowest severity that is reported.
     pub min_severity: Severity,
-    /// What an operator should know before trusting this configuration, a line each, to be logged.
+    /// What an operator should know before trusting this configuration, to be logged, one line each.
     pub warnings: Vec<String>,
 }
 
 impl Config {
-    /// Reads the settings from `vars` (in the daemon: `std::env::vars_os()`), and the kubeconfig,
-    /// token, CA and namespace files that they name from the disk.
+    /// Reads the settings from `vars` (in the daemon: `std::env::vars_os()`), and the kubeconfig, token, CA and
+    /// namespace files that they name from the disk.
     pub fn from_env(
         vars: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigErrors> {
@@ -106,7 +105,7 @@ impl Config {
     }
 }
 
-/// Reads every setting, and only then gives up if one of them has no value.
+/// Reads every setting first, and only then returns `None` if a required one has no value.
 fn read(env: &mut Environment) -> Option<Config> {
     let node_name = env.required(&settings::NODE_NAME, values::node_name);
     let pod_namespace = env.optional(&settings::POD_NAMESPACE, values::namespace);
@@ -203,7 +202,7 @@ fn read_watch_idle_timeout(env: &mut Environment) -> Option<Duration> {
     Some(timeout)
 }
 
-/// Window and sample interval, which bound each other.
+/// Reads the window and the sample interval, which limit each other.
 fn read_history(env: &mut Environment) -> Option<(Duration, Duration)> {
     let window = duration(env, &settings::WINDOW, limits::WINDOW_MIN..=limits::WINDOW_MAX);
     let interval = duration(

@@ -1,19 +1,20 @@
-//! What is wrong with the configuration, in words for the person who wrote it.
+//! Problems with the configuration, described for the person who wrote it.
 
 use std::fmt;
 
 use crate::limits;
 
-/// One thing that stops the start: which setting, what it holds, what is wrong with it, what to do.
+/// One reason why the start fails: which setting, its value, what is wrong with it, what to do.
 ///
-/// Shows itself as one line, whatever the value contains: `BLACKBOX_LOOKBACK="5 minutes": not a
-/// duration; allowed: 0s to 24h, written like 90s, 5m or 1h30m`. No field ever holds a secret:
-/// tokens, passwords and keys are described, not quoted.
+/// `Display` prints one line, whatever the value contains: `BLACKBOX_LOOKBACK="5 minutes": not a duration;
+/// allowed: 0s to 24h, written like 90s, 5m or 1h30m`. No field ever holds a secret: tokens, passwords and keys
+/// are described, not quoted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The environment variable.
     pub key: String,
-    /// Its value, or of several files in it the one at fault. `None`: not set, or not to be shown.
+    /// The variable's value or, if it lists several files, the file at fault. `None`: not set, or not to be
+    /// shown.
     pub value: Option<String>,
     /// What is wrong.
     pub wrong: String,
@@ -22,7 +23,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with a value that can be shown.
+    /// Makes a problem with a value that can be shown.
     pub(super) fn new(
         key: &str,
         value: impl fmt::Display,
@@ -33,7 +34,7 @@ impl Problem {
         Self { key: key.to_owned(), value, wrong: wrong.into(), remedy: remedy.into() }
     }
 
-    /// A problem with something that is not set, or that cannot be shown.
+    /// Makes a problem with something that is not set or must not be shown.
     pub(super) fn unset(key: &str, wrong: &str, remedy: impl Into<String>) -> Self {
         let (key, wrong) = (key.to_owned(), wrong.to_owned());
         Self { key, value: None, wrong, remedy: remedy.into() }
@@ -53,7 +54,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with the configuration; shows itself as one line for each problem.
+/// All problems of the configuration. `Display` prints one line for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors {
     /// The problems, in the order in which the settings are read. Never empty.
@@ -74,7 +75,7 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// What turned up while reading: problems stop the start, warnings are logged.
+/// Results of reading the configuration: problems make the start fail, warnings are logged.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     pub(super) problems: Vec<Problem>,
@@ -82,7 +83,8 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// The value, or nothing and the problem noted: reading goes on to find the other problems too.
+    /// Returns the value, or records the problem and returns `None`, so that reading continues and finds the
+    /// other problems too.
     pub(super) fn note<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
         result.map_err(|problem| self.problems.push(problem)).ok()
     }

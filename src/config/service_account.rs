@@ -1,4 +1,4 @@
-//! The way to the API server from inside a pod: two variables and the service account's folder.
+//! Finds the API server and the credentials inside a pod, from two variables and the service account's folder.
 
 use std::path::Path;
 
@@ -15,14 +15,14 @@ const ELSEWHERE: &str = "Kubernetes sets it in every pod: run in a pod, or set K
 const GIVE_TOKEN: &str = "give the pod its service account's files (automountServiceAccountToken: \
                           true), or set KUBECONFIG";
 
-/// The cluster that the pod runs in, as client-go's `InClusterConfig` finds it. Stricter in that a
-/// CA that is missing stops the start: no other root would vouch for the API server.
+/// Returns the cluster that the pod runs in, found in the same way as by client-go's `InClusterConfig`. It is
+/// stricter: without a CA the start fails, because no other root would vouch for the API server.
 pub(super) fn cluster(environment: &mut Environment, folder: &Path) -> Option<Cluster> {
     let host = environment.value(HOST, ELSEWHERE);
     let port = environment.value(PORT, ELSEWHERE);
     let findings = &mut environment.findings;
     if host.is_none() && port.is_none() {
-        // Not in a pod: that the rest is missing too goes without saying.
+        // Outside a pod everything else is missing as well, so one problem is enough.
         findings.problems.push(Problem::unset(HOST, "not set", ELSEWHERE));
         return None;
     }
@@ -55,8 +55,8 @@ fn server(host: Option<&str>, port: Option<&str>) -> Result<Server, Problem> {
     })
 }
 
-/// The namespace that the pod runs in, if the folder says so. It is a convenience: that it cannot
-/// be read, which is normal outside a pod, is no problem.
+/// Returns the namespace that the pod runs in, if the folder contains it. A missing file is normal outside a
+/// pod and not reported, because the namespace is only a convenience.
 pub(super) fn namespace(folder: &Path) -> Option<String> {
     let bytes = files::read(&folder.join("namespace")).ok()?;
     values::namespace(std::str::from_utf8(&bytes).ok()?.trim()).ok()

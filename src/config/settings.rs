@@ -1,15 +1,15 @@
-//! The table of all settings: the one place that `--help`, the README and the parser agree on.
+//! The table of all settings: the one source for `--help`, the README and the parser.
 
 /// One environment variable that the agent reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// The variable.
+    /// The variable's name.
     pub key: &'static str,
-    /// What holds when it is unset or empty, as one would write it; empty: nothing.
+    /// The value used if the variable is unset or empty, as an operator would write it. Empty: no default.
     pub default: &'static str,
-    /// The values it may take, for a person; errors quote it behind `allowed:`.
+    /// The allowed values, described for a person; errors quote this text after `allowed:`.
     pub allowed: &'static str,
-    /// What it does, in one line.
+    /// What the setting does, in one line.
     pub meaning: &'static str,
 }
 

@@ -1,4 +1,5 @@
-//! The settings as a whole: defaults, every mistake at once, and the way in from inside a pod.
+//! Tests of the whole configuration: defaults, every mistake reported at once, and the configuration inside a
+//! pod.
 
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
@@ -8,11 +9,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::cluster::{Credentials, Scheme, Server, TokenSource, Trust};
 use super::*;
 
-/// What passes for a certificate until TLS looks at it.
+/// Looks like a certificate until TLS parses it.
 pub(super) const CERTIFICATE: &str =
     "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 
-/// A folder of files that goes when the test ends.
+/// A folder of files that is deleted when the test ends.
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
@@ -53,10 +54,10 @@ fn from_vars(vars: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     Config::from_env(vars.iter().map(|(key, value)| (key.into(), value.into())))
 }
 
-/// A good environment of a pod, with `vars` on top.
+/// Reads a valid environment of a pod, overridden by `vars`.
 fn in_pod(folder: &Folder, vars: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let account = folder.text("");
-    // The first of two values counts.
+    // `vars` come first, because the first of two values counts.
     let mut all = vars.to_vec();
     all.extend([
         ("NODE_NAME", "node-1"),
@@ -228,7 +229,7 @@ fn every_setting_is_read_and_has_to_be_utf8() {
 #[test]
 fn the_ranges_in_the_table_are_those_of_the_limits() {
     let folder = Folder::service_account();
-    // The last two are just outside: by a nanosecond, a byte or a line.
+    // The last two columns are just out of range: by a nanosecond, a byte or a line.
     for (key, least, most, under, over) in [
         ("BLACKBOX_K8S_TIMEOUT", "1s", "5m", "0.999999999s", "5m1ns"),
         ("BLACKBOX_K8S_RETRY_INTERVAL", "100ms", "5m", "99.999999ms", "5m1ns"),
@@ -242,7 +243,7 @@ fn the_ranges_in_the_table_are_those_of_the_limits() {
         let setting = SETTINGS.iter().find(|setting| setting.key == key).unwrap();
         assert!(setting.allowed.starts_with(&format!("{least} to {most}")), "{setting:?}");
         for (value, ok) in [(least, true), (most, true), (under, false), (over, false)] {
-            // Keep window and interval out of each other's way.
+            // Keeps the limits that window and sample interval set each other out of this test.
             let pair = match key {
                 "BLACKBOX_WINDOW" if value == most => ("BLACKBOX_SAMPLE_INTERVAL", "1m"),
                 "BLACKBOX_WINDOW" => ("BLACKBOX_SAMPLE_INTERVAL", "1s"),

@@ -1,5 +1,5 @@
-//! The forms that single values take. Each function reads one; its error says what is wrong with
-//! the text in a few words, to stand before the `allowed:` of its setting.
+//! The formats of single values. Each function parses one format. Its error describes in a few words what is
+//! wrong with the text; the caller appends the `allowed:` of the setting.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,9 +12,9 @@ use crate::limits;
 
 use super::{cluster, duration};
 
-/// Longest DNS-1123 label: a namespace.
+/// Longest DNS-1123 label, the form of a namespace's name.
 const LABEL_BYTES_MAX: usize = 63;
-/// Longest DNS-1123 subdomain: a node.
+/// Longest DNS-1123 subdomain, the form of a node's name.
 const SUBDOMAIN_BYTES_MAX: usize = 253;
 
 pub(super) fn duration_in(
@@ -29,7 +29,7 @@ pub(super) fn count_in(text: &str, range: &RangeInclusive<usize>) -> Result<usiz
     in_range(whole_number(text)?.try_into().map_err(|_| "out of range")?, range)
 }
 
-/// Bytes, bare or in units of 1024, 1024² or 1024³.
+/// Parses a number of bytes, without a unit or in units of 1024, 1024² or 1024³.
 pub(super) fn bytes_in(text: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
     let (digits, unit) =
         text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
@@ -47,7 +47,7 @@ fn whole_number(text: &str) -> Result<u64, String> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("not a whole number".to_owned());
     }
-    // Digits only, so all that can go wrong is their number.
+    // The text has only digits, so parsing can only fail because there are too many of them.
     text.parse().map_err(|_| "out of range".to_owned())
 }
 
@@ -55,16 +55,17 @@ fn in_range<T: PartialOrd>(value: T, range: &RangeInclusive<T>) -> Result<T, Str
     if range.contains(&value) { Ok(value) } else { Err("out of range".to_owned()) }
 }
 
-/// An address to listen on; without one (`:9464`) it is all of IPv4. Port 0 lets the kernel choose.
+/// Parses an address to listen on. Without a host (`:9464`) it means all IPv4 addresses. Port 0 lets the kernel
+/// choose.
 pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let all = Ipv4Addr::UNSPECIFIED;
     let with_address = if text.starts_with(':') { format!("{all}{text}") } else { text.to_owned() };
     with_address.parse().map_err(|_| "not an address and a port".to_owned())
 }
 
-/// A node's name, as it goes into the field selector `spec.nodeName=`: whatever a DNS-1123
-/// subdomain cannot hold (a comma above all) would select something else. The rule is Kubernetes'
-/// `IsDNS1123Subdomain`, which bounds the whole and not its labels.
+/// Checks a node's name, which goes into the field selector `spec.nodeName=`. Anything that a DNS-1123
+/// subdomain cannot contain (above all a comma) would select something else. The rule is Kubernetes'
+/// `IsDNS1123Subdomain`, which limits the length of the whole name and not of its labels.
 pub(super) fn node_name(text: &str) -> Result<String, String> {
     if text.len() <= SUBDOMAIN_BYTES_MAX && text.split('.').all(is_label_shaped) {
         Ok(text.to_owned())
@@ -73,7 +74,7 @@ pub(super) fn node_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// A namespace's name, a DNS-1123 label.
+/// Checks a namespace's name, a DNS-1123 label.
 pub(super) fn namespace(text: &str) -> Result<String, String> {
     if text.len() <= LABEL_BYTES_MAX && is_label_shaped(text) {
         Ok(text.to_owned())
@@ -87,7 +88,7 @@ fn is_label_shaped(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
-/// Namespaces joined by commas, with blanks and empty places between them ignored.
+/// Parses namespaces joined by commas. Blanks and empty entries are ignored.
 pub(super) fn namespaces(text: &str) -> Result<BTreeSet<String>, String> {
     let mut names = BTreeSet::new();
     for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
@@ -103,8 +104,7 @@ pub(super) fn severity(text: &str) -> Result<Severity, String> {
     Severity::from_name(text).ok_or_else(|| "not a severity".to_owned())
 }
 
-/// `true` or `false`, and nothing that could be meant for one of them: a slip must not turn off
-/// what protects.
+/// Parses `true` or `false`, and nothing similar: a typing error must not turn off a protection.
 pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| "neither true nor false".to_owned())
 }
@@ -117,8 +117,8 @@ pub(super) fn server_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Whether the path exists is for whoever opens it: it may appear later, and an error then is
-/// better told with what it stops from working.
+/// Reads a path. Whether it exists is checked by the code that opens it: the file may appear later, and that
+/// code can report what the missing file prevents.
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
 }

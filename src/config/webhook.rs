@@ -1,4 +1,5 @@
-//! Where incidents are posted, and what collector and agent trust each other by.
+//! The webhook to which incidents are posted, and the credentials that collector and agent accept from each
+//! other.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +14,8 @@ use super::problem::Problem;
 use super::settings::{WEBHOOK_CA, WEBHOOK_TOKEN_FILE, WEBHOOK_URL};
 use super::values::path;
 
-/// Where a system keeps the CAs that it trusts: Debian and Alpine, Fedora, SUSE, RHEL, and OpenSSL's
-/// own place, which is also the BSDs'.
+/// Files in which systems keep their trusted CAs: Debian and Alpine, Fedora, SUSE, RHEL, and OpenSSL's own
+/// place, which the BSDs also use.
 const BUNDLES: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -23,19 +24,20 @@ const BUNDLES: [&str; 5] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Names a bundle before all of these, as in OpenSSL.
+/// The variable that names a bundle to use before all of these, as in OpenSSL.
 const BUNDLE: &str = "SSL_CERT_FILE";
 
 /// A collector of incidents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
-    /// Its server, without a base path, and the credentials for it.
+    /// The collector's server, without a base path, and the credentials for it.
     pub collector: Cluster,
-    /// Path and query. Many collectors know their clients by nothing else, so nobody is shown it.
+    /// Path and query of the URL. It is a secret, because many collectors identify their clients by nothing
+    /// else.
     pub target: Secret,
 }
 
-/// The collector, if there is to be one and nothing is wrong with it.
+/// Returns the collector, if one is configured and nothing is wrong with it.
 pub(super) fn read(env: &mut Environment) -> Option<Webhook> {
     let problems = env.findings.problems.len();
     let url = env.value(WEBHOOK_URL.key, &allowed(&WEBHOOK_URL));
@@ -67,8 +69,8 @@ pub(super) fn read(env: &mut Environment) -> Option<Webhook> {
     Some(Webhook { collector, target })
 }
 
-/// Server, and path with query. The error does not repeat the URL, which is a secret with most
-/// collectors.
+/// Splits the URL into the server, and the path with the query. The error does not repeat the URL, which is a
+/// secret with most collectors.
 fn parse(url: &str) -> Result<(Server, Secret), &'static str> {
     if url.len() > limits::WEBHOOK_URL_BYTES_MAX {
         return Err("is longer than 4096 bytes");
@@ -124,7 +126,7 @@ fn trust(env: &mut Environment, ca: Option<PathBuf>, scheme: Option<Scheme>) -> 
     }
     let file = match ca {
         Some(file) => Ok(file),
-        // Of a URL that makes no sense nobody knows whether it needs a bundle.
+        // If the URL is invalid, its scheme is unknown, and so is whether it needs a bundle.
         None if scheme.is_none() => return None,
         None => {
             let named = env.value(BUNDLE, "set it to a PEM file, or not at all");

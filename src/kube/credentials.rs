@@ -1,10 +1,10 @@
-//! Tokens, CAs and client certificates as they are on the disk now.
+//! Tokens, CAs and client certificates, as they are on the disk now.
 //!
-//! The kubelet replaces a pod's token long before it expires, and whoever reads it once fails an
-//! hour, a day or a year later. So every file is read again by its path (a link is swapped in, an
-//! open file would stay the old one): the token each minute and after a 401, certificates each
-//! minute and after a failed connection. What cannot be read or used leaves the last good one in
-//! place, and is said once.
+//! The kubelet replaces a pod's token long before it expires, and a client that reads it only once fails an
+//! hour, a day or a year later. So every file is read again by its path (rotation replaces a link, and an open
+//! file would stay the old one): the token each minute and after a 401, certificates each minute and after a
+//! failed connection. If a file cannot be read or used, the last good version stays in use, and one warning is
+//! logged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// A token that is read when it is first asked for.
+    /// Makes a token that is read when it is first requested.
     pub fn new(source: TokenSource) -> Self {
         let current = match &source {
             TokenSource::None => None,
@@ -43,7 +43,7 @@ impl Token {
         Self { source, current, read_at: None, trouble: Once::new("token") }
     }
 
-    /// The token, read again when it is older than a minute.
+    /// Returns the token, read again if it is older than a minute.
     pub fn get(&mut self, now: Duration) -> Option<&Secret> {
         if let TokenSource::File { path, .. } = &self.source {
             let due = self.read_at.is_none_or(|at| now >= at + CREDENTIALS_READ_INTERVAL);
@@ -61,25 +61,25 @@ impl Token {
         self.current.as_ref()
     }
 
-    /// The server refused it: the next request reads it again.
+    /// Records that the server refused the token, so that the next request reads it again.
     pub fn refused(&mut self) {
         self.read_at = None;
     }
 }
 
-/// What TLS is set up with.
+/// The files from which TLS is set up.
 #[derive(Debug)]
 pub struct TlsFiles {
     trust: Trust,
     client_cert: Option<crate::config::cluster::ClientCert>,
-    /// CA, certificate and key as last used: they are compared byte by byte.
+    /// CA, certificate and key as last used; new contents are compared with them byte by byte.
     used: Option<[Vec<u8>; 3]>,
     read_at: Option<Duration>,
     trouble: Once,
 }
 
 impl TlsFiles {
-    /// Reads nothing yet.
+    /// Makes the value without reading any file.
     pub fn new(cluster: &Cluster) -> Self {
         Self {
             trust: cluster.trust.clone(),
@@ -90,12 +90,12 @@ impl TlsFiles {
         }
     }
 
-    /// Has the files read again at the next chance: a connection failed.
+    /// Makes the next call of [`TlsFiles::changed`] read the files again, because a connection failed.
     pub fn doubt(&mut self) {
         self.read_at = None;
     }
 
-    /// The TLS setup, when it is another one than at the last call. `None`: as before.
+    /// Returns the TLS setup if it has changed since the last call. `None` means that it has not changed.
     pub fn changed(&mut self, now: Duration) -> Option<TlsSetUp> {
         if self.read_at.is_some_and(|at| now < at + CREDENTIALS_READ_INTERVAL) {
             return None;
@@ -158,21 +158,22 @@ impl TlsFiles {
 /// How connections are secured.
 #[derive(Clone, Debug)]
 pub enum TlsSetUp {
-    /// The server's certificate is held against the CA.
+    /// The server's certificate is verified against the CA.
     Verified(Arc<ClientConfig>),
-    /// It is not looked at, or there is no TLS at all.
+    /// The server's certificate is not verified, or there is no TLS at all.
     Unverified(TlsConfig),
 }
 
 impl TlsSetUp {
-    /// No certificate can be read yet: nobody is trusted, and the files are read again.
+    /// Returns a setup for the time before any certificate can be read: no server is trusted, and the files are
+    /// read again.
     pub fn no_trust() -> Self {
         verified(RootCertStore::empty(), None)
             .unwrap_or_else(|_| Self::Unverified(nobody().build()))
     }
 }
 
-/// The HTTP library's own TLS, which trusts nobody.
+/// Returns the configuration of the HTTP library's own TLS, which trusts no server.
 fn nobody() -> TlsConfigBuilder {
     TlsConfig::builder()
         .provider(TlsProvider::Rustls)
@@ -191,7 +192,7 @@ fn verified(roots: RootCertStore, identity: Option<Identity>) -> Result<TlsSetUp
     Ok(TlsSetUp::Verified(Arc::new(config)))
 }
 
-/// The CAs of a PEM text; at least one must be of use.
+/// Parses the CAs in a PEM text; at least one must be usable.
 fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut store = RootCertStore::empty();
     let (usable, _) = store.add_parsable_certificates(certificates(pem, "the CA")?);
@@ -201,11 +202,11 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     Ok(store)
 }
 
-/// What the agent shows of itself: a chain of certificates, and the key of the first.
+/// The client's identity: a chain of certificates, and the key of the first.
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// Certificate and key, checked here because they must fit each other: the TLS library takes it for
-/// granted that they do.
+/// Parses certificate and key. Whether they belong together is checked here, because the TLS library assumes
+/// that they do.
 fn identity(certificate: &[u8], key: &[u8]) -> Result<Identity, String> {
     let chain = certificates(certificate, "the client certificate")?;
     let key = PrivateKeyDer::from_pem_slice(key)
@@ -234,7 +235,7 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    /// A folder that goes with the test.
+    /// A folder that is deleted when the test ends.
     struct Folder(PathBuf);
 
     impl Folder {
@@ -257,7 +258,7 @@ mod tests {
         }
     }
 
-    /// A certificate and its key, PEM.
+    /// Returns a certificate and its key, as PEM.
     fn identity() -> (String, String) {
         let made = rcgen::generate_simple_self_signed(["agent".to_owned()]).unwrap();
         (made.cert.pem(), made.signing_key.serialize_pem())

@@ -1,4 +1,4 @@
-//! Failures of a request, by what follows.
+//! Failures of a request, grouped by how the agent reacts.
 
 use std::{fmt, io};
 
@@ -7,32 +7,32 @@ use ureq::{Error as E, Timeout};
 use crate::core::stream::reflector::Failure;
 use crate::metrics::ErrorCode;
 
-/// Why a request, or the reading of its answer, failed.
+/// Why a request, or reading its answer, failed.
 #[derive(Debug)]
 pub enum Error {
     /// The server answered with something other than success.
     Status {
         /// The HTTP code.
         code: u16,
-        /// What follows from it.
+        /// How the reflector reacts to this answer.
         failure: Failure,
-        /// The server's words.
+        /// The server's message.
         text: String,
     },
-    /// A timeout; the words say which.
+    /// A timeout; the value names the phase.
     Timeout(Timeout),
-    /// No connection.
+    /// No connection could be established.
     Connect(String),
-    /// No trust.
+    /// The TLS handshake or the verification of the certificate failed.
     Tls(String),
     /// The connection broke.
     Io(String),
-    /// The answer is no HTTP.
+    /// The answer is not valid HTTP.
     Protocol(String),
 }
 
 impl Error {
-    /// What follows, for the reflector.
+    /// Returns the failure class, for the reflector.
     pub fn failure(&self) -> Failure {
         match self {
             Self::Status { failure, .. } => *failure,
@@ -42,7 +42,7 @@ impl Error {
         }
     }
 
-    /// The HTTP code, where there was one.
+    /// Returns the HTTP code, if there was one.
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Status { code, .. } => Some(*code),
@@ -63,7 +63,7 @@ impl Error {
         }
     }
 
-    /// A failed read of a body wraps the HTTP library's own error, or the TLS library's.
+    /// Converts an I/O error. A failed read of a body wraps the HTTP library's own error, or the TLS library's.
     pub(super) fn from_io(error: &io::Error) -> Self {
         let inner = error.get_ref();
         if let Some(E::Timeout(timeout)) = inner.and_then(|e| e.downcast_ref::<E>()) {

@@ -1,8 +1,8 @@
-//! The API server over blocking HTTP: requests, their timeouts, and failures by what follows.
+//! The API server over blocking HTTP: requests, their timeouts, and failures grouped by how the agent reacts.
 //!
-//! One [`Client`] for each thread that asks, each with a connection pool of its own: what ends one
-//! stream must not end another. Any failure of the transport drops the pool, since a connection that
-//! failed once is not worth a second request.
+//! Each thread that sends requests has its own [`Client`] with its own connection pool, so that interrupting
+//! one stream does not interrupt another. Any transport failure drops the pool, since a connection that failed
+//! once is not worth a second request.
 
 pub mod credentials;
 mod error;
@@ -40,18 +40,18 @@ pub use self::error::Error;
 /// How long the answer to a request may take.
 #[derive(Clone, Copy, Debug)]
 pub enum Patience {
-    /// A whole answer in one piece; large ones get more time as long as bytes come.
+    /// A whole answer in one piece. A large answer gets more time as long as bytes keep arriving.
     Answer,
-    /// A stream that the server ends after so many seconds.
+    /// A stream that the server closes after `timeout_seconds`.
     Stream {
         /// `timeoutSeconds` of the request.
         timeout_seconds: u64,
-        /// Silence that ends it sooner.
+        /// The silence after which the client closes the stream earlier.
         idle: Duration,
     },
 }
 
-/// Ends what a [`Client`] is waiting for, from another thread.
+/// Interrupts what a [`Client`] is waiting for, from another thread.
 #[derive(Clone, Debug)]
 pub struct Interrupt(Arc<Shared>);
 
@@ -62,8 +62,8 @@ struct Shared {
 }
 
 impl Interrupt {
-    /// Breaks the request that is under way. The client goes on with the next one; whether there is
-    /// to be one is the caller's to say.
+    /// Aborts the request in progress. The client can send the next request; whether there is one is up to the
+    /// caller.
     pub fn interrupt(&self) {
         self.0.dropped.store(true, Ordering::Release);
         self.0.agent.lock().unwrap_or_else(PoisonError::into_inner).clone().shutdown();
@@ -85,12 +85,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for that server. `timeout`, for the API server `BLACKBOX_K8S_TIMEOUT`, is for each phase
-    /// of a request up to the answer's head.
+    /// Makes a client for that server. `timeout` (for the API server `BLACKBOX_K8S_TIMEOUT`) applies to each
+    /// phase of a request up to the head of the answer.
     pub fn new(cluster: &Cluster, timeout: Duration, clock: Clock) -> Self {
         let server = &cluster.server;
-        // To check the certificate for another name, the request goes to that name and the resolver
-        // gives the server's address for it.
+        // To verify the certificate for another name, the request is sent to that name, and the resolver
+        // returns the server's address for it.
         let base = match &cluster.tls_server_name {
             Some(name) => {
                 let mut named = server.clone();
@@ -121,20 +121,20 @@ impl Client {
         }
     }
 
-    /// The handle that ends a wait from another thread.
+    /// Returns a handle that interrupts a wait from another thread.
     pub fn interrupt(&self) -> Interrupt {
         Interrupt(self.shared.clone())
     }
 
-    /// GETs `path` (with its query) and returns the body once the head says success.
+    /// Sends a GET for `path` (with its query) and returns the body if the head reports success.
     ///
     /// # Errors
-    /// Every way in which that can fail; a failure of the transport also drops the connections.
+    /// Any failure of the request. A transport failure also drops the connections.
     pub fn get(&mut self, path: &str, patience: Patience) -> Result<Body, Error> {
         self.send(|client, now| client.ask(path, patience, now))
     }
 
-    /// POSTs an object to `path` that the API server answers with what it makes of it.
+    /// Sends an object to `path` by POST. The API server answers with the object as it processed it.
     ///
     /// # Errors
     /// As [`Client::get`].
@@ -149,17 +149,18 @@ impl Client {
         })
     }
 
-    /// POSTs a JSON text to `path` (with its query). `key` is the same for the same text, so that the
-    /// server can tell repeats. All in all it takes no longer than the client's timeout.
+    /// Sends a JSON text to `path` (with its query) by POST. `key` is the same for the same text, so that the
+    /// server can recognize repeats. The whole request takes no longer than the client's timeout.
     ///
     /// # Errors
-    /// Every way in which that can fail, among them an answer that is not a 2xx: its failure is
-    /// throttled when the server asks for patience, else transient.
+    /// Any failure of the request, including an answer that is not a 2xx. The failure of such an answer is
+    /// throttled if the server sent `Retry-After`, otherwise transient.
     pub fn post(&mut self, path: &str, key: &str, json: &[u8]) -> Result<(), Error> {
         self.send(|client, now| client.tell(path, key, json, now))
     }
 
-    /// One request, by connections and files that are good as far as anyone knows.
+    /// Sends one request. Loads changed certificate files first. A transport failure drops the connections;
+    /// depending on the failure, the token or the certificate files are read again for the next request.
     fn send<T>(
         &mut self,
         request: impl FnOnce(&mut Self, Duration) -> Result<T, Error>,
@@ -189,12 +190,13 @@ impl Client {
         result
     }
 
-    /// Whether [`Interrupt::interrupt`] was called since the last [`Client::renew`].
+    /// Returns true if [`Interrupt::interrupt`] was called since the last [`Client::renew`].
     fn is_interrupted(&self) -> bool {
         self.shared.dropped.load(Ordering::Acquire)
     }
 
-    /// A body could not be read to its end: its connection is of no more use.
+    /// Drops all connections. Callers use it if a body was not read to its end, because its connection cannot
+    /// be reused.
     pub fn renew(&mut self) {
         let agent = agent(self.timeout, &self.tls, &self.resolver);
         *self.shared.agent.lock().unwrap_or_else(PoisonError::into_inner) = agent;
@@ -220,7 +222,7 @@ impl Client {
         self.body(response)
     }
 
-    /// The body of a success; else what the server says instead.
+    /// Returns the body if the answer is a success. Otherwise the error contains the server's message.
     fn body(&self, response: http::Response<ureq::Body>) -> Result<Body, Error> {
         let (code, after) = self.head(&response);
         let date = response.headers().get(http::header::DATE);
@@ -247,7 +249,7 @@ impl Client {
             .header("Idempotency-Key", key);
         let response = self.authorize(request, now).send(json).map_err(Error::from_ureq)?;
         let (code, after) = self.head(&response);
-        // A connection whose answer was read to its end serves again; what it says is nobody's.
+        // A connection can be reused once its answer was read to the end. The content is ignored.
         let deadline = self.clock.monotonic() + WEBHOOK_BODY_TIMEOUT;
         let body = Body { reader: response.into_body().into_reader(), date: None };
         body.start(|| self.clock.monotonic() < deadline);
@@ -273,7 +275,7 @@ impl Client {
         }
     }
 
-    /// The code of an answer, and how long it asks to wait.
+    /// Returns the status code of an answer, and how long the server asks to wait.
     fn head(&self, response: &http::Response<ureq::Body>) -> (u16, Option<Duration>) {
         let after = response.headers().get(http::header::RETRY_AFTER);
         let after = after.and_then(|v| v.to_str().ok());
@@ -289,23 +291,24 @@ pub struct Body {
 }
 
 impl Body {
-    /// When the server answered, by its own clock, in whole seconds; where it said so.
+    /// Returns when the server answered, by its own clock, in whole seconds. `None` if the answer has no date.
     pub fn date(&self) -> Option<Timestamp> {
         self.date
     }
 
-    /// Reads what has come, at most a buffer full; 0 at the body's end.
+    /// Reads the bytes that have arrived, at most as many as fit into `block`. Returns 0 at the end of the
+    /// body.
     ///
     /// # Errors
-    /// When the connection breaks or the patience ends.
+    /// If the connection breaks or the time allowed by [`Patience`] is over.
     pub fn read(&mut self, block: &mut [u8]) -> Result<usize, Error> {
         self.reader.read(block).map_err(|error| Error::from_io(&error))
     }
 
-    /// All of it, if that is no more than `bytes_max`.
+    /// Reads the whole body, if it has no more than `bytes_max`.
     ///
     /// # Errors
-    /// When the connection breaks, the patience ends, or there is more.
+    /// If the connection breaks, the time allowed by [`Patience`] is over, or the body is longer.
     pub fn read_all(mut self, bytes_max: usize) -> Result<Vec<u8>, Error> {
         let (mut all, mut len) = (vec![0; READ_BLOCK_BYTES], 0);
         loop {
@@ -325,11 +328,11 @@ impl Body {
         }
     }
 
-    /// The first bytes of it, as far as they come while `in_time`.
+    /// Returns the first bytes of the body, as far as they arrive while `in_time` returns true.
     fn start(mut self, in_time: impl Fn() -> bool) -> Vec<u8> {
         let (mut start, mut len) = (vec![0; STATUS_BODY_BYTES_MAX], 0);
         while len < start.len() && in_time() {
-            // A body that breaks off says what it said.
+            // If the body breaks off, the bytes received so far are used.
             match self.read(&mut start[len..]) {
                 Ok(n) if n > 0 => len += n,
                 _ => break,
@@ -370,12 +373,12 @@ fn agent(timeout: Duration, tls: &TlsSetUp, resolver: &Pinned) -> Agent {
         .max_idle_connections_per_host(1)
         .max_idle_age(CONNECTION_IDLE_MAX)
         .build();
-    // The HTTP library's own TLS is behind ours, for what ours leaves to it.
+    // The HTTP library's own TLS follows ours in the chain and handles the connections that ours leaves to it.
     let connector = TcpConnector::default().chain(Tls::new(tls)).chain(RustlsConnector::default());
     Agent::with_parts(config, connector, resolver.clone())
 }
 
-/// `Retry-After`: seconds, or a date (RFC 9110, 10.2.3).
+/// Parses `Retry-After`: seconds, or a date (RFC 9110, 10.2.3).
 fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse() {
         return Some(Duration::from_secs(seconds));
@@ -383,7 +386,7 @@ fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     Some(date_of(value)?.duration_since(now).try_into().unwrap_or_default())
 }
 
-/// A date as HTTP writes it (RFC 9110, 5.6.7).
+/// Parses a date in HTTP's format (RFC 9110, 5.6.7).
 fn date_of(value: &str) -> Option<Timestamp> {
     Some(jiff::fmt::rfc2822::parse(value.trim()).ok()?.timestamp())
 }

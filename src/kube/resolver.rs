@@ -1,4 +1,4 @@
-//! Addresses of the API server's name.
+//! Resolves the API server's name to addresses.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -12,7 +12,7 @@ use ureq::{Error as E, http};
 
 use crate::limits::{RESOLVED_MAX, THREAD_STACK_BYTES};
 
-/// Gives the API server's address for whatever name the certificate is checked for.
+/// A resolver that returns the API server's address for whatever name the certificate is verified for.
 #[derive(Clone, Debug)]
 pub(super) struct Pinned(pub(super) Option<http::Uri>);
 
@@ -39,16 +39,16 @@ impl Resolver for Pinned {
     }
 }
 
-/// The system's resolver knows no timeout, so it gets a thread of its own. The HTTP library's resolver
-/// does the same for each request, panics where there is no thread to be had, and so would end the
-/// agent on a node that has run out of them.
+/// Looks up a name in a thread of its own, because the system's resolver has no timeout. The HTTP library's
+/// resolver also starts a thread for each request, but panics if no thread can be started, and would so
+/// terminate the agent on a node that has run out of threads.
 fn look_up(
     host: String,
     port: u16,
     timeout: NextTimeout,
 ) -> Result<vec::IntoIter<SocketAddr>, ureq::Error> {
     let (sender, receiver) = mpsc::sync_channel(1);
-    // Nobody listens any more after the timeout.
+    // After the timeout nobody receives the result.
     let run = move || drop(sender.send((host, port).to_socket_addrs()));
     let builder = Builder::new().name("resolve".to_owned()).stack_size(THREAD_STACK_BYTES);
     builder.spawn(run)?;

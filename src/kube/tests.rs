@@ -16,7 +16,7 @@ fn client(url: &str) -> Client {
     Client::new(&cluster, Duration::from_secs(1), Clock::start())
 }
 
-/// Answers each connection with one of these, in pieces with pauses between them.
+/// Answers each connection with one of these answers, in pieces with pauses between them.
 fn serve(answers: Vec<(Vec<u8>, usize, Duration)>) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -38,7 +38,7 @@ fn serve(answers: Vec<(Vec<u8>, usize, Duration)>) -> (String, JoinHandle<()>) {
 }
 
 #[expect(clippy::too_many_lines, reason = "it is a table")]
-/// The HTTP library has its own ideas of what cannot be, and a panic ends the agent.
+/// The HTTP library makes assumptions about what an answer can be, and a panic terminates the agent.
 #[test]
 fn nothing_that_an_answer_may_be_is_a_panic() {
     let long = |n: usize| "a".repeat(n);
@@ -123,7 +123,7 @@ fn nothing_that_an_answer_may_be_is_a_panic() {
 fn a_refusal_whose_words_trickle_is_a_refusal() {
     let head = "HTTP/1.1 503 S\r\nContent-Length: 9999\r\n\r\n";
     let answer = format!("{head}{}", "x".repeat(head.len() * 100)).into_bytes();
-    // Then ten seconds of words, for as long as they are listened to.
+    // After the head, the body takes ten seconds unless the client stops reading.
     let (url, server) = serve(vec![(answer, head.len(), Duration::from_millis(100))]);
     let clock = Clock::start();
     let patience = Patience::Stream { timeout_seconds: 600, idle: Duration::from_secs(90) };

@@ -1,9 +1,10 @@
-//! TLS between the HTTP library and its socket: what comes in is decrypted where it lies.
+//! TLS between the HTTP library and its socket: incoming records are decrypted in place.
 //!
-//! The HTTP library's own way goes through the TLS library's buffer, which takes 4 KiB at a time, grows for
-//! each of them, and moves what is there of a record after each (what that costs: "Cost" in the README). Here
-//! each record is decrypted in the buffer that it was read into, by the TLS library's interface for that
-//! ([`UnbufferedClientConnection`]). Everything that TLS *is* stays the library's: this moves bytes.
+//! The HTTP library's own TLS goes through the TLS library's buffer, which takes 4 KiB at a time, grows for
+//! each of them, and moves the rest of a record after each (for what that costs, see "Cost" in the README).
+//! Here each record is decrypted in the buffer that it was read into, through the TLS library's interface for
+//! that ([`UnbufferedClientConnection`]). The TLS protocol itself stays in the library: this module only moves
+//! bytes.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -23,8 +24,8 @@ use ureq::unversioned::transport::{
 use super::credentials::TlsSetUp;
 use crate::limits::{TLS_BUFFER_BYTES, TLS_BUFFER_BYTES_MAX};
 
-/// Puts TLS around a socket. Servers whose certificate is not looked at are left to the next one in the
-/// chain: the HTTP library has its own way for them.
+/// Adds TLS to a socket. Servers whose certificate is not verified are left to the next connector in the chain,
+/// the HTTP library's own TLS.
 #[derive(Debug)]
 pub(super) struct Tls(Option<Arc<ClientConfig>>);
 
@@ -64,36 +65,36 @@ impl<In: Transport> Connector<In> for Tls {
 pub(super) struct TlsTransport {
     tls: UnbufferedClientConnection,
     socket: TransportAdapter,
-    /// `incoming[start..end]` came in and was not decrypted yet: a part of a record at most, or records
-    /// that nobody has asked for.
+    /// `incoming[start..end]` was received but not decrypted yet: at most a part of a record, or records that
+    /// nobody has requested.
     incoming: Vec<u8>,
     start: usize,
     end: usize,
-    /// What goes out next.
+    /// Encrypted bytes to send next.
     outgoing: Vec<u8>,
     buffers: LazyBuffers,
-    /// Of a record that was decrypted, what had no room in `buffers`.
+    /// The part of a decrypted record that did not fit into `buffers`.
     rest: Vec<u8>,
 }
 
-/// What a step of the TLS library came to.
+/// The result of one step of the TLS library.
 enum Step {
-    /// There is more to do without anybody's help.
+    /// The caller can run the next step at once.
     Again,
-    /// So many bytes were decrypted.
+    /// This many bytes were decrypted.
     Decrypted(usize),
-    /// What was to be sent is sent.
+    /// The output was sent.
     Sent,
-    /// Nothing more to do before more comes in.
+    /// The handshake cannot continue before more bytes arrive.
     Blocked,
-    /// The same, and the handshake is done.
+    /// The handshake is done, and nothing is left to decrypt before more bytes arrive.
     Idle,
-    /// The server said that it is done.
+    /// The server closed the TLS connection.
     Closed,
 }
 
 impl TlsTransport {
-    /// Shakes hands over the socket; its timeout is set.
+    /// Performs the handshake over the socket, whose timeout is already set.
     fn new(
         config: Arc<ClientConfig>,
         host: &str,
@@ -122,7 +123,7 @@ impl TlsTransport {
                 Step::Again | Step::Decrypted(_) | Step::Sent => {}
                 Step::Blocked => self.fill()?,
                 Step::Idle => {
-                    // Long chains of certificates come once.
+                    // A long chain of certificates arrives only once, so the buffer shrinks back.
                     if self.end <= TLS_BUFFER_BYTES {
                         self.incoming.truncate(TLS_BUFFER_BYTES);
                         self.incoming.shrink_to_fit();
@@ -134,7 +135,8 @@ impl TlsTransport {
         }
     }
 
-    /// One step of the TLS library; encrypts and sends the first `sending` bytes of the output when it can.
+    /// Runs one step of the TLS library. Encrypts and sends the first `sending` bytes of the output if it can.
+    /// On a TLS error the server is sent an alert.
     fn step(&mut self, sending: Option<usize>) -> Result<Step, E> {
         let step = self.try_step(sending);
         if matches!(step, Err(E::Rustls(_))) {
@@ -203,16 +205,16 @@ impl TlsTransport {
         step
     }
 
-    /// Tells the server what was wrong with what it sent, as far as that goes. One step, which encodes the
-    /// alert: the next one would find what was wrong again.
+    /// Sends the server an alert about what was wrong with its data, if possible. Runs only one step, which
+    /// encodes the alert: another step would meet the same error again.
     fn say_why(&mut self) {
         if matches!(self.try_step(None), Ok(Step::Again)) {
-            // It may be gone, and what was wrong is told to the caller anyway.
+            // The server may be gone, and the caller gets the error in any case.
             let _ = self.socket.write_all(&self.outgoing);
         }
     }
 
-    /// Reads more from the socket.
+    /// Reads more bytes from the socket.
     fn fill(&mut self) -> Result<(), E> {
         self.incoming.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -232,7 +234,7 @@ impl TlsTransport {
         }
     }
 
-    /// Puts what had no room before where it is wanted; how much.
+    /// Moves bytes from `rest` into the input buffer. Returns how many.
     fn hand_over(&mut self) -> usize {
         let room = self.buffers.input_append_buf();
         let fitting = self.rest.len().min(room.len());
@@ -262,7 +264,7 @@ impl Transport for TlsTransport {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, E> {
         self.socket.set_timeout(timeout);
-        // Without room nothing more is decrypted: a head without end is given up by whoever reads it.
+        // Without room nothing more is decrypted. A head that never ends is given up by the code that reads it.
         if !self.rest.is_empty() || self.buffers.input_append_buf().is_empty() {
             return Ok(self.hand_over() > 0);
         }
@@ -293,12 +295,12 @@ impl std::fmt::Debug for TlsTransport {
 
 /// Why nothing could be written into a buffer.
 enum Lack {
-    /// It must have so many bytes.
+    /// The buffer must have this many bytes.
     Room(usize),
     Else(String),
 }
 
-/// Has something written behind the end of `out`, which grows as asked for.
+/// Lets `write` append to `out`, which grows as much as `write` asks for.
 fn grow(
     out: &mut Vec<u8>,
     mut write: impl FnMut(&mut [u8]) -> Result<usize, Lack>,
@@ -321,7 +323,8 @@ fn grow(
     }
 }
 
-/// The server closed the connection without saying that it was done: somebody else may have done it.
+/// The error for a connection that was closed without TLS's `close_notify`: somebody other than the server may
+/// have closed it.
 fn unexpected_end() -> E {
     let text = "the server closed the connection without TLS's close_notify";
     E::Io(io::Error::new(io::ErrorKind::UnexpectedEof, text))

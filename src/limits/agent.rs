@@ -1,56 +1,62 @@
-//! The threads.
+//! Limits of the agent's threads, of its memory for enrichment, and of its shutdown.
 
 use std::time::Duration;
 
-/// A detection without a sign of life for so long hangs: it wakes each ten seconds at the latest.
+/// The detection thread counts as hanging if it shows no sign of life for this long. It wakes at least every
+/// ten seconds.
 pub const HEARTBEAT_MAX: Duration = Duration::from_secs(60);
 
-/// How much longer than the idle timeout a watch may be silent before the agent is not ready: the
-/// time to open it anew.
+/// How much longer than the idle timeout a watch may be silent before the agent reports not ready: the time
+/// needed to open the watch again.
 pub const FRESH_MARGIN: Duration = Duration::from_secs(30);
 
-/// Incidents between the detection and the thread that puts telemetry around them. Past it they go out
-/// without.
+/// Capacity of the queue from the detection thread to the enrichment thread, which adds telemetry to incidents.
+/// Incidents that do not fit into the queue are delivered without telemetry.
 pub const ENRICH_QUEUE_MAX: usize = 256;
 
-/// An incident that has waited so long already goes out without telemetry: those behind it wait, too.
+/// An incident that has already waited this long in the queue is delivered without telemetry, because the
+/// incidents behind it wait as well.
 pub const ENRICH_HURRY: Duration = Duration::from_secs(2);
 
-/// How often that thread looks up when nothing comes.
+/// How often the enrichment thread wakes when no work arrives.
 pub const ENRICH_IDLE: Duration = Duration::from_secs(60);
 
-/// What was gathered for ends that are held back: each has up to 20 kB. Of more at once the oldest are
-/// gathered again when they are told, as far as is possible by then.
+/// Maximum number of held-back terminations whose gathered telemetry is kept; each takes up to 20 kB. If there
+/// are more, the oldest telemetry is dropped and gathered again when the incident is reported, as far as it is
+/// still available then.
 pub const GATHERED_KEPT_MAX: usize = 32;
 
-/// So long after an OOM kill without an end of a container of the pod, it was a child's: the kubelet
-/// sees an end within a second or two, and tells the API server of it within ten.
+/// If no container of the pod terminates within this time after an OOM kill, the killed process was a child
+/// process and the container survived. The kubelet notices a termination within one or two seconds and reports
+/// it to the API server within ten.
 pub const SURVIVED_AFTER: Duration = Duration::from_secs(15);
 
-/// OOM kills that wait for that.
+/// Maximum number of OOM kills that wait for [`SURVIVED_AFTER`] to pass.
 pub const SURVIVED_WAITING_MAX: usize = 64;
 
-/// The detect thread wakes at least this often, to show that it lives.
+/// The detection thread wakes at least this often, to show that it is alive.
 pub const DETECT_TICK: Duration = Duration::from_secs(10);
 
-/// How long the agent's end may take, before the process ends anyway.
+/// How long an orderly shutdown may take. After that the process exits anyway.
 pub const SHUTDOWN_MAX: Duration = Duration::from_millis(800);
 
-/// How much of that is kept for the state file, however long the sinks take.
+/// The part of [`SHUTDOWN_MAX`] that is reserved for writing the state file, however long the sinks take.
 pub const SHUTDOWN_STATE: Duration = Duration::from_millis(200);
 
-/// A thread's stack. Parsing recurses as deep as JSON may nest (128 levels), TLS handshakes need
-/// most: measured at about 60 kB in a release build, more in a debug one.
+/// Stack size of a thread. The JSON parser recurses as deep as JSON may nest (128 levels). TLS handshakes need
+/// the most stack: about 60 kB measured in a release build, more in a debug build.
 pub const THREAD_STACK_BYTES: usize = 512 << 10;
 
-/// How much longer than [`SHUTDOWN_MAX`] the process has after a signal, whatever hangs.
+/// How much longer than [`SHUTDOWN_MAX`] the process may live after a signal, even if a thread hangs.
 pub const SHUTDOWN_MARGIN: Duration = Duration::from_millis(100);
 
-/// How often the end looks whether the detection could be told.
+/// Longest single wait for a thread to terminate during shutdown, before the deadline is checked again.
 pub const SHUTDOWN_POLL: Duration = Duration::from_millis(10);
 
-/// A file below `/proc`. `/proc/stat` grows with the number of CPUs and interrupts.
+/// Maximum number of bytes read from a file below `/proc`. `/proc/stat` grows with the number of CPUs and
+/// interrupts.
 pub const PROC_FILE_BYTES_MAX: u64 = 256 << 10;
 
-/// Words to main: a signal, or the end of a thread. There are half a dozen threads.
+/// Capacity of the queue of messages to the main thread: a signal, or the termination of a thread. There are
+/// half a dozen threads.
 pub const CONTROL_MAX: usize = 16;

@@ -1,38 +1,41 @@
-//! The commands beside the agent.
+//! Limits of the commands other than the agent.
 
 use std::time::Duration;
 
-/// Kubernetes events of a recording that a replay keeps for lookups. An hour of a busy node has a
-/// few thousand.
+/// Maximum number of Kubernetes events from a recording that a replay keeps for lookups. One hour of a busy
+/// node has a few thousand.
 pub const REPLAY_EVENTS_MAX: usize = 20_000;
 
-/// How long `check` waits for one answer: whoever runs it sits before it.
+/// How long `check` waits for one answer; a person waits for the result.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Containers whose logs `check` looks for: a node's default is 110 pods, most with one container.
+/// Maximum number of containers whose logs `check` looks for. A node's default is 110 pods, most with one
+/// container.
 pub const CHECK_LOGS_MAX: usize = 256;
 
-/// The answer to a review or to a question for the version: a few hundred bytes each.
+/// Maximum size of the answer to an access review or to a version request. Each has a few hundred bytes.
 pub const CHECK_ANSWER_BYTES_MAX: usize = 64 << 10;
 
-/// A clock that differs by more is worth a word: a `Date` has whole seconds, and the way takes its time.
+/// `check` warns if the clocks differ by more than this: a `Date` header has whole seconds, and the answer
+/// takes time to arrive.
 pub const CLOCK_SKEW_TOLERATED_SECONDS: i64 = 5;
 
-/// The width of a terminal that does not say its own.
+/// The width assumed for a terminal that does not report one.
 pub const SHOW_COLUMNS: usize = 80;
 
-/// A narrower one is written on as if it had so many.
+/// Output for a narrower terminal is formatted as if it had this width.
 pub const SHOW_COLUMNS_MIN: usize = 60;
 
-/// A line that `show` reads: an incident's has 16,000 bytes at most, and what log pipelines put around
-/// one is less than that again.
+/// The longest line that `show` reads. An incident line has at most 16,000 bytes, and what log pipelines put
+/// around it is shorter than that.
 pub const SHOW_LINE_BYTES_MAX: usize = 64 << 10;
 
-/// Incidents that `show` prints newest first: more is for a pipe.
+/// Maximum number of incidents that `show` prints newest first. For more, use a pipe.
 pub const SHOWN_MAX: usize = 1000;
 
-/// What it holds for that. It runs by `kubectl exec` within the agent's own memory limit, 32 MiB.
+/// Maximum memory that `show` uses to hold them. It runs through `kubectl exec` within the agent's own memory
+/// limit, 32 MiB.
 pub const SHOW_HELD_BYTES_MAX: usize = 2 << 20;
 
-/// How often `show --follow` looks for more.
+/// How often `show --follow` looks for new lines.
 pub const SHOW_FOLLOW_INTERVAL: Duration = Duration::from_millis(250);

@@ -1,73 +1,74 @@
-//! What the detection remembers and how long it waits.
+//! What the detection remembers, and how long it waits for evidence.
 
 use std::time::Duration;
 
 use crate::limits::node::CGROUP_DIRECTORIES_MAX;
 
-/// How far an event's time may lie behind the end it tells of: both come from the node's clock and
-/// are cut to whole seconds.
+/// How much later than a termination the time of a Kubernetes event about it may be. Both times come from the
+/// node's clock and are cut to whole seconds.
 pub const EVENT_SKEW: Duration = Duration::from_secs(1);
 
-/// How much later than grace and probe period a kill may come after the last failure that was
-/// recorded: the kubelet's own rounds, and a slow runtime.
+/// How much later than the grace period plus two probe periods a kill may follow the last recorded probe
+/// failure. It allows for the kubelet's own rounds and for a slow runtime.
 pub const PROBE_SLACK: Duration = Duration::from_secs(5);
 
-/// Pods of one node that are watched. The kubelet's default is 110, the largest nodes run 500.
+/// Maximum number of pods watched on one node. The kubelet's default is 110; the largest nodes run 500.
 pub const PODS_MAX: usize = 1024;
 
-/// Containers of one pod that are watched. The API sets no number, only 1.5 MiB for the whole pod.
+/// Maximum number of containers watched in one pod. The API sets no number, only 1.5 MiB for the whole pod.
 pub const CONTAINERS_PER_POD_MAX: usize = 128;
 
-/// Ends and waiting episodes of one container that its record knows: the API shows two ends, a stale
-/// view two others, and one episode of each sort may be under way.
+/// Terminations and waiting episodes that the record of one container remembers: the API shows two
+/// terminations, a stale view shows two others, and one episode of each kind may be in progress.
 pub const ENDS_KNOWN_PER_CONTAINER: usize = 6;
 
-/// Ends that are remembered beyond the pods' own records, for pods that went, for histories that went
-/// back, and from an earlier agent: 16 bytes each and a table, about 100 kB.
+/// Terminations remembered outside the pods' own records: of deleted pods, for an API server whose history went
+/// back, and from an earlier agent. Each takes 16 bytes plus its share of a table, about 100 kB in all.
 pub const ENDS_REMEMBERED_MAX: usize = 4096;
 
-/// Containers of which the next agent is told: each takes up to 600 bytes of a state file. A full node has
-/// a few hundred.
+/// Maximum number of containers recorded in the state file for the next agent; each takes up to 600 bytes. A
+/// full node has a few hundred.
 pub const LEDGER_CONTAINERS_MAX: usize = 4096;
 
-/// Incidents delivered last that the state file names, should the incident file have lost them: a disk
-/// that lies forgets some seconds.
+/// Number of recently delivered incidents listed in the state file, in case the incident file lost them: a disk
+/// that falsely reports writes as complete loses the last few seconds.
 pub const LEDGER_RECENT_MAX: usize = 64;
 
-/// Addresses of a pod: one of each family.
+/// Maximum number of addresses kept for one pod. A pod has one for each IP family.
 pub const ADDRESSES_PER_POD_MAX: usize = 4;
 
-/// Deleted pods that are remembered, against events which come after the deletion.
+/// Deleted pods that are remembered, so that events arriving after the deletion are recognized as stale.
 pub const PODS_GONE_REMEMBERED_MAX: usize = 1024;
 
-/// Static pods whose mirror was deleted and may come back. A node has a handful.
+/// Static pods whose mirror pod was deleted and may come back. A node has a handful.
 pub const STATIC_PODS_REMEMBERED_MAX: usize = 64;
 
 const _: () = assert!(ENDS_KNOWN_PER_CONTAINER <= u8::MAX as usize);
 
-/// The longest grace or probe period that is believed.
+/// The longest grace or probe period that is trusted; longer ones are cut to this.
 pub const GRACE_MAX: Duration = Duration::from_secs(3600);
 
-/// Ends that are held back for evidence at the same time. Each is an incident in memory, about
-/// 2 kB; past it the oldest goes out with what is known.
+/// Maximum number of terminations held back for evidence at the same time. Each is an incident in memory, about
+/// 2 kB. Above this, the oldest is reported with what is known.
 pub const PENDING_MAX: usize = 256;
 
-/// When the pod's events are looked up, from the detection on. The kubelet records a kill before it
-/// kills, but posts events from a queue; the container dies up to a second before its status shows it.
+/// When the pod's events are looked up, counted from the detection. The kubelet records a kill before it kills,
+/// but sends events from a queue; the container dies up to a second before its status shows it.
 pub const SETTLE_LOOKUPS: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(10)];
 
-/// How long an end is held at most: the kubelet's status manager sends what it has each 10 s.
+/// How long a termination is held back at most. The kubelet's status manager sends pending updates every 10 s.
 pub const SETTLE_MAX: Duration = Duration::from_secs(12);
 
-/// How much longer than its grace a pod may take to fail, once the kubelet says that it stops it.
+/// How much longer than its grace period a pod may take to fail after the kubelet reports that it stops the
+/// pod.
 pub const SETTLE_STOPPING_MARGIN: Duration = Duration::from_secs(15);
 
-/// And how long that is waited for at most.
+/// The longest time that the agent waits for a stopping pod to fail.
 pub const SETTLE_STOPPING_MAX: Duration = Duration::from_secs(120);
 
-/// A wall clock that was set by more than this had never been right: a node without a battery begins
-/// in 1970.
+/// If the wall clock was set by more than this, it was never right before: a node without a battery-backed
+/// clock starts in 1970.
 pub const CLOCK_JUMP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 const _: () = assert!(CGROUP_DIRECTORIES_MAX > PODS_MAX);

@@ -1,31 +1,32 @@
-//! What an incident holds.
+//! Limits of what an incident contains.
 
 use std::time::Duration;
 
 use crate::limits::logs::LOG_BYTES_MAX;
 use crate::limits::sinks::INCIDENT_REPAIR_BYTES;
 
-/// A Kubernetes event's message in the agent's memory and in the incident (upstream allows 1 kB).
+/// Maximum length of a Kubernetes event's message in the agent's memory and in the incident (upstream allows 1
+/// kB).
 pub const EVENT_MESSAGE_BYTES_MAX: usize = 512;
 
-/// Labels of a pod that an incident carries: those that Kubernetes recommends are six.
+/// Maximum number of pod labels in an incident. Kubernetes recommends six.
 pub const LABELS_MAX: usize = 12;
 
-/// Of a label's name and of its value: Kubernetes allows 317 and 63, and nearly all are short.
+/// Maximum length of a label's name and of its value. Kubernetes allows 317 and 63 bytes; nearly all are short.
 pub const LABEL_BYTES_MAX: usize = 64;
 
-/// Of all labels as the API writes them; past that none is read.
+/// Maximum size of all labels as the API writes them. If they are larger, none is read.
 pub const LABELS_BYTES_MAX: usize = 64 << 10;
 
-/// Of all owners as the API writes them; past that none is read. Pods have one, of 200 bytes. They are read
-/// for each incident, of which one object may hold hundreds.
+/// Maximum size of all owner references as the API writes them. If they are larger, none is read. Pods have
+/// one, of 200 bytes. They are read for each incident, and one object may cause hundreds of incidents.
 pub const OWNERS_BYTES_MAX: usize = 64 << 10;
 
-/// From this incident of one container on within [`BRIEF_WITHIN`], its telemetry is brief: a crash loop
-/// says the same again and again.
+/// The number of incidents of one container within [`BRIEF_WITHIN`] from which on its telemetry is brief: a
+/// crash loop repeats the same telemetry again and again.
 pub const BRIEF_AFTER: usize = 6;
 
-/// See [`BRIEF_AFTER`].
+/// The period in which incidents are counted for [`BRIEF_AFTER`].
 pub const BRIEF_WITHIN: Duration = Duration::from_secs(3600);
 
 /// Samples of a container in brief telemetry: the last minute at the default interval.
@@ -34,52 +35,54 @@ pub const BRIEF_SAMPLES: usize = 12;
 /// Log lines in brief telemetry.
 pub const BRIEF_LOG_LINES: usize = 5;
 
-/// Containers of which it is known when they crashed: each takes about 120 bytes, and a node that has
-/// more of them in crash loops has other worries.
+/// Maximum number of containers whose crash times are remembered. Each takes about 120 bytes, and a node with
+/// more containers in crash loops has other worries.
 pub const RECURRENCES_MAX: usize = 2048;
 
-/// Crashes of one container of which it is known when they were: enough to count to "tenth".
+/// Crash times remembered for one container: enough to count to "tenth".
 pub const RECURRENCE_TIMES_MAX: usize = 10;
 
 const _: () = assert!(RECURRENCE_TIMES_MAX >= BRIEF_AFTER);
 
-/// The time in which the sentence counts restarts: a crash loop's back-off is at most five minutes.
+/// The period in which the incident's sentence counts restarts. The backoff of a crash loop is at most five
+/// minutes.
 pub const RESTARTS_TOLD_WITHIN: Duration = Duration::from_secs(600);
 
-/// From this incident of one container on within [`CRASH_LOOP_WITHIN`] it counts as one of a crash loop:
-/// one crash may be chance, and a second one its consequence.
+/// The number of incidents of one container within [`CRASH_LOOP_WITHIN`] from which on an incident counts as
+/// part of a crash loop. One crash may be chance, and a second one its consequence.
 pub const CRASH_LOOP_AFTER: usize = 3;
 
-/// See [`CRASH_LOOP_AFTER`]: the kubelet waits at most five minutes, and forgets that it waited once a
-/// container ran for ten. Whatever it holds back thus ends each fifteen minutes or more often.
+/// The period in which incidents are counted for [`CRASH_LOOP_AFTER`]. The kubelet delays a restart by at most
+/// five minutes and resets its backoff once a container ran for ten. A container in backoff therefore
+/// terminates at least every fifteen minutes.
 pub const CRASH_LOOP_WITHIN: Duration = Duration::from_secs(1800);
 
 const _: () = assert!(CRASH_LOOP_WITHIN.as_secs() <= BRIEF_WITHIN.as_secs());
 
 const _: () = assert!(RECURRENCE_TIMES_MAX >= CRASH_LOOP_AFTER);
 
-/// The time before the end in which the memory's growth is looked at.
+/// The period before the termination in which memory growth is measured.
 pub const GROWTH_WITHIN: Duration = Duration::from_secs(60);
 
-/// Growth that is worth a word.
+/// The smallest memory growth that the sentence mentions.
 pub const GROWTH_MIN_BYTES_PER_SECOND: f64 = 65_536.0;
 
-/// Names, reasons, images and IDs in an incident. Kubernetes allows 253 for a name; images are the
-/// longest, at 255 and a digest.
+/// Maximum length of names, reasons, images and IDs in an incident. Kubernetes allows 253 for a name; images
+/// are the longest, with 255 and a digest.
 pub const NAME_BYTES_MAX: usize = 384;
 
-/// A container's or pod's own message in an incident: a termination message is 4 kB at most, and
-/// the line has 16,000 bytes for everything.
+/// Maximum length of a container's or pod's own message in an incident. A termination message has at most 4 kB,
+/// and the line has 16,000 bytes for everything.
 pub const STATUS_MESSAGE_BYTES_MAX: usize = 4096;
 
-/// What the sentence quotes of it.
+/// How much of that message the incident's sentence quotes.
 pub const SENTENCE_QUOTE_BYTES_MAX: usize = 200;
 
-/// Kubernetes events in one incident.
+/// Maximum number of Kubernetes events in one incident.
 pub const EVENTS_PER_INCIDENT_MAX: usize = 10;
 
-/// An incident line with its newline. Container runtimes split log lines at 16 KiB; below that a
-/// line arrives whole, with some room for what a log pipeline puts around it.
+/// Maximum length of an incident line with its newline. Container runtimes split log lines at 16 KiB. Below
+/// that a line arrives whole, with some room for what a log pipeline puts around it.
 pub const INCIDENT_LINE_BYTES_MAX: usize = 16_000;
 
 const _: () = assert!(INCIDENT_REPAIR_BYTES > INCIDENT_LINE_BYTES_MAX);

@@ -1,58 +1,59 @@
-//! The HTTP server.
+//! Limits of the agent's HTTP server.
 
 use std::time::Duration;
 
 use crate::limits::incident::INCIDENT_LINE_BYTES_MAX;
 use crate::limits::node::WINDOW_SAMPLES_MAX;
 
-/// The head of a request to the agent. Prometheus and the kubelet send under 1 kB.
+/// Maximum size of a request head. Prometheus and the kubelet send under 1 kB.
 pub const HTTP_HEAD_BYTES_MAX: usize = 8 << 10;
 
-/// How long a connection to the agent may take, from accept to close. The kubelet's probes wait 1 s
-/// by default, a scrape 10 s; the page is made in a millisecond.
+/// How long a connection to the agent may last, from accept to close. The kubelet's probes wait 1 s by default,
+/// a scrape 10 s; the agent makes the page in a millisecond.
 pub const HTTP_CONNECTION_MAX: Duration = Duration::from_secs(2);
 
-/// Connections to the agent at the same time; past it the oldest is cut off.
+/// Maximum number of connections to the agent at the same time. Above this, the oldest is cut off.
 pub const HTTP_CONNECTIONS_MAX: usize = 8;
 
-/// Threads of connections, with those that were cut off and have not ended yet. They end at their
-/// next read or write, so more than this means that the handler hangs: newcomers wait then.
+/// Maximum number of connection threads, including those that were cut off and have not terminated yet. Such a
+/// thread terminates at its next read or write, so more threads than this mean that the handler hangs. New
+/// connections then wait.
 pub const HTTP_THREADS_MAX: usize = 2 * HTTP_CONNECTIONS_MAX;
 
-/// How long the server waits before it tries again, when it is out of file descriptors or threads:
-/// ten tries in a probe's second, and no hot loop.
+/// How long the server waits before it retries when it is out of file descriptors or threads: ten tries in the
+/// second that a probe waits, and no busy loop.
 pub const HTTP_PAUSE: Duration = Duration::from_millis(100);
 
-/// What is still taken in from a peer after the answer.
+/// Maximum number of bytes still read from a peer after the answer was sent.
 pub const HTTP_DRAIN_BYTES_MAX: usize = 64 << 10;
 
-/// The stack of a connection's thread: it writes one page of text.
+/// Stack size of a connection thread, which writes one page of text.
 pub const HTTP_STACK_BYTES: usize = 128 << 10;
 
-/// Incidents that the agent keeps for `/incidents` and the page: a bad night on one node. What is older
-/// is in the log pipeline, the incident file or at the collector.
+/// Maximum number of incidents kept for `/incidents` and the page: a bad night on one node. Older incidents are
+/// in the log pipeline, in the incident file or at the collector.
 pub const RECENT_MAX: usize = 128;
 
-/// Bytes of their lines: 12 of the longest, about a hundred without telemetry. A twentieth of the
-/// agent's memory.
+/// Maximum size of the lines of those incidents: 12 of the longest, or about a hundred without telemetry. This
+/// is a twentieth of the agent's memory.
 pub const RECENT_BYTES_MAX: usize = 192 << 10;
 
 const _: () = assert!(INCIDENT_LINE_BYTES_MAX <= RECENT_BYTES_MAX);
 
-/// Answers of `/` and `/incidents` under way at the same time: a reader has one tab, and a second one
-/// while it reloads. Each takes up to [`PAGE_BYTES_MAX`], or [`RECENT_BYTES_MAX`].
+/// Maximum number of answers of `/` and `/incidents` in progress at the same time: a reader has one tab, and a
+/// second one while it reloads. Each takes up to [`PAGE_BYTES_MAX`] or [`RECENT_BYTES_MAX`].
 pub const READERS_MAX: usize = 2;
 
-/// The page at `/`: some forty incidents of a crash loop, and no more than a slow link carries in a
-/// few seconds. The rest of [`RECENT_BYTES_MAX`] is at `/incidents`.
+/// Maximum size of the page at `/`: some forty incidents of a crash loop, and no more than a slow link
+/// transfers in a few seconds. The rest of [`RECENT_BYTES_MAX`] is at `/incidents`.
 pub const PAGE_BYTES_MAX: usize = 256 << 10;
 
-/// What one incident takes on the page at most: each text of its line stands there twice, and escaped
-/// it takes up to five times as much; the charts have a bound of their own.
+/// Maximum size of one incident on the page. Each text of its line appears twice, and escaping makes it up to
+/// five times as long; the charts have a limit of their own.
 pub const PAGE_INCIDENT_BYTES_MAX: usize = 12 * INCIDENT_LINE_BYTES_MAX;
 
 const _: () = assert!(PAGE_INCIDENT_BYTES_MAX < PAGE_BYTES_MAX);
 
-/// Samples in one chart, the newest: a line has [`WINDOW_SAMPLES_MAX`] at most, and a screen no more
-/// points.
+/// Maximum number of samples in one chart; the newest are shown. An incident line has at most
+/// [`WINDOW_SAMPLES_MAX`], and a screen shows no more points.
 pub const CHART_SAMPLES_MAX: usize = WINDOW_SAMPLES_MAX as usize;

@@ -1,64 +1,68 @@
-//! Delivery: queues, the incident file, the state file, the webhook.
+//! Limits of delivery: queues, the incident file, the state file, the webhook.
 
 use std::time::Duration;
 
-/// Incident lines that wait for one sink. A line has 2 to 3 kB, 16 at most: a storm on a full node
-/// fits while a disk is slow for a second or two, and sinks that hang share the lines.
+/// Maximum number of incident lines queued for one sink. A line has 2 to 3 kB, 16 kB at most. The lines of a
+/// storm on a full node fit into the queue while a disk is slow for a second or two, and sinks that hang share
+/// the lines in memory.
 pub const SINK_QUEUE_MAX: usize = 1024;
 
-/// Bytes of incident lines that wait for one sink.
+/// Maximum number of bytes of incident lines queued for one sink.
 pub const SINK_QUEUE_BYTES_MAX: usize = 1 << 20;
 
-/// Incident lines that are written with one `fsync`: a slow disk takes 50 ms for one, and a storm
-/// brings some hundreds a second.
+/// Maximum number of incident lines written with one `fsync`. A slow disk takes 50 ms for an `fsync`, and a
+/// storm brings some hundred lines a second.
 pub const INCIDENT_BATCH_MAX: usize = 64;
 
-/// The incident file and those that it was before: with the default of 16 MiB each, 64 MiB in all.
+/// Number of incident files, the current one and the rotated ones: with the default of 16 MiB each, 64 MiB in
+/// all.
 pub const INCIDENT_FILES_MAX: usize = 4;
 
-/// What is read of the incident files' end at the start, to know what was told: some thousand
-/// lines, read in a tenth of a second. Each container shows its two newest ends at most, so older
-/// lines tell of nothing that could be met again.
+/// How much is read from the end of the incident files at start, to learn which incidents were reported: some
+/// thousand lines, read in a tenth of a second. The API shows at most the two newest terminations of each
+/// container, so older lines describe nothing that can appear again.
 pub const INCIDENT_TAIL_BYTES_MAX: u64 = 8 << 20;
 
-/// How much of the incident file's end is looked at for a line that was never written to its end.
+/// How much of the incident file's end is searched for a line that was never completely written.
 pub const INCIDENT_REPAIR_BYTES: usize = 64 << 10;
 
-/// How often that is repeated: after a power cut some file systems show blocks of zeros.
+/// How often that repair is repeated: after a power cut some file systems show blocks of zeros.
 pub const INCIDENT_REPAIRS_MAX: usize = 64;
 
-/// How long the file sink waits before it tries again: a disk that is full stays so for a while, and
-/// each try costs a few system calls.
+/// The shortest wait before the file sink retries. A full disk stays full for a while, and each try costs a few
+/// system calls.
 pub const FILE_RETRY_MIN: Duration = Duration::from_millis(100);
 
-/// See [`FILE_RETRY_MIN`].
+/// The longest wait; see [`FILE_RETRY_MIN`].
 pub const FILE_RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// The largest state file that is read: [`LEDGER_CONTAINERS_MAX`] containers with the longest names.
 pub const STATE_FILE_BYTES_MAX: u64 = 4 << 20;
 
-/// The state file is written at most this often; what was delivered meanwhile is told again after a
-/// kill. It is 20 kB for a node with a hundred pods, and flash wears.
+/// The shortest interval between two writes of the state file. Incidents delivered in between are reported
+/// again if the agent is killed. The file has 20 kB for a node with a hundred pods, and flash memory wears out.
 pub const STATE_WRITE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long the state file is left alone after it could not be written.
+/// How long the agent waits after a failed write of the state file before it retries.
 pub const STATE_RETRY: Duration = Duration::from_secs(5);
 
-/// A POST of an incident, from the look-up of the name to the answer's head. A collector that needs
-/// more is as good as down, and all other lines wait behind this one.
+/// How long a POST of an incident may take, from the name lookup to the head of the answer. A collector that
+/// needs longer is as good as down, and all other lines wait behind this one.
 pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// And for the answer's body, which is read only so that the connection serves again: a few bytes.
+/// How long reading the body of the answer may take. The body, a few bytes, is read only so that the connection
+/// can be reused.
 pub const WEBHOOK_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Scales the backoff between the tries of one line, as `BLACKBOX_K8S_RETRY_INTERVAL` does for the
-/// API server: from 0.8 s to 30 s, twice that with jitter.
+/// Scales the backoff between the tries of one line, as `BLACKBOX_K8S_RETRY_INTERVAL` does for the API server:
+/// from 0.8 s to 30 s, up to twice that with jitter.
 pub const WEBHOOK_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Tries for one line: with the backoff three to five minutes, which a collector's roll-out takes. Then
-/// the line is lost and the next one gets its chance, since the line itself may be what it fails on.
+/// Maximum number of tries for one line. With the backoff they take three to five minutes, as long as the
+/// roll-out of a collector. After that the line is dropped and the next one is tried, since the line itself may
+/// be what fails.
 pub const WEBHOOK_TRIES_MAX: u32 = 10;
 
-/// The longest `Retry-After` of a collector that is obeyed: the queue has room for some minutes, and
-/// no collector is to empty it by a word.
+/// The longest `Retry-After` of a collector that is obeyed. The queue has room for some minutes of incidents,
+/// and a collector must not make it overflow with one header.
 pub const WEBHOOK_RETRY_AFTER_MAX: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Counters and histograms of a fixed shape: every label value exists, at 0, from the start.
+//! Counters and histograms with fixed labels: every label value exists from the start, at 0.
 
 use std::fmt::Write as _;
 use std::marker::PhantomData;
@@ -8,16 +8,16 @@ use std::time::Duration;
 /// A family's name, type and help line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Info {
-    /// As Prometheus sees it.
+    /// The name in the Prometheus output.
     pub name: &'static str,
     /// `counter`, `gauge` or `histogram`.
     pub kind: &'static str,
-    /// One sentence.
+    /// The help text, one sentence.
     pub help: &'static str,
 }
 
 impl Info {
-    /// Writes the two comment lines that go before a family's samples.
+    /// Writes the two comment lines that precede a family's samples.
     pub(super) fn head(&self, out: &mut String) {
         let Self { name, kind, help } = self;
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -32,9 +32,10 @@ impl Info {
 
 /// A closed set of label values.
 pub trait Label: Copy + PartialEq + 'static {
-    /// All of them.
+    /// Returns all label values.
     fn all() -> Vec<Self>;
-    /// The label pairs as they stand in the braces, values free of characters that need escaping.
+    /// Returns the label pairs as they are written between the braces. The values contain no characters that
+    /// need escaping.
     fn pairs(self) -> String;
 }
 
@@ -53,19 +54,19 @@ impl<L: Label> Default for Family<L> {
 }
 
 impl<L: Label> Family<L> {
-    /// One more.
+    /// Adds 1.
     pub fn add(&self, label: L) {
         self.add_many(label, 1);
     }
 
-    /// So many more.
+    /// Adds `n`.
     pub fn add_many(&self, label: L, n: u64) {
         if let Some(value) = self.value(label) {
             value.fetch_add(n, Ordering::Relaxed);
         }
     }
 
-    /// One less, of a gauge.
+    /// Subtracts 1 from a gauge.
     pub fn take(&self, label: L) {
         if let Some(value) = self.value(label) {
             value.fetch_sub(1, Ordering::Relaxed);
@@ -79,7 +80,7 @@ impl<L: Label> Family<L> {
         }
     }
 
-    /// The number now.
+    /// Returns the current number.
     pub fn get(&self, label: L) -> u64 {
         self.value(label).map_or(0, |value| value.load(Ordering::Relaxed))
     }
@@ -97,7 +98,7 @@ impl<L: Label> Family<L> {
     }
 }
 
-/// How long things take.
+/// A histogram of durations.
 #[derive(Debug)]
 pub struct Histogram {
     bounds: &'static [f64],
@@ -107,13 +108,13 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// A histogram with these upper bounds, in seconds, in order.
+    /// Makes a histogram with these upper bounds, in seconds, in ascending order.
     pub fn new(bounds: &'static [f64]) -> Self {
         let buckets = bounds.iter().map(|_| AtomicU64::new(0)).collect();
         Self { bounds, buckets, count: AtomicU64::new(0), sum_micros: AtomicU64::new(0) }
     }
 
-    /// Takes a duration in.
+    /// Records a duration.
     pub fn observe(&self, duration: Duration) {
         let seconds = duration.as_secs_f64();
         if let Some(at) = self.bounds.iter().position(|bound| seconds <= *bound) {
@@ -127,7 +128,8 @@ impl Histogram {
     pub(super) fn render(&self, info: &Info, out: &mut String) {
         info.head(out);
         let name = info.name;
-        // Read first: observations in between then only make the last bucket the larger one.
+        // The count is read first and limits the buckets: an observation made meanwhile must not make a bucket
+        // larger than the count.
         let count = self.count.load(Ordering::Relaxed);
         let mut below = 0;
         for (bound, bucket) in self.bounds.iter().zip(&self.buckets) {

@@ -1,7 +1,7 @@
-//! Whether the agent lives, and whether it sees.
+//! Liveness and readiness of the agent.
 //!
-//! `/healthz` speaks of the agent's own threads only: an API server that is away is no reason to
-//! restart two thousand agents. `/readyz` speaks of the watch.
+//! `/healthz` reports on the agent's own threads only: an unreachable API server is no reason to restart two
+//! thousand agents. `/readyz` reports on the watch.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::limits::{FRESH_MARGIN, HEARTBEAT_MAX};
 
-/// The detection's pulse and the state of the watch. Times are monotonic.
+/// The heartbeat of the detection thread and the state of the watch. Times are monotonic.
 #[derive(Debug, Default)]
 pub struct Health {
     beat_millis: AtomicU64,
@@ -21,13 +21,13 @@ pub struct Health {
 /// Why the agent is not alive, or not ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ailment {
-    /// The detection hangs.
+    /// The detection thread hangs, for this long.
     Stuck(Duration),
-    /// No LIST is complete yet.
+    /// No LIST has completed yet.
     NotSynced,
-    /// The API server refuses.
+    /// The API server denies list or watch of pods.
     Denied,
-    /// Nothing was heard on the watch.
+    /// The watch has been silent for this long.
     Silent(Duration),
 }
 
@@ -43,27 +43,27 @@ impl fmt::Display for Ailment {
 }
 
 impl Health {
-    /// The detection is at work.
+    /// Records that the detection thread is working.
     pub fn beat(&self, now: Duration) {
         self.beat_millis.store(millis(now), Ordering::Relaxed);
     }
 
-    /// Something came on the watch, or a LIST was complete.
+    /// Records a sign of life: the watch sent something or closed on time, or a LIST completed.
     pub fn heard(&self, now: Duration) {
         self.heard_millis.store(millis(now), Ordering::Relaxed);
     }
 
-    /// A LIST is complete.
+    /// Records that a LIST completed.
     pub fn synced(&self) {
         self.synced.store(true, Ordering::Relaxed);
     }
 
-    /// The API server denies what is needed, or does so no more.
+    /// Records whether the API server denies a permission that the agent needs.
     pub fn denied(&self, denied: bool) {
         self.denied.store(denied, Ordering::Relaxed);
     }
 
-    /// Whether the agent's own work goes on.
+    /// Checks that the agent's own threads work.
     ///
     /// # Errors
     /// What is wrong.
@@ -72,8 +72,8 @@ impl Health {
         if age > HEARTBEAT_MAX { Err(Ailment::Stuck(age)) } else { Ok(()) }
     }
 
-    /// Whether crashes are seen now. `idle_timeout`: after which a silent watch is opened anew; where nothing
-    /// happens it ends, on time, before that.
+    /// Checks that the agent would see a crash now. `idle_timeout` is the silence after which a watch is opened
+    /// again. In a quiet cluster a watch closes on time before that.
     ///
     /// # Errors
     /// What is wrong.

@@ -6,7 +6,7 @@ use crate::core::detect::classify::Quiet;
 use crate::core::stream::decode::FlawKind;
 use crate::core::stream::reflector::{Failure, ListReason};
 
-/// Implements [`Label`] with one label of that name.
+/// Implements [`Label`] for a type with one label of that name.
 macro_rules! label {
     ($type:ty, $key:literal, { $($value:pat => $name:literal as $all:expr),+ $(,)? }) => {
         impl Label for $type {
@@ -24,11 +24,11 @@ macro_rules! label {
 /// What happened to a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PodEvent {
-    /// An incident.
+    /// An incident was detected.
     Crash,
-    /// Its first Running.
+    /// The pod is running for the first time.
     Start,
-    /// Its deletion or completion.
+    /// The pod was deleted or has completed.
     Stop,
 }
 label!(PodEvent, "type", {
@@ -37,14 +37,14 @@ label!(PodEvent, "type", {
     Self::Stop => "stop" as Self::Stop,
 });
 
-/// What was asked of the API server.
+/// The kind of a request to the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// A whole list.
+    /// A LIST.
     List,
-    /// A stream.
+    /// A WATCH, a stream.
     Watch,
-    /// One object.
+    /// A GET of one object.
     Get,
 }
 label!(Verb, "verb", {
@@ -56,26 +56,26 @@ label!(Verb, "verb", {
 /// How a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCode {
-    /// By one of the HTTP codes that an API server uses.
+    /// One of the HTTP codes that an API server uses.
     Http(u16),
-    /// By another one.
+    /// Any other HTTP code.
     Other,
-    /// By a timeout.
+    /// A timeout.
     Timeout,
-    /// For lack of a connection.
+    /// No connection could be established.
     Connect,
-    /// For lack of trust.
+    /// The TLS handshake or the verification of the certificate failed.
     Tls,
-    /// By a broken connection.
+    /// The connection broke.
     Io,
-    /// By an answer that is no HTTP.
+    /// The answer was not valid HTTP.
     Protocol,
 }
 
 const CODES: [u16; 12] = [400, 401, 403, 404, 409, 410, 422, 429, 500, 502, 503, 504];
 
 impl ErrorCode {
-    /// The label for an HTTP code.
+    /// Returns the label for an HTTP code.
     pub fn http(code: u16) -> Self {
         if CODES.contains(&code) { Self::Http(code) } else { Self::Other }
     }
@@ -100,7 +100,7 @@ impl Label for ErrorCode {
     }
 }
 
-/// The type and the severity of an incident: the pairs that occur.
+/// The type and the severity of an incident. Only pairs that occur are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IncidentClass(pub IncidentType, pub Severity);
 
@@ -150,14 +150,14 @@ label!(Quiet, "reason", {
     Self::History => "history" as Self::History,
 });
 
-/// Where incidents go.
+/// Where incidents are delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SinkName {
     /// Standard output.
     Stdout,
-    /// `BLACKBOX_INCIDENT_FILE`.
+    /// The file of `BLACKBOX_INCIDENT_FILE`.
     File,
-    /// `BLACKBOX_WEBHOOK_URL`.
+    /// The collector of `BLACKBOX_WEBHOOK_URL`.
     Webhook,
 }
 label!(SinkName, "sink", {
@@ -167,7 +167,7 @@ label!(SinkName, "sink", {
 });
 
 impl SinkName {
-    /// The name, for threads and logs.
+    /// Returns the sink's name, for threads and logs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
@@ -177,26 +177,27 @@ impl SinkName {
     }
 }
 
-/// How a write of the state file went.
+/// The result of a write of the state file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateWrite {
-    /// It is on the disk.
+    /// The file is on the disk.
     Ok,
-    /// It is not.
+    /// The write failed.
     Error,
 }
 label!(StateWrite, "result", { Self::Ok => "ok" as Self::Ok, Self::Error => "error" as Self::Error });
 
-/// What came of a lookup of a pod's events.
+/// The result of a lookup of a pod's events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookupResult {
-    /// An answer.
+    /// The API server answered.
     Ok,
-    /// A failure.
+    /// The request failed.
     Error,
-    /// No right.
+    /// The agent has no permission to list events.
     Denied,
-    /// Not asked: too many at once.
+    /// The lookup was not sent: the queue was full, the lookup waited too long, the agent pauses after a failed
+    /// lookup, or the pod's namespace or UID is not plain.
     Skipped,
 }
 label!(LookupResult, "result", {
@@ -206,20 +207,20 @@ label!(LookupResult, "result", {
     Self::Skipped => "skipped" as Self::Skipped,
 });
 
-/// What came of a pod's post of telemetry.
+/// The result of a telemetry post by a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PostResult {
-    /// All of it was kept.
+    /// Everything in the post was kept.
     Ok,
-    /// No good request: 400, 411, 413, 415.
+    /// The request is not valid: 400, 411, 413, 415.
     Malformed,
-    /// Not the pod's own: 403.
+    /// The pod may not post this, because it is not about the pod itself: 403.
     Forbidden,
-    /// Names or values that are not kept, or too many: 422.
+    /// The post has names or values that are not accepted, or too many names: 422.
     Refused,
-    /// Too fast: 429.
+    /// The pod posts too often: 429.
     Throttled,
-    /// No room on this node: 503.
+    /// The node's table is full: 503.
     Full,
 }
 label!(PostResult, "result", {
@@ -232,7 +233,7 @@ label!(PostResult, "result", {
 });
 
 impl PostResult {
-    /// The label for the status that was answered.
+    /// Returns the label for the status of the answer.
     pub fn of_status(status: u16) -> Self {
         match status {
             204 => Self::Ok,
@@ -245,16 +246,16 @@ impl PostResult {
     }
 }
 
-/// A right that the agent uses.
+/// A permission that the agent uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
-    /// Needed.
+    /// The agent cannot work without this permission.
     ListPods,
-    /// Needed.
+    /// The agent cannot work without this permission.
     WatchPods,
-    /// Without it probe and hook kills keep the names of their exit codes.
+    /// Without this permission, a probe or hook kill is classified by its exit code only.
     ListEvents,
-    /// Without it incidents say nothing of the node's conditions.
+    /// Without this permission, incidents do not contain the node's conditions.
     GetNodes,
 }
 

@@ -1,9 +1,9 @@
-//! The agent's own numbers, in the Prometheus text format 0.0.4.
+//! The agent's own metrics, in the Prometheus text format 0.0.4.
 //!
-//! Atomics only: counting never waits, and a scrape never holds anything up. Nothing is labelled by
-//! pod or namespace: the number of series is fixed. The names that begin with `k8s_` are the
-//! seed's; two of them (`k8s_pods_watched_total`, a gauge, and `k8s_watch_last_event_timestamp`,
-//! which lacks its unit) are not what `promtool` would choose, and are kept.
+//! They are atomics only: counting never blocks, and a scrape never delays anything. Nothing is labelled by pod
+//! or namespace, so the number of series is fixed. The names that begin with `k8s_` come from the seed of this
+//! project. Two of them (`k8s_pods_watched_total`, a gauge, and `k8s_watch_last_event_timestamp`, which lacks
+//! its unit) are not what `promtool` would choose, and are kept.
 
 mod family;
 pub mod health;
@@ -26,76 +26,77 @@ const REQUEST_SECONDS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 const DELAY_SECONDS: &[f64] =
     &[0.005, 0.05, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 15.0, 30.0, 60.0, 300.0];
-/// Milliseconds where nothing was waited for; else until a lookup, or one of the deadlines of evidence.
+/// Bucket bounds. The delay is milliseconds if the agent did not wait for evidence. Otherwise it lasts until a
+/// lookup or one of the deadlines for evidence.
 const AGENT_DELAY_SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 2.0, 5.0, 12.5, 60.0, 150.0];
 
-/// Everything that is counted.
+/// All metrics of the agent.
 #[derive(Debug)]
 pub struct Metrics {
-    /// Pods now watched.
+    /// Number of pods watched now.
     pub pods_watched: AtomicU64,
-    /// Starts, stops, crashes.
+    /// Starts, stops and crashes of pods.
     pub pod_events: Family<PodEvent>,
-    /// Requests to the API server.
+    /// Requests sent to the API server.
     pub api_requests: Family<Verb>,
-    /// Until the head of the answer.
+    /// Time until the head of the API server's answer arrived.
     pub api_request_duration: Histogram,
     /// Requests and streams that failed.
     pub api_errors: Family<ErrorCode>,
-    /// Watches after the first one.
+    /// Watches opened after one that broke, was cut short or failed.
     pub watch_reconnections: AtomicU64,
-    /// Lines of the watch, bookmarks too.
+    /// Lines received on the watch, including bookmarks.
     pub watch_events: AtomicU64,
-    /// When the last line came: Unix time in milliseconds.
+    /// Time of the watch's last sign of life (a line, or closing on time), as Unix time in milliseconds.
     pub watch_last_event_millis: AtomicU64,
-    /// Lines and items with something wrong.
+    /// Lines and list items that were wholly or partly unusable.
     pub watch_malformed: Family<FlawKind>,
-    /// `ERROR` events.
+    /// `ERROR` events received on the watch.
     pub watch_errors: Family<Failure>,
-    /// LISTs begun.
+    /// LIST requests for the node's pods that were started.
     pub lists: Family<ListReason>,
     /// Incidents by type and severity.
     pub incidents: Family<IncidentClass>,
-    /// Those of containers in a crash loop.
+    /// Incidents of containers in a crash loop.
     pub crash_loop_incidents: AtomicU64,
-    /// From the end of the container to the line.
+    /// Time from the termination of the container to its incident line.
     pub incident_delay: Histogram,
-    /// The agent's own part of that.
+    /// The agent's own part of [`Metrics::incident_delay`], counted from the API server's event.
     pub incident_agent_delay: Histogram,
-    /// Ends that are nobody's crash.
+    /// Terminations that are not crashes, by reason.
     pub quiet_ends: Family<Quiet>,
-    /// Ends that nobody could see.
+    /// Terminations known only from the restart count.
     pub unseen_ends: AtomicU64,
-    /// Pods past the limit.
+    /// Pod objects that were not watched completely because a limit was exceeded.
     pub pods_refused: AtomicU64,
-    /// Incidents held back for evidence.
+    /// Terminations held back until the evidence shows what they were.
     pub incidents_held: AtomicU64,
-    /// Rounds of the sampler.
+    /// Sampling rounds.
     pub samples: AtomicU64,
-    /// Containers of which samples are kept.
+    /// Containers with samples.
     pub containers_sampled: AtomicU64,
-    /// Containers for which there is no room.
+    /// Pods and containers for which the sampler has no room.
     pub containers_left_out: AtomicU64,
-    /// Lines written.
+    /// Incident lines written.
     pub sink_written: Family<SinkName>,
-    /// Lines lost.
+    /// Incident lines dropped.
     pub sink_dropped: Family<SinkName>,
-    /// Lines waiting.
+    /// Incident lines queued.
     pub sink_queued: Family<SinkName>,
-    /// Tries to write that failed.
+    /// Failed tries to write incident lines.
     pub sink_errors: Family<SinkName>,
-    /// Half lines that were cut off.
+    /// Incomplete lines found at the end of the incident file.
     pub incident_file_torn: AtomicU64,
-    /// Times that the incident file was rotated.
+    /// Rotations of the incident file.
     pub incident_file_rotations: AtomicU64,
-    /// Writes of the state file.
+    /// Writes of the state file, by result.
     pub state_writes: Family<StateWrite>,
-    /// Lookups of pods' events.
+    /// Lookups of pods' events, by result.
     pub event_lookups: Family<LookupResult>,
-    /// Posts of telemetry by pods.
+    /// Telemetry posts by pods, by result.
     pub telemetry_posts: Family<PostResult>,
-    /// Rights as last seen.
+    /// Permissions, as the API server last answered.
     pub permission: Family<Permission>,
 }
 
@@ -190,7 +191,8 @@ families! {
 }
 
 impl Metrics {
-    /// The sampler went round: so many containers it keeps, and so many had no room.
+    /// Records one round of the sampler: the number of containers with samples, and the number for which there
+    /// was no room.
     pub fn sampled(&self, kept: usize, left_out: usize) {
         let gauge = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         self.samples.fetch_add(1, Ordering::Relaxed);
@@ -301,8 +303,8 @@ mod tests {
         }
     }
 
-    /// Held against a file, so that a change of what operators build alerts on is a choice:
-    /// `UPDATE_GOLDEN=1 cargo test` writes it anew.
+    /// Compares the page with a file, so that a change of what operators build alerts on is deliberate.
+    /// `UPDATE_GOLDEN=1 cargo test` writes the file again.
     #[test]
     fn the_page_at_the_start_is_as_documented() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/metrics/start.txt");

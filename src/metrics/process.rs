@@ -6,30 +6,30 @@ use std::path::Path;
 
 use crate::limits::PROC_FILE_BYTES_MAX;
 
-/// Clock ticks a second in `/proc`: USER_HZ, 100 in the Linux ABI whatever the kernel's own HZ is.
+/// Clock ticks per second in `/proc`: USER_HZ, which is 100 in the Linux ABI whatever the kernel's own HZ is.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// What `/proc/self` says. What cannot be read is 0.
+/// Values from `/proc/self`. A value that cannot be read is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ProcessStats {
-    /// User and system time.
+    /// User and system CPU time.
     pub cpu_seconds: f64,
     /// VmRSS.
     pub resident_memory_bytes: u64,
     /// VmSize.
     pub virtual_memory_bytes: u64,
-    /// Entries of `fd`.
+    /// Number of entries in `fd`.
     pub open_fds: u64,
-    /// The soft limit.
+    /// The soft limit of open files.
     pub max_fds: u64,
-    /// Threads.
+    /// Number of threads.
     pub threads: u64,
-    /// Unix time.
+    /// Start of the process, as Unix time.
     pub start_time_seconds: f64,
 }
 
 impl ProcessStats {
-    /// Reads them below `proc`.
+    /// Reads the values below `proc`.
     pub fn read(proc: &Path) -> Self {
         let own = proc.join("self");
         let mut stats = Self::default();
@@ -37,18 +37,18 @@ impl ProcessStats {
         stats.take_stat(&read(&own.join("stat")), boot);
         stats.take_status(&read(&own.join("status")));
         stats.max_fds = max_fds(&read(&own.join("limits")));
-        // One of them is the directory that is being read.
+        // One of the entries is the directory that is being read.
         let open = fs::read_dir(own.join("fd")).map_or(0, |entries| entries.count());
         stats.open_fds = u64::try_from(open.saturating_sub(1)).unwrap_or(0);
         stats
     }
 
-    /// proc_pid_stat(5); the name in parentheses may hold anything.
+    /// Parses proc_pid_stat(5). The process name in parentheses may contain any character.
     fn take_stat(&mut self, text: &str, boot: u64) {
         let Some((_, rest)) = text.rsplit_once(')') else { return };
         let fields: Vec<&str> = rest.split_whitespace().collect();
-        // Fields 14, 15 and 22 of the manual page; the first one here is its third.
-        // Parsed as whole numbers: a float would also take "nan" and "inf".
+        // Fields 14, 15 and 22 of the manual page; the first field here is its third. They are parsed as whole
+        // numbers, because a float would also accept "nan" and "inf".
         let seconds = |n: usize| {
             let ticks = fields.get(n - 3).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
             ticks as f64 / TICKS_PER_SECOND
@@ -59,7 +59,7 @@ impl ProcessStats {
         }
     }
 
-    /// proc_pid_status(5), in kB.
+    /// Parses proc_pid_status(5), which is in kB.
     fn take_status(&mut self, text: &str) {
         let number = |key: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(key))?;
@@ -84,7 +84,7 @@ fn max_fds(text: &str) -> u64 {
 fn read(path: &Path) -> String {
     let mut bytes = Vec::new();
     if let Ok(file) = File::open(path) {
-        // What was read before an error is still true.
+        // The bytes that were read before an error are still valid.
         let _ = file.take(PROC_FILE_BYTES_MAX).read_to_end(&mut bytes);
     }
     String::from_utf8_lossy(&bytes).into_owned()

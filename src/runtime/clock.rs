@@ -1,4 +1,4 @@
-//! The only place that asks what time it is.
+//! The only module that reads the clock.
 
 use std::time::{Duration, Instant};
 
@@ -6,31 +6,31 @@ use jiff::Timestamp;
 
 use crate::core::Now;
 
-/// The node's clocks. Everything else is told the time.
+/// The node's monotonic clock and its wall clock. All other code gets the time passed in.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
 }
 
 impl Clock {
-    /// A clock whose monotonic time begins now.
+    /// Makes a clock whose monotonic time begins now.
     #[expect(clippy::disallowed_methods, reason = "this is the place")]
     pub fn start() -> Self {
         Self { start: Instant::now() }
     }
 
-    /// Time since the start; never jumps.
+    /// Returns the time since the start; it never jumps.
     pub fn monotonic(&self) -> Duration {
         self.start.elapsed()
     }
 
-    /// The node's wall clock, which may jump.
+    /// Returns the time of the node's wall clock, which may jump.
     #[expect(clippy::disallowed_methods, reason = "this is the place")]
     pub fn wall(&self) -> Timestamp {
         Timestamp::now()
     }
 
-    /// Both.
+    /// Returns the monotonic and the wall time.
     pub fn now(&self) -> Now {
         Now { monotonic: self.monotonic(), wall: self.wall() }
     }

@@ -1,10 +1,10 @@
-//! What files need beside what std has.
+//! File operations that std does not offer.
 
 use std::fs::File;
 use std::path::Path;
 
-/// A new name in a folder outlives a power cut only when the folder is written through as well. Where
-/// that cannot be done nothing else is better.
+/// Syncs the folder that contains `path`: a new name in a folder survives a power cut only if the folder is
+/// synced as well. Errors are ignored, since there is no better alternative.
 pub fn sync_folder(path: &Path) {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -1,4 +1,4 @@
-//! What every thread needs: clocks, the word to stop, signals, a warning said once.
+//! What every thread needs: clocks, the stop flag, signals, and warnings that are logged only once.
 
 pub mod clock;
 pub mod files;

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first ends the agent in order, the second at once.
+//! SIGTERM and SIGINT: the first signal starts an orderly shutdown, the second terminates the process at once.
 
 use std::io;
 use std::sync::Arc;
@@ -12,18 +12,19 @@ use signal_hook::iterator::Signals;
 use crate::limits::{SHUTDOWN_MARGIN, SHUTDOWN_MAX, THREAD_STACK_BYTES};
 use crate::runtime::stop::Stop;
 
-/// The exit code when a second signal ends the process, or the end in order hangs.
+/// The exit code if a second signal terminates the process, or if the orderly shutdown hangs.
 const IMPATIENT: i32 = 1;
 
-/// Catches the signals from now on, and tells of the first one; `tell` says whether anybody heard.
+/// Catches the signals from now on and passes the first one to `tell`, which returns true if the signal was
+/// received.
 ///
 /// # Errors
-/// When the kernel refuses.
+/// If the kernel refuses.
 pub fn watch(tell: impl FnOnce(i32) -> bool + Send + 'static) -> io::Result<()> {
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
-        // In this order: the first signal finds the flag down and raises it, the second finds it up.
-        // That happens in the signal handler, so it works whatever hangs.
+        // The order matters: the first signal finds the flag unset and sets it, the second one finds it set.
+        // Both happen in the signal handler, so they work even if a thread hangs.
         flag::register_conditional_shutdown(signal, IMPATIENT, asked.clone())?;
         flag::register(signal, asked.clone())?;
     }
@@ -33,7 +34,8 @@ pub fn watch(tell: impl FnOnce(i32) -> bool + Send + 'static) -> io::Result<()> 
         if !tell(signal) {
             return;
         }
-        // Main may hang, on a log that nobody takes for one. Nothing is waited for here that could.
+        // The main thread may hang, for example on a log that nobody reads. Nothing below waits for anything
+        // that could hang.
         Stop::default().wait(SHUTDOWN_MAX + SHUTDOWN_MARGIN);
         signal_hook::low_level::exit(IMPATIENT);
     };

@@ -1,26 +1,26 @@
-//! The word to stop, as something to wait on.
+//! The stop flag, which threads can wait for.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Shared by all threads: set once, never taken back.
+/// Set when the agent is asked to stop. All threads share it; once set, it is never cleared.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<(Mutex<bool>, Condvar)>);
 
 impl Stop {
-    /// Tells everyone.
+    /// Sets the flag and wakes all waiting threads.
     pub fn set(&self) {
         let (stopped, changed) = &*self.0;
         *stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
         changed.notify_all();
     }
 
-    /// Whether it was told.
+    /// Returns true if the flag is set.
     pub fn is_set(&self) -> bool {
         *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for `duration`, or until it is told; returns whether it was.
+    /// Waits for `duration`, or until the flag is set. Returns true if it is set.
     pub fn wait(&self, duration: Duration) -> bool {
         let (stopped, changed) = &*self.0;
         let guard = stopped.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,8 @@
-//! Says a trouble once, and when it is over.
+//! Logs a problem once, and logs when it is over.
 
 use log::{debug, info, warn};
 
-/// One kind of trouble. The same words again are not worth another line of an operator's log.
+/// One kind of problem. The same message again is not worth another line in an operator's log.
 #[derive(Debug)]
 pub struct Once {
     about: &'static str,
@@ -11,12 +11,12 @@ pub struct Once {
 }
 
 impl Once {
-    /// A trouble that was not met yet.
+    /// Makes a problem that has not occurred yet.
     pub fn new(about: &'static str) -> Self {
         Self { about, said: None, repeats: 0 }
     }
 
-    /// Warns, unless these words were the last ones.
+    /// Logs a warning, unless the message is the same as the last one.
     pub fn say(&mut self, text: &str) {
         if self.said.as_deref() == Some(text) {
             self.repeats += 1;
@@ -28,7 +28,7 @@ impl Once {
         self.repeats = 0;
     }
 
-    /// The trouble is over.
+    /// Logs that the problem is over, if it had occurred.
     pub fn over(&mut self, text: &str) {
         if self.said.take().is_some() {
             info!("{}: {text}", self.about);

@@ -1,4 +1,4 @@
-//! What a kubeconfig's user gives the agent to show to the API server, and what it must not give.
+//! The credentials that a kubeconfig's user gives the agent, and the fields that the agent refuses.
 
 use crate::config::cluster::{ClientCert, Credentials, Secret, TokenSource};
 use crate::config::files::{self, Pem};
@@ -7,7 +7,8 @@ use crate::config::problem::{Findings, Problem};
 use super::file::{Entry, UserFields};
 use super::{PemField, beside, given, problem_in};
 
-/// The credentials of a context's user; without one, none. `None`: problems were noted.
+/// Returns the credentials of a context's user, or empty credentials if the context has no user. Returns `None`
+/// if problems were recorded.
 pub(super) fn credentials(
     entry: Option<&Entry<UserFields>>,
     findings: &mut Findings,
@@ -24,7 +25,7 @@ pub(super) fn credentials(
     Some(Credentials { token: token?, client_cert: client_cert? })
 }
 
-/// The fields that stop the start, with what to do instead.
+/// Returns the fields that make the start fail, each with what to do instead.
 fn refused(fields: &UserFields) -> Vec<(&'static str, &'static str)> {
     const TOKEN: &str =
         "make a token with kubectl create token, and set token or tokenFile instead";
@@ -46,7 +47,8 @@ fn refused(fields: &UserFields) -> Vec<(&'static str, &'static str)> {
     .collect()
 }
 
-/// With both a token and a file, the token serves until the file was read, as in client-go.
+/// Returns the token's source. If both a token and a file are set, the token is used until the file has been
+/// read, as in client-go.
 fn token(entry: &Entry<UserFields>) -> Result<TokenSource, Problem> {
     let fail = |wrong: String| {
         let wrong = format!("user {:?}: {wrong}", entry.name);
@@ -68,7 +70,7 @@ fn token(entry: &Entry<UserFields>) -> Result<TokenSource, Problem> {
     })
 }
 
-/// The client certificate, if there is one. The outer `None` says that problems were noted.
+/// Returns the client certificate, if there is one. The outer `None` means that problems were recorded.
 fn client_cert(entry: &Entry<UserFields>, findings: &mut Findings) -> Option<Option<ClientCert>> {
     let (file, fields) = (&entry.file, &entry.fields);
     let owner = format!("user {:?}", entry.name);

@@ -1,7 +1,7 @@
-//! Kubeconfig files: their fields, and how several become one.
+//! Kubeconfig files: their fields, and how several files are merged.
 //!
-//! Only fields that the agent uses or has to refuse are here; any field may be absent, `null` or
-//! empty, which all mean the same. No type here has `Debug`: they hold tokens and keys.
+//! Only fields that the agent uses or must refuse are listed here. Any field may be absent, `null` or empty,
+//! which all mean the same. No type here implements `Debug`, because they hold tokens and keys.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -17,7 +17,7 @@ use crate::limits;
 
 use super::problem_in;
 
-/// One file, as it stands there.
+/// One file, as it is written.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawFile {
@@ -89,7 +89,7 @@ pub(super) struct UserFields {
     pub(super) auth_provider: Option<IgnoredAny>,
 }
 
-/// A named entry, and the file that has it, which relative paths in it start from.
+/// A named entry and the file that contains it. Relative paths in the entry start from the folder of that file.
 pub(super) struct Entry<T> {
     pub(super) name: String,
     pub(super) file: PathBuf,
@@ -99,15 +99,15 @@ pub(super) struct Entry<T> {
 /// All files of the list, in its order.
 #[derive(Default)]
 pub(super) struct Merged {
-    /// From the first file that has one.
+    /// Taken from the first file that sets it.
     pub(super) current_context: Option<String>,
     pub(super) clusters: Vec<Entry<ClusterFields>>,
     pub(super) contexts: Vec<Entry<ContextFields>>,
     pub(super) users: Vec<Entry<UserFields>>,
 }
 
-/// Reads the files of a `KUBECONFIG` list. As in client-go's `ClientConfigLoadingRules.Load`, those
-/// that are not there are passed over, and of entries with one name the first counts.
+/// Reads the files of a `KUBECONFIG` list. As in client-go's `ClientConfigLoadingRules.Load`, missing files are
+/// skipped, and of entries with the same name the first one counts.
 pub(super) fn read_all(list: &str, findings: &mut Findings) -> Option<Merged> {
     let paths: Vec<_> =
         env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect();
@@ -135,11 +135,11 @@ pub(super) fn read_all(list: &str, findings: &mut Findings) -> Option<Merged> {
         let remedy = "name a kubeconfig file, or unset KUBECONFIG to use the service account";
         findings.problems.push(Problem::new("KUBECONFIG", list, "no such file", remedy));
     }
-    // With a broken file missing from the merge, what else looks wrong may not be.
+    // A broken file is missing from the merge, so other apparent problems may not be real ones.
     (found && !failed).then_some(merged)
 }
 
-/// One file; `None` if there is none.
+/// Reads one file. Returns `None` if it does not exist.
 fn read_one(path: &Path) -> Result<Option<RawFile>, Problem> {
     let bytes = match files::read(path) {
         Ok(bytes) => bytes,
@@ -162,14 +162,14 @@ fn read_one(path: &Path) -> Result<Option<RawFile>, Problem> {
     }
 }
 
-/// Errors give the place only: the words of the parsers quote what they found there, which may be a
-/// token.
+/// Parses a kubeconfig. Errors name only the position: the parsers' own messages quote the text found there,
+/// which may be a token.
 #[cfg(feature = "kubeconfig")]
 fn parse(path: &Path, text: &str) -> Result<Option<RawFile>, Problem> {
     if let Ok(file) = serde_json::from_slice(text.as_bytes()) {
         return Ok(file);
     }
-    // JSON is YAML too, and the last word on a file that starts with a brace.
+    // JSON is also YAML, so the YAML parser's error is reported even for a file that starts with a brace.
     serde_saphyr::from_str_with_options(text, yaml_options()).map_err(|error| {
         match error.location() {
             Some(at) => malformed(path, at.line(), at.column()),
@@ -178,8 +178,8 @@ fn parse(path: &Path, text: &str) -> Result<Option<RawFile>, Problem> {
     })
 }
 
-/// A few lines of aliases of aliases stand for gigabytes. The parser's own bounds let them take
-/// seconds and hundreds of megabytes, and the agent has a few tens.
+/// Returns the limits for YAML aliases. A few lines of nested aliases can expand to gigabytes. The parser's own
+/// limits let that take seconds and hundreds of megabytes, but the agent has only a few tens of megabytes.
 #[cfg(feature = "kubeconfig")]
 fn yaml_options() -> serde_saphyr::Options {
     serde_saphyr::options! {
@@ -228,7 +228,7 @@ impl Merged {
     }
 }
 
-/// Lookups take the first of a name, so a later one with the same name needs no care.
+/// Appends an entry. Duplicates need no handling: lookups take the first entry with a name.
 fn add_entry<T: Default>(
     entries: &mut Vec<Entry<T>>,
     path: &Path,

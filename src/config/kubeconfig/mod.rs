@@ -1,9 +1,9 @@
-//! The way to the API server that kubeconfig files describe.
+//! The API server and the credentials that kubeconfig files describe.
 //!
-//! The rules are those of client-go's `clientcmd`: which file wins, that data wins over a file,
-//! that a token file is read again, where relative paths start. What the agent does not do (running
-//! programs for a token, proxies, passwords, impersonation) it refuses in words instead of failing
-//! later with a 401. JSON is always read; YAML with the cargo feature `kubeconfig`.
+//! The rules are those of client-go's `clientcmd`: which file wins, that data wins over a file, that a token
+//! file is read again, where relative paths start. What the agent does not support (running programs for a
+//! token, proxies, passwords, impersonation) is refused with an explanation, instead of failing later with a
+//! 401. JSON is always supported; YAML needs the cargo feature `kubeconfig`.
 
 mod credentials;
 mod file;
@@ -22,7 +22,7 @@ use super::files::{self, Pem};
 use super::problem::{Findings, Problem};
 use super::settings::KUBECONFIG;
 
-/// The cluster and user of the current context of a `KUBECONFIG` list.
+/// Returns the cluster and the user of the current context of a `KUBECONFIG` list.
 pub(super) fn cluster(list: &str, findings: &mut Findings) -> Option<Cluster> {
     let merged = file::read_all(list, findings)?;
     let context = findings.note(current_context(&merged, list))?;
@@ -33,7 +33,7 @@ pub(super) fn cluster(list: &str, findings: &mut Findings) -> Option<Cluster> {
         &context.file,
         &context.name,
     ));
-    // A context without a user is one for anonymous access.
+    // A context without a user means anonymous access.
     let at_user = match context.fields.user.as_deref().filter(|name| !name.is_empty()) {
         None => Some(None),
         name => {
@@ -64,7 +64,7 @@ fn current_context<'a>(
     })
 }
 
-/// The entry that a context refers to.
+/// Returns the entry that a context refers to.
 fn named<'a, T>(
     kind: &str,
     name: Option<&str>,
@@ -84,7 +84,7 @@ fn named<'a, T>(
     })
 }
 
-/// What exists, for whoever mistyped it.
+/// Lists the names that exist, to help a person who mistyped one.
 fn known_names<T>(kinds: &str, entries: &[Entry<T>]) -> String {
     if entries.is_empty() {
         return format!("there are no {kinds}");
@@ -98,7 +98,7 @@ fn known_names<T>(kinds: &str, entries: &[Entry<T>]) -> String {
     format!("the {kinds} are {}{more}", shown.join(", "))
 }
 
-/// The server, the name in its certificate, and what makes that good.
+/// Returns the server, the name in its certificate, and how that certificate is verified.
 fn reach(
     entry: &Entry<ClusterFields>,
     findings: &mut Findings,
@@ -185,7 +185,7 @@ fn trust(entry: &Entry<ClusterFields>, server: &Server, findings: &mut Findings)
 
 /// A field that holds PEM, in one of its two forms.
 struct PemField<'a> {
-    /// Without the `-data` of its second form.
+    /// The field's name, without the `-data` of its second form.
     name: &'a str,
     path: &'a Option<String>,
     data: &'a Option<String>,
@@ -193,7 +193,7 @@ struct PemField<'a> {
 }
 
 impl PemField<'_> {
-    /// The text, looked into. Data wins over a file, as in client-go.
+    /// Reads and checks the PEM text. Data wins over a file, as in client-go.
     fn read(&self, file: &Path, owner: &str) -> Result<Option<PemSource>, Problem> {
         let Self { name, kind, .. } = *self;
         let fail = |wrong: String| {
@@ -216,12 +216,12 @@ impl PemField<'_> {
     }
 }
 
-/// A path in a kubeconfig, which starts from the folder of that file.
+/// Resolves a path in a kubeconfig, which starts from the folder of that file.
 fn beside(file: &Path, path: &str) -> PathBuf {
     file.with_file_name(path)
 }
 
-/// An empty text is as good as none.
+/// Returns the field's text. An empty text counts as absent.
 fn given(field: &Option<String>) -> Option<&str> {
     field.as_deref().filter(|text| !text.is_empty())
 }
@@ -230,7 +230,7 @@ fn cluster_wrong(entry: &Entry<ClusterFields>, wrong: &str) -> String {
     format!("cluster {:?} {wrong}", entry.name)
 }
 
-/// A problem with one file of the list.
+/// Makes a problem with one file of the list.
 fn problem_in(path: &Path, wrong: impl Into<String>, remedy: impl Into<String>) -> Problem {
     Problem::new(KUBECONFIG.key, path.display(), wrong, remedy)
 }

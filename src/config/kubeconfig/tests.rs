@@ -1,4 +1,4 @@
-//! Kubeconfigs as people have them. Mostly JSON, so that both builds run them.
+//! Kubeconfigs as people have them. Most are JSON, so that they run in builds with and without YAML.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ const KEY: &str = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\
 const KEY_DATA: &str =
     "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCkFBQUEKLS0tLS1FTkQgUFJJVkFURSBLRVktLS0tLQo=";
 
-/// The kubeconfig of one context, with these fields for its cluster and its user.
+/// Returns a kubeconfig with one context and these fields for its cluster and its user.
 fn config(cluster: &str, user: &str) -> String {
     format!(
         r#"{{"apiVersion": "v1", "kind": "Config", "current-context": "main", "preferences": {{}},
@@ -29,7 +29,7 @@ fn config(cluster: &str, user: &str) -> String {
     )
 }
 
-/// A cluster that is fine, for tests of users.
+/// Returns the fields of a valid cluster, for tests of users.
 fn good_cluster() -> String {
     format!(
         r#""server": "https://10.0.0.1:6443", "certificate-authority-data": "{CERTIFICATE_DATA}""#
@@ -51,7 +51,7 @@ fn good(files: &[(&str, &str)]) -> (Cluster, Vec<String>) {
     (cluster.unwrap(), findings.warnings)
 }
 
-/// The problems, without the name of the file that all of them start with.
+/// Returns the problems, without the name of the file that each of them starts with.
 #[track_caller]
 fn bad(files: &[(&str, &str)]) -> Vec<String> {
     let folder = Folder::new(files);
@@ -385,7 +385,7 @@ fn the_environment_leads_to_the_kubeconfig_and_its_server_name_wins() {
     let mut vars = BTreeMap::from([
         ("NODE_NAME", "node-1".to_owned()),
         ("KUBECONFIG", folder.text("config")),
-        // Looked at for the namespace only.
+        // Read for the namespace only.
         ("BLACKBOX_SERVICE_ACCOUNT", folder.text("")),
         ("KUBERNETES_SERVICE_HOST", "10.96.0.1".to_owned()),
         ("KUBERNETES_SERVICE_PORT", "443".to_owned()),
@@ -471,7 +471,7 @@ mod yaml {
     }
 }
 
-/// Of these, the first took eight seconds and the second half a gigabyte.
+/// With the parser's own limits the first file took eight seconds and the second one half a gigabyte.
 #[cfg(feature = "kubeconfig")]
 #[test]
 fn aliases_of_aliases_are_refused_before_they_grow() {

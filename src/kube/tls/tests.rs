@@ -12,17 +12,17 @@ use ureq::unversioned::transport::time::{Duration, Instant};
 
 use super::*;
 
-/// The server, and the bytes on their way from it.
+/// The server, and the bytes it sent that the client has not received yet.
 #[derive(Debug)]
 struct Server {
     tls: ServerConnection,
     wire: VecDeque<u8>,
     heard: Vec<u8>,
-    /// What was wrong with what the client sent, or an alert of its.
+    /// The error in what the client sent, or an alert that the client sent.
     error: Option<rustls::Error>,
 }
 
-/// The client's socket: what it sends the server has taken in at once, what it waits for comes in pieces.
+/// The client's socket. The server receives at once what the client sends; the client receives in pieces.
 #[derive(Debug)]
 struct Socket {
     server: Arc<Mutex<Server>>,
@@ -77,7 +77,7 @@ struct Identity {
     key: Vec<u8>,
 }
 
-/// `names`: as many as make the certificate as long as is wanted.
+/// Makes a certificate. More `names` make it longer.
 fn identity(names: usize) -> Identity {
     let names = (0..names).map(|n| format!("{n}.a-rather-long-name-of-a-server.example.com"));
     let names: Vec<_> = std::iter::once("localhost".to_owned()).chain(names).collect();
@@ -85,7 +85,8 @@ fn identity(names: usize) -> Identity {
     Identity { certificate: made.cert.der().clone(), key: made.signing_key.serialize_der() }
 }
 
-/// Before hands are shaken: the server, and what connects to it. `trusted`: whether the client trusts it.
+/// The server and the client's configuration before the handshake. The client trusts only the certificate that
+/// is passed as `trusted`.
 struct Ends {
     server: Arc<Mutex<Server>>,
     client: Arc<ClientConfig>,
@@ -135,7 +136,7 @@ fn patience() -> NextTimeout {
     NextTimeout { after: Duration::NotHappening, reason: Timeout::Global, ..NextTimeout::default() }
 }
 
-/// All that comes until it ends or fails.
+/// Reads until the stream ends or fails.
 fn read_all(client: &mut TlsTransport) -> (Vec<u8>, Result<bool, E>) {
     let mut all = Vec::new();
     loop {
@@ -167,7 +168,7 @@ fn what_is_sent_arrives_in_whatever_pieces_the_network_makes() {
             let mut client = ends.connect(piece, input).unwrap();
             ask(&mut client, b"GET /");
             assert_eq!(ends.server().heard, b"GET /");
-            // Records of all lengths, most of them shorter than the longest.
+            // The records have all lengths; most are shorter than the longest possible.
             for block in text.chunks(9_001) {
                 ends.say(block);
             }
@@ -199,7 +200,7 @@ fn a_record_that_was_changed_on_its_way_is_an_error_and_the_server_hears_why() {
     for version in [&TLS12, &TLS13] {
         let ends = Ends::new(version, &own, &own);
         let mut client = ends.connect(32 << 10, 32 << 10).unwrap();
-        // What the server still has to say of the handshake.
+        // The first exchange also delivers what the server still has to send for the handshake.
         ends.say(b"good");
         assert!(client.await_input(patience()).unwrap());
         ends.say(b"bad");
@@ -263,7 +264,7 @@ fn new_keys_are_taken_in_the_midst_of_a_stream() {
         String::from_utf8(got).unwrap(),
         "before 0, before 1, before 2, before 3, before 4, after"
     );
-    // The server asked for new ones of the client as well.
+    // The server also asked the client for new keys.
     ask(&mut client, b"and on");
     assert_eq!(ends.server().heard, b"and on");
     assert_eq!(ends.server().error, None);
