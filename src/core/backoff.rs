@@ -1,21 +1,21 @@
-//! Exponential backoff with jitter, on a passed-in clock and a passed-in seed.
+//! Exponential backoff with jitter; the caller passes in the clock and the seed.
 
 use std::time::Duration;
 
 use crate::limits::{BACKOFF_QUIET, BACKOFF_START_MAX, BACKOFF_STEPS_CAP, RECONNECT_PARTS};
 
-/// A small generator of jitter (xorshift64*): two thousand agents must not come back in step, and
-/// that is all it has to do.
+/// A small generator of jitter (xorshift64*). Its only purpose is to keep two thousand agents from retrying at
+/// the same moment.
 #[derive(Clone, Debug)]
 pub struct Jitter(u64);
 
 impl Jitter {
-    /// A generator for that seed.
+    /// Creates a generator with that seed.
     pub fn new(seed: u64) -> Self {
         Self(seed | 1)
     }
 
-    /// A number in [0, 1).
+    /// Returns a number in [0, 1).
     pub fn unit(&mut self) -> f64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -24,27 +24,28 @@ impl Jitter {
         bits as f64 / (1_u64 << 53) as f64
     }
 
-    /// A duration in [`from`, `to`).
+    /// Returns a duration in [`from`, `to`).
     pub fn between(&mut self, from: Duration, to: Duration) -> Duration {
         from + to.saturating_sub(from).mul_f64(self.unit())
     }
 }
 
-/// Delays that double from `start` to `cap`, each with up to as much again on top; back to `start`
-/// after two quiet minutes. The same shape as client-go's reflector (`tools/cache/reflector.go`).
+/// Delays that double from `start` to `cap`, each lengthened at random by up to its own length. After two
+/// minutes without a failure they start again from `start`. client-go's reflector does the same
+/// (`tools/cache/reflector.go`).
 #[derive(Clone, Debug)]
 pub struct Backoff {
     start: Duration,
     cap: Duration,
     next: Duration,
     last: Option<Duration>,
-    /// The shortest wait before another try to connect.
+    /// Shortest delay before another attempt to connect.
     reconnect: Duration,
 }
 
 impl Backoff {
-    /// The backoff for `BLACKBOX_K8S_RETRY_INTERVAL`: from 0.8 s, or that interval when it is
-    /// shorter, up to six times the interval.
+    /// Creates the backoff for `BLACKBOX_K8S_RETRY_INTERVAL`: from 0.8 s (or the interval, if that is shorter) up
+    /// to six times the interval.
     pub fn new(retry_interval: Duration) -> Self {
         let start = retry_interval.min(BACKOFF_START_MAX);
         let cap = retry_interval * BACKOFF_STEPS_CAP;
@@ -52,12 +53,12 @@ impl Backoff {
         Self { start, cap, next: start, last: None, reconnect }
     }
 
-    /// The delay before the next try to connect, where nobody listened: it does not grow.
+    /// Returns the delay before the next attempt to connect after a refused connection. It does not grow.
     pub fn reconnect(&self, jitter: &mut Jitter) -> Duration {
         jitter.between(self.reconnect, self.reconnect * 2)
     }
 
-    /// The delay before the next try, which begins at `now` (monotonic).
+    /// Returns the delay before the next try; the delay begins at `now` (monotonic).
     pub fn step(&mut self, now: Duration, jitter: &mut Jitter) -> Duration {
         if self.last.is_some_and(|last| now.saturating_sub(last) > BACKOFF_QUIET) {
             self.next = self.start;
@@ -65,7 +66,7 @@ impl Backoff {
         let base = self.next;
         self.next = (base * 2).min(self.cap);
         let delay = jitter.between(base, base * 2);
-        // Quiet time counts from the end of the wait.
+        // Quiet time counts from the end of the delay.
         self.last = Some(now + delay);
         delay
     }
@@ -118,7 +119,7 @@ mod tests {
         let delays: Vec<f64> =
             (0..1000).map(|_| backoff.reconnect(&mut jitter).as_secs_f64()).collect();
         assert!(delays.iter().all(|delay| (1.5..3.0).contains(delay)));
-        // 2,000 nodes come back over one and a half seconds, not at once.
+        // 2,000 nodes reconnect spread over one and a half seconds, not all at once.
         let early = delays.iter().filter(|delay| **delay < 1.65).count();
         assert!((50..150).contains(&early), "{early} of 1000 in the first tenth");
     }

@@ -1,4 +1,4 @@
-//! The node as the API server knows it: its conditions, and what it has for pods.
+//! The node as the API server knows it: its conditions, and the resources it offers to pods.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,16 +8,16 @@ use crate::core::wire::json::{self, List, Text, members};
 use crate::core::wire::quantity;
 use crate::limits::{NODE_CONDITIONS_MAX, NODE_WORD_BYTES_MAX};
 
-/// What an incident says of the node.
+/// The data about the node that an incident shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NodeInfo {
-    /// When the API server was asked; the kubelet tells it of changes at once, and every five minutes
-    /// else.
+    /// When the API server was asked. The kubelet reports changes to the API server at once, and otherwise reports
+    /// every five minutes.
     #[serde(serialize_with = "time")]
     pub read_at: Timestamp,
-    /// `Ready`, `MemoryPressure`, …
+    /// The node's conditions: `Ready`, `MemoryPressure`, …
     pub conditions: Vec<NodeCondition>,
-    /// What pods may have of it.
+    /// Resources that pods may use.
     pub allocatable: Allocatable,
     /// The kubelet's version.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -33,28 +33,28 @@ pub struct NodeInfo {
 /// A condition of the node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NodeCondition {
-    /// `Ready`, `MemoryPressure`, `DiskPressure`, `PIDPressure`, …
+    /// Type of the condition: `Ready`, `MemoryPressure`, `DiskPressure`, `PIDPressure`, …
     #[serde(rename = "type")]
     pub kind: String,
-    /// `True`, `False`, `Unknown`.
+    /// Status of the condition: `True`, `False`, `Unknown`.
     pub status: String,
-    /// Since when.
+    /// Since when the condition has had this status.
     #[serde(serialize_with = "time_or_null")]
     pub since: Option<Timestamp>,
 }
 
-/// What the node has for pods. `None`: not told, or not readable.
+/// The node's resources for pods. `None`: the value is absent, or cannot be parsed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Allocatable {
-    /// Thousandths of a core.
+    /// CPU in thousandths of a core.
     pub cpu_millicores: Option<i64>,
-    /// Bytes.
+    /// Memory in bytes.
     pub memory_bytes: Option<i64>,
-    /// Pods.
+    /// Number of pods.
     pub pods: Option<i64>,
 }
 
-/// Reads a core/v1 `Node`. `None`: it is none.
+/// Parses a core/v1 `Node`. `None`: the text is not a node.
 pub fn parse(json: &[u8], read_at: Timestamp) -> Option<NodeInfo> {
     let node: Node<'_> = json::from_slice(json).ok()?;
     let Status { conditions, allocatable, node_info } = node.status?;

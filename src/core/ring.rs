@@ -1,4 +1,4 @@
-//! The newest samples of one kind, and the columns that an incident shows of them.
+//! A ring of the newest samples, and the columns that an incident shows.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use crate::limits::RING_STEP;
 
-/// Keeps the newest values, up to its size; never takes memory for more than that.
+/// Keeps the newest values, at most `max` of them, and never allocates memory for more.
 #[derive(Clone, Debug)]
 pub struct Ring<T> {
     values: VecDeque<T>,
@@ -16,12 +16,12 @@ pub struct Ring<T> {
 }
 
 impl<T> Ring<T> {
-    /// An empty ring for `max` values.
+    /// Creates an empty ring for `max` values.
     pub fn new(max: usize) -> Self {
         Self { values: VecDeque::new(), max }
     }
 
-    /// Appends a value; the oldest one goes when there is no room.
+    /// Appends a value; if the ring is full, drops the oldest.
     pub fn push(&mut self, value: T) {
         if self.max == 0 {
             return;
@@ -29,62 +29,62 @@ impl<T> Ring<T> {
         if self.values.len() >= self.max {
             self.values.pop_front();
         } else if self.values.len() == self.values.capacity() {
-            // In one step or few: hundreds of rings that grow side by side leave holes where they were.
+            // Grow in one or few steps: hundreds of rings that grow side by side leave holes in memory.
             self.values.reserve_exact(RING_STEP.min(self.max - self.values.len()));
         }
         self.values.push_back(value);
     }
 
-    /// The values, the oldest first.
+    /// Returns the values, the oldest first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &T> + DoubleEndedIterator {
         self.values.iter()
     }
 
-    /// The newest value.
+    /// Returns the newest value.
     pub fn last(&self) -> Option<&T> {
         self.values.back()
     }
 
-    /// How many there are.
+    /// Returns the number of values.
     pub fn len(&self) -> usize {
         self.values.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there is no value.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// How many it has taken memory for.
+    /// Returns the number of values for which memory is allocated.
     pub fn capacity(&self) -> usize {
         self.values.capacity()
     }
 }
 
-/// Samples as an incident shows them: a column a quantity, the newest value last. Written as one JSON
-/// object; numbers have one decimal at most, `null` stands for what could not be had.
+/// Samples as an incident shows them: one column for each quantity, the newest value last. Serialized as one
+/// JSON object; numbers have at most one decimal, and `null` means that a value is unknown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Columns {
-    /// Time between two samples, where they are regular.
+    /// Time between two samples, if they are regular.
     pub interval_seconds: f64,
-    /// When the newest was taken.
+    /// Time of the newest sample.
     pub ends_at: Timestamp,
-    /// Names, with the unit last, and as many values each.
+    /// Names, which end with the unit, each with as many values as there are samples.
     pub columns: Vec<(&'static str, Vec<Option<f64>>)>,
 }
 
 impl Columns {
-    /// How many samples there are.
+    /// Returns the number of samples.
     pub fn len(&self) -> usize {
         self.columns.first().map_or(0, |(_, values)| values.len())
     }
 
-    /// Whether there is none.
+    /// Returns true if there is no sample.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Leaves out every other sample; the newest stays.
+    /// Drops every other sample; the newest stays.
     pub fn thin(&mut self) {
         let newest = self.len().wrapping_sub(1);
         self.interval_seconds *= 2.0;
@@ -97,7 +97,7 @@ impl Columns {
         }
     }
 
-    /// Leaves out every other sample until there are `samples` at most; whether any had to go.
+    /// Drops every other sample until at most `samples` are left. Returns true if any were dropped.
     pub fn thin_to(&mut self, samples: usize) -> bool {
         let len = self.len();
         while self.len() > samples.max(1) {
@@ -106,7 +106,7 @@ impl Columns {
         self.len() < len
     }
 
-    /// Keeps the newest `samples`.
+    /// Keeps the newest `samples` samples.
     pub fn keep_newest(&mut self, samples: usize) {
         for (_, values) in &mut self.columns {
             values.drain(..values.len().saturating_sub(samples));
@@ -119,7 +119,7 @@ impl Serialize for Columns {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("interval_seconds", &Short(Some(self.interval_seconds)))?;
         map.serialize_entry("ends_at", &format_args!("{}", self.ends_at))?;
-        // A column of nothing says nothing.
+        // A column without any known value is left out.
         let known = |values: &[Option<f64>]| values.iter().any(Option::is_some);
         for (name, values) in self.columns.iter().filter(|(_, values)| known(values)) {
             map.serialize_entry(name, &Row(values))?;
@@ -136,12 +136,12 @@ impl Serialize for Row<'_> {
     }
 }
 
-/// A number in as few letters as one decimal takes.
+/// A number with at most one decimal.
 struct Short(Option<f64>);
 
 impl Serialize for Short {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// Integers up to here are exact.
+        /// Integers below this value are exact.
         const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
         match self.0.map(|value| (value * 10.0).round() / 10.0) {
             Some(value) if value.fract() == 0.0 && value.abs() < EXACT_MAX =>
@@ -149,7 +149,7 @@ impl Serialize for Short {
                 #[allow(clippy::cast_possible_truncation, reason = "exact, as was just checked")]
                 serializer.serialize_i64(value as i64)
             }
-            // JSON has no other numbers.
+            // JSON cannot represent infinity and NaN.
             Some(value) if value.is_finite() => serializer.serialize_f64(value),
             _ => serializer.serialize_none(),
         }

@@ -1,4 +1,4 @@
-//! What the node knows of its pods, shared by the threads that gather it and the one that tells it.
+//! Everything known about the node and its pods, shared by the threads that collect and report it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::node::cgroup::{ContainerRecorder, OomKill, WantedPod};
 use crate::node::logs::PodLogs;
 use crate::node::procfs::SystemRecorder;
 
-/// Everything that is recorded.
+/// All recorded data.
 #[derive(Debug)]
 pub struct Flight {
     roster: Arc<Mutex<Roster>>,
@@ -27,7 +27,7 @@ pub struct Flight {
     logs: Option<PodLogs>,
 }
 
-/// What the API server said of the node last.
+/// The API server's last answer about the node.
 #[derive(Debug, Default)]
 struct Node {
     info: Option<Arc<NodeInfo>>,
@@ -40,7 +40,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Flight {
-    /// Nothing is known yet.
+    /// Creates a flight recorder without any data yet.
     pub fn new(
         containers: ContainerRecorder,
         system: SystemRecorder,
@@ -56,32 +56,32 @@ impl Flight {
         }
     }
 
-    /// A pod is on the node as it says now.
+    /// Records the pod's current place.
     pub fn place(&self, place: Place) {
         lock(&self.roster).place(place);
     }
 
-    /// The pod of that key is gone.
+    /// Removes the pod with this key from the roster.
     pub fn gone(&self, key: &str) {
         lock(&self.roster).remove(key);
     }
 
-    /// The pods of the node, for those who are asked by them.
+    /// Returns the roster, which lists the pods of the node.
     pub fn roster(&self) -> Arc<Mutex<Roster>> {
         self.roster.clone()
     }
 
-    /// What pods say of themselves. Where both are locked, the roster comes first.
+    /// Returns the numbers that pods posted about themselves. A thread that locks both locks the roster first.
     pub fn sidecars(&self) -> Arc<Mutex<Sidecars>> {
         self.sidecars.clone()
     }
 
-    /// All incidents of a pod that is gone are told.
+    /// Forgets the posts of a pod that is gone and whose incidents have all been reported.
     pub fn forget(&self, key: &str) {
         lock(&self.sidecars).forget(key);
     }
 
-    /// The pods whose containers are to be sampled.
+    /// Returns the pods whose containers are to be sampled.
     pub fn wanted(&self) -> Vec<WantedPod> {
         let wanted = |place: &Place| WantedPod {
             uid: place.key.clone(),
@@ -90,17 +90,17 @@ impl Flight {
         lock(&self.roster).iter().map(wanted).collect()
     }
 
-    /// The containers' recorder, for as long as one round takes.
+    /// Locks the recorder of the containers; the caller holds the lock for one round.
     pub fn containers(&self) -> MutexGuard<'_, ContainerRecorder> {
         lock(&self.containers)
     }
 
-    /// The node's recorder, for as long as one round takes.
+    /// Locks the recorder of the node; the caller holds the lock for one round.
     pub fn system(&self) -> MutexGuard<'_, SystemRecorder> {
         lock(&self.system)
     }
 
-    /// Gathers what a container left that ended.
+    /// Gathers the data about a terminated container: last log lines, posted numbers, samples, OOM kills.
     pub fn remains(&self, instance: &InstanceRef, now: Now) -> Gathered {
         let mut gathered = Gathered::default();
         if let Some(logs) = &self.logs {
@@ -115,11 +115,11 @@ impl Flight {
             .get(&instance.pod_key)
             .is_some_and(|place| place.pod.containers.len() == 1);
         let mut containers = self.containers();
-        // The counters outlive the container only for so long.
+        // The counters exist only for a short time after the container, so read them now.
         containers.check_pod(now.monotonic, &instance.pod_key);
         match containers.history(&instance.pod_key, &instance.container_id, now) {
             Some(history) => {
-                // Of its pod's kills one may be another container's.
+                // In a pod with several containers, the pod's kills may belong to another container.
                 let of_pod = if is_alone { history.pod_oom_kills } else { 0 };
                 gathered.oom = match history.oom_kills.max(of_pod) {
                     0 if history.is_oom_count_whole && history.pod_oom_kills == 0 => OomCount::None,
@@ -134,7 +134,7 @@ impl Flight {
                 });
             }
             None => {
-                // It came and went between two samples; its pod may have seen it.
+                // The container started and terminated between two samples; the pod's counter may show its kills.
                 let within = OOM_RISES_RECENT;
                 let kills = containers.pod_oom_kills(&instance.pod_key, now.monotonic, within);
                 if kills > 0 && is_alone {
@@ -154,7 +154,7 @@ impl Flight {
         "it did not live for a sample"
     }
 
-    /// Adds what the node knows besides.
+    /// Adds the data about the node: its samples, its gaps, and the API server's information.
     pub fn around(&self, mut gathered: Gathered, now: Now) -> Gathered {
         let system = self.system();
         if let Some((at, _)) = system.newest() {
@@ -162,7 +162,7 @@ impl Flight {
             gathered.system =
                 Some(system.columns(now.wall.saturating_sub(age).unwrap_or(now.wall)));
         }
-        // Not all kernels have pressure accounting, and not all nodes disks; all have these.
+        // Some kernels have no pressure accounting and some nodes no disks, but all have these two files.
         let needed = |name: &str| matches!(name, "stat" | "meminfo");
         for (name, why) in system.missing().filter(|(name, _)| needed(name)) {
             let why = format!("no {name} below BLACKBOX_PROC: {why}");
@@ -177,7 +177,8 @@ impl Flight {
         gathered
     }
 
-    /// Whether it is time to ask for the node again; from now on it is not for a while.
+    /// Returns true if the last request for the node is at least [`NODE_FRESH`] old, and then records `now`
+    /// as the time of the new request.
     pub fn wants_node(&self, now: Duration) -> bool {
         let mut node = lock(&self.node);
         let wants = node.asked.is_none_or(|asked| now.saturating_sub(asked) >= NODE_FRESH);
@@ -187,17 +188,18 @@ impl Flight {
         wants
     }
 
-    /// What the API server says of the node.
+    /// Records the API server's answer about the node.
     pub fn node_is(&self, answer: Result<Arc<NodeInfo>, String>) {
         let mut node = lock(&self.node);
         match answer {
-            // What was known before is better than nothing, and says of when it is.
+            // The previous information is kept: it is better than none, and it carries its own time.
             Err(trouble) => node.trouble = Some(trouble),
             Ok(info) => (node.info, node.trouble) = (Some(info), None),
         }
     }
 
-    /// An OOM kill after which no container of the pod ended.
+    /// Returns the incident for an OOM kill after which no container of the pod terminated. `None`: the pod or
+    /// the container is not known to be running.
     pub fn survived(&self, kill: &OomKill, now: Now, at: Timestamp) -> Option<Case> {
         let roster = lock(&self.roster);
         let place = roster.get(&kill.pod_uid)?;

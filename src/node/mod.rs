@@ -1,4 +1,4 @@
-//! What the node knows: control groups, procfs, logs.
+//! Data that the agent reads on the node itself: cgroups, procfs, logs.
 
 pub mod cgroup;
 pub mod flight;

@@ -1,6 +1,6 @@
-//! The node's own history, read from its procfs.
+//! The node's recent history, sampled from its procfs.
 //!
-//! Left out: the free space of the file systems (see [`crate::core::proc`]).
+//! The free space of the file systems is left out (see [`crate::core::proc`]).
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,7 +16,7 @@ use crate::core::proc::{
 use crate::core::ring::{Columns, Ring};
 use crate::limits::{PROC_SHORT_BYTES_MAX, PROC_TABLE_BYTES_MAX, WINDOW_SAMPLES_MAX};
 
-/// The node's files, and one buffer for all of them.
+/// The node's procfs files, and one buffer for all of them.
 #[derive(Debug)]
 pub struct SystemSource {
     stat: ProcFile,
@@ -31,12 +31,12 @@ pub struct SystemSource {
 }
 
 impl SystemSource {
-    /// The files below `proc_root`, the node's procfs. Nothing has to be there.
+    /// Creates a source for the files below `proc_root`, the node's procfs. No file has to exist.
     ///
-    /// `net/dev` is that of process 1, the node's own, where it can be read: without a process the
-    /// kernel shows the interfaces of whoever reads, which in a pod are the pod's
-    /// (Documentation/filesystems/proc.rst: `/proc/net` is a link to `self/net`). It is settled once,
-    /// so that no difference is ever one between two networks.
+    /// `net/dev` is read from process 1, which is in the node's own network, if that file is readable:
+    /// without a process in the path, the kernel shows the interfaces of the process that reads, and in a
+    /// pod those are the pod's (Documentation/filesystems/proc.rst: `/proc/net` is a link to `self/net`).
+    /// The path is chosen once, so that a difference between two readings never spans two networks.
     pub fn new(proc_root: &Path) -> Self {
         let file = |name| ProcFile::new(name, proc_root.join(name), PROC_SHORT_BYTES_MAX);
         let table = |name, path| ProcFile::new(name, path, PROC_TABLE_BYTES_MAX);
@@ -58,7 +58,7 @@ impl SystemSource {
         }
     }
 
-    /// Reads all of them. What cannot be read is empty, and among the [`missing`](Self::missing).
+    /// Reads all files. A file that cannot be read gives an empty value, and is [`missing`](Self::missing).
     pub fn read(&mut self) -> SystemReading {
         let buffer = &mut self.buffer;
         let pressure = |bytes: &[u8]| some(Pressure::parse(bytes));
@@ -77,7 +77,7 @@ impl SystemSource {
         }
     }
 
-    /// The files, below the procfs, that the last reading had to do without, and why.
+    /// Returns the files, below the procfs, that the last reading could not use, each with the reason.
     pub fn missing(&self) -> impl Iterator<Item = (&'static str, &str)> {
         [
             &self.stat,
@@ -94,7 +94,7 @@ impl SystemSource {
     }
 }
 
-/// What was found, unless that is nothing.
+/// Returns the value, or `None` if it is the default.
 fn some<T: Default + PartialEq>(found: T) -> Option<T> {
     (found != T::default()).then_some(found)
 }
@@ -104,7 +104,7 @@ struct ProcFile {
     name: &'static str,
     path: PathBuf,
     bytes_max: usize,
-    /// Why it gives nothing; the first reason, until it gives something again.
+    /// Why the file gives no value; the first reason since it last gave one.
     missing: Option<String>,
 }
 
@@ -129,8 +129,8 @@ impl ProcFile {
         }
     }
 
-    /// A kernel without pressure accounting (`psi=0`) fails at the read, not at the open. What was
-    /// read before an error is not used.
+    /// Reads the file into the buffer. A kernel without pressure accounting (`psi=0`) fails at the read, not
+    /// at the open. Bytes read before an error are not used.
     fn fill(&self, buffer: &mut Vec<u8>) -> io::Result<()> {
         buffer.clear();
         let file = File::open(&self.path)?;
@@ -139,7 +139,7 @@ impl ProcFile {
     }
 }
 
-/// Keeps the samples of the last window.
+/// Keeps the node's samples of the last window.
 #[derive(Debug)]
 pub struct SystemRecorder {
     source: SystemSource,
@@ -149,16 +149,16 @@ pub struct SystemRecorder {
 }
 
 impl SystemRecorder {
-    /// A recorder that is to sample each `interval`, and keeps what a `window` has room for: both its
-    /// ends, so one sample more than intervals.
+    /// Creates a recorder that samples every `interval` and keeps the samples of a `window`: one sample more
+    /// than intervals, since both ends of the window count.
     pub fn new(source: SystemSource, window: Duration, interval: Duration) -> Self {
         let intervals = window.as_nanos() / interval.as_nanos().max(1);
         let intervals = intervals.min(u128::from(WINDOW_SAMPLES_MAX)) as usize;
         Self { source, ring: Ring::new(intervals + 1), previous: None, interval }
     }
 
-    /// Takes a sample. `now` is monotonic. Rates are over the time that really went by since the
-    /// sample before; the first sample has none.
+    /// Takes a sample. `now` is monotonic. Rates are computed over the time that really passed since the
+    /// previous sample; the first sample has none.
     pub fn sample(&mut self, now: Duration) {
         let reading = self.source.read();
         let sample = match &self.previous {
@@ -171,17 +171,17 @@ impl SystemRecorder {
         self.previous = Some((now, reading));
     }
 
-    /// The samples, as an incident shows them. `ends_at`: when the newest was taken, by the wall clock.
+    /// Returns the samples as an incident shows them. `ends_at` is the wall-clock time of the newest sample.
     pub fn columns(&self, ends_at: Timestamp) -> Columns {
         proc::columns(&self.ring, self.interval.as_secs_f64(), ends_at)
     }
 
-    /// When the newest sample was taken, monotonic, and what was read then.
+    /// Returns the newest reading and its monotonic time.
     pub fn newest(&self) -> Option<(Duration, &SystemReading)> {
         self.previous.as_ref().map(|(at, reading)| (*at, reading))
     }
 
-    /// See [`SystemSource::missing`].
+    /// Returns the files that the last sample could not use; see [`SystemSource::missing`].
     pub fn missing(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.source.missing()
     }
@@ -195,7 +195,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A procfs that goes with the test.
+    /// A procfs that is removed when the test ends.
     struct Procfs(PathBuf);
 
     impl Procfs {
@@ -212,7 +212,7 @@ mod tests {
             fs::write(path, text).unwrap();
         }
 
-        /// A node that receives `bytes` on `interface`, without pressure accounting and disks.
+        /// Writes the files of a node that received `bytes`, without pressure accounting and disks.
         fn write_all(&self, net_dev: &str, interface: &str, bytes: u64) {
             self.write("stat", "cpu  1 2 3 4 5 6 7 8 9 10\n");
             self.write("loadavg", "0.25 0.10 0.05 1/100 200\n");
@@ -296,7 +296,7 @@ mod tests {
         procfs.write_all("1/net/dev", "ens5", 7);
         let node = name(&mut SystemSource::new(&procfs.0));
         assert!(node.is_some() && node != pods);
-        // Never the difference between two networks.
+        // A difference between two readings must never span two networks.
         assert_eq!(name(&mut early), pods);
         let mut late = SystemSource::new(&procfs.0);
         fs::remove_file(procfs.0.join("1/net/dev")).unwrap();

@@ -1,5 +1,4 @@
-//! Samples, taken regularly, of what an incident is to tell about the minutes before; and the thread
-//! "sampler" that takes them.
+//! The thread "sampler": regularly takes the samples from which an incident shows the minutes before it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use crate::node::flight::Flight;
 use crate::runtime::clock::Clock;
 use crate::runtime::stop::Stop;
 
-/// Takes the samples that are due, until it is told to stop; those of the node each `interval`.
+/// Takes the samples that are due until `stop` is set; samples of the node are due every `interval`.
 pub fn run(
     flight: &Arc<Flight>,
     mut on_kills: impl FnMut(Vec<OomKill>, Now),
@@ -24,7 +23,7 @@ pub fn run(
         let now = clock.now();
         if now.monotonic >= system_due {
             flight.system().sample(now.monotonic);
-            // A late round makes the next ones no later, unless it was later than they are.
+            // A late round does not shift the following ones, unless it was late by more than an interval.
             system_due = (system_due + interval).max(now.monotonic);
         }
         let wanted = flight.wanted();

@@ -1,65 +1,65 @@
-//! The files of a control group, from bytes to numbers.
+//! Parsers for the files of a cgroup.
 //!
 //! Version 2: kernel `Documentation/admin-guide/cgroup-v2.rst` and `Documentation/accounting/psi.rst`.
 //! Version 1: `Documentation/admin-guide/cgroup-v1/memory.rst`, `cpuacct.rst`, `pids.rst`, and
 //! `Documentation/scheduler/sched-bwc.rst` for its `cpu.stat`.
 //!
-//! Keys that are not known are passed over, and what is not there is `None`: kernels add and leave out.
+//! Unknown keys are skipped, and a missing key gives `None`, since kernels differ in the keys they have.
 
-/// A limit of version 1 from here on is none: it starts as the largest count of pages in a signed 64-bit
-/// number, which depends on the size of a page (`PAGE_COUNTER_MAX`).
+/// A version 1 limit of at least this value means "no limit": the kernel's default is the largest count of
+/// pages in a signed 64-bit number, which depends on the page size (`PAGE_COUNTER_MAX`).
 const NO_LIMIT_BYTES: u64 = 1 << 62;
 
-/// Of `memory.stat`, in bytes.
+/// Values of `memory.stat`, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryStat {
-    /// Not backed by a file: heap, stacks.
+    /// Memory not backed by a file: heap, stacks.
     pub anon_bytes: Option<u64>,
-    /// Page cache, with tmpfs.
+    /// Page cache, including tmpfs.
     pub file_bytes: Option<u64>,
-    /// Page cache that was not used lately and goes first. The working set is without it.
+    /// Page cache that was not used recently and is reclaimed first. The working set excludes it.
     pub inactive_file_bytes: Option<u64>,
 }
 
-/// Of `memory.events`, which counts the descendants' as well (unless the hierarchy is mounted with
+/// Values of `memory.events`, which also counts descendants (unless the hierarchy is mounted with
 /// `memory_localevents`), or of `memory.events.local`, which does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryEvents {
-    /// How often an allocation was about to fail at a limit. No process need have died.
+    /// How often an allocation was about to fail at a limit. This does not mean that a process died.
     pub oom: Option<u64>,
-    /// Processes killed by any kind of OOM killer, the node's own included.
+    /// Processes killed by any kind of OOM killer, including the node's own.
     pub oom_kill: Option<u64>,
 }
 
-/// Of `cpu.stat`. Periods are those of the quota, of this group alone: without one they stay 0.
+/// Values of `cpu.stat`. Periods are those of this cgroup's own quota: without a quota they stay 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuStat {
-    /// Version 2 only; version 1 has [`nanoseconds_as_us`] of `cpuacct.usage`.
+    /// CPU time. Version 2 only; version 1 has [`nanoseconds_as_us`] of `cpuacct.usage`.
     pub usage_us: Option<u64>,
-    /// Periods in which something ran.
+    /// Quota periods in which something ran.
     pub periods: Option<u64>,
-    /// Those of them in which it had to wait.
+    /// Those of these periods in which it had to wait.
     pub throttled_periods: Option<u64>,
-    /// For how long, added up over CPUs.
+    /// Total waiting time, added up over CPUs.
     pub throttled_us: Option<u64>,
 }
 
-/// A file of one number: `memory.current`, `memory.peak`, `pids.current`, …
+/// Parses a file with one number: `memory.current`, `memory.peak`, `pids.current`, …
 pub fn number(file: &[u8]) -> Option<u64> {
     whole(file.trim_ascii())
 }
 
-/// `cpuacct.usage` of version 1.
+/// Parses `cpuacct.usage` of version 1.
 pub fn nanoseconds_as_us(file: &[u8]) -> Option<u64> {
     number(file).map(|ns| ns / 1000)
 }
 
-/// `memory.max`, or `memory.limit_in_bytes` of version 1. `None`: there is no limit.
+/// Parses `memory.max`, or `memory.limit_in_bytes` of version 1. `None`: there is no limit.
 pub fn limit_bytes(file: &[u8]) -> Option<u64> {
     number(file).filter(|bytes| *bytes < NO_LIMIT_BYTES)
 }
 
-/// `memory.stat` of version 2. It counts descendants.
+/// Parses `memory.stat` of version 2, which includes descendants.
 pub fn memory_stat(file: &[u8]) -> MemoryStat {
     let mut stat = MemoryStat::default();
     for (key, value) in pairs(file) {
@@ -73,7 +73,7 @@ pub fn memory_stat(file: &[u8]) -> MemoryStat {
     stat
 }
 
-/// `memory.stat` of version 1, where only the keys with `total_` count descendants.
+/// Parses `memory.stat` of version 1, where only the keys with `total_` include descendants.
 pub fn memory_stat_v1(file: &[u8]) -> MemoryStat {
     let mut stat = MemoryStat::default();
     for (key, value) in pairs(file) {
@@ -87,8 +87,8 @@ pub fn memory_stat_v1(file: &[u8]) -> MemoryStat {
     stat
 }
 
-/// `memory.events` and `memory.events.local`, and of `memory.oom_control` of version 1 the line
-/// `oom_kill` (from Linux 4.13 on), which counts this group's own processes only.
+/// Parses `memory.events` and `memory.events.local`, and in `memory.oom_control` of version 1 the line
+/// `oom_kill` (Linux 4.13 and later), which counts this cgroup's own processes only.
 pub fn memory_events(file: &[u8]) -> MemoryEvents {
     let mut events = MemoryEvents::default();
     for (key, value) in pairs(file) {
@@ -101,7 +101,7 @@ pub fn memory_events(file: &[u8]) -> MemoryEvents {
     events
 }
 
-/// `cpu.stat` of both versions.
+/// Parses `cpu.stat` of both versions.
 pub fn cpu_stat(file: &[u8]) -> CpuStat {
     let mut stat = CpuStat::default();
     for (key, value) in pairs(file) {
@@ -110,7 +110,7 @@ pub fn cpu_stat(file: &[u8]) -> CpuStat {
             b"nr_periods" => stat.periods = value,
             b"nr_throttled" => stat.throttled_periods = value,
             b"throttled_usec" => stat.throttled_us = value,
-            // Version 1, in nanoseconds.
+            // The key of version 1, in nanoseconds.
             b"throttled_time" => stat.throttled_us = value.map(|ns| ns / 1000),
             _ => {}
         }
@@ -118,14 +118,14 @@ pub fn cpu_stat(file: &[u8]) -> CpuStat {
     stat
 }
 
-/// `memory.pressure`, `cpu.pressure`, `io.pressure`: for how many microseconds, since the group was made,
-/// at least one of its tasks had to wait.
+/// Parses `memory.pressure`, `cpu.pressure` or `io.pressure`: returns for how many microseconds, since the
+/// cgroup was created, at least one of its tasks had to wait.
 pub fn pressure_some_us(file: &[u8]) -> Option<u64> {
     let line = file.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"some "))?;
     whole(line.split(|b| *b == b' ').find_map(|word| word.strip_prefix(b"total="))?)
 }
 
-/// Lines of a key, a space, and a number. A number that is none is `None`.
+/// Splits lines into a key and, after a space, a number. The number is `None` if it is not valid.
 fn pairs(file: &[u8]) -> impl Iterator<Item = (&[u8], Option<u64>)> {
     file.split(|b| *b == b'\n').filter_map(|line| {
         let at = memchr::memchr(b' ', line)?;
@@ -133,7 +133,7 @@ fn pairs(file: &[u8]) -> impl Iterator<Item = (&[u8], Option<u64>)> {
     })
 }
 
-/// Digits, and nothing else: no sign, no space.
+/// Parses digits and nothing else: no sign, no space. `None` if the number is too large.
 fn whole(digits: &[u8]) -> Option<u64> {
     let add = |sum: u64, digit: &u8| {
         let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;

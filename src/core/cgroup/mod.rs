@@ -1,5 +1,5 @@
-//! Control groups of pods and containers: what their directories are called, what their files say, and
-//! the samples that are kept of them.
+//! Cgroups of pods and containers: the names of their directories, the format of their files, and the
+//! samples that are kept.
 
 pub mod files;
 pub mod names;

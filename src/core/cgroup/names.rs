@@ -1,26 +1,26 @@
-//! Names of the directories that the kubelet and the container runtimes make.
+//! Names of the cgroup directories that the kubelet and the container runtimes create.
 //!
-//! Pods: kubelet `pkg/kubelet/cm/pod_container_manager_linux.go` (`pod<uid>`, below the level of its
-//! quality of service, guaranteed ones directly below `kubepods`) and `cgroup_manager_linux.go`
-//! (`ToSystemd`: every level repeats those above it, `-` between levels, a name's own `-` turned into
-//! `_`). So a nested root, as in kind, shows in every name: `kubelet-kubepods-burstable-pod….slice`.
+//! Pods: kubelet `pkg/kubelet/cm/pod_container_manager_linux.go` (`pod<uid>`, below the directory of the
+//! pod's QoS class; guaranteed pods directly below `kubepods`) and `cgroup_manager_linux.go` (`ToSystemd`:
+//! every level repeats the levels above it, with `-` between levels, and a `-` within a name becomes `_`).
+//! So a nested root, as in kind, shows in every name: `kubelet-kubepods-burstable-pod….slice`.
 //!
-//! Containers: runc's systemd driver makes `<prefix>-<id>.scope` of `slice:prefix:id`; with the cgroupfs
+//! Containers: runc's systemd driver makes `<prefix>-<id>.scope` from `slice:prefix:id`; with the cgroupfs
 //! driver the directory is the bare ID (containerd, Docker) or `crio-<id>` (CRI-O `internal/config/cgmgr`).
 
 use crate::core::detect::pods::is_plain;
 
-/// All runtimes that the kubelet drives use 32 random bytes.
+/// Length of a container ID: all runtimes that the kubelet drives use 32 random bytes, in hexadecimal.
 const CONTAINER_ID_BYTES: usize = 64;
 
-/// Of containers; `crio-conmon` is the watcher of one.
+/// Prefixes of containers' directories. `crio-conmon` is left out: it is the process that watches a container.
 const PREFIXES: [&str; 3] = ["cri-containerd", "crio", "docker"];
 
-/// Where crun puts a container's processes when it is told to (`run.oci.systemd.subgroup`), below the
-/// container's scope.
+/// The directory below a container's scope into which crun puts the container's processes if it is
+/// configured to (`run.oci.systemd.subgroup`).
 pub const NESTED: &str = "container";
 
-/// Whether all pods of a kubelet lie below a directory of this name.
+/// Returns true if all pods of a kubelet lie below a directory of this name.
 pub fn is_kubepods(name: &str) -> bool {
     match name.strip_suffix(".slice") {
         Some(levels) => last_level(levels) == "kubepods",
@@ -28,8 +28,8 @@ pub fn is_kubepods(name: &str) -> bool {
     }
 }
 
-/// Whether pods of one quality of service lie below a directory of this name. It must itself lie in one
-/// that [`is_kubepods`].
+/// Returns true if the pods of one QoS class lie below a directory of this name. The directory must itself lie
+/// in one that [`is_kubepods`].
 pub fn is_qos(name: &str) -> bool {
     let is_class = |class: &str| matches!(class, "burstable" | "besteffort");
     match name.strip_suffix(".slice") {
@@ -40,8 +40,8 @@ pub fn is_qos(name: &str) -> bool {
     }
 }
 
-/// The UID of the pod whose directory this is: letters, digits and dashes. Of a static pod that is its
-/// `kubernetes.io/config.hash`, not what the API calls its UID.
+/// Returns the UID of the pod with this directory: letters, digits and dashes. For a static pod it is the
+/// `kubernetes.io/config.hash`, not the UID in the API.
 pub fn pod_uid(name: &str) -> Option<String> {
     let uid = match name.strip_suffix(".slice") {
         Some(levels) => {
@@ -54,8 +54,8 @@ pub fn pod_uid(name: &str) -> Option<String> {
     Some(uid).filter(|uid| is_plain(uid))
 }
 
-/// The ID of the container whose directory this is: 64 hexadecimal digits. A pod's sandbox (`pause`) has
-/// such a directory as well, the name does not tell.
+/// Returns the ID of the container with this directory: 64 hexadecimal digits. A pod's sandbox (`pause`) has
+/// such a directory as well; the name does not distinguish them.
 pub fn container_id(name: &str) -> Option<&str> {
     let name = name.strip_suffix(".scope").unwrap_or(name);
     let id = match name.rsplit_once('-') {
@@ -65,7 +65,7 @@ pub fn container_id(name: &str) -> Option<&str> {
     is_id(id).then_some(id)
 }
 
-/// The ID as directories carry it, of what the API shows: `containerd://<id>`, or the bare ID.
+/// Returns the ID as in directory names, for an ID from the API: `containerd://<id>`, or the bare ID.
 pub fn runtime_id(container_id: &str) -> Option<&str> {
     let id = container_id.rsplit_once("://").map_or(container_id, |(_, id)| id);
     is_id(id).then_some(id)

@@ -1,4 +1,4 @@
-//! Readings of a container's files, and the samples that are made of two of them.
+//! Readings of a container's files, and the samples computed from two readings.
 
 use std::time::Duration;
 
@@ -6,64 +6,64 @@ use jiff::Timestamp;
 
 use crate::core::ring::Columns;
 
-/// What a container's files said at one time. `None`: the kernel or the runtime does not have it.
+/// Values from a container's files at one time. `None`: the kernel or the runtime does not provide the value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ContainerReading {
-    /// In use, page cache included.
+    /// Memory in use, page cache included.
     pub memory_bytes: Option<u64>,
-    /// Of that, page cache that was not used lately.
+    /// The part of it that is page cache not used recently.
     pub inactive_file_bytes: Option<u64>,
-    /// Of that, not backed by files.
+    /// The part of it that is not backed by files.
     pub anon_bytes: Option<u64>,
-    /// Of that, page cache.
+    /// The part of it that is page cache.
     pub file_bytes: Option<u64>,
-    /// The container's own limit.
+    /// The container's own memory limit.
     pub limit_bytes: Option<u64>,
-    /// The most that was in use since the container began.
+    /// Highest memory use since the container started.
     pub peak_bytes: Option<u64>,
-    /// Processes of the container that an OOM killer took since it began.
+    /// Number of the container's processes that an OOM killer killed since it started.
     pub oom_kills: Option<u64>,
-    /// Processes and threads.
+    /// Number of processes and threads.
     pub pids: Option<u64>,
-    /// What only grows.
+    /// Values that only grow.
     pub counters: Counters,
 }
 
 impl ContainerReading {
-    /// What the kubelet evicts by: memory in use without inactive page cache, 0 at the least (cadvisor
-    /// `container/libcontainer/handler.go`).
+    /// Returns the value by which the kubelet evicts pods: memory in use without inactive page cache, at least 0
+    /// (cadvisor `container/libcontainer/handler.go`).
     pub fn working_set_bytes(&self) -> Option<u64> {
         Some(self.memory_bytes?.saturating_sub(self.inactive_file_bytes?))
     }
 
-    /// Whether no file said anything.
+    /// Returns true if no file gave a value.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Counters since a container began. Rates are the difference of two of them.
+/// Counters since the start of a container. Rates are computed from the difference of two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// CPU time.
     pub cpu_us: Option<u64>,
-    /// Periods of the CPU quota in which something ran.
+    /// Periods of the CPU quota in which the container ran.
     pub periods: Option<u64>,
-    /// Those of them in which it had to wait.
+    /// Those of these periods in which it had to wait.
     pub throttled_periods: Option<u64>,
-    /// For how long some task waited for memory.
+    /// Time in which some task waited for memory.
     pub memory_pressure_us: Option<u64>,
-    /// For how long some task waited for a CPU.
+    /// Time in which some task waited for a CPU.
     pub cpu_pressure_us: Option<u64>,
-    /// For how long some task waited for I/O.
+    /// Time in which some task waited for I/O.
     pub io_pressure_us: Option<u64>,
 }
 
-/// One row of a ring: 24 bytes, since a node has hundreds of containers with dozens of rows each. The
-/// largest number of each field stands for "not known".
+/// One row of a ring. It has 24 bytes, since a node has hundreds of containers with dozens of rows each. The
+/// largest value of each field means "unknown".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContainerSample {
-    /// Milliseconds of the monotonic time, which start over after 49 days: only differences count.
+    /// Monotonic time in milliseconds. It wraps around after 49 days, since only differences are used.
     at_ms: u32,
     memory_kib: u32,
     working_set_kib: u32,
@@ -78,8 +78,8 @@ pub struct ContainerSample {
 const _: () = assert!(size_of::<ContainerSample>() <= 32);
 
 impl ContainerSample {
-    /// A sample at `at` (monotonic) of what was read then; rates are those since `earlier`, which was
-    /// read `elapsed` before. A counter that went back, or is not there, gives no rate.
+    /// Computes a sample at `at` (monotonic) from the reading of that time. Rates cover the time `elapsed` since
+    /// `earlier` was read. A counter that is missing or went backwards gives no rate.
     pub fn between(
         earlier: &Counters,
         reading: &ContainerReading,
@@ -114,19 +114,19 @@ impl ContainerSample {
         }
     }
 
-    /// How long before `now` (monotonic) it was taken; right up to 49 days.
+    /// Returns how long before `now` (monotonic) the sample was taken; correct up to 49 days.
     pub fn age(&self, now: Duration) -> Duration {
         Duration::from_millis(u64::from(milliseconds(now).wrapping_sub(self.at_ms)))
     }
 
-    /// How long before a later sample it was taken.
+    /// Returns how long before a later sample this one was taken.
     fn seconds_before(&self, later: &Self) -> f64 {
         f64::from(later.at_ms.wrapping_sub(self.at_ms)) / 1000.0
     }
 }
 
-/// The columns of samples, the oldest first, of which the newest was taken at `ends_at`. Sampling is not
-/// always regular, so `age_seconds` says how long before that each was taken.
+/// Returns the columns of samples, which are given the oldest first; the newest was taken at `ends_at`. Samples
+/// are not always regular, so `age_seconds` gives each sample's distance to the newest one.
 pub fn columns<'s>(
     samples: impl IntoIterator<Item = &'s ContainerSample>,
     interval: Duration,
@@ -151,13 +151,14 @@ pub fn columns<'s>(
     Columns { interval_seconds: interval.as_secs_f64(), ends_at, columns }
 }
 
-/// `None` without both, and when the counter went back: then it is another one.
+/// Returns by how much a counter rose. `None` if a value is missing, or if the counter went backwards and so
+/// must be another one.
 fn rise(earlier: Option<u64>, later: Option<u64>) -> Option<u64> {
     later?.checked_sub(earlier?)
 }
 
-/// The share of periods in which the container had to wait. Without a period there was nothing to wait
-/// for; without a quota periods are not counted.
+/// Returns the percentage of periods in which the container had to wait. If no period passed, it is 0. Without
+/// a quota periods are not counted, and the result is `None`.
 fn throttled_percent(earlier: &Counters, later: &Counters) -> Option<f64> {
     let periods = rise(earlier.periods, later.periods)?;
     let throttled = rise(earlier.throttled_periods, later.throttled_periods)?;

@@ -43,7 +43,7 @@ fn numbers_are_digits_and_nothing_else() {
 fn a_huge_limit_is_none() {
     for (file, want) in [
         (&b"max\n"[..], None),
-        // The default of version 1, with pages of 4 KiB and of 64 KiB.
+        // The default limit of version 1, with pages of 4 KiB and of 64 KiB.
         (b"9223372036854771712\n", None),
         (b"9223372036854710272\n", None),
         (b"536870912\n", Some(536_870_912)),
@@ -64,7 +64,7 @@ fn files_of_both_versions_are_read() {
     assert_eq!(memory_stat_v1(STAT_V1), memory(10, 32_141_312, 32_141_311));
     assert_eq!(memory_events(EVENTS), MemoryEvents { oom: Some(3), oom_kill: Some(2) });
     assert_eq!(memory_events(OOM_CONTROL), MemoryEvents { oom: None, oom_kill: Some(7) });
-    // Before Linux 4.13.
+    // The file before Linux 4.13.
     assert_eq!(memory_events(b"oom_kill_disable 0\nunder_oom 0\n"), MemoryEvents::default());
     let cpu = CpuStat {
         usage_us: Some(5_000_000),
@@ -84,7 +84,7 @@ fn files_of_both_versions_are_read() {
     assert_eq!(pressure_some_us(b"full avg10=0.00 total=123\n"), None);
 }
 
-/// A small generator, so that a failure can be had again (xorshift).
+/// A small seeded generator (xorshift), so that a failure can be reproduced.
 struct Seeded(u64);
 
 impl Seeded {

@@ -1,32 +1,32 @@
-//! An incident line read back for a person, by the page and by `show`: any JSON, as a tree. Types for
-//! each part of it would take four times the room in the binary, and people are shown what there is,
-//! also in lines of another version.
+//! Parses an incident line for the web page and for `show`: any JSON, as a tree. Types for each part of the
+//! line would take four times the space in the binary, and people are shown all fields that are present, also
+//! in lines of another version.
 
 use jiff::Timestamp;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// A value of a line.
+/// A value in a line.
 #[derive(Debug)]
 pub enum Json {
-    /// `null`, `true`, `false`: nothing that a person is shown.
+    /// `null`, `true`, `false`: values that people are not shown.
     Null,
-    /// A number; people see three digits of it.
+    /// A number; people are shown three digits of it.
     Number(f64),
     /// A text.
     Text(String),
     /// A list.
     List(Vec<Self>),
-    /// An object, its fields in their order.
+    /// An object, with its fields in their order.
     Object(Vec<(String, Self)>),
 }
 
 impl Json {
-    /// A line; `None`: it is no incident.
+    /// Parses a line. `None`: it is not an incident.
     pub fn parse(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok().filter(|json: &Self| !json.text("id").is_empty())
     }
 
-    /// What is below these names; [`Json::Null`] where there is nothing.
+    /// Returns the value at this path of names; [`Json::Null`] if there is none.
     pub fn at(&self, path: &[&str]) -> &Self {
         let mut here = self;
         for name in path {
@@ -41,7 +41,7 @@ impl Json {
         here
     }
 
-    /// The text there; empty where there is none.
+    /// Returns the text of this field; empty if there is none.
     pub fn text(&self, name: &str) -> &str {
         match self.at(&[name]) {
             Self::Text(text) => text,
@@ -49,7 +49,7 @@ impl Json {
         }
     }
 
-    /// The number there.
+    /// Returns the number of this field.
     pub fn number(&self, name: &str) -> Option<f64> {
         match self.at(&[name]) {
             Self::Number(n) => Some(*n),
@@ -57,12 +57,12 @@ impl Json {
         }
     }
 
-    /// The time there.
+    /// Returns the time of this field.
     pub fn time(&self, name: &str) -> Option<Timestamp> {
         self.text(name).parse().ok()
     }
 
-    /// The items of a list.
+    /// Returns the items of a list; none for other values.
     pub fn items(&self) -> &[Self] {
         match self {
             Self::List(items) => items,
@@ -70,7 +70,7 @@ impl Json {
         }
     }
 
-    /// The fields of an object.
+    /// Returns the fields of an object; none for other values.
     pub fn fields(&self) -> &[(String, Self)] {
         match self {
             Self::Object(fields) => fields,

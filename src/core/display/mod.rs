@@ -1,4 +1,4 @@
-//! An incident line read back, for people.
+//! Parses an incident line for display to people.
 
 pub mod line;
 pub mod timeline;

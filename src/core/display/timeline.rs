@@ -1,27 +1,27 @@
-//! What happened around an end, in order: starts, ends, the pod's events, the last lines of the log.
+//! The events around a termination in order: starts, terminations, the pod's events, the last log lines.
 
 use jiff::Timestamp;
 
 use crate::core::display::line::Json;
 
-/// One thing that happened.
+/// One event on the timeline.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
-    /// Its place: the second, the rank within it, the rest of the time.
+    /// Sort key: the second, the rank within it, the rest of the time.
     key: (i64, usize, i32),
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// What kind of thing.
+    /// The kind of event.
     pub what: &'static str,
-    /// Whose it is: a container, a stream, an event's reason.
+    /// The source: a container, a stream, or an event's reason.
     pub whose: &'a str,
-    /// In the words of whoever said it.
+    /// The text in the words of its source.
     pub said: &'a str,
-    /// How often.
+    /// How often it happened.
     pub count: f64,
 }
 
-/// What is there, in its order within one second; events are among the log's lines.
+/// Kinds in their order within one second; the pod's events rank with the log lines.
 const RANKS: [&str; 5] = ["start", LOG, "end", THIS, "detected"];
 
 /// [`Row::what`] of the incident itself.
@@ -30,13 +30,13 @@ pub const THIS: &str = "incident";
 /// [`Row::what`] of a line of the container's log.
 pub const LOG: &str = "log";
 
-/// All of an incident's times, the earliest first. `end` is when it occurred.
+/// Returns all times of an incident, the earliest first. `end` is the time at which the incident occurred.
 pub fn rows<'a>(incident: &'a Json, end: Timestamp) -> Vec<Row<'a>> {
     let mut rows = Vec::<Row<'a>>::new();
     let mut add = |at: Option<Timestamp>, what, whose, said, count| {
         if let Some(at) = at {
-            // Starts and ends are told in whole seconds, so an end comes after whatever was said in its
-            // second. Behind those of the same time: lines of the log stay in their order.
+            // Starts and terminations have whole seconds only, so a termination comes after all log lines of its
+            // second. Rows with the same key keep their order, as the log lines do.
             let rank = RANKS.iter().position(|known| *known == what).unwrap_or(1);
             let key = (at.as_second(), rank, at.subsec_nanosecond());
             let place = rows.partition_point(|row| row.key <= key);

@@ -1,14 +1,14 @@
-//! Numbers and times as people read them: whole numbers with a unit, one decimal where it helps.
+//! Formats numbers and times for people: whole numbers with a unit, one decimal where it helps.
 
 use jiff::Timestamp;
 
-/// Memory.
+/// Formats an amount of memory.
 pub fn bytes(n: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     match units.into_iter().find(|(shift, _)| n >> shift > 0) {
         None => format!("{n} B"),
         Some((shift, unit)) => {
-            // The caller's numbers have 52 bits.
+            // The callers' numbers have 52 bits.
             let tenths = (n.saturating_mul(10) + (1 << (shift - 1))) >> shift;
             match (tenths / 10, tenths % 10) {
                 (whole, 0) => format!("{whole} {unit}"),
@@ -18,17 +18,17 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
-/// CPU, in thousandths of a core.
+/// Formats CPU use, given in thousandths of a core.
 pub fn cores(millicores: u64) -> String {
     format!("{}.{:02} CPU", millicores / 1000, millicores % 1000 / 10)
 }
 
-/// A share.
+/// Formats a share.
 pub fn percent(n: u64) -> String {
     format!("{n} %")
 }
 
-/// A time, as long as one unit and the next smaller one tell it.
+/// Formats a duration with one unit and the next smaller one.
 pub fn span(seconds: u64) -> String {
     let (major, minor) = match seconds {
         0..60 => return format!("{seconds} s"),
@@ -42,7 +42,7 @@ pub fn span(seconds: u64) -> String {
     }
 }
 
-/// How long before `now` it was.
+/// Formats how long before `now` it was.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
     match u64::try_from(now.as_second().saturating_sub(at.as_second())) {
         Ok(seconds) => format!("{} ago", span(seconds)),
@@ -50,7 +50,7 @@ pub fn ago(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// How long before or after `end` it was.
+/// Formats how long before or after `end` it was.
 pub fn offset(at: Timestamp, end: Timestamp) -> String {
     let seconds = at.as_second().saturating_sub(end.as_second());
     let sign = match seconds {
@@ -61,18 +61,18 @@ pub fn offset(at: Timestamp, end: Timestamp) -> String {
     format!("{sign}{}", span(seconds.unsigned_abs()))
 }
 
-/// Date and time, to the second.
+/// Formats date and time, to the second.
 pub fn date_time(at: Timestamp) -> String {
     let (date, time) = parts(at);
     format!("{date} {time} UTC")
 }
 
-/// The time of day, to the second.
+/// Formats the time of day, to the second.
 pub fn clock_time(at: Timestamp) -> String {
     parts(at).1
 }
 
-/// Of `2026-11-23T03:31:47.5Z`.
+/// Splits a time such as `2026-11-23T03:31:47.5Z` into date and time of day.
 fn parts(at: Timestamp) -> (String, String) {
     let text = at.to_string();
     let (date, time) = text.split_once('T').unwrap_or((&text, ""));

@@ -1,17 +1,17 @@
-//! One line of a container's log file, as CRI runtimes write it:
+//! Parses one line of a container's log file, as CRI runtimes write it:
 //! `2026-11-23T03:31:41.123456789Z stderr F panic: oh no`.
 //!
-//! Grammar: kubelet `cri-client/pkg/logs/logs.go` (`parseCRILog`). Three words with one space after
-//! each, then whatever the container wrote, which need not be UTF-8 and may be nothing.
+//! Grammar: kubelet `cri-client/pkg/logs/logs.go` (`parseCRILog`). Three words with one space after each,
+//! then the bytes that the container wrote, which need not be UTF-8 and may be empty.
 
 use jiff::Timestamp;
 use memchr::memchr;
 
-/// The longest that RFC 3339 with nanoseconds and an offset gets. What is longer is no time, and
-/// nobody needs to look at all of it.
+/// Length of the longest RFC 3339 time with nanoseconds and an offset. Longer words are not a time, so they
+/// need not be parsed.
 const TIME_BYTES_MAX: usize = "2026-11-23T03:31:41.123456789+00:00".len();
 
-/// Where the container wrote it.
+/// The stream to which the container wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogStream {
     /// Standard output.
@@ -21,7 +21,7 @@ pub enum LogStream {
 }
 
 impl LogStream {
-    /// The name used in log files and in the incident line.
+    /// Returns the name used in log files and in the incident line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
@@ -30,23 +30,23 @@ impl LogStream {
     }
 }
 
-/// A line, or a part of one.
+/// A log line, or one part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogLine<'a> {
-    /// When the runtime read it.
+    /// When the runtime read the line.
     pub time: Timestamp,
-    /// Where it was written.
+    /// The stream to which it was written.
     pub stream: LogStream,
-    /// The container's line goes on in the next one of this stream: the runtime cuts at 16 KiB.
+    /// True if the container's line continues in the next line of this stream: the runtime splits at 16 KiB.
     pub partial: bool,
     /// What the container wrote, without the newline.
     pub content: &'a [u8],
 }
 
-/// Reads a line, given without its newline. `None`: it is none.
+/// Parses a line, given without its newline. `None`: it does not have the CRI format.
 ///
-/// The first tag says whether the line is whole. As in the kubelet, one that is not known (and each
-/// after it) is passed over: a whole line with a new tag is still a line.
+/// The first tag says whether the line is whole. As in the kubelet, an unknown first tag and all later tags
+/// are ignored, so a whole line with a new tag is still accepted.
 pub fn parse(line: &[u8]) -> Option<LogLine<'_>> {
     let (time, rest) = word(line)?;
     let (stream, rest) = word(rest)?;
@@ -60,7 +60,7 @@ pub fn parse(line: &[u8]) -> Option<LogLine<'_>> {
     Some(LogLine { time: parse_time(time)?, stream, partial, content })
 }
 
-/// The bytes before the first space, and those behind it.
+/// Splits the bytes at the first space.
 fn word(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memchr(b' ', bytes)?;
     Some((&bytes[..end], &bytes[end + 1..]))
@@ -70,7 +70,8 @@ fn parse_time(word: &[u8]) -> Option<Timestamp> {
     std::str::from_utf8(word).ok().filter(|_| is_rfc3339(word))?.parse().ok()
 }
 
-/// The time library also reads dates without separators, offsets without minutes, zone names.
+/// Returns true for the RFC 3339 form. The check is needed because the time library also accepts dates without
+/// separators, offsets without minutes, and zone names.
 fn is_rfc3339(word: &[u8]) -> bool {
     let Some((second, rest)) = word.split_at_checked("2026-11-23T03:31:41".len()) else {
         return false;
@@ -84,7 +85,7 @@ fn is_rfc3339(word: &[u8]) -> bool {
         && (zone == b"Z" || has_form(zone, b"+00:00") || has_form(zone, b"-00:00"))
 }
 
-/// Whether the bytes are those of the form, with any digit where that has a 0.
+/// Returns true if the bytes equal the form, where a 0 in the form stands for any digit.
 fn has_form(bytes: &[u8], form: &[u8]) -> bool {
     let fits = |(byte, form): (&u8, &u8)| byte == form || (*form == b'0' && byte.is_ascii_digit());
     bytes.len() == form.len() && bytes.iter().zip(form).all(fits)

@@ -1,9 +1,9 @@
-//! The last lines of a dead container, from the end of its log file.
+//! Extracts the last log lines of a terminated container from the end of its log file.
 //!
-//! What is told is made to be read: a line that the runtime cut into parts is one line again, colour
-//! codes are gone, and each byte that no terminal and no JSON reader should meet stands there as
-//! `\xNN`. (A backslash that the container wrote stays as it is, so `\x1b` in a text may also be
-//! just that.) What looks like a credential is masked ([`crate::core::logs::mask`]) unless that is turned off.
+//! The result is meant for readers: a line that the runtime split into parts is one line again, colour codes
+//! are removed, and each byte that could harm a terminal or a JSON reader appears as `\xNN`. (A backslash that
+//! the container wrote stays as it is, so `\x1b` in a text may also be literally that.) Text that looks like a
+//! credential is masked ([`crate::core::logs::mask`]) unless masking is turned off.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -19,35 +19,34 @@ use crate::core::logs::mask::Mask;
 use crate::core::text::cut;
 use crate::limits::{LOG_BYTES_MAX, LOG_JOIN_BYTES_MAX, LOG_LINE_BYTES_MAX};
 
-/// What stands around the text of a line in JSON, in bytes, with the comma behind it and the year
-/// as long as it gets.
+/// Bytes of JSON around the text of a line, including the comma after it and the longest possible year.
 const AROUND_BYTES: usize =
     r#"{"at":"-009999-12-31T23:59:59.999Z","stream":"stdout","text":""},"#.len();
 
 /// The end of a log file.
 #[derive(Clone, Copy, Debug)]
 pub struct Tail<'a> {
-    /// Its bytes.
+    /// The bytes of the end.
     pub bytes: &'a [u8],
-    /// The file begins before them, so that the first line of them is none.
+    /// True if the file begins before these bytes, so that the first line is incomplete.
     pub is_cut: bool,
 }
 
-/// One line of a container, as an incident shows it.
+/// One log line of a container, as an incident shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogText {
-    /// When the runtime read it; of a line in parts, the first of those that were found.
+    /// When the runtime read the line; for a line in parts, the time of the first part that was found.
     pub time: Timestamp,
-    /// Where the container wrote it.
+    /// The stream to which the container wrote.
     pub stream: LogStream,
-    /// In readable form, at most [`LOG_LINE_BYTES_MAX`] bytes. Of a longer line it is the start, and
-    /// an ellipsis: there stand the level and the message, and what follows is a trace or a dump.
+    /// The readable text, at most [`LOG_LINE_BYTES_MAX`] bytes. Of a longer line it is the start and an ellipsis:
+    /// the start has the level and the message, and what follows is a trace or a dump.
     pub text: String,
 }
 
 impl LogText {
-    /// Bytes in the incident line, or a few more than that. The text has no byte that takes more
-    /// than a backslash in JSON.
+    /// Returns the line's bytes in the incident line, or a few more. Every character of the text that JSON
+    /// escapes takes one extra backslash and no more.
     fn json_bytes(&self) -> usize {
         let escaped = self.text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\t'));
         AROUND_BYTES + self.text.len() + escaped.count()
@@ -57,7 +56,7 @@ impl LogText {
 impl Serialize for LogText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut line = serializer.serialize_struct("LogText", 3)?;
-        // The order of the lines tells more than a millisecond's parts would.
+        // Milliseconds are enough: the order of the lines says more than smaller fractions would.
         line.serialize_field("at", &format_args!("{:.3}", self.time))?;
         line.serialize_field("stream", self.stream.name())?;
         line.serialize_field("text", &self.text)?;
@@ -65,30 +64,30 @@ impl Serialize for LogText {
     }
 }
 
-/// Why there are fewer lines than were asked for, though the container wrote more.
+/// Why there are fewer lines than requested, although the container wrote more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Truncation {
-    /// An incident has no room for more ([`LOG_BYTES_MAX`], or [`LastWords::fit`]).
+    /// The incident has no room for more lines ([`LOG_BYTES_MAX`], or [`LastWords::fit`]).
     Bytes,
-    /// Only so much of a file's end is read.
+    /// Only a limited part of a file's end is read.
     Tail,
-    /// They are in rotated files that are compressed, or could not be read.
+    /// The other lines are in rotated files that are compressed, or could not be read.
     Rotated,
 }
 
-/// The last lines of a container, the newest last.
+/// The last log lines of a container, the newest last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LastWords {
-    /// In the order in which they ended.
+    /// The lines, in the order in which they ended.
     pub lines: Vec<LogText>,
-    /// The newest file that they are from, below the pod's log folder: `app/3.log`. Empty: none was
-    /// read.
+    /// The newest file from which lines were read, relative to the pod's log folder: `app/3.log`. Empty if no
+    /// file was read.
     pub file: String,
-    /// Lines of the file that are none: neither CRI's form nor Docker's.
+    /// Number of lines in the file that have neither CRI's format nor Docker's.
     #[serde(skip_serializing_if = "is_zero")]
     pub skipped: usize,
-    /// `None`: these are all lines, or as many as were asked for.
+    /// `None` if these are all lines, or as many as requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truncated: Option<Truncation>,
 }
@@ -98,12 +97,12 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl LastWords {
-    /// Bytes of the lines in the incident line, or a few more than that.
+    /// Returns the bytes of the lines in the incident line, or a few more.
     pub fn json_bytes(&self) -> usize {
         self.lines.iter().map(LogText::json_bytes).sum()
     }
 
-    /// Drops all but the newest lines.
+    /// Drops all but the newest `lines` lines.
     pub fn keep_newest(&mut self, lines: usize) {
         let excess = self.lines.len().saturating_sub(lines);
         if excess > 0 {
@@ -112,7 +111,7 @@ impl LastWords {
         }
     }
 
-    /// Drops the oldest lines until the others take at most so many bytes in the incident line.
+    /// Drops the oldest lines until the others take at most `bytes` bytes in the incident line.
     pub fn fit(&mut self, bytes: usize) {
         let mut left = self.json_bytes();
         let mut oldest = self.lines.iter();
@@ -127,12 +126,12 @@ impl LastWords {
     }
 }
 
-/// The last lines of one log, given the ends of its files, the oldest file first; a line may go on
-/// from one file to the next. At most `lines_max`, and [`LOG_BYTES_MAX`] bytes in the incident line;
-/// the newest stay. [`LastWords::file`] is left empty.
+/// Returns the last lines of one log. `tails` are the ends of its files, the oldest file first; a line may
+/// continue from one file to the next. The newest lines are kept: at most `lines_max` lines, and at most
+/// [`LOG_BYTES_MAX`] bytes in the incident line. [`LastWords::file`] is left empty.
 ///
-/// A line whose end never came is told as well, after all others: it may be the very last word. In a
-/// tail that is cut, the first line of each stream may lack its start.
+/// A line without its last part is included as well, after all others, since it may be the very last output.
+/// In a tail that is cut, the first line of each stream may lack its start.
 pub fn last_words(tails: &[Tail<'_>], lines_max: usize, is_masked: bool) -> LastWords {
     let mut collected = Collected::new(lines_max, is_masked);
     for tail in tails {
@@ -141,8 +140,8 @@ pub fn last_words(tails: &[Tail<'_>], lines_max: usize, is_masked: bool) -> Last
     collected.finish(tails.first().is_some_and(|tail| tail.is_cut))
 }
 
-/// The lines so far. However long the tails are, it holds what fits into an incident, and two lines
-/// under way.
+/// The lines collected so far. However long the tails are, it holds no more than the lines that fit into an
+/// incident and two unfinished lines.
 struct Collected {
     lines: VecDeque<LogText>,
     json_bytes: usize,
@@ -150,18 +149,18 @@ struct Collected {
     stdout: Channel,
     stderr: Channel,
     skipped: usize,
-    /// Lines went because the newer ones left no room, few as they are.
+    /// True if lines were dropped for lack of bytes, although fewer than `lines_max` are left.
     overflowed: bool,
 }
 
-/// What is known of one of the container's streams.
+/// State of one of the container's streams.
 struct Channel {
     under_way: Option<UnderWay>,
-    /// A private key has lines of its own, and only this stream's are its.
+    /// The state of masking. A private key spans lines, and only lines of the same stream belong to it.
     mask: Option<Mask>,
 }
 
-/// A line whose end has not come.
+/// A line whose last part has not been read.
 struct UnderWay {
     time: Timestamp,
     content: Vec<u8>,
@@ -193,7 +192,8 @@ impl Collected {
     fn tail(&mut self, tail: Tail<'_>) {
         let mut rest = tail.bytes;
         if tail.is_cut {
-            // Whatever it looks like: a container can write what looks like the start of a line.
+            // The first line is dropped even if it looks whole: a container can write text that looks like the
+            // start of a line.
             rest = memchr(b'\n', rest).map_or(&[], |end| &rest[end + 1..]);
         }
         while let Some(end) = memchr(b'\n', rest) {
@@ -202,12 +202,12 @@ impl Collected {
             }
             rest = &rest[end + 1..];
         }
-        // The runtime may be writing this one right now: what is there counts, and what is too short
-        // to be read is nobody's fault.
+        // The runtime may be writing this line right now: what is there is used, and a line that is too short to
+        // be parsed does not count as skipped.
         self.line(rest);
     }
 
-    /// Takes a line of the file; whether it is one.
+    /// Adds a line of the file. Returns false if the line has neither format.
     fn line(&mut self, line: &[u8]) -> bool {
         if let Some(part) = cri::parse(line) {
             self.part(part.time, part.stream, part.partial, part.content);
@@ -246,7 +246,7 @@ impl Collected {
         {
             text = masked;
         }
-        // Only now: of a token's first half nothing could tell that it is one.
+        // The line is cut only after masking: the first half of a token cannot be recognized as one.
         if line.is_cut {
             text.push('…');
         }
@@ -281,14 +281,14 @@ impl Collected {
     }
 }
 
-/// A line of Docker's log driver `json-file`, which nodes with cri-dockerd have.
+/// A line of Docker's log driver `json-file`, which is used on nodes with cri-dockerd.
 struct DockerLine<'a> {
     log: Cow<'a, str>,
     stream: LogStream,
     time: Timestamp,
 }
 
-/// As it is written.
+/// The line as Docker writes it.
 #[derive(Deserialize)]
 struct DockerWire<'a> {
     #[serde(borrow)]
@@ -313,7 +313,7 @@ impl<'a> DockerLine<'a> {
         Some(Self { log: wire.log, stream, time: wire.time.parse().ok()? })
     }
 
-    /// Whether the line goes on, and what there is of it: Docker keeps the newline of a whole one.
+    /// Returns whether the line continues, and its text: Docker keeps the newline of a whole line.
     fn content(&self) -> (bool, &str) {
         match self.log.strip_suffix('\n') {
             Some(whole) => (false, whole),
@@ -322,9 +322,9 @@ impl<'a> DockerLine<'a> {
     }
 }
 
-/// The bytes as text: ANSI control sequences (colours, moves of the cursor) and a carriage return at
-/// the end go; what is not UTF-8, and each control character but the tab, becomes `\xNN`, and a
-/// character that would change the order or the lines of the text around it `\u{NNNN}`.
+/// Converts the bytes to readable text. ANSI control sequences (colours, cursor movements) and carriage
+/// returns at the end are removed. Bytes that are not UTF-8, and control characters other than the tab, become
+/// `\xNN`; characters that would change the order or the lines of the text around them become `\u{NNNN}`.
 fn readable(bytes: &[u8]) -> String {
     let end = bytes.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
     let mut out = String::with_capacity(end);
@@ -357,16 +357,16 @@ fn push_readable(text: &str, out: &mut String) {
     out.push_str(rest);
 }
 
-/// Control characters, line ends that are not ASCII, and what turns the direction of writing
-/// (Unicode's bidirectional formatting characters, with which a text can be made to show another).
+/// Returns true for control characters, line ends that are not ASCII, and characters that change the writing
+/// direction (Unicode's bidirectional formatting characters, which can make a text look like another one).
 fn is_harmful(c: char) -> bool {
     let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}')
         || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     (c.is_control() && c != '\t') || matches!(c, '\u{2028}' | '\u{2029}') || turns
 }
 
-/// What stands behind a control sequence (ECMA-48, 5.4: `ESC [`, parameters, intermediates, a final
-/// byte). `None`: the text begins with none.
+/// Returns the text after a control sequence (ECMA-48, 5.4: `ESC [`, parameters, intermediates, a final byte).
+/// `None`: the text does not begin with one.
 fn behind_sequence(text: &str) -> Option<&str> {
     let sequence = text.strip_prefix("\x1b[").or_else(|| text.strip_prefix('\u{9b}'))?;
     let behind = sequence.trim_start_matches(|c| matches!(c, '0'..='?'));

@@ -1,19 +1,18 @@
-//! Masks what looks like a credential in a log line: the value becomes [`MASK`], every other byte
-//! stays. The README ("What is masked in log lines") tells an operator the same list:
+//! Masks text that looks like a credential in a log line: the value becomes [`MASK`], and every other byte
+//! stays. The README ("What is masked in log lines") gives operators the same list:
 //!
-//! * the value behind a name that ends with one of [`NAMES`], whatever its case, with or without
-//!   `_`, `-` and `.` in it and with a number behind it (`DB_PASSWORD_2`): in the forms `key=value`,
-//!   `key: value`, `"key":"value"` (also with its quotes escaped, as in JSON within JSON),
-//!   `key => value`, `key=[value`, `--key value` and `"--key", "value"`. Of `Bearer …`, `Basic …`
-//!   and the like the word stays;
+//! * the value after a name that ends with one of [`NAMES`], in any case, with or without `_`, `-` and `.`
+//!   in it, and also with a number at its end (`DB_PASSWORD_2`): in the forms `key=value`, `key: value`,
+//!   `"key":"value"` (also with escaped quotes, as in JSON within JSON), `key => value`, `key=[value`,
+//!   `--key value` and `"--key", "value"`. The word in `Bearer …`, `Basic …` and similar values stays;
 //! * the password in `scheme://user:password@host`;
-//! * JSON web tokens, AWS access key ids, GitHub tokens, wherever they stand;
-//! * what follows `-----BEGIN … PRIVATE KEY-----`, up to its `-----END`, also in the lines behind.
+//! * JSON web tokens, AWS access key ids and GitHub tokens, anywhere in the line;
+//! * the text after `-----BEGIN … PRIVATE KEY-----`, up to its `-----END`, also in the following lines.
 //!
-//! What it cannot know: a secret under another name, and a password with a blank in it that has no
-//! quotes. Values that are none (empty, `null`, `true`, …) stay, since they explain a crash.
+//! It does not find a secret under another name, or the rest of a password that contains a blank and is not
+//! quoted. Values that are no credentials (empty, `null`, `true`, …) stay, since they help to explain a crash.
 //!
-//! Time grows with the line's length only. Masking twice is masking once.
+//! The run time is linear in the length of the line. Masking a line twice gives the same result as once.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -22,10 +21,10 @@ use memchr::memmem;
 
 use crate::limits::{MASK_KEY_LINES_MAX, MASK_USERINFO_BYTES_MAX};
 
-/// What stands where a credential was.
+/// The text that replaces a credential.
 pub const MASK: &str = "***";
 
-/// The ends of names whose values are masked, in lower case without separators.
+/// Endings of the names whose values are masked, in lower case without separators.
 pub const NAMES: [&str; 10] = [
     "password",
     "passwd",
@@ -39,13 +38,13 @@ pub const NAMES: [&str; 10] = [
     "authorization",
 ];
 
-/// Words before the credential itself (RFC 9110, 11.4, and what some servers use besides).
+/// Words before the credential itself (RFC 9110, 11.4, and some that servers use in addition).
 const SCHEMES: [&str; 6] = ["bearer", "basic", "token", "negotiate", "apikey", "digest"];
 
-/// Values that are no credentials.
+/// Values that are not credentials.
 const NO_VALUES: [&str; 8] = ["null", "nil", "<nil>", "none", "undefined", "true", "false", "-"];
 
-/// What follows `--password` in a sentence about it.
+/// Words that follow `--password` in a sentence about the flag.
 const PROSE: [&str; 16] = [
     "is", "was", "must", "not", "and", "or", "to", "flag", "option", "cannot", "requires",
     "required", "needs", "missing", "has", "for",
@@ -55,27 +54,27 @@ const KEY_BEGIN: &[u8] = b"-----BEGIN ";
 const KEY_END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 
-/// The longest `RSA PRIVATE KEY` and the like.
+/// Maximum length of a key's label, such as `RSA PRIVATE KEY`.
 const KEY_LABEL_BYTES_MAX: usize = 64;
 
-/// Masks the lines of one stream, in their order: a private key has several.
+/// Masks the lines of one stream, given in order, since a private key spans several lines.
 #[derive(Clone, Debug, Default)]
 pub struct Mask {
-    /// Lines that may still be part of the key whose first line was seen.
+    /// Number of further lines that may belong to the private key whose first line was seen.
     key_lines_left: usize,
 }
 
 impl Mask {
-    /// The line with its credentials masked; borrowed where it has none.
+    /// Returns the line with its credentials masked; borrowed if it has none.
     pub fn line<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
-        // First what is known by its form: a name is not to change because a token beside it goes.
+        // Keys and tokens are masked first: later, the change could alter how a name beside them is read.
         match self.forms(text) {
             Cow::Borrowed(text) => values(text),
             Cow::Owned(text) => Cow::Owned(values(&text).into_owned()),
         }
     }
 
-    /// Masks keys and tokens.
+    /// Masks private keys and tokens.
     fn forms<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
         let mut hits = Vec::new();
         let mut at = 0;
@@ -91,11 +90,11 @@ impl Mask {
         replace(text, &hits)
     }
 
-    /// Masks a key's text up to its end, or the line's. Gives where the rest begins.
+    /// Masks a key's text up to its end or the end of the line. Returns where the rest begins.
     fn key_body(&mut self, text: &str, body: usize, hits: &mut Vec<Range<usize>>) -> usize {
         let rest = &text.as_bytes()[body..];
         let end = memmem::find(rest, KEY_END).map(|at| body + at);
-        // A sentence about keys goes on with other words.
+        // In a sentence about keys, other words follow: then the key does not continue in the next line.
         let goes_on = end.is_none() && rest.iter().all(|b| is_key_byte(*b) || b" \t\\".contains(b));
         if goes_on {
             self.key_lines_left = MASK_KEY_LINES_MAX;
@@ -107,8 +106,8 @@ impl Mask {
         end
     }
 
-    /// The last word of a line within a key, if it can be part of one: a program may write its own
-    /// words before it, or lines between. Gives where the rest begins.
+    /// Masks the last word of a line within a key, if it can be part of the key: a program may write its own words
+    /// before it, or other lines in between. Returns where the rest begins.
     fn key_goes_on(&mut self, text: &str, hits: &mut Vec<Range<usize>>) -> usize {
         if let Some(end) = memmem::find(text.as_bytes(), KEY_END) {
             self.key_lines_left = 0;
@@ -131,12 +130,12 @@ impl Mask {
     }
 }
 
-/// Base64.
+/// Returns true for the characters of base64.
 fn is_key_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
 }
 
-/// Appends a hit, unless there is nothing in it. What touches the one before is part of it.
+/// Appends a hit unless it is empty. A hit that touches the previous one extends it.
 fn push(hits: &mut Vec<Range<usize>>, hit: Range<usize>) {
     match hits.last_mut() {
         Some(last) if last.end == hit.start => last.end = hit.end,
@@ -160,7 +159,7 @@ fn replace<'t>(text: &'t str, hits: &[Range<usize>]) -> Cow<'t, str> {
     Cow::Owned(out)
 }
 
-/// Where the next private key begins, from `from` on, and where its text does.
+/// Finds the next private key at or after `from`. Returns where its first line and where its text begins.
 fn key_begin(text: &str, from: usize) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
     memmem::find_iter(&bytes[from..], KEY_BEGIN).find_map(|at| {
@@ -175,7 +174,7 @@ fn key_begin(text: &str, from: usize) -> Option<(usize, usize)> {
     })
 }
 
-/// Masks what belongs to a name, and passwords in URLs.
+/// Masks the values of credential names, and passwords in URLs.
 fn values(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let mut hits = Vec::new();
@@ -194,22 +193,22 @@ fn values(text: &str) -> Cow<'_, str> {
     replace(text, &hits)
 }
 
-/// What names, tokens and words are made of.
+/// Returns true for the characters of names, tokens and words.
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 
-/// The end of the run of such bytes that begins at `at`.
+/// Returns the end of the run of matching bytes that begins at `at`.
 fn run(bytes: &[u8], at: usize, is_part: impl Fn(u8) -> bool) -> usize {
     let rest = bytes.get(at..).unwrap_or_default();
     at + rest.iter().take_while(|byte| is_part(**byte)).count()
 }
 
-/// Finds tokens that are known by their form in a part of the text.
+/// Finds tokens that are recognized by their form, in a part of the text.
 fn tokens(text: &str, part: Range<usize>, hits: &mut Vec<Range<usize>>) {
     let bytes = &text.as_bytes()[..part.end];
     let mut at = part.start;
-    // What no web token can begin before: where one cannot, none can later in the same run.
+    // No web token begins before this position: if a run has none at its start, it has none later.
     let mut barren = at;
     while at < bytes.len() {
         let is_start = at == part.start || !bytes[at - 1].is_ascii_alphanumeric();
@@ -228,7 +227,7 @@ fn tokens(text: &str, part: Range<usize>, hits: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Where the access key id of AWS or the token of GitHub that begins here ends.
+/// Returns the end of the AWS access key id or the GitHub token that begins at `at`.
 fn key_id_end(bytes: &[u8], at: usize) -> Option<usize> {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     let (end, bytes_min) = match &bytes[at..] {
@@ -248,8 +247,8 @@ fn is_base64url_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
-/// Where the JSON web token (RFC 7519) ends whose header is known: at least a payload follows. The
-/// signature may be empty, or cut off.
+/// Returns the end of the JSON web token (RFC 7519) whose header ends at `header_end`. At least a payload must
+/// follow; the signature may be empty, or cut off.
 fn web_token_end(bytes: &[u8], at: usize, header_end: usize) -> Option<usize> {
     if header_end - at < 10 || bytes.get(header_end) != Some(&b'.') {
         return None;
@@ -258,10 +257,10 @@ fn web_token_end(bytes: &[u8], at: usize, header_end: usize) -> Option<usize> {
     (payload_end - header_end > 4).then(|| run(bytes, payload_end, is_name_byte))
 }
 
-/// The password of a URL (RFC 3986, 3.2.1) whose scheme ends at `at`.
+/// Returns the password of a URL (RFC 3986, 3.2.1) whose scheme ends at `at`.
 ///
-/// A password with a `/` in it that is not escaped is no URL any more, and is just what a program
-/// says when it cannot connect: where no port number stands, the `@` is looked for beyond.
+/// A password with an unescaped `/` makes the URL invalid, but programs print such URLs when they cannot
+/// connect. So unless a port number stands after the colon, the `@` is also searched for after the `/`.
 fn url_password(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     let start = at + 3;
     if bytes.get(at..start) != Some(b"://") {
@@ -284,7 +283,7 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// The value that belongs to a name, if the name is one of those.
+/// Returns the value that belongs to a name, if the name is a credential name.
 fn value(bytes: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     if !is_credential_name(&bytes[name.clone()]) {
         return None;
@@ -301,14 +300,15 @@ fn value(bytes: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     (!text.is_empty() && !is_one_of(&NO_VALUES) && !is_prose).then_some(value)
 }
 
-/// `invalid token: password: x`: the second name knows better.
+/// Returns true if the value is itself a credential name, as in `invalid token: password: x`: then the second
+/// name is the one whose value is masked.
 fn another_name_follows(bytes: &[u8], at: usize) -> bool {
     let name = at..run(bytes, at, is_name_byte);
     is_credential_name(&bytes[name.clone()])
         && behind_name(bytes, &name).is_some_and(|behind| behind.is_apart)
 }
 
-/// Whether the name ends with one of [`NAMES`].
+/// Returns true if the name ends with one of [`NAMES`].
 fn is_credential_name(name: &[u8]) -> bool {
     let is_letter = |byte: &u8| !matches!(byte, b'_' | b'-' | b'.');
     let number = name.iter().rev().take_while(|b| b.is_ascii_digit() || !is_letter(b)).count();
@@ -319,13 +319,13 @@ fn is_credential_name(name: &[u8]) -> bool {
     })
 }
 
-/// What stands behind a name.
+/// The text after a name.
 struct Behind {
-    /// Where the value begins, quotes included.
+    /// Where the value begins, including its quotes.
     start: usize,
-    /// Whether a blank stands before it.
+    /// True if there is a blank before the value.
     is_apart: bool,
-    /// Whether it is the next word of a command line.
+    /// True if the value is the next word of a command line.
     is_flag: bool,
 }
 
@@ -336,7 +336,7 @@ fn behind_name(bytes: &[u8], name: &Range<usize>) -> Option<Behind> {
     let separator = run(&bytes[..bytes.len().min(at + 3)], at, |b| matches!(b, b'=' | b':' | b'>'));
     let before = &bytes[..name.start];
     let (start, is_flag) = match &bytes[at..separator] {
-        // A path of modules: `auth::token::parse`, `auth::token: expired`.
+        // In a path of modules: `auth::token::parse`, `auth::token: expired`.
         [b':', b':', ..] => return None,
         [b':'] if before.ends_with(b"::") => return None,
         [b'=' | b':', ..] => (separator, false),
@@ -347,7 +347,7 @@ fn behind_name(bytes: &[u8], name: &Range<usize>) -> Option<Behind> {
     Some(Behind { start: value, is_apart: value > start, is_flag })
 }
 
-/// Where the blanks behind a flag begin: `--password hunter2`, `"--password", "hunter2"`.
+/// Returns where the blanks after a flag begin: `--password hunter2`, `"--password", "hunter2"`.
 fn behind_flag(bytes: &[u8], before: &[u8], name: &Range<usize>, closed: usize) -> Option<usize> {
     let is_first = before.last().is_none_or(|b| b" \t\"'`\\[(,=".contains(b));
     if !is_first || !bytes[name.clone()].starts_with(b"--") {
@@ -355,17 +355,17 @@ fn behind_flag(bytes: &[u8], before: &[u8], name: &Range<usize>, closed: usize) 
     }
     let comma = run(bytes, closed, |b| b == b',');
     let value = run(bytes, comma, is_blank);
-    // Another flag follows, or nothing.
+    // The next word may be another flag, or there is none.
     let next = run(bytes, value, |b| matches!(b, b'"' | b'\'' | b'\\'));
     let is_value = bytes.get(next).is_some_and(|b| *b != b'-');
     (value > closed && is_value).then_some(comma)
 }
 
-/// The credential in a value: without its quotes and without `Bearer` before it.
+/// Returns the credential in a value, without its quotes and without `Bearer` before it.
 fn credential(bytes: &[u8], start: usize) -> Range<usize> {
-    // Lists, and HTTP headers as Go prints them: `Authorization:[Bearer …]`.
+    // A value may be a list, or HTTP headers as Go prints them: `Authorization:[Bearer …]`.
     let start = run(bytes, start, |b| b == b'[' || is_blank(b));
-    // An object has names of its own.
+    // An object has names of its own, which are checked one by one.
     if bytes.get(start) == Some(&b'{') {
         return start..start;
     }
@@ -381,7 +381,7 @@ fn credential(bytes: &[u8], start: usize) -> Range<usize> {
     credential..end
 }
 
-/// What stands behind `Bearer `.
+/// Skips a scheme such as `Bearer ` and returns where the credential begins.
 fn behind_scheme(bytes: &[u8], start: usize) -> usize {
     let word = run(bytes, start, |b| b.is_ascii_alphabetic());
     let is_scheme = SCHEMES.iter().any(|s| bytes[start..word].eq_ignore_ascii_case(s.as_bytes()));
@@ -389,8 +389,8 @@ fn behind_scheme(bytes: &[u8], start: usize) -> usize {
     if is_scheme && behind > word && behind < bytes.len() { behind } else { start }
 }
 
-/// Where a quoted value ends: at the same quote with as many backslashes before it. One with more
-/// is part of the value.
+/// Returns where a quoted value ends: at the same quote with as many backslashes before it. A quote with more
+/// backslashes is part of the value.
 fn quoted_end(bytes: &[u8], start: usize, quote: u8, slashes: usize) -> usize {
     let mut run_of_slashes = 0;
     for (at, byte) in bytes.iter().enumerate().skip(start) {
@@ -412,15 +412,15 @@ fn quoted_end(bytes: &[u8], start: usize, quote: u8, slashes: usize) -> usize {
     bytes.len()
 }
 
-/// Where a value without quotes ends: at a blank or a quote; and at what may end one or be part of it
-/// only where something else begins behind it.
+/// Returns where an unquoted value ends: at a blank or a quote. Some punctuation may end a value or be part of
+/// it; it ends the value only if something else begins after it.
 fn bare_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
     while let Some(byte) = bytes.get(at).copied() {
         match byte {
             b' ' | b'\t' => break,
             b'"' | b'\'' | b'`' => {
-                // Those before a quote are its own.
+                // Backslashes before a quote belong to the quote.
                 return at - bytes[start..at].iter().rev().take_while(|b| **b == b'\\').count();
             }
             b',' | b';' | b'&' | b')' | b']' | b'}' => {
@@ -433,7 +433,7 @@ fn bare_end(bytes: &[u8], start: usize) -> usize {
                 if ends {
                     break;
                 }
-                // No name byte is any of these, so nothing is passed over.
+                // No name byte is one of the bytes matched here, so none is missed.
                 at = name.max(at + 1);
             }
             _ => at += 1,

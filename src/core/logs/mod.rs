@@ -1,4 +1,4 @@
-//! The last lines of a dead container.
+//! Finds the last log lines of a terminated container.
 
 pub mod cri;
 pub mod last_words;

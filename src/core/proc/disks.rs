@@ -1,42 +1,42 @@
 //! `/proc/diskstats`: the node's disks.
 //!
-//! Every transfer is to be counted once, at the disk that does it. So left out are partitions (their
-//! disk counts them too), devices that only pass on to others (`STACKED`), and memory that looks
+//! Every transfer should be counted once, at the disk that does it. So partitions are left out (their disk
+//! counts them too), and devices that only pass transfers on to others (`STACKED`), and memory that looks
 //! like a disk. Disks over the network (`nbd`, `rbd`) count: no other line has their transfers.
 
 use super::DeviceName;
 use super::text::{Lines, numbers, words};
 use crate::limits::DISKS_MAX;
 
-/// Names begin so of what is no disk, or whose transfers another line has: loop devices, RAM disks and
-/// compressed memory, device mapper, software RAID, DRBD, bcache, ZFS volumes, optical and floppy
-/// drives. Source: Documentation/admin-guide/devices.txt.
+/// Prefixes of the names of devices that are not disks, or whose transfers another line has: loop devices,
+/// RAM disks and compressed memory, device mapper, software RAID, DRBD, bcache, ZFS volumes, optical and
+/// floppy drives. Source: Documentation/admin-guide/devices.txt.
 const STACKED: [&[u8]; 10] =
     [b"loop", b"ram", b"zram", b"dm-", b"md", b"drbd", b"bcache", b"zd", b"sr", b"fd"];
 
-/// Bytes of a sector here, whatever those of the disk have.
+/// Bytes of a sector in this file, whatever the disk's own sector size.
 /// Source: Documentation/ABI/testing/sysfs-block, "stat" ("standard UNIX 512-byte sectors").
 const SECTOR_BYTES: u64 = 512;
 
-/// One whole disk, and what it did since it came.
+/// One whole disk, with its counters since it was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Disk {
-    /// As in `/dev`.
+    /// The name as in `/dev`.
     pub name: DeviceName,
     /// Bytes read.
     pub read_bytes: u64,
     /// Bytes written.
     pub written_bytes: u64,
-    /// Reads and writes that were completed, after merging.
+    /// Completed reads and writes, after merging.
     pub operations: u64,
-    /// Time with at least one transfer under way, in milliseconds. A counter of 32 bits: it begins
-    /// anew after 49 days at work.
+    /// Time with at least one transfer in progress, in milliseconds. The kernel's counter has 32 bits and
+    /// wraps around after 49 busy days.
     pub busy_millis: u64,
 }
 
-/// Reads `/proc/diskstats`. Past [`DISKS_MAX`] disks the others are left out.
+/// Parses `/proc/diskstats`. Disks after the first [`DISKS_MAX`] are left out.
 ///
-/// Source: Documentation/admin-guide/iostats.rst; fields 1, 3, 5, 7 and 10 behind the name.
+/// Source: Documentation/admin-guide/iostats.rst; fields 1, 3, 5, 7 and 10 after the name.
 pub fn parse(diskstats: &[u8]) -> Vec<Disk> {
     let mut disks = Vec::new();
     for line in Lines(diskstats) {
@@ -49,7 +49,7 @@ pub fn parse(diskstats: &[u8]) -> Vec<Disk> {
     disks
 }
 
-/// The line of a whole disk. The kernel lists a disk before its partitions.
+/// Parses the line of a whole disk. `before` suffices to detect partitions: the kernel lists a disk first.
 fn disk(line: &[u8], before: &[Disk]) -> Option<Disk> {
     let mut words = words(line);
     let name = words.nth(2)?;
@@ -67,9 +67,9 @@ fn disk(line: &[u8], before: &[Disk]) -> Option<Disk> {
     })
 }
 
-/// Whether the name is that of a known disk, followed by a number. Source: block/partitions/core.c
-/// (`add_partition`), which puts a `p` between them when the disk's name ends with a digit. So `sda1`
-/// is part of `sda` and `nvme0n1p1` of `nvme0n1`; but `xvda1` is a disk where there is no `xvda`.
+/// Returns true if the name is that of a known disk, followed by a number. Source: block/partitions/core.c
+/// (`add_partition`), which puts a `p` between them if the disk's name ends with a digit. So `sda1` is part
+/// of `sda`, and `nvme0n1p1` of `nvme0n1`; but `xvda1` is a disk if there is no `xvda`.
 fn is_partition(name: &[u8], disks: &[Disk]) -> bool {
     let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let stem = &name[..name.len() - digits];
@@ -77,13 +77,13 @@ fn is_partition(name: &[u8], disks: &[Disk]) -> bool {
         [whole @ .., b'p'] if whole.last().is_some_and(u8::is_ascii_digit) => whole,
         _ => stem,
     };
-    // Mostly the last disk is the one.
+    // The search starts at the end, since it is mostly the last disk.
     digits > 0 && disks.iter().rev().any(|disk| disk.name.as_bytes() == whole)
 }
 
-/// An NVMe disk that is reached by several paths has a line for itself (`nvme0n1`) and one for each
-/// path (`nvme0c0n1`). The paths always count; the disk does so only on newer kernels. So the paths it is.
-/// Source: drivers/nvme/host/multipath.c.
+/// Drops the line of each NVMe disk that also has lines for its paths. A disk with several paths has a line
+/// for itself (`nvme0n1`) and one for each path (`nvme0c0n1`). All kernels count transfers at the paths, but
+/// only newer ones also count them at the disk. Source: drivers/nvme/host/multipath.c.
 fn drop_multipath_heads(disks: &mut Vec<Disk>) {
     let heads: Vec<_> = disks.iter().filter_map(|disk| head_of_path(&disk.name)).collect();
     if !heads.is_empty() {
@@ -91,7 +91,7 @@ fn drop_multipath_heads(disks: &mut Vec<Disk>) {
     }
 }
 
-/// `nvme0n1` of `nvme0c3n1`.
+/// Returns the disk's name for the name of a path: `nvme0n1` for `nvme0c3n1`.
 fn head_of_path(name: &DeviceName) -> Option<DeviceName> {
     let name = name.as_bytes();
     let rest = name.strip_prefix(b"nvme")?;
@@ -104,7 +104,7 @@ fn head_of_path(name: &DeviceName) -> Option<DeviceName> {
 mod tests {
     use super::*;
 
-    /// Lines of those names; the sectors read are 1 at the first, 2 at the second, …
+    /// Makes one line for each name; the first has 1 sector read, the second 2, and so on.
     fn table(names: &[&str]) -> String {
         let line = |(n, name)| format!("   8      16 {name} 7 0 {} 0 5 0 0 0 0 3 0\n", n + 1);
         names.iter().enumerate().map(line).collect()

@@ -1,8 +1,8 @@
 //! `/proc/net/dev`: the interfaces by which the node talks to others.
 //!
-//! Every packet is to be counted once, at the interface by which it leaves or enters the node. A
-//! node's other interfaces lead to its own pods, or wrap packets that a physical one then carries.
-//! The table says nothing about that, so names have to.
+//! Every packet should be counted once, at the interface by which it leaves or enters the node. A node's
+//! other interfaces lead to its own pods, or wrap packets that a physical interface then carries. The table
+//! does not show the kind of an interface, so the names have to.
 
 use memchr::memchr;
 
@@ -10,9 +10,9 @@ use super::DeviceName;
 use super::text::{Lines, numbers, words};
 use crate::limits::INTERFACES_MAX;
 
-/// Names of the interfaces that are left out begin so.
+/// Prefixes of the names of interfaces that are left out.
 const LEFT_OUT: [&[u8]; 43] = [
-    // The node's ends of the pods' pairs: most CNI plugins, Calico, Cilium and LXC, AWS, Azure, GKE,
+    // The node's ends of the pods' veth pairs: most CNI plugins, Calico, Cilium and LXC, AWS, Azure, GKE,
     // virtual machines.
     b"veth",
     b"cali",
@@ -23,8 +23,8 @@ const LEFT_OUT: [&[u8]; 43] = [
     b"tap",
     b"macvtap",
     b"vnet",
-    // Bridges and switches that those are plugged into: OVS and OVN, Docker, flannel and kubenet,
-    // Antrea, Weave, Podman, libvirt, LXD.
+    // Bridges and switches that connect those ends: OVS and OVN, Docker, flannel and kubenet, Antrea,
+    // Weave, Podman, libvirt, LXD.
     b"br",
     b"ovs",
     b"ovn",
@@ -37,11 +37,11 @@ const LEFT_OUT: [&[u8]; 43] = [
     b"podman",
     b"virbr",
     b"lxdbr",
-    // Addresses without a wire: kube-proxy and kube-router, NodeLocal DNSCache.
+    // Interfaces that only hold addresses: kube-proxy and kube-router, NodeLocal DNSCache.
     b"kube-",
     b"dummy",
     b"nodelocaldns",
-    // Tunnels.
+    // Tunnels, whose packets a physical interface carries.
     b"flannel",
     b"vxlan",
     b"genev",
@@ -55,35 +55,35 @@ const LEFT_OUT: [&[u8]; 43] = [
     b"wg",
     b"tailscale",
     b"ipsec",
-    // Several in one, whose members are listed too; and parts of one.
+    // Combined interfaces, whose members are listed too; and parts of one interface.
     b"bond",
     b"team",
     b"vlan",
     b"macvlan",
     b"ipvlan",
-    // Queueing.
+    // Interfaces for queueing.
     b"ifb",
 ];
 
-/// One interface, and what passed it since it came.
+/// One interface, with its counters since it was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interface {
-    /// As `ip link` shows it.
+    /// The name as `ip link` shows it.
     pub name: DeviceName,
     /// Bytes received.
     pub received_bytes: u64,
     /// Bytes sent.
     pub sent_bytes: u64,
-    /// Packets lost to errors, both ways.
+    /// Packets lost to errors, both directions.
     pub errors: u64,
-    /// Packets dropped for want of room, both ways.
+    /// Packets dropped for lack of buffer space, both directions.
     pub drops: u64,
 }
 
-/// Reads `/proc/net/dev`. Past [`INTERFACES_MAX`] interfaces the others are left out.
+/// Parses `/proc/net/dev`. Interfaces after the first [`INTERFACES_MAX`] are left out.
 ///
-/// Source: net/core/net-procfs.c (`dev_seq_printf_stats`). Received and sent each have bytes, packets,
-/// errors, drops and four more; the errors of those are contained in the errors already.
+/// Source: net/core/net-procfs.c (`dev_seq_printf_stats`). Each direction has bytes, packets, errors, drops
+/// and four more counters; the errors among those four are already contained in the errors.
 pub fn parse(dev: &[u8]) -> Vec<Interface> {
     let mut interfaces: Vec<_> = Lines(dev).filter_map(interface).take(INTERFACES_MAX).collect();
     drop_virtual_functions(&mut interfaces);
@@ -119,7 +119,8 @@ fn interface(line: &[u8]) -> Option<Interface> {
     })
 }
 
-/// A dot is in the names of VLANs (`eth0.100`) and of some tunnels (`vxlan.calico`).
+/// Returns true if the interface is not counted. A dot is in the names of VLANs (`eth0.100`) and of some
+/// tunnels (`vxlan.calico`).
 fn is_left_out(name: &[u8]) -> bool {
     name == b"lo"
         || LEFT_OUT.iter().any(|left_out| name.starts_with(left_out))
@@ -127,8 +128,8 @@ fn is_left_out(name: &[u8]) -> bool {
         || is_made_of_a_container_id(name)
 }
 
-/// The node's ends of the pods' pairs, where a plugin makes the name of a container's ID:
-/// `0a1b2c3d4e5f678` (OVN-Kubernetes), `0a1b2c3d4e5f_h` (Kube-OVN), `coredns-0a1b2c` (Antrea).
+/// Returns true if the name is made from a container's ID, as some plugins name the node's ends of veth
+/// pairs: `0a1b2c3d4e5f678` (OVN-Kubernetes), `0a1b2c3d4e5f_h` (Kube-OVN), `coredns-0a1b2c` (Antrea).
 fn is_made_of_a_container_id(name: &[u8]) -> bool {
     let is_hex =
         |part: &[u8], digits| part.len() == digits && part.iter().all(u8::is_ascii_hexdigit);
@@ -138,8 +139,8 @@ fn is_made_of_a_container_id(name: &[u8]) -> bool {
     is_hex(name, 15) || name.strip_suffix(b"_h").is_some_and(|id| is_hex(id, 12)) || antrea()
 }
 
-/// On Azure each `eth` has a second interface (`enP30832s1`) that does the work, and counts for both.
-/// Names of these two kinds do not occur together elsewhere.
+/// Drops the virtual functions on Azure, where each `eth` has a second interface (`enP30832s1`) that does
+/// the work, and `eth` counts the packets of both. Names of these two kinds do not occur together elsewhere.
 /// Source: Documentation/networking/device_drivers/ethernet/microsoft/netvsc.rst, "SR-IOV support".
 fn drop_virtual_functions(interfaces: &mut Vec<Interface>) {
     if interfaces.iter().any(|interface| interface.name.as_bytes().starts_with(b"eth")) {
@@ -249,7 +250,7 @@ mod tests {
         let eth0 = parse(table(&["eth0"]).as_bytes())[0];
         assert_eq!((eth0.received_bytes, eth0.sent_bytes), (1, 10));
         assert_eq!((eth0.errors, eth0.drops), (33, 44));
-        // Old kernels put no space behind the colon.
+        // Old kernels put no space after the colon.
         let tight = parse(b"  eth0:1 0 3 4 5 6 7 8 10 0 30 40 5 6 7 8\n");
         assert_eq!(tight, [eth0]);
     }

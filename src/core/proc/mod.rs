@@ -1,12 +1,12 @@
-//! The node's load, from the files of its procfs: what they say at one moment, and what happened
-//! between two.
+//! The node's load, from the files of its procfs: the values at one moment, and what happened between two
+//! moments.
 //!
-//! The files are the kernel's interface and are not to be trusted more than any other text: a line
-//! that is not as the kernel documents it is skipped, numbers stop at the largest there is, and no
-//! bytes whatever make it panic. A file that is not there is an absent quantity, never an error.
+//! The files are the kernel's interface, but are not trusted more than any other text: a line that does
+//! not match the kernel's documentation is skipped, numbers saturate at the largest value, and no input
+//! causes a panic. A missing file is an absent quantity, never an error.
 //!
-//! Not here: the free space of the file systems. procfs does not tell it, and `statvfs(3)` is to be
-//! had neither from the standard library nor from a crate that the agent has already.
+//! The free space of the file systems is left out: procfs does not have it, and neither the standard
+//! library nor a crate that the agent already uses offers `statvfs(3)`.
 
 pub mod disks;
 pub mod interfaces;
@@ -21,20 +21,20 @@ pub use sample::{SystemSample, columns};
 
 use crate::limits::DEVICE_NAME_BYTES_MAX;
 
-/// What the files said at one moment. Counters are since boot, or since the device came.
+/// Values of the files at one moment. Counters start at boot, or when the device was added.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SystemReading {
-    /// `/proc/stat`.
+    /// `/proc/stat`: CPU time.
     pub cpu: Option<CpuTicks>,
-    /// `/proc/loadavg`: processes that run or wait, on average over a minute.
+    /// `/proc/loadavg`: average number of running or waiting processes over the last minute.
     pub load_1m: Option<f64>,
-    /// `/proc/meminfo`.
+    /// `/proc/meminfo`: memory and swap space.
     pub memory: Memory,
-    /// `/proc/pressure/cpu`.
+    /// `/proc/pressure/cpu`: time spent waiting for a CPU.
     pub pressure_cpu: Pressure,
-    /// `/proc/pressure/memory`.
+    /// `/proc/pressure/memory`: time spent waiting for memory.
     pub pressure_memory: Pressure,
-    /// `/proc/pressure/io`.
+    /// `/proc/pressure/io`: time spent waiting for I/O.
     pub pressure_io: Pressure,
     /// `/proc/diskstats`: the whole disks, in the kernel's order.
     pub disks: Vec<Disk>,
@@ -42,19 +42,19 @@ pub struct SystemReading {
     pub interfaces: Vec<Interface>,
 }
 
-/// The name of a disk or an interface, in place.
+/// The name of a disk or an interface, stored without an allocation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct DeviceName([u8; DEVICE_NAME_BYTES_MAX]);
 
 impl DeviceName {
-    /// A name of 1 to [`DEVICE_NAME_BYTES_MAX`] bytes, none of which is 0.
+    /// Creates a name from 1 to [`DEVICE_NAME_BYTES_MAX`] bytes, none of which is 0.
     pub fn new(name: &[u8]) -> Option<Self> {
         let mut bytes = [0; DEVICE_NAME_BYTES_MAX];
         bytes.get_mut(..name.len())?.copy_from_slice(name);
         (!name.is_empty() && !name.contains(&0)).then_some(Self(bytes))
     }
 
-    /// The name.
+    /// Returns the bytes of the name.
     pub fn as_bytes(&self) -> &[u8] {
         let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
         &self.0[..end]

@@ -1,28 +1,28 @@
-//! The files about the node as a whole: `stat`, `loadavg`, `meminfo` and `pressure/*`.
+//! Parsers for the files about the node as a whole: `stat`, `loadavg`, `meminfo` and `pressure/*`.
 
 use super::text::{Lines, number, numbers, words};
 
-/// Time of all CPUs together since boot, in ticks. Only their ratio is used, so the tick's length
+/// Time of all CPUs together since boot, in ticks. Only ratios of ticks are used, so the length of a tick
 /// does not matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTicks {
-    /// In processes, with those of low priority and with guests of a virtual machine.
+    /// Time in processes, including those of low priority and guests of a virtual machine.
     pub user: u64,
-    /// In the kernel, with its interrupts.
+    /// Time in the kernel, including interrupts.
     pub system: u64,
-    /// Nothing to do.
+    /// Time without anything to do.
     pub idle: u64,
-    /// Nothing to do, and a process waits for a disk. The kernel itself does not trust it much.
+    /// Idle time while a process waited for a disk. The kernel's own documentation calls it unreliable.
     pub iowait: u64,
-    /// There was something to do, and the hypervisor ran somebody else.
+    /// Time in which there was something to do, but the hypervisor ran another guest.
     pub steal: u64,
 }
 
 impl CpuTicks {
-    /// Reads `/proc/stat`, of which the first line is about all CPUs together.
+    /// Parses `/proc/stat`, whose first line is about all CPUs together.
     ///
-    /// Source: Documentation/filesystems/proc.rst, 1.7. Guests' time is contained in `user` and
-    /// `nice` already (`account_guest_time` in kernel/sched/cputime.c), so it is not added again.
+    /// Source: Documentation/filesystems/proc.rst, 1.7. `user` and `nice` already contain the time of guests
+    /// (`account_guest_time` in kernel/sched/cputime.c), so it is not added again.
     pub fn parse(stat: &[u8]) -> Option<Self> {
         let mut words = words(Lines(stat).find(|line| line.starts_with(b"cpu "))?);
         words.next()?;
@@ -33,9 +33,9 @@ impl CpuTicks {
     }
 }
 
-/// Reads `/proc/loadavg`, of which the first word is the load of the last minute.
+/// Parses `/proc/loadavg`, whose first word is the load of the last minute.
 ///
-/// Source: fs/proc/loadavg.c; the number has two decimals, always.
+/// Source: fs/proc/loadavg.c; the number always has two decimals.
 pub fn parse_load(loadavg: &[u8]) -> Option<f64> {
     let load = words(Lines(loadavg).next()?).next()?;
     let (whole, hundredths) = load.split_at_checked(load.len().checked_sub(3)?)?;
@@ -46,13 +46,13 @@ pub fn parse_load(loadavg: &[u8]) -> Option<f64> {
 /// The node's memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// All that the kernel manages.
+    /// All memory that the kernel manages.
     pub total_bytes: Option<u64>,
-    /// Unused.
+    /// Unused memory.
     pub free_bytes: Option<u64>,
-    /// The kernel's estimate of what new processes could have without swapping.
+    /// The kernel's estimate of the memory that new processes could use without swapping.
     pub available_bytes: Option<u64>,
-    /// The page cache, with tmpfs and shared memory.
+    /// The page cache, including tmpfs and shared memory.
     pub cached_bytes: Option<u64>,
     /// Swap space.
     pub swap_total_bytes: Option<u64>,
@@ -61,7 +61,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Reads `/proc/meminfo`, where a line is `MemTotal:       24684084 kB`.
+    /// Parses `/proc/meminfo`, whose lines look like `MemTotal:       24684084 kB`.
     ///
     /// Source: Documentation/filesystems/proc.rst, "meminfo". A kB is 1,024 bytes.
     pub fn parse(meminfo: &[u8]) -> Self {
@@ -80,7 +80,7 @@ impl Memory {
         memory
     }
 
-    /// Swap space in use, in bytes.
+    /// Returns the swap space in use, in bytes.
     pub fn swap_used_bytes(&self) -> Option<u64> {
         Some(self.swap_total_bytes?.saturating_sub(self.swap_free_bytes?))
     }
@@ -97,7 +97,7 @@ impl Memory {
         }
     }
 
-    /// Nothing further down the file is used.
+    /// Returns true if all fields are known, so the rest of the file need not be read.
     fn is_complete(&self) -> bool {
         self.total_bytes.is_some()
             && self.free_bytes.is_some()
@@ -108,21 +108,21 @@ impl Memory {
     }
 }
 
-/// For how long processes waited for a resource since boot, in microseconds.
+/// How long processes waited for a resource since boot, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pressure {
-    /// At least one process waited.
+    /// Time in which at least one process waited.
     pub some_micros: Option<u64>,
-    /// All processes that had something to do waited. For the CPU of a whole node that is always 0.
+    /// Time in which all processes that had work waited. For the CPU of a whole node it is always 0.
     pub full_micros: Option<u64>,
 }
 
 impl Pressure {
-    /// Reads a file of `/proc/pressure`, where a line is
+    /// Parses a file of `/proc/pressure`, whose lines look like
     /// `some avg10=0.00 avg60=0.00 avg300=0.00 total=60701`.
     ///
-    /// Source: Documentation/accounting/psi.rst. The averages are left alone: the totals give those
-    /// of the recorder's own interval.
+    /// Source: Documentation/accounting/psi.rst. The averages are ignored: the totals give averages over the
+    /// recorder's own interval.
     pub fn parse(pressure: &[u8]) -> Self {
         let mut waited = Self::default();
         for line in Lines(pressure) {

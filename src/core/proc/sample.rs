@@ -1,4 +1,4 @@
-//! What happened on the node between two readings, in few bytes, and the columns of an incident.
+//! Compact samples of the node, computed from two readings, and the columns that an incident shows.
 
 use std::time::Duration;
 
@@ -7,33 +7,33 @@ use jiff::Timestamp;
 use super::{CpuTicks, DeviceName, Disk, Interface, Pressure, SystemReading};
 use crate::core::ring::{Columns, Ring};
 
-/// A number of a sample, or that it is not known. Seven digits are more than anyone reads of a curve.
+/// A number in a sample, or unknown. Nobody reads more than the seven digits of an `f32` off a curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figure(f32);
 
 impl Figure {
-    /// Nothing in a sample is negative.
+    /// No number in a sample is negative, so a negative one means unknown.
     const UNKNOWN: Self = Self(-1.0);
 
     fn new(value: Option<f64>) -> Self {
         value.filter(|value| *value >= 0.0).map_or(Self::UNKNOWN, |value| Self(value as f32))
     }
 
-    /// The number, where it is known.
+    /// Returns the number, if it is known.
     pub fn get(self) -> Option<f64> {
         (self.0 >= 0.0).then(|| f64::from(self.0))
     }
 }
 
-/// An amount of memory, or that it is not known. In pages, since all that the kernel tells is in
-/// pages: up to 16 TiB, exact.
+/// An amount of memory, or unknown. It is stored in pages, since the kernel counts memory in pages: exact
+/// up to 16 TiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Amount(u32);
 
 impl Amount {
     const UNKNOWN: u32 = u32::MAX;
 
-    /// The smallest pages that Linux has; larger ones are multiples.
+    /// The smallest page size of Linux; larger pages are multiples of it.
     const PAGE_BYTES: u64 = 4096;
 
     fn new(bytes: Option<u64>) -> Self {
@@ -41,69 +41,69 @@ impl Amount {
         Self(bytes.map_or(Self::UNKNOWN, |bytes| pages(bytes).min(Self::UNKNOWN - 1)))
     }
 
-    /// Bytes, where they are known.
+    /// Returns the bytes, if they are known.
     pub fn bytes(self) -> Option<u64> {
         (self.0 != Self::UNKNOWN).then(|| u64::from(self.0) * Self::PAGE_BYTES)
     }
 }
 
-/// One row of the ring: the node at one moment, and on average since the sample before. What could not
-/// be had is not known; so is a rate of which a counter went back, and each rate of the first sample.
+/// One row of the ring: the node at one moment, and averages since the previous sample. A value that could
+/// not be read is unknown; so is a rate whose counter went backwards, and every rate of the first sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SystemSample {
     /// Percent of the time of all CPUs; see [`CpuTicks::user`].
     pub cpu_user_percent: Figure,
-    /// See [`CpuTicks::system`].
+    /// Percent of the time of all CPUs; see [`CpuTicks::system`].
     pub cpu_system_percent: Figure,
-    /// See [`CpuTicks::iowait`].
+    /// Percent of the time of all CPUs; see [`CpuTicks::iowait`].
     pub cpu_iowait_percent: Figure,
-    /// See [`CpuTicks::steal`].
+    /// Percent of the time of all CPUs; see [`CpuTicks::steal`].
     pub cpu_steal_percent: Figure,
-    /// See [`SystemReading::load_1m`].
+    /// Load of the last minute; see [`SystemReading::load_1m`].
     pub load_1m: Figure,
-    /// See [`super::Memory::available_bytes`].
+    /// Available memory; see [`super::Memory::available_bytes`].
     pub memory_available: Amount,
-    /// See [`super::Memory::free_bytes`].
+    /// Unused memory; see [`super::Memory::free_bytes`].
     pub memory_free: Amount,
-    /// See [`super::Memory::cached_bytes`].
+    /// Page cache; see [`super::Memory::cached_bytes`].
     pub memory_cached: Amount,
-    /// See [`super::Memory::swap_used_bytes`].
+    /// Swap space in use; see [`super::Memory::swap_used_bytes`].
     pub swap_used: Amount,
     /// Percent of the time in which a process waited for a CPU.
     pub pressure_cpu_some_percent: Figure,
-    /// … for memory.
+    /// Percent of the time in which a process waited for memory.
     pub pressure_memory_some_percent: Figure,
     /// Percent of the time in which all processes that had work waited for memory.
     pub pressure_memory_full_percent: Figure,
     /// Percent of the time in which a process waited for a disk.
     pub pressure_io_some_percent: Figure,
-    /// … in which all processes that had work did.
+    /// Percent of the time in which all processes that had work waited for a disk.
     pub pressure_io_full_percent: Figure,
-    /// All disks together.
+    /// Bytes read from all disks together.
     pub disk_read_bytes_per_second: Figure,
-    /// All disks together.
+    /// Bytes written to all disks together.
     pub disk_write_bytes_per_second: Figure,
     /// Reads and writes of all disks together.
     pub disk_operations_per_second: Figure,
-    /// Percent of the time in which the busiest disk had something to do. Disks that do much at the
-    /// same time (NVMe) can do more at 100.
+    /// Percent of the time in which the busiest disk had something to do. Disks that do many transfers at
+    /// once (NVMe) may have capacity left at 100.
     pub disk_busy_percent: Figure,
-    /// All interfaces together.
+    /// Bytes received by all interfaces together.
     pub network_receive_bytes_per_second: Figure,
-    /// All interfaces together.
+    /// Bytes sent by all interfaces together.
     pub network_transmit_bytes_per_second: Figure,
-    /// Packets, both ways, all interfaces together.
+    /// Packets lost to errors, both directions, all interfaces together.
     pub network_errors_per_second: Figure,
-    /// Packets, both ways, all interfaces together.
+    /// Packets dropped, both directions, all interfaces together.
     pub network_drops_per_second: Figure,
 }
 
-/// A ring has up to 300 of them.
+/// A ring has up to 301 of these samples.
 const _: () = assert!(size_of::<SystemSample>() <= 96);
 
 impl SystemSample {
-    /// What the node is like `now`, and what happened in the time `elapsed` since `previous`. For the
-    /// first sample `previous` is an empty reading.
+    /// Computes the sample for the reading `now`; rates cover the time `elapsed` since `previous`. For the first
+    /// sample `previous` is an empty reading.
     pub fn between(previous: &SystemReading, now: &SystemReading, elapsed: Duration) -> Self {
         let [user, system, iowait, steal] = cpu_percents(previous.cpu, now.cpu);
         let waited = |of: fn(&SystemReading) -> &Pressure, kind: fn(&Pressure) -> Option<u64>| {
@@ -145,15 +145,15 @@ impl SystemSample {
     }
 }
 
-/// How far a counter rose. One that went back (it began anew, or the device is another one) did so by
-/// an amount that nobody knows.
+/// Returns by how much a counter rose. `None` if it went backwards: it was reset, or the device is another
+/// one, and the real increase is unknown.
 fn risen(previous: Option<u64>, now: Option<u64>) -> Option<u64> {
     now?.checked_sub(previous?)
 }
 
-/// User, system, iowait and steal. The kernel may take time back of the last two
-/// (Documentation/filesystems/proc.rst: "the value of iowait field may decrease in certain
-/// conditions"); then they alone are not known.
+/// Returns the percentages of user, system, iowait and steal. The kernel may lower the last two
+/// (Documentation/filesystems/proc.rst: "the value of iowait field may decrease in certain conditions");
+/// in that case only the lowered ones are unknown.
 fn cpu_percents(previous: Option<CpuTicks>, now: Option<CpuTicks>) -> [Figure; 4] {
     let rise = |of: fn(CpuTicks) -> u64| risen(previous.map(of), now.map(of));
     let parts = [rise(|c| c.user), rise(|c| c.system), rise(|c| c.iowait), rise(|c| c.steal)];
@@ -165,7 +165,7 @@ fn cpu_percents(previous: Option<CpuTicks>, now: Option<CpuTicks>) -> [Figure; 4
     parts.map(|part| Figure::new(part.and_then(percent)))
 }
 
-/// The share of the time. A little over it, as when the kernel's clock and ours differ, is all of it.
+/// Returns the share of the time. A little over 100, as when the kernel's clock and ours differ, is cut to 100.
 fn percent_of_micros(micros: Option<u64>, elapsed: Duration) -> Figure {
     let elapsed_micros = elapsed.as_secs_f64() * 1e6;
     let percent = |micros: u64| (micros as f64 * 100.0 / elapsed_micros).min(100.0);
@@ -177,14 +177,14 @@ fn per_second(amount: Option<u64>, elapsed: Duration) -> Figure {
     Figure::new(amount.filter(|_| !elapsed.is_zero()).map(rate))
 }
 
-/// Not known where one device's part is not, or where there is no device.
+/// Returns the sum; unknown if one device's part is unknown, or if there is no device.
 fn sum(mut rises: impl Iterator<Item = Option<u64>>) -> Option<u64> {
     let first = rises.next()??;
     rises.try_fold(first, |all, one| Some(all.saturating_add(one?)))
 }
 
-/// The share of the time that the busiest disk worked; not known where one disk's counter went back,
-/// since that one may have been it.
+/// Returns the share of the time in which the busiest disk worked; unknown if one disk's counter went
+/// backwards, since that disk may have been the busiest.
 fn busiest(previous: &SystemReading, now: &SystemReading, elapsed: Duration) -> Figure {
     let mut rises = rises(&previous.disks, &now.disks, |disk| disk.name, |disk| disk.busy_millis);
     let millis = rises.next().flatten();
@@ -192,9 +192,9 @@ fn busiest(previous: &SystemReading, now: &SystemReading, elapsed: Duration) -> 
     percent_of_micros(millis.map(|millis| millis.saturating_mul(1000)), elapsed)
 }
 
-/// How far a counter of each device rose that is in both readings. One that came begins with the next
-/// interval; of one that went, nobody knows what it did last. So neither is a reason not to know about
-/// the others; nodes attach and detach their pods' volumes all the time.
+/// Returns by how much a counter rose for each device that is in both readings. A new device counts from the
+/// next interval on; the last transfers of a removed device are unknown. Neither makes the other devices
+/// unknown, since nodes attach and detach their pods' volumes all the time.
 fn rises<'a, D>(
     previous: &'a [D],
     now: &'a [D],
@@ -203,7 +203,7 @@ fn rises<'a, D>(
 ) -> impl Iterator<Item = Option<u64>> + 'a {
     now.iter().enumerate().filter_map(move |(at, device)| {
         let same = |other: &&D| name(other) == name(device);
-        // Mostly no device came or went, and all are where they were.
+        // Devices are mostly at the same index, since they seldom come or go.
         let before = previous.get(at).filter(same).or_else(|| previous.iter().find(same))?;
         Some(counter(device).checked_sub(counter(before)))
     })
@@ -211,7 +211,7 @@ fn rises<'a, D>(
 
 type Column = (&'static str, fn(&SystemSample) -> Option<f64>);
 
-/// In the order in which an incident shows them.
+/// The columns, in the order in which an incident shows them.
 const COLUMNS: [Column; 22] = [
     ("cpu_user_percent", |s| s.cpu_user_percent.get()),
     ("cpu_system_percent", |s| s.cpu_system_percent.get()),
@@ -241,12 +241,12 @@ fn bytes(amount: Amount) -> Option<f64> {
     amount.bytes().map(|bytes| bytes as f64)
 }
 
-/// Tenths of a byte only make the line longer.
+/// Rounds to whole numbers: tenths of a byte only make the line longer.
 fn whole(figure: Figure) -> Option<f64> {
     figure.get().map(f64::round)
 }
 
-/// The samples as an incident shows them. `ends_at`: when the newest was taken.
+/// Returns the samples as an incident shows them. `ends_at` is the time of the newest sample.
 pub fn columns(samples: &Ring<SystemSample>, interval_seconds: f64, ends_at: Timestamp) -> Columns {
     let column = |(name, value): Column| (name, samples.iter().map(value).collect());
     Columns { interval_seconds, ends_at, columns: COLUMNS.into_iter().map(column).collect() }

@@ -44,7 +44,7 @@ some avg10=0.89 avg60=0.91 avg300=0.94 total=364929667
 full avg10=0.69 avg60=0.83 avg300=0.68 total=255835389
 ";
 
-/// Before Linux 5.13 there was no second line for the CPU.
+/// The file before Linux 5.13, which had no second line for the CPU.
 const PRESSURE_CPU: &str = "some avg10=20.15 avg60=9.14 avg300=8.29 total=2403732769\n";
 
 const DISKSTATS: &str = "\
@@ -88,7 +88,7 @@ fn read(files: &Files<'_>) -> SystemReading {
     }
 }
 
-/// The files, each as the function makes it.
+/// Reads all files, each changed by the function.
 fn reading(mut change: impl FnMut(&str) -> Vec<u8>) -> SystemReading {
     read(&Files {
         stat: &change(STAT),
@@ -105,7 +105,7 @@ fn whole() -> SystemReading {
     reading(|text| text.as_bytes().to_vec())
 }
 
-/// The figures of a sample by the names of their columns.
+/// Returns the figures of a sample, to look up by the names of their columns.
 fn figures(previous: &SystemReading, now: &SystemReading, seconds: f64) -> Figures {
     let mut ring = Ring::new(1);
     ring.push(SystemSample::between(previous, now, Duration::from_secs_f64(seconds)));
@@ -116,7 +116,7 @@ fn figures(previous: &SystemReading, now: &SystemReading, seconds: f64) -> Figur
 struct Figures(Vec<(&'static str, Option<f64>)>);
 
 impl Figures {
-    /// Rounded to the one decimal that is shown.
+    /// Returns the figure rounded to the one decimal that is shown.
     fn get(&self, name: &str) -> Option<f64> {
         let (_, value) = self.0.iter().find(|(column, _)| *column == name).unwrap();
         value.map(|value| (value * 10.0).round() / 10.0)
@@ -334,14 +334,14 @@ fn a_disk_that_comes_counts_from_the_next_interval_and_one_that_goes_takes_nothi
         figures(before, now, 1.0).get("disk_read_bytes_per_second")
     };
     let alone = with(&[&vda(0)]);
-    // In front of the other one, so that that is not where it was.
+    // The new disk comes first, so that the old one has another index than before.
     let both = with(&[&sdb, &vda(2)]);
     assert_eq!(read(&alone, &both), Some(1024.0));
     let mut later = with(&[&sdb, &vda(2)]);
     later.disks[0].read_bytes += 512;
     assert_eq!(read(&both, &later), Some(512.0));
     assert_eq!(read(&later, &with(&[&vda(3)])), Some(512.0));
-    // Nothing that is in both.
+    // No disk is in both readings.
     assert_eq!(read(&alone, &with(&[&sdb])), None);
     assert_eq!(read(&alone, &with(&[])), None);
     assert_eq!(read(&with(&[]), &alone), None);
@@ -359,11 +359,11 @@ fn memory_is_exact_and_ends_at_sixteen_tebibytes() {
     let most = f64::from(u32::MAX - 1) * 4096.0;
     assert_eq!(shown(1 << 34), Some(most));
     assert_eq!(shown(u64::MAX >> 10), Some(most));
-    // The window's samples, without the ring's own few words.
+    // The memory of a window's samples, without the few words of the ring itself.
     assert!(size_of::<SystemSample>() * WINDOW_SAMPLES_MAX as usize <= 28_800);
 }
 
-/// `None`, or what the whole files say.
+/// Checks that a value is either `None` or the same as from the whole files.
 fn assert_part<T: PartialEq + std::fmt::Debug>(part: Option<T>, whole: Option<T>) {
     assert!(part.is_none() || part == whole, "{part:?} of {whole:?}");
 }
@@ -387,7 +387,7 @@ fn a_file_cut_at_any_byte_says_nothing_wrong() {
     }
 }
 
-/// Bytes changed, taken out, put in and doubled.
+/// Changes, removes, inserts and repeats bytes at random.
 fn mutate(text: &str, random: &mut Jitter) -> Vec<u8> {
     let mut below = |end: usize| (random.unit() * end as f64) as usize;
     let mut bytes = text.as_bytes().to_vec();

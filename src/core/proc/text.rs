@@ -1,9 +1,9 @@
-//! Lines, words and numbers of the kernel's tables.
+//! Splits the kernel's tables into lines, words and numbers.
 
 use memchr::memchr;
 
-/// The lines of a file that end with a newline. The kernel ends every line so; what follows the last
-/// newline was cut off, maybe within a number.
+/// Iterates over the lines that end with a newline. The kernel ends every line with one, so whatever
+/// follows the last newline was cut off, maybe within a number.
 pub(super) struct Lines<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for Lines<'a> {
@@ -17,12 +17,12 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-/// The words of a line, with any number of spaces or tabs around them.
+/// Returns the words of a line, which may be separated by any number of spaces or tabs.
 pub(super) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty())
 }
 
-/// A number in decimal digits, without a sign; one too large is the largest.
+/// Parses a number in decimal digits, without a sign; a number that is too large becomes [`u64::MAX`].
 pub(super) fn number(word: &[u8]) -> Option<u64> {
     let append = |number: u64, byte: &u8| {
         let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
@@ -31,7 +31,7 @@ pub(super) fn number(word: &[u8]) -> Option<u64> {
     if word.is_empty() { None } else { word.iter().try_fold(0, append) }
 }
 
-/// The next words, all of which are numbers.
+/// Parses the next `N` words; `None` unless all of them are numbers.
 pub(super) fn numbers<'a, const N: usize>(
     words: &mut impl Iterator<Item = &'a [u8]>,
 ) -> Option<[u64; N]> {

@@ -1,10 +1,10 @@
-//! Numbers that pods post about themselves: who may, how much of it is kept, and what an incident shows.
+//! Numbers that pods post about themselves: which pods may post, how much is kept, and what an incident shows.
 //!
-//! A pod speaks for itself alone. It is known by the address that it asks from, which is its own
-//! (`status.podIP`); pods on the host's network share theirs with the node, and say who they are: they are
-//! as trusted as the node. Whatever comes, the table stays below
-//! [`TELEMETRY_BYTES_MAX`](crate::limits::TELEMETRY_BYTES_MAX): when all names are taken, the pod that has the
-//! most gives one up to a pod that has at least two fewer, so that nobody can keep the others out.
+//! A pod may post only for itself. It is identified by the address from which it posts, which is its own
+//! (`status.podIP`). Pods on the host's network share the node's address and name themselves in the post; they
+//! are trusted as much as the node is. Whatever is posted, the table stays below
+//! [`TELEMETRY_BYTES_MAX`](crate::limits::TELEMETRY_BYTES_MAX): when all names are taken, the pod with the most
+//! names gives one up to a pod that has at least two fewer, so that no pod can keep the others out.
 
 mod post;
 mod refusal;
@@ -26,18 +26,18 @@ pub use self::post::{PodName, Post};
 pub use self::refusal::Refusal;
 pub use self::section::{SidecarSection, SidecarSeries};
 
-/// What pods posted, by the pods' keys.
+/// The posted numbers of all pods, by the pods' keys.
 #[derive(Debug, Default)]
 pub struct Sidecars {
     pods: HashMap<Box<str>, Told>,
-    /// Names of all pods together.
+    /// Number of names of all pods together.
     series: usize,
 }
 
-/// What one pod posted.
+/// The posted numbers of one pod.
 #[derive(Debug, Default)]
 struct Told {
-    /// When its posts would have been due, had they kept to the rate (monotonic).
+    /// When the next post is due if posts keep to the rate (monotonic); posts may come a burst earlier.
     due: Duration,
     series: Vec<Series>,
 }
@@ -48,7 +48,8 @@ struct Series {
     samples: Ring<Sample>,
 }
 
-/// Twelve bytes instead of sixteen: the value is kept as bytes, which need no alignment.
+/// One value with its time. It has twelve bytes instead of sixteen: the value is kept as bytes, which need no
+/// alignment.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     at_seconds: u32,
@@ -67,17 +68,17 @@ impl Sample {
     }
 }
 
-/// Whole seconds since the agent's start, for 136 years.
+/// Returns whole seconds since the agent's start, for 136 years.
 fn seconds(now: Duration) -> u32 {
     u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
 }
 
 impl Sidecars {
-    /// Keeps what came from `peer` at `now` (monotonic).
+    /// Keeps the numbers that were posted from `peer` at `now` (monotonic).
     ///
     /// # Errors
-    /// When the post is not the pod's own, comes too fast, or has names for which there is no room. In
-    /// the last case alone the names that are known, and those for which there was room, are kept.
+    /// The post is not the pod's own, comes too fast, or has names for which there is no room. Only in the last
+    /// case are numbers kept: those of known names, and of new names for which there was room.
     pub fn post(
         &mut self,
         roster: &Roster,
@@ -96,14 +97,15 @@ impl Sidecars {
         refusal.map_or(Ok(()), Err)
     }
 
-    /// The pod is gone, and its incidents are written.
+    /// Forgets a pod that is gone and whose incidents have been written.
     pub fn forget(&mut self, key: &str) {
         if let Some(told) = self.pods.remove(key) {
             self.series -= told.series.len();
         }
     }
 
-    /// What the pod posted, for an incident; ages are those at `now` (monotonic). `None`: nothing.
+    /// Returns the numbers that the pod posted, for an incident; ages are relative to `now` (monotonic). `None` if
+    /// there are no numbers.
     pub fn section(&self, key: &str, now: Duration) -> Option<SidecarSection> {
         let told = self.pods.get(key).filter(|told| !told.series.is_empty())?;
         let shown = |series: &Series| {
@@ -119,26 +121,26 @@ impl Sidecars {
         Some(SidecarSection { series })
     }
 
-    /// Pods of which something is known.
+    /// Returns the number of pods in the table.
     pub fn pods(&self) -> usize {
         self.pods.len()
     }
 
-    /// Names that are kept, of all pods together.
+    /// Returns the number of names that are kept, of all pods together.
     pub fn series(&self) -> usize {
         self.series
     }
 
-    /// The memory that the table takes, without what the allocator adds.
+    /// Returns the memory that the table takes, without the allocator's overhead.
     pub fn bytes(&self) -> usize {
-        // The map's capacity is seven eighths of its slots, each with a byte of its own.
+        // The map's capacity is seven eighths of its slots, and each slot has one more byte of its own.
         let slots = self.pods.capacity().div_ceil(7) * 8;
         let pods = self.pods.iter().map(|(key, told)| key.len() + told.bytes());
         slots * (size_of::<(Box<str>, Told)>() + 1) + pods.sum::<usize>()
     }
 
-    /// Lets a post of that pod in, unless it comes too fast; and drops pods that went, where the room would
-    /// not do for so many `names` more.
+    /// Admits a post of that pod unless it comes too fast. If there is no room for so many more `names`, or for the
+    /// pod, drops the pods that are no longer on the node.
     fn admit(
         &mut self,
         roster: &Roster,
@@ -164,7 +166,7 @@ impl Sidecars {
         self.pods.entry(key.into()).or_default().admit(now)
     }
 
-    /// Appends a sample to the series of that name, which is made where there is room.
+    /// Appends a sample to the series of that name. A new series is made if there is room.
     fn keep(&mut self, key: &str, name: &str, sample: Sample) -> Result<(), Refusal> {
         let told = self.pods.get(key);
         let names = told.map_or(0, |told| told.series.len());
@@ -182,13 +184,13 @@ impl Sidecars {
         Ok(())
     }
 
-    /// Drops the pods that are not on the node any more, should nobody have said that they went.
+    /// Drops pods that are no longer on the node, in case their removal was never reported.
     fn retain(&mut self, roster: &Roster) {
         self.pods.retain(|key, _| roster.get(key).is_some());
         self.series = self.pods.values().map(|told| told.series.len()).sum();
     }
 
-    /// Drops a name of the pod that has the most, for one that has `names`; whether it did.
+    /// Drops a name of the pod with the most names, in favour of a pod that has `names`. Returns whether it did.
     fn take_from_others(&mut self, names: usize) -> bool {
         let most = self.pods.values_mut().max_by_key(|told| told.series.len());
         let Some(told) = most.filter(|told| told.series.len() >= names + 2) else {
@@ -201,8 +203,8 @@ impl Sidecars {
 }
 
 impl Told {
-    /// Lets a post in, or says when it may come again. Refused ones count for nothing: they cost little, and
-    /// whoever comes too often would never get in again.
+    /// Admits a post, or returns when the pod may post again. Refused posts do not count: they cost little, and a
+    /// pod that posts too often would otherwise never be admitted again.
     fn admit(&mut self, now: Duration) -> Result<(), Refusal> {
         let due = self.due.max(now);
         let ahead = (due - now).saturating_sub(TELEMETRY_INTERVAL * (TELEMETRY_BURST - 1));
@@ -217,11 +219,11 @@ impl Told {
         self.series.iter().any(|series| *series.name == *name)
     }
 
-    /// The series of that name, new if need be.
+    /// Returns the series of that name, and creates it if necessary.
     fn series_of(&mut self, name: &str) -> &mut Series {
         let known = self.series.iter().position(|series| *series.name == *name);
         let at = known.unwrap_or_else(|| {
-            // Most pods have a few, and always the same: no room is taken for more.
+            // Most pods have a few names, and always the same ones, so no spare room is taken.
             self.series.reserve_exact(1);
             self.series
                 .push(Series { name: name.into(), samples: Ring::new(TELEMETRY_SAMPLES_MAX) });
@@ -230,7 +232,7 @@ impl Told {
         &mut self.series[at]
     }
 
-    /// Drops the name that was silent longest.
+    /// Drops the name whose last sample is the oldest.
     fn drop_quietest(&mut self) {
         let last = |series: &Series| series.samples.last().map(|sample| sample.at_seconds);
         let quietest = (0..self.series.len()).min_by_key(|at| last(&self.series[*at]));
@@ -247,7 +249,7 @@ impl Told {
     }
 }
 
-/// The pod for which whoever asks from `peer` may speak: itself.
+/// Returns the pod for which a post from `peer` may speak: the pod that posts.
 fn speaker<'r>(
     roster: &'r Roster,
     peer: IpAddr,

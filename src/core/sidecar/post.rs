@@ -1,4 +1,4 @@
-//! The body of a post: bytes in, checked names and numbers out.
+//! Parses the body of a post into checked names and numbers.
 
 use std::fmt;
 
@@ -10,32 +10,32 @@ use crate::core::sidecar::refusal::Refusal;
 use crate::core::text::cut;
 use crate::limits::{FLAW_BYTES_MAX, TELEMETRY_NAME_BYTES_MAX, TELEMETRY_NAMES_MAX};
 
-/// A pod by its name.
+/// A pod, identified by its namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PodName {
-    /// Its namespace.
+    /// The pod's namespace.
     pub namespace: String,
-    /// Its name in it.
+    /// The pod's name in the namespace.
     pub name: String,
 }
 
-/// What was posted, with good names and finite values, at most [`TELEMETRY_NAMES_MAX`] of them.
+/// A post with valid names and finite values, at most [`TELEMETRY_NAMES_MAX`] of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Post {
-    /// Who it says to come from, if it says so.
+    /// The pod that the post names as its sender, if it names one.
     pub pod: Option<PodName>,
-    /// Names and values, in their order.
+    /// Names and values, in the order of the post.
     pub metrics: Vec<(String, f64)>,
 }
 
 impl Post {
-    /// Reads a body that is said to be of that type.
+    /// Parses a body with this Content-Type.
     ///
     /// # Errors
-    /// When it is said to be no JSON, is none, has another shape or fields besides, or has names or values
-    /// that are not kept. One bad name refuses the whole post: it is a mistake in the program, and is
-    /// better seen at once.
+    /// The Content-Type is not JSON, or the body is not valid JSON, has another shape or additional fields, or has
+    /// names or values that cannot be kept. One bad name refuses the whole post: it is a mistake in the program,
+    /// which is noticed sooner that way.
     pub fn parse(content_type: Option<&str>, body: &[u8]) -> Result<Self, Refusal> {
         if !content_type.is_none_or(is_json) {
             return Err(Refusal::ContentType);
@@ -72,8 +72,8 @@ struct Body<'a> {
     pod: Option<PodName>,
 }
 
-/// The first names, one more than may be at most, with their values as they were written; and how many
-/// there are.
+/// The first names, at most [`TELEMETRY_NAMES_MAX`], with their values as they were written; and the number of
+/// all names.
 struct Metrics<'a> {
     first: Vec<(String, &'a RawValue)>,
     count: usize,
@@ -109,12 +109,12 @@ impl<'de> Visitor<'de> for MetricsVisitor {
     }
 }
 
-/// What the parser says may quote what was posted.
+/// Shortens the parser's message and replaces control characters, since it may quote the posted text.
 fn one_line(text: &str) -> String {
     cut(text, FLAW_BYTES_MAX).replace(char::is_control, " ")
 }
 
-/// `application/json`, with or without parameters.
+/// Returns true for `application/json`, with or without parameters.
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")
@@ -127,9 +127,9 @@ fn is_metric_name(name: &str) -> bool {
         && name.starts_with(|c: char| !c.is_ascii_digit() && c != '.')
 }
 
-/// The value of a JSON number, if that is what the text is and 64 bits can hold it.
+/// Returns the value of a JSON number, if the text is one and 64 bits can hold it.
 fn number(json: &str) -> Option<f64> {
-    // Rust reads words such as "inf" as numbers; JSON has no words but true, false and null.
+    // Rust parses words such as "inf" as numbers; the only words of JSON are true, false and null.
     let is_number = json.starts_with(|c: char| c == '-' || c.is_ascii_digit());
     json.parse().ok().filter(|value: &f64| is_number && value.is_finite())
 }

@@ -1,4 +1,4 @@
-//! Why a post is refused: a status, and a sentence that says what is allowed.
+//! Reasons why a post is refused: an HTTP status, and a sentence that says what is allowed.
 
 use core::net::IpAddr;
 use std::fmt;
@@ -9,45 +9,45 @@ use crate::limits::{
     TELEMETRY_NAME_BYTES_MAX, TELEMETRY_NAMES_MAX, TELEMETRY_SERIES_MAX,
 };
 
-/// Why a post is refused. Written out it is one sentence for whoever posted.
+/// The reason why a post is refused. Its text is one sentence for the sender of the post.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// No JSON, or of another shape; with what the parser says of it.
+    /// The body is not valid JSON or has another shape; with the parser's message.
     Shape(String),
-    /// No pod that runs here has this address.
+    /// No pod that runs on this node has this address.
     Unknown(IpAddr),
-    /// More than one that runs has it.
+    /// More than one running pod has this address.
     Shared(IpAddr),
-    /// The address is another pod's than the one that is named.
+    /// The post names a pod that does not have the sender's address.
     NotYourself,
-    /// A pod on the host's network that does not say which it is.
+    /// A pod on the host's network does not name itself.
     Nameless,
-    /// A name that no running pod on the host's network has.
+    /// No running pod on the host's network has the posted name.
     NotOnHost,
-    /// A body without a length.
+    /// The body comes without a length.
     NoLength,
-    /// A body over the limit.
+    /// The body is longer than the limit.
     TooLong,
-    /// It is said to be something else than JSON.
+    /// The Content-Type is not JSON.
     ContentType,
-    /// More names in one post than are kept.
+    /// The post has more names than are kept for a pod.
     TooManyNames(usize),
-    /// A name that is none; shortened.
+    /// A name is not valid; shortened.
     Name(String),
-    /// A name that is there twice.
+    /// A name occurs twice.
     Twice(String),
-    /// The name whose value is no number, or none that is finite.
+    /// The value of this name is not a number, or not a finite one.
     Value(String),
-    /// The first name that there was no room for among those of the pod.
+    /// The first name for which the pod has no room.
     NamesFull(String),
-    /// Posts come too fast; the next one has to wait so long.
+    /// Posts come too fast; the next one has to wait for this time.
     TooOften(Duration),
-    /// All pods together have as many names as are kept.
+    /// All pods together have the maximum number of names.
     Full,
 }
 
 impl Refusal {
-    /// The HTTP status.
+    /// Returns the HTTP status.
     pub fn status(&self) -> u16 {
         match self {
             Self::Shape(_) => 400,
@@ -69,7 +69,7 @@ impl Refusal {
         }
     }
 
-    /// When it makes sense to come back, in whole seconds; `None`: the same post will never do.
+    /// Returns after how many whole seconds a retry makes sense. `None`: the same post will never be accepted.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::TooOften(wait) => Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),

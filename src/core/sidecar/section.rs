@@ -1,46 +1,46 @@
-//! What an incident shows of the numbers that its pod posted: `telemetry.sidecar`.
+//! The posted numbers in an incident: `telemetry.sidecar`.
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-/// Values from here on are shown without decimals, smaller ones with six digits: a curve needs no more, and
-/// an incident line has 16,000 bytes for everything.
+/// Values of at least this size are shown without decimals, smaller ones with six digits: a curve needs no more,
+/// and an incident line has 16,000 bytes for everything.
 const WHOLE_MIN: f64 = 1e5;
 
-/// Whole numbers up to here are exact.
+/// Whole numbers below this value are exact in an `f64`.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// The numbers that a pod posted, a series for each name, in the order of the names. Written as a JSON
-/// object, `{"queue_depth": {"age_seconds": [10, 5, 0], "values": [3, 7, 12]}}`.
+/// The numbers that a pod posted, one series for each name, sorted by name. Serialized as a JSON object,
+/// `{"queue_depth": {"age_seconds": [10, 5, 0], "values": [3, 7, 12]}}`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SidecarSection {
-    /// One for each name.
+    /// One series for each name.
     pub series: Vec<SidecarSeries>,
 }
 
 /// The values of one name, the newest last.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SidecarSeries {
-    /// The name.
+    /// The posted name.
     pub name: String,
-    /// How long before the incident each came, in whole seconds.
+    /// How long before the incident each value was posted, in whole seconds.
     pub age_seconds: Vec<u32>,
-    /// As many values.
+    /// The values, as many as ages.
     pub values: Vec<f64>,
 }
 
 impl SidecarSection {
-    /// How many samples the longest series has.
+    /// Returns the number of samples of the longest series.
     pub fn len(&self) -> usize {
         self.series.iter().map(|series| series.values.len()).max().unwrap_or(0)
     }
 
-    /// Whether there is no sample.
+    /// Returns true if there is no sample.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Leaves out every other sample; the newest of each name stays.
+    /// Drops every other sample; the newest sample of each name stays.
     pub fn thin(&mut self) {
         for series in &mut self.series {
             let newest = series.values.len().wrapping_sub(1);
@@ -49,7 +49,7 @@ impl SidecarSection {
         }
     }
 
-    /// Keeps the newest `samples` of each name; of 0 nothing is left.
+    /// Keeps the newest `samples` of each name; with 0, no name is left.
     pub fn keep_newest(&mut self, samples: usize) {
         for series in &mut self.series {
             let old = series.values.len().saturating_sub(samples);
@@ -60,7 +60,7 @@ impl SidecarSection {
     }
 }
 
-/// Keeps those as far from `newest` as an even number says.
+/// Keeps the values whose distance to `newest` is even.
 fn keep_every_other<T>(values: &mut Vec<T>, newest: usize) {
     let mut at = 0;
     values.retain(|_| {
@@ -94,7 +94,7 @@ impl Serialize for Row<'_> {
     }
 }
 
-/// A number in few letters.
+/// A number, serialized with few characters.
 struct Number(f64);
 
 impl Serialize for Number {

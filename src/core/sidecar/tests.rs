@@ -32,7 +32,7 @@ fn ended_pod(name: &str, address: &str) -> Value {
     pod
 }
 
-/// The roster as the detection fills it.
+/// Makes the roster as the detection fills it.
 fn roster(pods: &[Value]) -> Roster {
     let wall = Timestamp::from_second(1_795_000_000).unwrap();
     let history = History::Before { started: wall, lookback: SECOND };
@@ -144,7 +144,7 @@ fn a_pod_speaks_for_itself_alone() {
         pod("six", "fd00::6"),
         pod("twin-a", "10.0.0.2"),
         pod("twin-b", "10.0.0.2"),
-        // Addresses are used again.
+        // An address is used again after its pod has terminated.
         ended_pod("job", "10.0.0.1"),
         ended_pod("done", "10.0.0.3"),
         host_pod("proxy", "192.0.2.1"),
@@ -172,7 +172,7 @@ fn a_pod_speaks_for_itself_alone() {
         ("::ffff:127.0.0.1", "proxy", None),
         ("127.0.0.1", "", Some(Refusal::Nameless)),
         ("192.0.2.1", "", Some(Refusal::Nameless)),
-        // A process on the node does not speak for a pod that has an address of its own.
+        // A process on the node must not post for a pod that has an address of its own.
         ("127.0.0.1", "web", Some(Refusal::NotOnHost)),
         ("192.0.2.1", "web", Some(Refusal::NotOnHost)),
         ("192.0.2.1", "nobody", Some(Refusal::NotOnHost)),
@@ -253,7 +253,7 @@ fn a_pod_posts_ten_times_at_once_and_then_once_a_second() {
     };
     assert_eq!(times("10.0.0.1", 30, at(100)), 10);
     assert_eq!(times("10.0.0.2", 1, at(100)), 1);
-    // Being refused costs nothing.
+    // A refused post does not count against the rate.
     assert_eq!(times("10.0.0.1", 1, at(101)), 1);
     assert_eq!(times("10.0.0.1", 1, at(101)), 0);
     assert_eq!(times("10.0.0.1", 30, at(104)), 3);
@@ -291,7 +291,7 @@ fn nobody_keeps_the_others_out() {
     let robbed = address(robbed.unwrap());
     let refusal = sidecars.post(&all, ip(&robbed), &names(16), at(3)).unwrap_err();
     assert_eq!((refusal.status(), refusal.retry_after_seconds()), (503, Some(60)));
-    // Pods that nobody said were gone make room first.
+    // Pods whose removal was never reported make room first.
     let left = roster(&pods[greedy..]);
     sidecars.post(&left, ip(&address(greedy)), &names(16), at(3)).unwrap();
     assert_eq!((sidecars.pods(), sidecars.series()), (4, 16 + 3 * 8));

@@ -1,9 +1,9 @@
-//! The few fields of the Kubernetes API that the agent reads, borrowed from the line they came in.
+//! The few fields of the Kubernetes API that the agent reads, borrowed from the line that contains them.
 //!
-//! Everything is optional and `null` means absent, everywhere: bookmarks carry `"containers": null`,
-//! a zero time is `null` (apimachinery `meta/v1/time.go`), and a field that a later version renames
-//! must cost that field, not the pod. Unknown fields are skipped, unknown values kept as text.
-//! Field names and meanings: Kubernetes API, core/v1 `types.go` and meta/v1 `types.go`.
+//! Every field is optional, and `null` means absent: bookmarks carry `"containers": null`, a zero time is
+//! `null` (apimachinery `meta/v1/time.go`), and if a later version renames a field, only that field should be
+//! lost, not the pod. Unknown fields are skipped, unknown values are kept as text. Field names and meanings:
+//! Kubernetes API, core/v1 `types.go` and meta/v1 `types.go`.
 
 pub mod json;
 mod object;
@@ -18,9 +18,9 @@ pub use self::outline::Outline;
 /// One line of a watch: meta/v1 `WatchEvent`.
 #[derive(Debug, Default)]
 pub struct WatchLine<'a> {
-    /// `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK`, `ERROR`, or something newer.
+    /// Type of the event: `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK`, `ERROR`, or a newer one.
     pub kind: Text<'a>,
-    /// A pod, or a `Status` in an `ERROR`.
+    /// A pod, or a `Status` in an `ERROR` line.
     pub object: Outline<'a>,
 }
 

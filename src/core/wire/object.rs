@@ -1,4 +1,4 @@
-//! Objects of the API, as far as they are read.
+//! Kubernetes API objects, limited to the fields that the agent reads.
 
 use crate::core::wire::json::{Anything, List, Raw, Text, members};
 
@@ -7,22 +7,22 @@ use crate::core::wire::json::{Anything, List, Raw, Text, members};
 pub struct Pod<'a> {
     /// Name, UID, version, deletion.
     pub metadata: Metadata<'a>,
-    /// What was asked for.
+    /// The desired state.
     pub spec: PodSpec<'a>,
-    /// What the kubelet says.
+    /// The state that the kubelet reports.
     pub status: PodStatus<'a>,
-    /// See `Outline::mark`.
+    /// The pod's fingerprint; see `Outline::mark`.
     pub mark: u64,
 }
 
 /// A meta/v1 `Status`, as in the body of a failed request.
 #[derive(Debug, Default)]
 pub struct Status<'a> {
-    /// The HTTP code.
+    /// HTTP code.
     pub code: u16,
-    /// `Expired`, `Forbidden`, …
+    /// Machine-readable reason: `Expired`, `Forbidden`, …
     pub reason: Text<'a>,
-    /// A sentence.
+    /// Description in one sentence.
     pub message: Text<'a>,
     /// How long to wait, and causes.
     pub details: StatusDetails<'a>,
@@ -40,7 +40,7 @@ members! { Status<'a> {
 pub struct StatusDetails<'a> {
     /// Seconds to wait before the next try.
     pub retry_after_seconds: u32,
-    /// `ResourceVersionTooLarge` is told apart only here.
+    /// Causes; only they identify `ResourceVersionTooLarge`.
     pub causes: List<StatusCause<'a>>,
 }
 
@@ -52,7 +52,7 @@ members! { StatusDetails<'a> {
 /// meta/v1 `StatusCause`.
 #[derive(Debug, Default)]
 pub struct StatusCause<'a> {
-    /// The cause's type, in a field called reason.
+    /// Type of the cause; the API calls the field `reason`.
     pub reason: Text<'a>,
 }
 
@@ -63,23 +63,23 @@ members! { StatusCause<'a> {
 /// meta/v1 `ObjectMeta`.
 #[derive(Debug, Default)]
 pub struct Metadata<'a> {
-    /// Name in its namespace.
+    /// The name, unique in its namespace.
     pub name: Text<'a>,
-    /// Namespace.
+    /// The namespace.
     pub namespace: Text<'a>,
-    /// Unique for all time; another pod of the same name has another one.
+    /// Unique for all time: a later pod of the same name has another UID.
     pub uid: Text<'a>,
     /// Version of this object, or of the whole list.
     pub resource_version: Text<'a>,
-    /// When the pod's grace ends, once its deletion is asked for.
+    /// When the pod's grace period ends; set once deletion is requested.
     pub deletion_timestamp: Text<'a>,
-    /// The grace in seconds.
+    /// Grace period in seconds.
     pub deletion_grace_period_seconds: i64,
-    /// Two of them matter.
+    /// The two annotations that the agent reads.
     pub annotations: Annotations<'a>,
-    /// Names and values that the pod's maker gave it, not looked into before they are wanted.
+    /// Labels of the pod; parsed only when they are needed.
     pub labels: Raw<'a>,
-    /// Who made the pod, a list of [`OwnerReference`], neither.
+    /// Owners of the pod, a list of [`OwnerReference`]; parsed only when they are needed.
     pub owner_references: Raw<'a>,
 }
 
@@ -95,12 +95,12 @@ members! { Metadata<'a> {
     b"ownerReferences" => owner_references,
 } }
 
-/// The annotations of a static pod's mirror (kubelet `pkg/kubelet/types/pod_update.go`).
+/// Annotations of a static pod's mirror pod (kubelet `pkg/kubelet/types/pod_update.go`).
 #[derive(Debug, Default, Hash)]
 pub struct Annotations<'a> {
-    /// The UID that the kubelet itself uses: for logs, for cgroups, over recreations of the mirror.
+    /// The UID that the kubelet itself uses for logs and cgroups; it survives recreations of the mirror pod.
     pub config_hash: Text<'a>,
-    /// Present on mirror pods only.
+    /// Annotation that only mirror pods have.
     pub config_mirror: Text<'a>,
 }
 
@@ -112,11 +112,11 @@ members! { Annotations<'a> {
 /// meta/v1 `OwnerReference`.
 #[derive(Debug, Default)]
 pub struct OwnerReference<'a> {
-    /// `ReplicaSet`, `Job`, …
+    /// Kind of the owner: `ReplicaSet`, `Job`, …
     pub kind: Text<'a>,
-    /// Its name.
+    /// Name of the owner.
     pub name: Text<'a>,
-    /// Whether it is the managing one.
+    /// True for the owner that manages the pod.
     pub controller: bool,
 }
 
@@ -129,15 +129,15 @@ members! { OwnerReference<'a> {
 /// core/v1 `PodSpec`.
 #[derive(Debug, Default)]
 pub struct PodSpec<'a> {
-    /// `Always`, `OnFailure`, `Never`.
+    /// Restart policy: `Always`, `OnFailure`, `Never`.
     pub restart_policy: Text<'a>,
-    /// Between SIGTERM and SIGKILL.
+    /// Seconds between SIGTERM and SIGKILL.
     pub termination_grace_period_seconds: Option<i64>,
-    /// The containers proper.
+    /// The regular containers.
     pub containers: List<ContainerSpec<'a>>,
-    /// Run before them, or beside them as sidecars.
+    /// Containers that run before the regular ones, or beside them as sidecars.
     pub init_containers: List<ContainerSpec<'a>>,
-    /// Whether it shares the node's network.
+    /// True if the pod shares the node's network.
     pub host_network: bool,
 }
 
@@ -152,17 +152,17 @@ members! { PodSpec<'a> {
 /// core/v1 `Container`.
 #[derive(Debug, Default)]
 pub struct ContainerSpec<'a> {
-    /// Unique in its pod.
+    /// The name, unique in its pod.
     pub name: Text<'a>,
-    /// Overrides the pod's; `Always` on an init container makes it a sidecar.
+    /// Overrides the pod's policy; `Always` on an init container makes it a sidecar.
     pub restart_policy: Text<'a>,
     /// Limits and requests.
     pub resources: Resources<'a>,
-    /// A failed one ends the container.
+    /// Liveness probe; if it fails, the kubelet terminates the container.
     pub liveness_probe: Option<Probe>,
-    /// A failed one ends the container, too.
+    /// Startup probe; if it fails, the kubelet terminates the container as well.
     pub startup_probe: Option<Probe>,
-    /// Holds the postStart hook.
+    /// Lifecycle hooks, of which postStart is read.
     pub lifecycle: Lifecycle,
 }
 
@@ -178,9 +178,9 @@ members! { ContainerSpec<'a> {
 /// core/v1 `Probe`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Probe {
-    /// Between two tries.
+    /// Seconds between two tries.
     pub period_seconds: i64,
-    /// Overrides the pod's grace when this probe fails.
+    /// Overrides the pod's grace period if this probe fails.
     pub termination_grace_period_seconds: Option<i64>,
 }
 
@@ -192,7 +192,7 @@ members! { Probe {
 /// core/v1 `Lifecycle`.
 #[derive(Debug, Default)]
 pub struct Lifecycle {
-    /// Its presence is enough.
+    /// The postStart hook; only its presence is read.
     pub post_start: Option<Anything>,
 }
 
@@ -203,9 +203,9 @@ members! { Lifecycle {
 /// core/v1 `ResourceRequirements`.
 #[derive(Debug, Default)]
 pub struct Resources<'a> {
-    /// At most.
+    /// Upper limits.
     pub limits: ResourceList<'a>,
-    /// At least.
+    /// Requested amounts.
     pub requests: ResourceList<'a>,
 }
 
@@ -214,12 +214,12 @@ members! { Resources<'a> {
     b"requests" => requests,
 } }
 
-/// core/v1 `ResourceList`, the two that matter; values are quantities.
+/// core/v1 `ResourceList`, with the two resources that the agent reads; values are quantities.
 #[derive(Debug, Default)]
 pub struct ResourceList<'a> {
-    /// Cores.
+    /// CPU in cores.
     pub cpu: Text<'a>,
-    /// Bytes.
+    /// Memory in bytes.
     pub memory: Text<'a>,
 }
 
@@ -231,30 +231,30 @@ members! { ResourceList<'a> {
 /// core/v1 `PodStatus`.
 #[derive(Debug, Default)]
 pub struct PodStatus<'a> {
-    /// `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`.
+    /// Phase of the pod: `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`.
     pub phase: Text<'a>,
     /// Why the pod as a whole failed: `Evicted`, …
     pub reason: Text<'a>,
-    /// A sentence to it.
+    /// Description of the reason in one sentence.
     pub message: Text<'a>,
-    /// `Guaranteed`, `Burstable`, `BestEffort`.
+    /// QoS class: `Guaranteed`, `Burstable`, `BestEffort`.
     pub qos_class: Text<'a>,
-    /// When the kubelet took the pod.
+    /// When the kubelet accepted the pod.
     pub start_time: Text<'a>,
-    /// Its addresses, one of each family.
+    /// The pod's addresses, one for each IP family.
     pub pod_ips: List<PodIp<'a>>,
-    /// Of the containers proper.
+    /// Statuses of the regular containers.
     pub container_statuses: List<ContainerStatus<'a>>,
-    /// Of init containers and sidecars.
+    /// Statuses of init containers and sidecars.
     pub init_container_statuses: List<ContainerStatus<'a>>,
-    /// Of debugging sessions.
+    /// Statuses of ephemeral containers for debugging.
     pub ephemeral_container_statuses: List<ContainerStatus<'a>>,
 }
 
 /// core/v1 `PodIP`.
 #[derive(Debug, Default)]
 pub struct PodIp<'a> {
-    /// The address.
+    /// One IP address of the pod.
     pub ip: Text<'a>,
 }
 
@@ -265,17 +265,17 @@ members! { PodIp<'a> {
 /// core/v1 `ContainerStatus`.
 #[derive(Debug, Default)]
 pub struct ContainerStatus<'a> {
-    /// Unique in its pod.
+    /// Name of the container, unique in its pod.
     pub name: Text<'a>,
-    /// Fixed when an instance is made: the first has 0.
+    /// Fixed when an instance is created; the first instance has 0.
     pub restart_count: i64,
-    /// As the runtime names it.
+    /// The image as the runtime names it.
     pub image: Text<'a>,
-    /// `containerd://…` of the newest instance.
+    /// ID of the newest instance: `containerd://…`.
     pub container_id: Text<'a>,
-    /// Of the newest instance.
+    /// State of the newest instance.
     pub state: State<'a>,
-    /// Of the one before; of the newest one while it waits to be restarted.
+    /// State of the instance before it; of the newest instance while the container waits for a restart.
     pub last_state: State<'a>,
 }
 
@@ -288,14 +288,14 @@ members! { ContainerStatus<'a> {
     b"lastState" => last_state,
 } }
 
-/// core/v1 `ContainerState`: at most one of the three.
+/// core/v1 `ContainerState`: at most one of the three fields is set.
 #[derive(Debug, Default)]
 pub struct State<'a> {
-    /// Not yet, or not again.
+    /// Set if the container does not run yet, or waits for a restart.
     pub waiting: Option<Waiting<'a>>,
-    /// Now.
+    /// Set if the container runs.
     pub running: Option<Running<'a>>,
-    /// No more.
+    /// Set if the container has terminated.
     pub terminated: Option<Terminated<'a>>,
 }
 
@@ -308,9 +308,9 @@ members! { State<'a> {
 /// core/v1 `ContainerStateWaiting`.
 #[derive(Debug, Default)]
 pub struct Waiting<'a> {
-    /// `CrashLoopBackOff`, `ErrImagePull`, …
+    /// Why the container waits: `CrashLoopBackOff`, `ErrImagePull`, …
     pub reason: Text<'a>,
-    /// A sentence to it.
+    /// Description of the reason in one sentence.
     pub message: Text<'a>,
 }
 
@@ -322,7 +322,7 @@ members! { Waiting<'a> {
 /// core/v1 `ContainerStateRunning`.
 #[derive(Debug, Default)]
 pub struct Running<'a> {
-    /// Since when; one second's resolution.
+    /// Start time, with a resolution of one second.
     pub started_at: Text<'a>,
 }
 
@@ -333,19 +333,19 @@ members! { Running<'a> {
 /// core/v1 `ContainerStateTerminated`.
 #[derive(Debug, Default)]
 pub struct Terminated<'a> {
-    /// 128 + n after signal n.
+    /// Exit code; 128 + n after signal n.
     pub exit_code: i32,
-    /// Rarely set by today's runtimes.
+    /// Signal number; today's runtimes rarely set it.
     pub signal: i32,
-    /// `OOMKilled`, `Error`, `Completed`, …
+    /// Why the container terminated: `OOMKilled`, `Error`, `Completed`, …
     pub reason: Text<'a>,
-    /// From the termination message file, or the last log lines.
+    /// Content of the termination message file, or the last log lines.
     pub message: Text<'a>,
-    /// One second's resolution; the epoch where the process never ran.
+    /// Start time, with a resolution of one second; the epoch if the process never ran.
     pub started_at: Text<'a>,
-    /// One second's resolution; `null` in records that the kubelet makes up.
+    /// End time, with a resolution of one second; `null` in records that the kubelet makes up.
     pub finished_at: Text<'a>,
-    /// `containerd://…`; absent in records that the kubelet makes up.
+    /// ID of the instance, `containerd://…`; absent in records that the kubelet makes up.
     pub container_id: Text<'a>,
 }
 
@@ -359,26 +359,26 @@ members! { Terminated<'a> {
     b"containerID" => container_id,
 } }
 
-/// A core/v1 `Event`, as the kubelet writes them.
+/// A core/v1 `Event`, as the kubelet writes it.
 #[derive(Debug, Default)]
 pub struct Event<'a> {
     /// Name, UID, version.
     pub metadata: Metadata<'a>,
-    /// Whose event it is.
+    /// The object that the event is about.
     pub involved_object: ObjectReference<'a>,
-    /// `Killing`, `Unhealthy`, …
+    /// Reason of the event: `Killing`, `Unhealthy`, …
     pub reason: Text<'a>,
-    /// A sentence.
+    /// Description in one sentence.
     pub message: Text<'a>,
-    /// `Normal` or `Warning`.
+    /// Type of the event: `Normal` or `Warning`.
     pub kind: Text<'a>,
-    /// How often.
+    /// How often the event occurred.
     pub count: i64,
-    /// The first time; one second's resolution.
+    /// Time of the first occurrence, with a resolution of one second.
     pub first_timestamp: Text<'a>,
-    /// The last time; one second's resolution.
+    /// Time of the last occurrence, with a resolution of one second.
     pub last_timestamp: Text<'a>,
-    /// Set instead of the two above by events.k8s.io/v1 clients.
+    /// Set by clients of events.k8s.io/v1 instead of the two fields above.
     pub event_time: Text<'a>,
 }
 
@@ -408,9 +408,9 @@ members! { EventLine<'a> {
 /// core/v1 `ObjectReference`.
 #[derive(Debug, Default)]
 pub struct ObjectReference<'a> {
-    /// Of the pod.
+    /// UID of the pod.
     pub uid: Text<'a>,
-    /// `spec.containers{app}`.
+    /// The container in the pod: `spec.containers{app}`.
     pub field_path: Text<'a>,
 }
 
@@ -419,13 +419,13 @@ members! { ObjectReference<'a> {
     b"fieldPath" => field_path,
 } }
 
-/// Just enough of a line to say whose it was and to go on behind it, for lines that are otherwise
-/// unreadable.
+/// The minimum of a watch line that is needed to identify its object and to continue after it, for lines that
+/// cannot be parsed otherwise.
 #[derive(Debug, Default)]
 pub struct Salvage<'a> {
-    /// The line's type.
+    /// Type of the watch line.
     pub kind: Text<'a>,
-    /// Its object's metadata.
+    /// The object, of which only the metadata is read.
     pub object: SalvageObject<'a>,
 }
 
@@ -434,7 +434,7 @@ members! { Salvage<'a> {
     b"object" => object,
 } }
 
-/// See [`Salvage`].
+/// The object of a [`Salvage`].
 #[derive(Debug, Default)]
 pub struct SalvageObject<'a> {
     /// Name, UID, version.

@@ -1,34 +1,35 @@
-//! What of a pod has to be read to know whether the rest says anything new.
+//! The part of a pod that has to be read to know whether the rest contains anything new.
 //!
-//! Most events tell of what no rule reads: a condition's time, a label, who wrote what. Of those the spec and the
-//! containers' statuses are passed over and no more, which costs a third less than to read them.
+//! Most watch events report changes that no rule reads: a condition's time, a label, `managedFields`. For such
+//! events the spec and the container statuses are only skipped, which costs a third less than to parse them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::core::wire::json::{Json, Object, Read, Span, Text, Wrong, members};
 use crate::core::wire::object::{Metadata, Pod, PodStatus, StatusDetails};
 
-/// A pod of which only so much was read as says whether the rest says anything new; also the bookmark's empty
-/// pod, and a meta/v1 `Status`.
+/// A pod of which only enough was parsed to know whether the rest contains anything new. It also holds a
+/// bookmark's empty pod, and a meta/v1 `Status`.
 #[derive(Debug, Default)]
 pub struct Outline<'a> {
     /// Names, UID, version, deletion, annotations, labels, owners.
     pub metadata: Metadata<'a>,
     spec: Span<'a>,
     status: StatusOutline<'a>,
-    /// Of a `Status`: the HTTP code.
+    /// HTTP code of a `Status`.
     pub code: u16,
-    /// Of a `Status`: `Expired`, `Gone`, …
+    /// Reason of a `Status`: `Expired`, `Gone`, …
     pub reason: Text<'a>,
-    /// Of a `Status`: a sentence.
+    /// Message of a `Status`: a sentence.
     pub message: Text<'a>,
-    /// Of a `Status`: how long to wait, and causes.
+    /// Details of a `Status`: how long to wait, and causes.
     pub details: StatusDetails<'a>,
 }
 
 impl<'a> Outline<'a> {
-    /// A mark of all that the rules read of the object, quick to make: while it is the same, they say the
-    /// same. Versions, conditions, labels and who wrote what do not go into it.
+    /// Returns a fingerprint of everything that the rules read from the object; it is cheap to compute. While the
+    /// fingerprint stays the same, the rules give the same result. It does not cover versions, conditions, labels
+    /// and `managedFields`.
     pub fn mark(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         let meta = &self.metadata;
@@ -37,10 +38,10 @@ impl<'a> Outline<'a> {
         hasher.finish()
     }
 
-    /// All of the pod; `mark` is its own.
+    /// Parses the whole pod; `mark` is the pod's fingerprint.
     ///
     /// # Errors
-    /// What was not read yet has another form.
+    /// A part that was skipped so far has another form.
     pub fn pod(self, mark: u64) -> Result<Pod<'a>, Wrong> {
         let (spec, status) = (self.spec.get()?, self.status.get()?);
         Ok(Pod { metadata: self.metadata, spec, status, mark })
@@ -62,7 +63,7 @@ impl<'a> Object<'a> for Outline<'a> {
         match name {
             b"metadata" => self.metadata.read(json),
             b"spec" => self.spec.read(json),
-            // A pod's status is an object, a `Status`'s status is the word `Failure`.
+            // A pod's status is an object; the status of a `Status` is the word `Failure`.
             b"status" if json.is_at_string() => json.skip(),
             b"status" => self.status.read(json),
             b"code" => self.code.read(json),
@@ -74,7 +75,7 @@ impl<'a> Object<'a> for Outline<'a> {
     }
 }
 
-/// core/v1 `PodStatus`, as far as the rules read it, passed over.
+/// The fields of a core/v1 `PodStatus` that the rules read, skipped but not parsed.
 #[derive(Debug, Default, Hash)]
 struct StatusOutline<'a> {
     phase: Span<'a>,
@@ -134,7 +135,7 @@ mod tests {
         mark
     }
 
-    /// Of the recording's pods every member alone: gone, or with another value.
+    /// Changes each of these members of a pod, one at a time.
     #[test]
     fn whatever_the_rules_read_is_in_the_mark_and_what_changes_each_minute_is_not() {
         let read = [

@@ -1,27 +1,27 @@
-//! Kubernetes quantities: `100m`, `1.5`, `48Mi`, `1e3`.
+//! Parses Kubernetes quantities: `100m`, `1.5`, `48Mi`, `1e3`.
 //!
-//! Grammar and suffixes: apimachinery `pkg/api/resource/quantity.go` (`parseQuantityString`) and
-//! `suffix.go`. As there, a value rounds up to the wanted unit. Values beyond `i64` stop at its
-//! ends, as `Quantity.Value()` does for what a node can hold.
+//! Grammar and suffixes: apimachinery `pkg/api/resource/quantity.go` (`parseQuantityString`) and `suffix.go`.
+//! As there, a value is rounded up to the wanted unit. Values beyond `i64` saturate at its limits, as
+//! `Quantity.Value()` does for amounts that a node can have.
 
-/// A mantissa that takes no more digits: it has 29, ten more than any end of `i64`, and room for
-/// the next step in `i128`. Digits behind it can only matter for rounding up.
+/// A mantissa of at least this value takes no more digits. It has 29 digits, ten more than the limits of
+/// `i64`, and leaves room in `i128` for the next step. Further digits matter only for rounding up.
 const MANTISSA_FULL: i128 = 10_i128.pow(28);
 
-/// Exponents are followed so far. Beyond it lies no text that could make up for them.
+/// Exponents are clamped to this size. No text is long enough for its digits to make up for a larger one.
 const EXPONENT_MAX: i32 = 1 << 30;
 
-/// The quantity in whole units (bytes of memory), rounded up. `None`: not a quantity.
+/// Returns the quantity in whole units (bytes of memory), rounded up. `None`: not a quantity.
 pub fn whole(text: &str) -> Option<i64> {
     scaled(text, 0)
 }
 
-/// The quantity in thousandths (millicores of CPU), rounded up. `None`: not a quantity.
+/// Returns the quantity in thousandths (millicores of CPU), rounded up. `None`: not a quantity.
 pub fn milli(text: &str) -> Option<i64> {
     scaled(text, 3)
 }
 
-/// The quantity times 10^`decimals`, rounded up (away from zero when negative, as upstream).
+/// Returns the quantity times 10^`decimals`, rounded up (away from zero if negative, as upstream).
 fn scaled(text: &str, decimals: i32) -> Option<i64> {
     let (negative, rest) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
@@ -42,7 +42,7 @@ fn scaled(text: &str, decimals: i32) -> Option<i64> {
     Some(i64::try_from(signed).unwrap_or(if negative { i64::MIN } else { i64::MAX }))
 }
 
-/// `mantissa / 10^places`, plus a little when `more`.
+/// The value `mantissa / 10^places`, plus a tiny amount if `more` is set.
 struct Value {
     mantissa: i128,
     places: i32,
@@ -67,7 +67,7 @@ impl Value {
     }
 
     fn shift(&mut self, binary: u32, ten: i32) {
-        // Before a power of two gets too large, the last digits go: they are far behind the units.
+        // Drop last digits until the shift cannot overflow: they are far behind the units.
         while self.mantissa > i128::MAX >> binary {
             self.more |= self.mantissa % 10 > 0;
             self.mantissa /= 10;
@@ -90,7 +90,7 @@ impl Value {
     }
 }
 
-/// The power of two and the power of ten of a suffix.
+/// Returns the power of two and the power of ten of a suffix.
 fn exponent(suffix: &str) -> Option<(u32, i32)> {
     Some(match suffix {
         "" => (0, 0),
@@ -115,7 +115,7 @@ fn exponent(suffix: &str) -> Option<(u32, i32)> {
             if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
                 return None;
             }
-            // Whatever does not fit is beyond every other end as well.
+            // An exponent that does not fit into `i32` is beyond the limits as well.
             let far = if power.starts_with('-') { -EXPONENT_MAX } else { EXPONENT_MAX };
             (0, power.parse().unwrap_or(far).clamp(-EXPONENT_MAX, EXPONENT_MAX))
         }

@@ -1,33 +1,33 @@
-//! Where the kernel has the control groups.
+//! Finds the cgroup hierarchies of the kernel.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Which of the kernel's interfaces has the pods' memory.
+/// The version of the kernel's cgroup interface that controls the pods' memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CgroupVersion {
-    /// A hierarchy for each controller.
+    /// One hierarchy for each controller.
     V1,
-    /// One for all.
+    /// One hierarchy for all controllers.
     V2,
 }
 
-/// Version 1 has the same directories below each controller (kubelet, runc: one path for all).
+/// Paths of the controllers. Version 1 has the same directories below each (kubelet, runc: one path for all).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hierarchy {
     pub(super) version: CgroupVersion,
-    /// Of version 2: everything.
+    /// In version 2 the one path for all controllers.
     pub(super) memory: PathBuf,
     pub(super) cpu: PathBuf,
     pub(super) cpuacct: PathBuf,
     pub(super) pids: PathBuf,
 }
 
-/// The hierarchies that may have the pods, the likeliest first. They are told by what lies in them, not
-/// by mounts: the host's may be mounted anywhere.
+/// Returns the hierarchies that may contain the pods, the likeliest first. They are recognized by their
+/// content, not by mounts, since the host's hierarchies may be mounted anywhere.
 ///
-/// A node with version 1 may have version 2 beside it, without the memory controller (systemd's hybrid
-/// mode); so where version 1 has pods, they are the ones.
+/// A node with version 1 may also have version 2 without the memory controller (systemd's hybrid mode), so
+/// version 1 comes first: if it has pods, it is used.
 pub(super) fn hierarchies(root: &Path) -> Vec<Hierarchy> {
     let mut found = Vec::new();
     let v2 = |path: PathBuf| Hierarchy {
@@ -38,7 +38,7 @@ pub(super) fn hierarchies(root: &Path) -> Vec<Hierarchy> {
         memory: path,
     };
     if is_directory(&root.join("memory")) {
-        // systemd mounts both together, with links by the single names.
+        // systemd mounts cpu and cpuacct together, and makes links with the single names.
         let joint = ["cpu,cpuacct", "cpuacct,cpu"];
         let joint = joint.map(|name| root.join(name)).into_iter().find(|path| is_directory(path));
         found.push(Hierarchy {
@@ -56,7 +56,7 @@ pub(super) fn hierarchies(root: &Path) -> Vec<Hierarchy> {
     found
 }
 
-/// A link to one is none.
+/// Returns true if the path is a directory; a link to one does not count.
 pub(super) fn is_directory(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }

@@ -1,8 +1,8 @@
-//! What the containers of this node used, from their control groups: samples of the minutes before a
+//! Resource usage of this node's containers, read from their cgroups: samples of the minutes before a
 //! crash, and the kernel's own count of OOM kills.
 //!
-//! [`CgroupTree`] finds directories and reads files, [`ContainerRecorder`] decides when, and keeps the
-//! rings. What names and files mean is in [`crate::core::cgroup`].
+//! [`CgroupTree`] finds directories and reads files; [`ContainerRecorder`] decides when to read, and keeps
+//! the rings of samples. [`crate::core::cgroup`] interprets names and file contents.
 
 mod hierarchy;
 mod reading;

@@ -1,4 +1,4 @@
-//! What the files of a pod's or a container's control group say.
+//! Reads the files in the cgroup directory of a pod or a container.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -9,22 +9,22 @@ use crate::core::cgroup::{files, names};
 use crate::limits::{CGROUP_FILE_BYTES_MAX, LIMIT_READ_EVERY};
 use crate::node::cgroup::hierarchy::{CgroupVersion, Hierarchy};
 
-/// What the files of a pod's own directory said.
+/// Values from the files of a pod's own directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PodReading {
-    /// The pod's own limit. The kubelet sets one when every container has one.
+    /// The pod's own memory limit. The kubelet sets it if every container has one.
     pub limit_bytes: Option<u64>,
-    /// Processes that an OOM killer took. In version 2 those of all containers the pod ever had. In
-    /// version 1 a directory counts its own processes only, and a pod's has none: there its containers'
-    /// counts have to be added up.
+    /// Number of processes that an OOM killer killed. In version 2 it covers all containers the pod ever had.
+    /// In version 1 a directory counts its own processes only, and a pod's directory has none, so the counts
+    /// of its containers have to be added up.
     pub oom_kills: Option<u64>,
 }
 
-/// A memory limit. It seldom changes, and so is read with each [`LIMIT_READ_EVERY`]th reading alone.
+/// A memory limit. It seldom changes, so only every [`LIMIT_READ_EVERY`]th reading reads the file.
 #[derive(Debug, Default)]
 pub(super) struct Limit {
     bytes: Option<u64>,
-    /// Readings until it is read again.
+    /// Number of readings until the file is read again.
     due_in: u8,
 }
 
@@ -33,7 +33,7 @@ impl Limit {
         self.due_in == 0
     }
 
-    /// The limit after a reading; `read` counts if it was due.
+    /// Returns the limit after a reading; `read` is used only if the limit was due.
     fn after(&mut self, read: Option<u64>) -> Option<u64> {
         if self.is_due() {
             *self = Self { bytes: read, due_in: LIMIT_READ_EVERY };
@@ -43,7 +43,7 @@ impl Limit {
     }
 }
 
-/// Reads small files of one directory after another, into the same memory.
+/// Reads small files of one directory after another into one buffer.
 pub(super) struct Files {
     path: PathBuf,
     buffer: Box<[u8]>,
@@ -60,13 +60,14 @@ impl Files {
         Self { path: PathBuf::new(), buffer: vec![0; CGROUP_FILE_BYTES_MAX].into() }
     }
 
-    /// The next files are read in this directory.
+    /// Sets the directory from which the next files are read.
     fn enter(&mut self, parts: &[&Path]) {
         self.path.clear();
         self.path.extend(parts);
     }
 
-    /// A container's reading; `directory` are the pod's and its own below that. `None`: there is nothing.
+    /// Reads a container; `directory` holds the pod's path and the container's name below it. `None`: no file
+    /// could be read.
     pub(super) fn container(
         &mut self,
         hierarchy: &Hierarchy,
@@ -85,7 +86,7 @@ impl Files {
         Some(reading)
     }
 
-    /// A pod's reading. `None`: there is nothing.
+    /// Reads a pod. `None`: no file could be read.
     pub(super) fn pod(
         &mut self,
         hierarchy: &Hierarchy,
@@ -94,7 +95,7 @@ impl Files {
     ) -> Option<PodReading> {
         self.enter(&[&hierarchy.memory, directory]);
         let oom_kills = self.oom_kills(hierarchy.version);
-        // Without a count (Linux before 4.13) the limit says whether there is anything at all.
+        // Without a count (Linux before 4.13) only the limit shows whether the directory has any files.
         let with_limit = limit.is_due() || oom_kills.is_none();
         let read = with_limit.then(|| self.limit_bytes(hierarchy.version)).flatten();
         if oom_kills.is_none() && read.is_none() {
@@ -155,7 +156,7 @@ impl Files {
             anon_bytes: stat.anon_bytes,
             file_bytes: stat.file_bytes,
             limit_bytes: with_limit.then(|| self.limit_bytes(version)).flatten(),
-            // Newer than version 2 itself; older kernels have none.
+            // `memory.peak` is newer than version 2 itself; older kernels do not have it.
             peak_bytes: self.read("memory.peak").and_then(files::number),
             oom_kills: self.oom_kills(version),
             pids: self.read("pids.current").and_then(files::number),
@@ -191,8 +192,8 @@ impl Files {
         self.read(name).and_then(|file| files::memory_events(file).oom_kill)
     }
 
-    /// What a file holds, as far as the buffer goes and then up to the last whole line. `None`: it is
-    /// not there, or went away meanwhile (`ENODEV`).
+    /// Returns the content of a file. Content that does not fit into the buffer is cut after its last whole
+    /// line. `None`: the file does not exist, or disappeared during the read (`ENODEV`).
     fn read(&mut self, name: &str) -> Option<&[u8]> {
         self.path.push(name);
         let length = read_into(&self.path, &mut self.buffer);
@@ -215,8 +216,8 @@ fn read_into(path: &Path, buffer: &mut [u8]) -> Option<usize> {
             Ok(0) => break,
             Ok(read) => {
                 length += read;
-                // The kernel gives such a file in one piece (kernfs shows it as one record): asking
-                // whether there is more would cost a quarter of the whole.
+                // The kernel returns such a file in one piece (kernfs shows it as one record), and a read to
+                // check for more would cost a quarter of the whole.
                 if length < buffer.len() && buffer[length - 1] == b'\n' {
                     break;
                 }

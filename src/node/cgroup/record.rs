@@ -1,4 +1,4 @@
-//! What is kept of one container, and of one pod with its containers.
+//! Records of one container, and of one pod with its containers.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -9,23 +9,24 @@ use crate::limits::{CGROUP_SCAN_TRIES_MAX, FAST_FROM_PERCENT, FAST_SAMPLES_MAX, 
 use crate::node::cgroup::hierarchy::CgroupVersion;
 use crate::node::cgroup::tree::CgroupTree;
 
-/// An OOM killer took processes of this pod since the last sample.
+/// Processes of a pod that an OOM killer killed since the last report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OomKill {
-    /// As in [`WantedPod`].
+    /// The pod's UID, as in [`WantedPod`](super::WantedPod).
     pub pod_uid: Box<str>,
-    /// Without the runtime's name. `None`: one that was never seen, or one of several that went.
+    /// The container's ID without the runtime's name. `None`: the container was never seen, or several
+    /// containers disappeared and the kill may belong to any of them.
     pub container_id: Option<Box<str>>,
-    /// Processes.
+    /// Number of processes.
     pub kills: u64,
 }
 
-/// A counter of OOM kills that is followed.
+/// Follows one kernel counter of OOM kills.
 #[derive(Debug)]
 pub(super) struct OomCount {
-    /// What it said last.
+    /// Last known counter value.
     seen: Option<u64>,
-    /// Up to where it was told of.
+    /// Counter value up to which kills have been reported.
     told: Option<u64>,
     rises: Ring<(Duration, u64)>,
 }
@@ -35,13 +36,13 @@ impl OomCount {
         Self { seen: told, told, rises: Ring::new(OOM_RISES_MAX) }
     }
 
-    /// Takes what the counter says. What it says first is where it is followed from.
+    /// Records the counter's current value. Counting starts from the first recorded value.
     fn see(&mut self, kills: Option<u64>) {
         self.seen = kills.or(self.seen);
         self.told = self.told.or(self.seen);
     }
 
-    /// By how much it rose since it was told of last.
+    /// Returns by how much the counter rose since the last report.
     fn rise(&self) -> u64 {
         self.seen.zip(self.told).map_or(0, |(seen, told)| seen.saturating_sub(told))
     }
@@ -53,12 +54,13 @@ impl OomCount {
         }
     }
 
-    /// Whether there is such a counter.
+    /// Returns true if there is a counter value from which kills are counted.
     pub(super) fn is_known(&self) -> bool {
         self.told.is_some()
     }
 
-    /// How many kills were told of in the time before `now`; at the least, since not every rise is kept.
+    /// Returns the number of kills reported in the time `within` before `now`; a lower bound, since only the
+    /// newest rises are kept.
     pub(super) fn recent(&self, now: Duration, within: Duration) -> u64 {
         let is_recent = |(at, _): &&(Duration, u64)| now.saturating_sub(*at) <= within;
         self.rises.iter().filter(is_recent).map(|(_, kills)| *kills).fold(0, u64::saturating_add)
@@ -71,24 +73,24 @@ struct Earlier {
     counters: Counters,
 }
 
-/// One container's samples and counts.
+/// Samples and OOM counter of one container.
 #[derive(Debug)]
 pub(super) struct ContainerRecord {
     pub(super) id: Box<str>,
     regular: Ring<ContainerSample>,
     fast: Ring<ContainerSample>,
     earlier: Option<Earlier>,
-    /// In the fast phase only.
+    /// Last reading of the fast phase; `None` outside of it.
     earlier_fast: Option<Box<Earlier>>,
     pub(super) limit_bytes: Option<u64>,
     pub(super) peak_bytes: Option<u64>,
     working_set_bytes: Option<u64>,
     pub(super) oom: OomCount,
-    /// Came into a pod that was followed already, and was not told of yet: all its kills are new.
+    /// The container joined a pod that was already followed, and was never counted: all its kills are new.
     is_newborn: bool,
     pub(super) is_wanted: bool,
     pub(super) gone_since: Option<Duration>,
-    /// Scans that did not find it.
+    /// Number of scans that did not find the container.
     tries: u8,
 }
 
@@ -136,19 +138,19 @@ impl ContainerRecord {
         self.oom.see(reading.oom_kills);
     }
 
-    /// The fast phase is over.
+    /// Ends the fast phase.
     pub(super) fn slow_down(&mut self) {
         self.earlier_fast = None;
     }
 
-    /// Lets go of the samples, and is not looked for again.
+    /// Drops the samples, and stops the search for the container.
     pub(super) fn empty(&mut self) {
         self.regular = Ring::new(0);
         self.fast = Ring::new(0);
         self.tries = CGROUP_SCAN_TRIES_MAX;
     }
 
-    /// All samples, the oldest first. Fast ones that are older than the regular ones are left out.
+    /// Returns all samples, the oldest first. Fast samples older than the oldest regular one are left out.
     pub(super) fn samples(&self, now: Duration) -> Vec<&ContainerSample> {
         let oldest = self.regular.iter().next().map(|sample| sample.age(now));
         let is_within =
@@ -166,7 +168,7 @@ impl ContainerRecord {
             && !tree.has_container(&self.id)
     }
 
-    /// In thousandths of its limit, which is 0 for a container that may have nothing.
+    /// Returns the working set in thousandths of the limit, which is 0 for a container that may use no memory.
     fn permille(&self, limit_bytes: Option<u64>) -> u64 {
         permille(self.working_set_bytes.filter(|_| self.gone_since.is_none()), limit_bytes)
     }
@@ -176,19 +178,19 @@ fn permille(used: Option<u64>, limit: Option<u64>) -> u64 {
     used.zip(limit).map_or(0, |(used, limit)| used.saturating_mul(1000) / limit.max(1))
 }
 
-/// One pod's containers and counts.
+/// Containers and OOM counters of one pod.
 #[derive(Debug)]
 pub(super) struct PodRecord {
     uid: Box<str>,
     pub(super) containers: Vec<ContainerRecord>,
     pub(super) oom: OomCount,
-    /// Kills that were told of for a container, and do not show in the pod's counter yet.
+    /// Kills that were reported for a container but are not yet included in the pod's counter.
     ahead: u64,
-    /// All of them, the containers' included.
+    /// All reported kills of the pod, those of its containers included.
     rises: OomCount,
     pub(super) limit_bytes: Option<u64>,
     pub(super) unwanted_since: Option<Duration>,
-    /// Scans that did not find it.
+    /// Number of scans that did not find the pod.
     tries: u8,
 }
 
@@ -211,7 +213,7 @@ impl PodRecord {
     }
 
     pub(super) fn add(&mut self, id: &str, samples_max: usize) {
-        // Most pods keep the containers they came with, and the records are large.
+        // Most pods keep the containers they started with, and records are large, so no spare room is taken.
         self.containers.reserve_exact(1);
         self.containers.push(ContainerRecord::new(id, samples_max, self.oom.is_known()));
     }
@@ -222,7 +224,7 @@ impl PodRecord {
             || self.containers.iter().any(|container| container.is_missing(tree))
     }
 
-    /// A scan was made; what it did not find is looked for less.
+    /// Counts a finished scan for the pod and each container that it did not find.
     pub(super) fn note_scan(&mut self, tree: &CgroupTree) {
         if !tree.has_pod(&self.uid) {
             self.tries = self.tries.saturating_add(1);
@@ -234,7 +236,7 @@ impl PodRecord {
         }
     }
 
-    /// Takes a sample of each of its containers, and counts kills.
+    /// Takes a sample of each container of the pod, and returns its new OOM kills.
     pub(super) fn sample(
         &mut self,
         now: Duration,
@@ -254,21 +256,21 @@ impl PodRecord {
         }
     }
 
-    /// Which counters rose since the last time; the containers were read just before.
+    /// Returns the kills since the last report. The caller has just read the containers.
     ///
-    /// In version 2 the pod's own counter has the last word: it has the kills of all its containers,
-    /// those whose directories are gone included. What no container accounts for goes to the one that
-    /// went since the last time, if there is just one.
+    /// In version 2 the pod's own counter is decisive: it has the kills of all its containers, including those
+    /// whose directories are gone. Kills that no container's counter accounts for are attributed to the
+    /// container that disappeared since the last report, if there is exactly one.
     ///
-    /// In version 1 only the containers' counters say anything. Their rises were told as they were seen,
-    /// so nothing is lost of a container that lives on; but the last kill of one whose main process was
-    /// the victim is mostly lost, since its directory goes within a tenth of a second.
+    /// In version 1 only the containers' counters are usable. Each rise is reported when it is seen, so no kill
+    /// is lost in a container that keeps running; but the last kill in a container whose main process was the
+    /// victim is mostly lost, since its directory is removed within a tenth of a second.
     pub(super) fn count_kills(&mut self, now: Duration, tree: &mut CgroupTree) -> Vec<OomKill> {
         self.read_own(tree);
         let mut left = self.oom.rise();
         let told = self.containers.iter().map(|container| container.oom.rise());
         if left > told.fold(self.ahead, u64::saturating_add) {
-            // Between the containers' counters and the pod's.
+            // A kill may have happened after the containers were read and before the pod was: read them again.
             for container in &mut self.containers {
                 read(container, now, tree, |container, reading| {
                     container.oom.see(reading.oom_kills)
@@ -295,7 +297,7 @@ impl PodRecord {
             }
             None if tree.has_pod(&self.uid) => {
                 tree.forget_pod(&self.uid);
-                // It comes back with a new container only, and that is looked for.
+                // The directory comes back only with a new container, and a new container is searched for.
                 self.tries = CGROUP_SCAN_TRIES_MAX;
             }
             None => {}
@@ -309,12 +311,12 @@ impl PodRecord {
         version: Option<CgroupVersion>,
     ) -> Vec<OomKill> {
         let mut kills = Vec::new();
-        // Those that were followed already first: what is left may be the newborn's.
+        // Containers that were already followed come first: the kills then left may be the new ones'.
         self.containers.sort_by_key(|container| container.is_newborn);
         for container in self.containers.iter_mut().filter(|container| container.oom.is_known()) {
             let mut rise = container.oom.rise();
             if container.is_newborn && version == Some(CgroupVersion::V2) {
-                // The rest was told of before the container was known.
+                // The other kills were reported before the container was known.
                 rise = rise.min(*left);
             }
             container.is_newborn &= container.earlier.is_none();
@@ -347,12 +349,12 @@ impl PodRecord {
         OomKill { pod_uid: self.uid.clone(), container_id, kills }
     }
 
-    /// How many processes of the pod were killed in the time before `now`.
+    /// Returns how many kills of the pod were reported in the time `within` before `now`.
     pub(super) fn recent_kills(&self, now: Duration, within: Duration) -> u64 {
         self.rises.recent(now, within)
     }
 
-    /// The containers that are near their limit, or whose pod is near its own, with how near.
+    /// Returns the containers close to their limit or in a pod close to its own, each with its thousandths.
     pub(super) fn near_limit(&self) -> impl Iterator<Item = (u64, &ContainerRecord)> {
         let is_here = |container: &&ContainerRecord| container.gone_since.is_none();
         let used = self.containers.iter().filter(is_here);
@@ -368,7 +370,7 @@ impl PodRecord {
     }
 }
 
-/// Reads a container that is there; one whose directory went is gone.
+/// Reads a container unless it is gone; if its directory has been removed, records that it is gone.
 fn read(
     container: &mut ContainerRecord,
     now: Duration,

@@ -1,4 +1,4 @@
-//! When containers are sampled, which of them, and what is kept.
+//! Decides when and which containers are sampled, and what is kept of them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,40 +21,40 @@ use crate::node::cgroup::tree::{CgroupTree, ScanReport};
 /// A pod that is to be sampled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantedPod {
-    /// As its directory has it: of a static pod, the `kubernetes.io/config.hash`.
+    /// The UID in the name of the pod's directory: for a static pod, the `kubernetes.io/config.hash`.
     pub uid: Box<str>,
-    /// Of its containers, with the runtime's name (`containerd://…`) or without. Those that have ended
-    /// do no harm: what is not found is not looked for long.
+    /// IDs of its containers, with the runtime's name (`containerd://…`) or without. IDs of terminated
+    /// containers do no harm: after a few scans that do not find a container, the search for it stops.
     pub container_ids: Vec<Box<str>>,
 }
 
-/// What an incident tells of a container.
+/// The data about a container that an incident shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ContainerHistory {
-    /// Its samples.
+    /// The container's samples.
     pub samples: Columns,
-    /// The lower one of the container's limit and its pod's.
+    /// The lower of the container's limit and the pod's.
     pub limit_bytes: Option<u64>,
-    /// The most memory in use since the container began, as the kernel has it. A limit that was met
-    /// makes it the limit.
+    /// Highest memory use since the container started, as the kernel counts it. It equals the limit if the
+    /// limit was reached.
     pub peak_bytes: Option<u64>,
-    /// Its processes that an OOM killer took lately ([`OOM_RISES_RECENT`]); at the least.
+    /// Number of its processes that an OOM killer killed recently ([`OOM_RISES_RECENT`]); a lower bound.
     pub oom_kills: u64,
-    /// Those of the whole pod.
+    /// The same number for the whole pod.
     pub pod_oom_kills: u64,
-    /// No kill can have been missed: 0 speaks against an OOM kill. Not so once the directory is gone
-    /// that counts, in version 2 the pod's, in version 1 the container's.
+    /// True if no kill can have been missed, so that a count of 0 is evidence against an OOM kill. False once
+    /// the directory that counts is gone: in version 2 the pod's, in version 1 the container's.
     pub is_oom_count_whole: bool,
 }
 
-/// Samples the containers of the pods it is told, and keeps what it read for incidents.
+/// Samples the containers of the wanted pods, and keeps the samples for incidents.
 #[derive(Debug)]
 pub struct ContainerRecorder {
     tree: CgroupTree,
     interval: Duration,
     samples_max: usize,
     pods: HashMap<Box<str>, PodRecord>,
-    /// Pods and containers that are sampled fast.
+    /// Pods and containers in the fast phase.
     fast: Vec<(Box<str>, Box<str>)>,
     regular_due: Duration,
     fast_due: Duration,
@@ -64,7 +64,7 @@ pub struct ContainerRecorder {
 }
 
 impl ContainerRecorder {
-    /// A recorder that samples each `interval` and keeps the samples of a `window`.
+    /// Creates a recorder that samples every `interval` and keeps the samples of a `window`.
     pub fn new(tree: CgroupTree, interval: Duration, window: Duration) -> Self {
         let samples = window.as_millis() / interval.as_millis().max(1);
         let samples = usize::try_from(samples).unwrap_or(usize::MAX);
@@ -82,8 +82,8 @@ impl ContainerRecorder {
         }
     }
 
-    /// Takes the samples that are due at `now` (monotonic) and tells which OOM counters rose. Between
-    /// regular samples only the containers near their limit are read, and `wanted` is not looked at.
+    /// Takes the samples that are due at `now` (monotonic) and returns the OOM kills since the last report.
+    /// Between regular samples it reads only the containers near their limit, and ignores `wanted`.
     pub fn sample(&mut self, now: Duration, wanted: &[WantedPod]) -> Vec<OomKill> {
         if now < self.regular_due {
             return if now < self.fast_due { Vec::new() } else { self.sample_fast(now) };
@@ -101,8 +101,8 @@ impl ContainerRecorder {
         kills
     }
 
-    /// How long until the next sample is due: the interval, or a tenth of it while a container is near
-    /// its limit.
+    /// Returns the time until the next sample is due: the interval, or a tenth of it (but at least
+    /// [`FAST_INTERVAL_MIN`]) while a container is near its limit.
     pub fn next_sample_in(&self, now: Duration) -> Duration {
         let due = match self.fast.is_empty() {
             true => self.regular_due,
@@ -111,8 +111,8 @@ impl ContainerRecorder {
         due.saturating_sub(now)
     }
 
-    /// Looks at one pod now, since one of its containers has ended: the last sample may be an interval
-    /// old, and in version 2 the pod's counter outlives its containers. What it tells is not told again.
+    /// Samples one pod now, because one of its containers has terminated: the last sample may be an interval
+    /// old, and in version 2 the pod's counter outlives its containers. The returned kills are not reported again.
     pub fn check_pod(&mut self, now: Duration, pod_uid: &str) -> Vec<OomKill> {
         let Some(pod) = self.pods.get_mut(pod_uid) else { return Vec::new() };
         let kills = pod.sample(now, &mut self.tree, true);
@@ -124,8 +124,8 @@ impl ContainerRecorder {
         kills
     }
 
-    /// What is known of a container, by its ID with the runtime's name or without. `None`: it was never
-    /// sampled, or it went longer ago than [`RECORDS_KEPT`].
+    /// Returns the data about a container, by its ID with the runtime's name or without. `None`: the container
+    /// was never sampled, or disappeared longer ago than [`RECORDS_KEPT`].
     pub fn history(&self, pod_uid: &str, container_id: &str, now: Now) -> Option<ContainerHistory> {
         let id = runtime_id(container_id)?;
         let pod = self.pods.get(pod_uid)?;
@@ -143,23 +143,23 @@ impl ContainerRecorder {
         })
     }
 
-    /// How many processes of a pod an OOM killer took in the time `within` before `now` (monotonic), as
-    /// far as was told; at the least. For a container that came and went between two samples.
+    /// Returns how many kills by an OOM killer were reported for a pod in the time `within` before `now`
+    /// (monotonic); a lower bound. Used for a container that started and terminated between two samples.
     pub fn pod_oom_kills(&self, pod_uid: &str, now: Duration, within: Duration) -> u64 {
         self.pods.get(pod_uid).map_or(0, |pod| pod.recent_kills(now, within))
     }
 
-    /// Containers of which something is kept.
+    /// Returns the number of containers that have a record.
     pub fn recorded(&self) -> usize {
         self.pods.values().map(|pod| pod.containers.len()).sum()
     }
 
-    /// Pods and containers for which there was no room at the last regular sample.
+    /// Returns the number of pods and containers for which the last regular sample had no room.
     pub fn left_out(&self) -> usize {
         self.left_out
     }
 
-    /// What the last scan found.
+    /// Returns the report of the last scan.
     pub fn last_scan(&self) -> ScanReport {
         self.last_scan
     }
@@ -219,7 +219,7 @@ impl ContainerRecorder {
         }
     }
 
-    /// Marks what is wanted, and makes room for what is new.
+    /// Flags the wanted pods and containers, and makes room for new ones.
     fn take_wanted(&mut self, now: Duration, wanted: &[WantedPod]) {
         for pod in self.pods.values_mut() {
             pod.unwanted_since = pod.unwanted_since.or(Some(now));
@@ -265,7 +265,7 @@ impl ContainerRecorder {
         let has_room = self.recorded() < RECORDED_CONTAINERS_MAX;
         let Some(pod) = self.pods.get_mut(pod_uid) else { return };
         if pod.container(id).is_some() {
-            // Named twice.
+            // The ID was listed twice.
         } else if has_room && pod.containers.len() < CONTAINERS_PER_POD_MAX {
             pod.add(id, self.samples_max);
         } else {
@@ -273,7 +273,7 @@ impl ContainerRecorder {
         }
     }
 
-    /// Of the containers that are gone and not wanted, the one that went first.
+    /// Forgets the container that disappeared first, among those that are gone and not wanted.
     fn forget_oldest(&mut self) {
         let gone = self.pods.values_mut().flat_map(|pod| {
             let gone = |c: &ContainerRecord| c.gone_since.filter(|_| !c.is_wanted);
@@ -285,7 +285,7 @@ impl ContainerRecorder {
         }
     }
 
-    /// Forgets what went long ago.
+    /// Forgets pods and containers that disappeared longer ago than [`RECORDS_KEPT`].
     fn forget_old(&mut self, now: Duration) {
         let is_old = |since: Duration| now.saturating_sub(since) >= RECORDS_KEPT;
         let tree = &self.tree;
@@ -294,14 +294,14 @@ impl ContainerRecorder {
             pod.containers.retain_mut(|container| {
                 let is_there = is_pod_wanted && tree.has_container(&container.id);
                 container.gone_since = match container.gone_since {
-                    // The pod was not wanted for a while.
+                    // The pod was not wanted for a while, and is wanted again.
                     Some(_) if is_there && container.is_wanted => None,
                     None if !is_there && !container.is_wanted => Some(now),
                     since => since,
                 };
                 let is_over = container.gone_since.is_some_and(is_old);
                 if is_over && container.is_wanted {
-                    // Or it would be looked for again.
+                    // The empty record stays; without it the container would be searched for again.
                     container.empty();
                 }
                 !is_over || container.is_wanted

@@ -1,4 +1,4 @@
-//! Tests over trees that are made in a temporary folder.
+//! Tests with cgroup trees made in a temporary folder.
 
 use std::fs;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// A folder that looks like `/sys/fs/cgroup`, and goes with the test.
+/// A folder laid out like `/sys/fs/cgroup`, removed when the test ends.
 struct Made(PathBuf);
 
 impl Made {
@@ -57,7 +57,7 @@ impl Made {
         CgroupTree::new(&self.0)
     }
 
-    /// A container of version 2 with this much in use of its limit.
+    /// Makes a version 2 container with this memory use and limit.
     fn container_v2(&self, path: &str, memory: u64, limit: &str) {
         self.write(&format!("{path}/memory.current"), format!("{memory}\n"));
         self.write(&format!("{path}/memory.stat"), "anon 1\nfile 2\ninactive_file 0\n");
@@ -105,7 +105,7 @@ fn column<'h>(history: &'h ContainerHistory, name: &str) -> &'h [Option<f64>] {
     &history.samples.columns.iter().find(|(column, _)| *column == name).unwrap().1
 }
 
-/// A pod of version 2 with the cgroupfs driver, and its path.
+/// Makes a version 2 pod as the cgroupfs driver does, and returns its path.
 fn simple_pod(made: &Made, uid: &str, containers: &[u64]) -> String {
     let pod = format!("kubepods/burstable/pod{uid}");
     made.pod_v2(&pod);
@@ -159,7 +159,7 @@ fn the_layouts_of_version_2_are_found() {
         );
         assert_eq!(tree.read_pod(UID), Some(PodReading { limit_bytes: None, oom_kills: Some(0) }));
         assert!(!tree.has_container(&id(2)) && !tree.has_pod(HASH));
-        // The second scan knows the level already.
+        // The second scan already knows where the pods are.
         assert_eq!(tree.scan(|uid| uid == UID).pods, 1);
         assert_eq!(tree.scan(|_| false).pods, 0);
     }
@@ -235,7 +235,7 @@ fn version_1_is_read_from_all_controllers() {
             container_v1(&made, &format!("{pod}/{}", id(1)), controllers);
             made.write(&format!("memory/{pod}/memory.limit_in_bytes"), "9223372036854771712\n");
             made.write(&format!("memory/{pod}/memory.oom_control"), "oom_kill 0\n");
-            // A hybrid node: version 2 is there as well, and has no memory.
+            // A hybrid node also has version 2, but without memory.
             made.write("unified/cgroup.controllers", "\n");
             made.write("cgroup.controllers", "\n");
             let mut tree = made.tree();
@@ -304,7 +304,7 @@ fn thousands_of_directories_are_bounded() {
     }
     let report = made.tree().scan(|_| true);
     assert!(report.is_cut && report.directories <= CGROUP_SEARCH_DIRECTORIES_MAX, "{report:?}");
-    // What is near the root is found nevertheless, and read first the next time.
+    // Pods near the root are found nevertheless, and are read first in the next scan.
     simple_pod(&made, UID, &[1]);
     let mut tree = made.tree();
     assert_eq!(tree.scan(|uid| uid == UID).pods, 1);
@@ -328,7 +328,7 @@ fn garbage_in_files_costs_only_its_own_numbers() {
     made.container_v2(&path, MIB, "max");
     made.write(&format!("{path}/memory.current"), b"\xff\0garbage");
     made.write(&format!("{path}/memory.events"), vec![b'x'; 1 << 20]);
-    // A number that does not fit into the buffer is not half of itself.
+    // A number that is cut off by the buffer must not be read as its first half.
     let mut stat = vec![b'\n'; CGROUP_FILE_BYTES_MAX - "inactive_file 12".len()];
     stat.extend_from_slice(b"inactive_file 1234567\n");
     made.write(&format!("{path}/memory.stat"), stat);
@@ -409,7 +409,7 @@ fn near_its_limit_a_container_is_sampled_faster() {
     assert_eq!(column(&history, "age_seconds")[..4], [Some(9.5), Some(4.5), Some(4.0), Some(3.5)]);
     assert_eq!(history.samples.len(), 11);
     assert_eq!(recorder.history(UID, &id(2), at).unwrap().samples.len(), 2);
-    // Regular samples still are a whole interval's, and a container that lives there keeps its window.
+    // Regular samples still come every interval, and a container that stays near its limit keeps its window.
     for n in 10..800 {
         recorder.sample(seconds(5) + half * n, &pods);
     }
@@ -456,7 +456,7 @@ fn a_killed_child_is_told_once_with_its_container() {
     let made = Made::v2();
     let pod = simple_pod(&made, UID, &[1, 2]);
     let path = format!("{pod}/{}", id(2));
-    // Before the agent's time.
+    // These kills happened before the agent started.
     made.kills(&pod, 5);
     made.kills(&path, 5);
     let pods = [wanted(UID, &[id(1), id(2)])];
@@ -485,12 +485,12 @@ fn a_kill_that_took_the_container_shows_in_the_pods_counter() {
     made.remove(&format!("{pod}/{}", id(1)));
     made.kills(&pod, 1);
     let kill = OomKill { pod_uid: UID.into(), container_id: Some(id(1).into()), kills: 1 };
-    // Between two samples, since the API told of an end.
+    // Between two samples, as when the API reports a termination.
     assert_eq!(recorder.check_pod(seconds(2), UID), [kill]);
     assert_eq!(recorder.sample(seconds(5), &pods), []);
     let history = recorder.history(UID, &id(1), now(seconds(6))).unwrap();
     assert_eq!((history.oom_kills, history.is_oom_count_whole), (1, true));
-    // Both went: whose it was cannot be told.
+    // Both containers are gone: the kill cannot be attributed to one.
     made.remove(&format!("{pod}/{}", id(2)));
     made.kills(&pod, 2);
     let kill = OomKill { pod_uid: UID.into(), container_id: Some(id(2).into()), kills: 1 };
@@ -510,7 +510,7 @@ fn a_kill_in_a_new_container_is_told_once() {
     let pod = simple_pod(&made, UID, &[1]);
     let mut recorder = recorder(&made);
     recorder.sample(seconds(0), &[wanted(UID, &[id(1)])]);
-    // The second container lost a child before the API named it.
+    // The second container lost a child process before the API listed it.
     made.container_v2(&format!("{pod}/{}", id(2)), MIB, "max");
     made.kills(&pod, 1);
     made.kills(&format!("{pod}/{}", id(2)), 1);
@@ -522,7 +522,7 @@ fn a_kill_in_a_new_container_is_told_once() {
     made.kills(&format!("{pod}/{}", id(2)), 3);
     let named = OomKill { pod_uid: UID.into(), container_id: Some(id(2).into()), kills: 2 };
     assert_eq!(recorder.sample(seconds(15), &pods), [named]);
-    // The third one is named before its first sample.
+    // The API lists the third container before its first sample.
     made.container_v2(&format!("{pod}/{}", id(3)), MIB, "max");
     made.kills(&pod, 4);
     made.kills(&format!("{pod}/{}", id(3)), 1);
@@ -585,14 +585,14 @@ fn what_is_gone_is_kept_for_a_while_and_not_looked_for() {
     }
     recorder.sample(seconds(kept + 10), &pods);
     assert_eq!(recorder.history(UID, &id(1), now(seconds(kept + 10))), None);
-    // The API goes on to name it.
+    // The API still lists the container.
     let scan = recorder.last_scan();
     made.pod_v2(&format!("kubepods/burstable/pod{HASH}"));
     for n in 1..20 {
         recorder.sample(seconds(kept + 10 + 5 * n), &pods);
     }
     assert_eq!((recorder.last_scan(), recorder.recorded()), (scan, 1));
-    // Until it does not.
+    // The API no longer lists it.
     recorder.sample(seconds(kept + 200), &[]);
     recorder.sample(seconds(2 * kept + 201), &[]);
     assert_eq!(recorder.recorded(), 0);
@@ -633,7 +633,7 @@ fn containers_of_a_node_are_bounded() {
     recorder.sample(seconds(0), &pods);
     assert_eq!(recorder.recorded(), RECORDED_CONTAINERS_MAX);
     assert_eq!(recorder.left_out(), pods.len() * 11 - RECORDED_CONTAINERS_MAX);
-    // Those that are not wanted any more make room.
+    // Containers that are not wanted any more make room.
     let other = wanted(UID, &[id(1 << 40)]);
     recorder.sample(seconds(5), &pods[1..]);
     recorder.sample(seconds(10), &[&pods[1..], &[other]].concat());
@@ -650,7 +650,7 @@ fn a_pod_holds_no_more_containers_than_are_watched() {
     assert_eq!(recorder.recorded(), crate::limits::CONTAINERS_PER_POD_MAX);
 }
 
-/// Not a test: figures for the README. `cargo test --release --lib round_of -- --ignored --nocapture`.
+/// Not a test: measures figures for the README. `cargo test --release --lib round_of -- --ignored --nocapture`.
 #[test]
 #[ignore = "measures"]
 fn a_round_of_220_containers() {

@@ -1,8 +1,8 @@
-//! Where the pods' and containers' control groups are. What their files say: [`crate::node::cgroup::reading`].
+//! Finds the cgroup directories of pods and containers. [`crate::node::cgroup::reading`] reads their files.
 //!
-//! Directories are never followed through symbolic links, and what is found is bounded in depth, in
-//! number of directories and in entries of each ([`crate::limits`]). A directory may vanish at any
-//! time; that is no error, there is just nothing to read.
+//! Symbolic links to directories are never followed, and a scan is bounded in depth, in the number of
+//! directories and in the entries of each ([`crate::limits`]). A directory may vanish at any time; that is
+//! not an error, there is just nothing to read.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs;
@@ -18,27 +18,27 @@ use crate::limits::{
 use crate::node::cgroup::hierarchy::{CgroupVersion, Hierarchy, hierarchies, is_directory};
 use crate::node::cgroup::reading::{Files, Limit, PodReading};
 
-/// What a scan found.
+/// The result of a scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScanReport {
-    /// `None`: there are no directories of pods.
+    /// Version of the interface. `None`: no directories of pods were found.
     pub version: Option<CgroupVersion>,
-    /// Of those that were wanted.
+    /// Number of wanted pods that were found.
     pub pods: usize,
-    /// In these pods, sandboxes included.
+    /// Number of containers in these pods, sandboxes included.
     pub containers: usize,
-    /// Directories that were read.
+    /// Number of directories that were read.
     pub directories: usize,
-    /// A bound of [`crate::limits`] was met, so there may be more.
+    /// True if a bound of [`crate::limits`] was reached, so there may be more.
     pub is_cut: bool,
 }
 
-/// The control groups of one node's pods, below `BLACKBOX_CGROUP`.
+/// The cgroups of one node's pods, below `BLACKBOX_CGROUP`.
 #[derive(Debug)]
 pub struct CgroupTree {
     root: PathBuf,
     hierarchy: Option<Hierarchy>,
-    /// The `kubepods` that were found, below the hierarchy's root.
+    /// The `kubepods` directories that were found, relative to the hierarchy's root.
     kubepods: Vec<PathBuf>,
     pods: HashMap<Box<str>, PodDirectory>,
     containers: HashMap<Box<str>, ContainerDirectory>,
@@ -61,8 +61,8 @@ struct ContainerDirectory {
 }
 
 impl CgroupTree {
-    /// A tree of which nothing is known yet. `root` is where control groups are mounted; it is read when
-    /// it is scanned.
+    /// Creates a tree without any known directory. `root` is where cgroups are mounted; it is first read by
+    /// [`CgroupTree::scan`].
     pub fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
@@ -74,16 +74,16 @@ impl CgroupTree {
         }
     }
 
-    /// Finds the directories of the pods whose UIDs are wanted, and of their containers; what was known
-    /// before is forgotten. A static pod's UID is its `kubernetes.io/config.hash`.
+    /// Finds the directories of the pods whose UIDs are wanted, and of their containers; earlier results are
+    /// forgotten. A static pod's UID is its `kubernetes.io/config.hash`.
     ///
-    /// The levels above the pods are looked for once, and again when they have none of the wanted pods.
+    /// The levels above the pods are searched for once, and again when they contain none of the wanted pods.
     pub fn scan(&mut self, want: impl Fn(&str) -> bool) -> ScanReport {
         let mut walk = Walk::new(CGROUP_DIRECTORIES_MAX);
         self.walk_pods(&mut walk, &want);
         if self.pods.is_empty() {
             self.find_kubepods(&mut walk);
-            // A search that read all it may leaves enough for what it found.
+            // The search may have used up its own budget; the walk below what it found gets a full one.
             walk.left = CGROUP_DIRECTORIES_MAX;
             self.walk_pods(&mut walk, &want);
         }
@@ -96,22 +96,22 @@ impl CgroupTree {
         }
     }
 
-    /// Which interface the last scan found.
+    /// Returns the interface version that the last scan found.
     pub fn version(&self) -> Option<CgroupVersion> {
         self.hierarchy.as_ref().map(|hierarchy| hierarchy.version)
     }
 
-    /// Whether the last scan found this pod.
+    /// Returns true if the last scan found this pod.
     pub fn has_pod(&self, pod_uid: &str) -> bool {
         self.pods.contains_key(pod_uid)
     }
 
-    /// Whether the last scan found this container, by its ID without the runtime's name.
+    /// Returns true if the last scan found this container, by its ID without the runtime's name.
     pub fn has_container(&self, container_id: &str) -> bool {
         self.containers.contains_key(container_id)
     }
 
-    /// Reads a container's files. `None`: its directory is not known, or gone.
+    /// Reads a container's files. `None`: its directory is not known, or is gone.
     pub fn read_container(&mut self, container_id: &str) -> Option<ContainerReading> {
         let hierarchy = self.hierarchy.as_ref()?;
         let ContainerDirectory { pod, name, is_nested, limit } =
@@ -119,19 +119,19 @@ impl CgroupTree {
         self.files.container(hierarchy, [&**pod, Path::new(&**name)], *is_nested, limit)
     }
 
-    /// Reads the files of a pod's own directory. `None`: it is not known, or gone.
+    /// Reads the files of a pod's own directory. `None`: it is not known, or is gone.
     pub fn read_pod(&mut self, pod_uid: &str) -> Option<PodReading> {
         let hierarchy = self.hierarchy.as_ref()?;
         let PodDirectory { path, limit } = self.pods.get_mut(pod_uid)?;
         self.files.pod(hierarchy, path, limit)
     }
 
-    /// A container's directory is gone.
+    /// Forgets a container whose directory is gone.
     pub(super) fn forget_container(&mut self, container_id: &str) {
         self.containers.remove(container_id);
     }
 
-    /// A pod's directory is gone.
+    /// Forgets a pod whose directory is gone.
     pub(super) fn forget_pod(&mut self, pod_uid: &str) {
         self.pods.remove(pod_uid);
     }
@@ -207,7 +207,7 @@ impl CgroupTree {
     }
 }
 
-/// One walk through the tree, with what it may still read.
+/// One walk through the tree, with the number of directories it may still read.
 struct Walk {
     left: usize,
     read: usize,
@@ -219,7 +219,7 @@ impl Walk {
         Self { left: directories_max, read: 0, is_cut: false }
     }
 
-    /// Calls `each` with the names of the directories in one. What cannot be read has none.
+    /// Calls `each` with the names of the subdirectories. A directory that cannot be read counts as empty.
     fn children(&mut self, hierarchy: &Path, path: &Path, mut each: impl FnMut(&str)) {
         if self.left == 0 {
             self.is_cut = true;
@@ -233,7 +233,7 @@ impl Walk {
                 self.is_cut = true;
                 return;
             }
-            // A broken directory gives errors without end; the number of entries bounds them.
+            // A broken directory may return errors without end; the bound on entries stops them.
             let Ok(entry) = entry else { continue };
             if entry.file_type().is_ok_and(|kind| kind.is_dir())
                 && let Some(name) = entry.file_name().to_str()
@@ -243,8 +243,8 @@ impl Walk {
         }
     }
 
-    /// The directories that hold a kubelet's pods, those near the root first. Not looked for inside of
-    /// each other: what a pod runs as its own kubelet is not this node's.
+    /// Returns the directories that hold a kubelet's pods, those near the root first. The search does not look
+    /// inside of them: pods of a kubelet that itself runs in a pod are not this node's.
     fn find_kubepods(&mut self, hierarchy: &Path) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut queue = VecDeque::from([(PathBuf::new(), 1)]);
@@ -254,7 +254,7 @@ impl Walk {
                 if names::is_kubepods(name) && found.len() < CGROUP_ROOTS_MAX {
                     found.push(path.join(name));
                 } else if depth < CGROUP_DEPTH_MAX {
-                    // No more than can be read.
+                    // Queue no more directories than can be read.
                     is_full |= queue.len() >= left;
                     if queue.len() < left {
                         queue.push_back((path.join(name), depth + 1));

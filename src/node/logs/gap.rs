@@ -1,39 +1,39 @@
-//! Why there are no log lines.
+//! Reasons why an incident has no log lines.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Why there are no log lines: as text, one sentence for an incident's gaps that says what can be
-/// done about it.
+/// The reason why there are no log lines. Its text is one sentence for an incident's gaps, which also says
+/// what can be done about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gap {
     /// A name or a restart count that no log file can have.
     Name,
-    /// The log folder of the node is not there.
+    /// The node's log folder does not exist.
     NoRoot(PathBuf),
-    /// The pod's or the container's folder is not there.
+    /// The pod's or the container's folder does not exist.
     NoFolder(PathBuf),
-    /// The instance's file is not there.
+    /// The instance's file does not exist.
     NoFile(PathBuf),
-    /// The agent may not read it.
+    /// The agent has no permission to read the path.
     Denied(PathBuf),
-    /// It is a link, or has several names.
+    /// The path is a symbolic link, or a file with several names (hard links).
     Link(PathBuf),
-    /// It is no plain file, or no folder.
+    /// The path is neither a plain file nor, where a folder is expected, a folder.
     NotPlain(PathBuf),
-    /// It was replaced while the agent looked at it.
+    /// The path was replaced while the agent opened it.
     Replaced(PathBuf),
-    /// The system says no.
+    /// The operating system returned another error.
     Failed(PathBuf, String),
 }
 
 impl Gap {
-    /// What came of touching that path.
+    /// Converts an error from accessing that path.
     pub(super) fn from_io(path: &Path, error: &io::Error) -> Self {
         match error.kind() {
             ErrorKind::PermissionDenied => Self::Denied(path.to_owned()),
-            // A component is a plain file.
+            // A folder on the way is a plain file.
             ErrorKind::NotADirectory => Self::NotPlain(path.to_owned()),
             _ => Self::Failed(path.to_owned(), error.to_string()),
         }

@@ -1,18 +1,18 @@
-//! The last words of a dead container, from the kubelet's log folder.
+//! Reads the last log lines of a terminated container from the kubelet's log folder.
 //!
 //! The paths are the kubelet's: `<root>/<namespace>_<pod>_<uid>/<container>/<restart count>.log`
 //! (pkg/kubelet/kuberuntime/helpers.go, `BuildPodLogsDirectory`, `BuildContainerLogsDirectory`,
-//! `buildContainerLogsPath`). At 10 MiB it renames the file to `<restart count>.log.<timestamp>` and
-//! compresses those before it (pkg/kubelet/logs/container_log_manager.go, `rotateLatestLog`,
-//! `compressLog`). A dead container's file lives until the next instance ends, so it is to be read
-//! at once.
+//! `buildContainerLogsPath`). At 10 MiB the kubelet renames the file to `<restart count>.log.<timestamp>` and
+//! compresses the files rotated before (pkg/kubelet/logs/container_log_manager.go, `rotateLatestLog`,
+//! `compressLog`). The file of a terminated instance is kept until the next instance terminates, so the
+//! agent must read it at once.
 //!
-//! The agent may read everything on the node, so it must not be led: no folder below the root and no
-//! file may be a link, and what is opened must be what was looked at. The root itself may be a
-//! link; that one is the operator's own. The file system is asked before and after (without
-//! `O_NOFOLLOW`, whose value differs between processors and is in no crate this one depends on), so
-//! whoever can swap folders below the root twice within microseconds is not kept out; only root of
-//! the node can.
+//! The agent may read everything on the node, so nobody must be able to redirect it to another file: below
+//! the root no folder and no file may be a link, and the opened file must be the one that was inspected.
+//! The root itself may be a link, since the operator chose it. The agent inspects the path before and after
+//! it opens the file (it does not use `O_NOFOLLOW`, whose value differs between processors and is in no
+//! crate that this one depends on). So this does not stop an attacker who can swap folders below the root
+//! twice within microseconds; only root of the node can do that.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -27,7 +27,7 @@ use crate::limits::{
 mod gap;
 pub use self::gap::Gap;
 
-/// The kubelet's log folder, and what is wanted from it.
+/// The kubelet's log folder, and how much to read from it.
 #[derive(Clone, Debug)]
 pub struct PodLogs {
     root: PathBuf,
@@ -36,21 +36,21 @@ pub struct PodLogs {
 }
 
 impl PodLogs {
-    /// The folder `root` (`BLACKBOX_POD_LOGS`); at most `lines_max` lines of an instance
-    /// (`BLACKBOX_LOG_LINES`), with credentials masked or not (`BLACKBOX_LOG_MASK`). Opens nothing.
+    /// Creates a reader for the folder `root` (`BLACKBOX_POD_LOGS`) that returns at most `lines_max` lines of an
+    /// instance (`BLACKBOX_LOG_LINES`), with credentials masked or not (`BLACKBOX_LOG_MASK`). Opens nothing.
     pub fn new(root: &Path, lines_max: usize, is_masked: bool) -> Self {
         Self { root: root.to_owned(), lines_max, is_masked }
     }
 
-    /// The last lines of the instance of a container with that restart count. `pod_uid` is the
-    /// kubelet's, for a static pod that of its annotation `kubernetes.io/config.hash`. None are read
-    /// where none are wanted.
+    /// Returns the last log lines of the container instance with that restart count. `pod_uid` is the UID that
+    /// the kubelet uses, for a static pod the annotation `kubernetes.io/config.hash`. If `lines_max` is 0,
+    /// nothing is read.
     ///
-    /// Reads at most two files, [`LOG_TAIL_BYTES_MAX`] bytes of each. A file that is being written
-    /// to is read as far as it is there.
+    /// Reads at most two files, and at most [`LOG_TAIL_BYTES_MAX`] bytes of each. A file that is still being
+    /// written is read up to its current end.
     ///
     /// # Errors
-    /// A sentence for the incident's gaps: why there are no lines, and what to do about it.
+    /// The reason why there are no lines, and what to do about it: a sentence for the incident's gaps.
     pub fn last_words(
         &self,
         namespace: &str,
@@ -82,11 +82,11 @@ impl PodLogs {
                     return Ok(LastWords { file: format!("{container}/{name}"), ..words });
                 }
             }
-            // Rotated a moment ago, or gone.
+            // More lines are needed, or the file was rotated a moment ago, or it is gone.
             let before = folder.before(name, newest.is_some())?;
             let is_settled = folder.is_still(name, newest.as_ref());
             if is_settled || tries == LOG_OPEN_TRIES_MAX {
-                // What was rotated since is not before anything.
+                // If the file was rotated in the meantime, the rotated file is not older than `newest`.
                 let old = before.end.as_ref().filter(|_| is_settled || newest.is_none());
                 let ends: Vec<_> = old.into_iter().chain(&newest).collect();
                 let mut words = self.words(&ends);
@@ -104,7 +104,7 @@ impl PodLogs {
         }
     }
 
-    /// The last lines of these ends, the oldest first.
+    /// Returns the last lines of these file ends, which are given the oldest first.
     fn words(&self, ends: &[&End]) -> LastWords {
         let tails: Vec<_> =
             ends.iter().map(|end| Tail { bytes: &end.bytes, is_cut: end.is_cut }).collect();
@@ -112,15 +112,15 @@ impl PodLogs {
     }
 }
 
-/// A name that leads to one entry of one folder, whatever the API server says. Kubernetes allows far
-/// less.
+/// Checks that a name leads to one entry of one folder, whatever the API server sends. Kubernetes allows far
+/// fewer names.
 fn check_name(name: &str) -> Result<(), Gap> {
     let is_plain = name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
     let is_bounded = (1..=LOG_NAME_BYTES_MAX).contains(&name.len());
     if is_plain && is_bounded && name != "." && name != ".." { Ok(()) } else { Err(Gap::Name) }
 }
 
-/// What makes a file the same one: device and inode.
+/// Identity of a file: device and inode.
 type Id = (u64, u64);
 
 fn id(metadata: &Metadata) -> Id {
@@ -131,29 +131,29 @@ fn id(metadata: &Metadata) -> Id {
 struct End {
     bytes: Vec<u8>,
     is_cut: bool,
-    /// Kept open: as long as it is, no other file can get its inode.
+    /// Kept open: while the file is open, no other file can get its inode.
     file: File,
 }
 
-/// What else a container's log folder has of an instance.
+/// The rotated log files of one instance.
 #[derive(Default)]
 struct Before {
     /// The name of the newest rotated file that is not compressed.
     name: Option<String>,
-    /// Its end, if it could be read.
+    /// The end of that file, if it could be read.
     end: Option<End>,
-    /// Rotated files in all, compressed ones as well.
+    /// Number of all rotated files, compressed ones included.
     others: usize,
 }
 
 /// The log folder of one container.
 struct Folder {
-    /// The pod's and the container's, as they were when first looked at.
+    /// The pod's folder and the container's, with their identities at the first look.
     parts: [(PathBuf, Id); 2],
 }
 
 impl Folder {
-    /// Looks at the folders on the way.
+    /// Inspects the folders of the pod and the container.
     fn look(root: &Path, pod: &str, container: &str) -> Result<Self, Gap> {
         let pod = root.join(pod);
         let container = pod.join(container);
@@ -169,7 +169,7 @@ impl Folder {
         &self.parts[1].0
     }
 
-    /// Whether the folders on the way still are those that were looked at.
+    /// Checks that both folders are still the ones that were inspected.
     fn check(&self) -> Result<(), Gap> {
         for (path, id) in &self.parts {
             match folder_id(path)? {
@@ -181,7 +181,7 @@ impl Folder {
         Ok(())
     }
 
-    /// The end of a file. `None`: it is not there.
+    /// Reads the end of a file. `None`: the file does not exist.
     fn tail(&self, name: &str) -> Result<Option<End>, Gap> {
         let path = self.path().join(name);
         for _ in 0..LOG_OPEN_TRIES_MAX {
@@ -194,7 +194,7 @@ impl Folder {
             };
             let held = found(&path, file.metadata())?;
             let Some(held) = held.filter(|held| id(held) == id(&named)) else {
-                // Rotated between the two, if nothing worse.
+                // Most likely the file was rotated between the two calls.
                 continue;
             };
             check_file(&path, &held)?;
@@ -205,7 +205,7 @@ impl Folder {
         Err(Gap::Replaced(path))
     }
 
-    /// Whether the name still leads to that file, or to none.
+    /// Returns true if the name still leads to that file, or, without a file, still does not exist.
     fn is_still(&self, name: &str, end: Option<&End>) -> bool {
         let named = fs::symlink_metadata(self.path().join(name));
         match (end.map(|end| end.file.metadata()), named) {
@@ -215,8 +215,8 @@ impl Folder {
         }
     }
 
-    /// What was written before the file of that name. If that is there, what is wrong with those
-    /// before it is no reason to lose its lines.
+    /// Reads the end of the newest file rotated before the file `name`. If `name` exists, an error in a rotated
+    /// file is ignored, so that the lines of `name` are not lost.
     fn before(&self, name: &str, is_there: bool) -> Result<Before, Gap> {
         let mut before = self.rotated(name)?;
         if let Some(rotated) = &before.name {
@@ -228,7 +228,7 @@ impl Folder {
         Ok(before)
     }
 
-    /// Looks for rotated files of that name.
+    /// Lists the rotated files of that name.
     fn rotated(&self, name: &str) -> Result<Before, Gap> {
         let path = self.path();
         let entries = fs::read_dir(path).map_err(|error| Gap::from_io(path, &error))?;
@@ -250,8 +250,8 @@ impl Folder {
     }
 }
 
-/// The kubelet's form of a rotation's time, `20060102-150405`: as text it sorts as the time does.
-/// Compressed files have `.gz` behind it, and `.tmp` on their way there.
+/// Returns true if the suffix is a rotation time in the kubelet's form, `20060102-150405`, which sorts as text
+/// in the order of time. Compressed files have `.gz` after it, and `.tmp` while they are being compressed.
 fn is_timestamp(suffix: &str) -> bool {
     let form = "20060102-150405";
     let fits = |(byte, form): (u8, u8)| {
@@ -260,7 +260,7 @@ fn is_timestamp(suffix: &str) -> bool {
     suffix.len() == form.len() && suffix.bytes().zip(form.bytes()).all(fits)
 }
 
-/// Which folder it is; not through a link. `None`: there is none.
+/// Returns the folder's identity; links are not followed. `None`: the folder does not exist.
 fn folder_id(path: &Path) -> Result<Option<Id>, Gap> {
     let Some(metadata) = found(path, fs::symlink_metadata(path))? else {
         return Ok(None);
@@ -274,8 +274,8 @@ fn folder_id(path: &Path) -> Result<Option<Id>, Gap> {
     }
 }
 
-/// Whether it is a plain file with this one name. Opening a pipe would wait for ever; a file with
-/// another name (a hard link) may be anybody's.
+/// Checks that the path is a plain file with only this name. Opening a pipe would block forever, and a file
+/// with another name (a hard link) may belong to anyone.
 fn check_file(path: &Path, metadata: &Metadata) -> Result<(), Gap> {
     if metadata.is_symlink() || (metadata.is_file() && metadata.nlink() > 1) {
         Err(Gap::Link(path.to_owned()))
@@ -286,7 +286,7 @@ fn check_file(path: &Path, metadata: &Metadata) -> Result<(), Gap> {
     }
 }
 
-/// `None`: it is not there.
+/// Maps "not found" to `None`, and other errors to a gap.
 fn found<T>(path: &Path, result: io::Result<T>) -> Result<Option<T>, Gap> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -295,7 +295,7 @@ fn found<T>(path: &Path, result: io::Result<T>) -> Result<Option<T>, Gap> {
     }
 }
 
-/// The end of a file that was so long a moment ago.
+/// Reads the end of a file whose length was `len` a moment ago.
 fn read_end(mut file: File, len: u64) -> io::Result<End> {
     let start = len.saturating_sub(LOG_TAIL_BYTES_MAX as u64);
     if start > 0 {

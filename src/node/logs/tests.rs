@@ -9,7 +9,7 @@ use crate::limits::LOG_LINES_MAX;
 
 const POD: &str = "shop_web-1_u-1";
 
-/// A log folder with one pod's container folder, which goes when the test ends.
+/// A log folder with one pod's container folder, removed when the test ends.
 struct Node(PathBuf);
 
 impl Node {
@@ -22,12 +22,12 @@ impl Node {
         node
     }
 
-    /// A path beside the log folder.
+    /// Returns a path beside the log folder.
     fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// A file of the container's folder.
+    /// Returns the path of a file in the container's folder.
     fn file(&self, name: &str) -> PathBuf {
         self.path("pods").join(POD).join("app").join(name)
     }
@@ -44,7 +44,7 @@ impl Node {
         self.logs(lines_max).last_words("shop", "web-1", "u-1", "app", 3)
     }
 
-    /// Texts, the file's name, and what is said of others.
+    /// Returns the texts, the file's name, and why lines are missing.
     fn told(&self, lines_max: usize) -> (Vec<String>, String, Option<Truncation>) {
         let words = self.read(lines_max).unwrap();
         let texts = words.lines.into_iter().map(|line| line.text).collect();
@@ -86,7 +86,7 @@ fn the_recorded_log_is_read_to_its_end() {
     fs::copy(recorded, node.file("3.log")).unwrap();
     let (texts, ..) = node.told(2);
     assert_eq!(texts, ["bytes \\xff\\xfe not utf8", "panic: index out of range"]);
-    // A write may be under way.
+    // The runtime may be in the middle of writing a line.
     let bytes = fs::read(recorded).unwrap();
     for missing in 0..200 {
         fs::write(node.file("3.log"), &bytes[..bytes.len() - missing]).unwrap();
@@ -120,7 +120,7 @@ fn a_rotated_file_is_followed() {
     assert_eq!(node.told(4), (owned(&["a", "b", "c"]), file.clone(), rotated));
     fs::remove_file(node.file("3.log.20261123-033141")).unwrap();
     assert_eq!(node.told(4), (owned(&["a", "b", "c"]), file, None));
-    // Renamed, and the new one not there yet.
+    // The kubelet has renamed the file, and the new one does not exist yet.
     fs::remove_file(node.file("3.log")).unwrap();
     let file = "app/3.log.20261123-043141".to_owned();
     assert_eq!(node.told(9), (owned(&["a", "b"]), file, None));
@@ -167,7 +167,7 @@ fn only_the_end_of_a_large_file_is_read() {
     assert!(words.lines[1].text.starts_with("399 x") && words.lines[0].text.starts_with("398 x"));
     assert_eq!((words.skipped, words.truncated), (0, None));
     assert_eq!(node.read(50).unwrap().truncated, Some(Truncation::Bytes));
-    // Nothing but one endless line: there is nothing to tell, and that is said.
+    // The tail is part of one endless line: there is no line to return, and `truncated` reports that.
     fs::write(node.file("3.log"), vec![b'x'; 4 * LOG_TAIL_BYTES_MAX]).unwrap();
     assert_eq!(node.told(50), (vec![], "app/3.log".to_owned(), Some(Truncation::Tail)));
 }
@@ -176,12 +176,12 @@ fn only_the_end_of_a_large_file_is_read() {
 fn no_link_is_followed_below_the_root() {
     let secret = log(&["secret"]);
     let pod = |node: &Node| node.path("pods").join(POD);
-    // The file.
+    // The file is a link.
     let node = Node::new();
     fs::write(node.path("elsewhere/3.log"), &secret).unwrap();
     symlink(node.path("elsewhere/3.log"), node.file("3.log")).unwrap();
     assert_eq!(node.read(5), Err(Gap::Link(node.file("3.log"))));
-    // A link to nowhere is one all the same, and so is one to a file beside it.
+    // A link to nowhere is refused as a link, and so is a link to a file in the same folder.
     fs::remove_file(node.file("3.log")).unwrap();
     symlink("nowhere", node.file("3.log")).unwrap();
     assert_eq!(node.read(5), Err(Gap::Link(node.file("3.log"))));
@@ -189,17 +189,17 @@ fn no_link_is_followed_below_the_root() {
     node.write("2.log", &["two"]);
     symlink("2.log", node.file("3.log")).unwrap();
     assert_eq!(node.read(5), Err(Gap::Link(node.file("3.log"))));
-    // A second name of a file.
+    // The file has a second name.
     fs::remove_file(node.file("3.log")).unwrap();
     fs::hard_link(node.path("elsewhere/3.log"), node.file("3.log")).unwrap();
     assert_eq!(node.read(5), Err(Gap::Link(node.file("3.log"))));
-    // The container's folder.
+    // The container's folder is a link.
     let node = Node::new();
     fs::write(node.path("elsewhere/3.log"), &secret).unwrap();
     fs::remove_dir(pod(&node).join("app")).unwrap();
     symlink(node.path("elsewhere"), pod(&node).join("app")).unwrap();
     assert_eq!(node.read(5), Err(Gap::Link(pod(&node).join("app"))));
-    // The pod's folder.
+    // The pod's folder is a link.
     let node = Node::new();
     fs::create_dir(node.path("elsewhere/app")).unwrap();
     fs::write(node.path("elsewhere/app/3.log"), &secret).unwrap();
@@ -221,7 +221,7 @@ fn the_root_may_be_a_link() {
 fn what_is_no_plain_file_is_not_opened() {
     let node = Node::new();
     let file = node.file("3.log");
-    // A pipe without a writer would hold the reader for ever.
+    // Opening a pipe without a writer would block the reader forever.
     assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
     assert_eq!(node.read(5), Err(Gap::NotPlain(file.clone())));
     fs::remove_file(&file).unwrap();
@@ -230,7 +230,7 @@ fn what_is_no_plain_file_is_not_opened() {
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
     assert_eq!(node.read(5), Err(Gap::NotPlain(file)));
-    // Nor is a file a folder.
+    // A file in the place of a folder is not accepted either.
     let node = Node::new();
     let app = node.file("");
     fs::remove_dir(&app).unwrap();
@@ -258,7 +258,7 @@ fn no_name_leads_out_of_the_folder() {
         let got = node.logs(5).last_words("shop", "web-1", "u-1", "app", count);
         assert_eq!(got, Err(Gap::Name), "{count}");
     }
-    // Each name is allowed, all together the file system refuses.
+    // Each name is allowed, but the file system refuses all of them together.
     let long = "x".repeat(LOG_NAME_BYTES_MAX);
     let got = node.logs(5).last_words(&long, &long, "u-1", "app", 3);
     assert!(matches!(got, Err(Gap::Failed(..))), "{got:?}");
@@ -287,7 +287,7 @@ fn what_is_missing_is_told_with_what_to_do() {
     );
 }
 
-/// The kubelet renames and the runtime writes while the agent reads: no line comes twice, and none
+/// The kubelet renames files and the runtime writes while the agent reads: no line comes twice, and none
 /// out of order.
 #[test]
 fn a_rotation_meanwhile_does_no_harm() {

@@ -18,7 +18,7 @@ fn read(bytes: &[u8], lines_max: usize) -> LastWords {
     last_words(&[whole(bytes)], lines_max, true)
 }
 
-/// A log of `stream tag content` lines.
+/// Makes a log of `stream tag content` lines.
 fn log(lines: &[&str]) -> Vec<u8> {
     lines.iter().flat_map(|line| format!("{TIME} {line}\n").into_bytes()).collect()
 }
@@ -38,7 +38,7 @@ fn the_recorded_log_ends_with_a_long_line_odd_bytes_and_a_panic() {
     assert_eq!(got[3..], ["bytes \\xff\\xfe not utf8", "panic: index out of range"]);
     assert_eq!(words.lines[4].stream, LogStream::Stderr);
     assert_eq!(words.lines[4].time, "2026-11-23T04:07:52.267326159Z".parse().unwrap());
-    // The first part's time.
+    // The line has the time of its first part.
     assert_eq!(words.lines[2].time, "2026-11-23T04:07:52.265986445Z".parse().unwrap());
     assert_eq!((words.skipped, words.truncated), (0, None));
 }
@@ -48,7 +48,7 @@ fn every_prefix_of_a_log_ends_with_what_was_written_last() {
     let bytes = recorded();
     let all = read(&bytes, usize::MAX);
     assert_eq!(all.truncated, Some(Truncation::Bytes));
-    // Not all of the 67,000: those around some line ends, and some within.
+    // Not all 67,000 prefixes are tested: some around line ends, and some within lines.
     let ends = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at);
     let ends = ends.enumerate().filter(|(n, _)| n % 50 == 0 || *n >= 399).map(|(_, at)| at);
     let mut cuts: Vec<_> = ends.flat_map(|at| at.saturating_sub(40)..=at + 40).collect();
@@ -108,7 +108,7 @@ fn a_line_goes_on_from_one_file_to_the_next() {
     let (old, new) = (log(&["stdout F a", "stderr P be"]), log(&["stderr F gin", "stdout F z"]));
     let words = last_words(&[whole(&old), whole(&new)], 10, true);
     assert_eq!(texts(&words), ["a", "begin", "z"]);
-    // Nor does a file without a newline at its end spoil the next one.
+    // A file without a newline at its end does not spoil the next file either.
     let words = last_words(&[whole(&old[..old.len() - 1]), whole(&new)], 10, true);
     assert_eq!(texts(&words), ["a", "begin", "z"]);
 }
@@ -171,7 +171,7 @@ fn credentials_are_masked_unless_that_is_turned_off() {
         ["password=***", "DB_PASSWORD=*** x", "postgres://u:***@db", "-----BEGIN PRIVATE KEY-----"];
     let words = read(&bytes, 10);
     assert_eq!(texts(&words)[..4], want);
-    // The other stream's lines are none of the key's.
+    // The other stream's lines do not belong to the key.
     assert_eq!(texts(&words)[4..], ["AAAA", "***"]);
     let plain = last_words(&[whole(&bytes)], 10, false);
     assert_eq!(texts(&plain)[..2], ["password=hunter2", "DB_PASSWORD=hunter2 x"]);

@@ -1,6 +1,6 @@
 use super::*;
 
-/// The line masked on its own.
+/// Masks the line on its own.
 fn masked(text: &str) -> String {
     Mask::default().line(text).into_owned()
 }
@@ -128,7 +128,7 @@ fn words_about_credentials_stay() {
     }
 }
 
-/// As one masks a stream's lines.
+/// Masks the lines of one stream.
 fn lines(texts: &[&str]) -> Vec<String> {
     let mut mask = Mask::default();
     texts.iter().map(|text| mask.line(text).into_owned()).collect()
@@ -154,7 +154,7 @@ fn the_lines_of_a_private_key_are_masked_up_to_its_end() {
         lines(&[key[0], "x AAAA-----END RSA PRIVATE KEY-----", body])[1..],
         ["***-----END RSA PRIVATE KEY-----".to_owned(), body.to_owned(),]
     );
-    // A sentence about a key is no key.
+    // A sentence about a key does not start one.
     assert_eq!(lines(&["no \"-----BEGIN PRIVATE KEY-----\" in x", "exit code"])[1], "exit code");
 }
 
@@ -186,7 +186,7 @@ fn every_cut_of_a_line_can_be_masked_and_masked_again() {
 
 #[test]
 fn time_grows_with_the_length_only() {
-    // Quadratic time would take minutes for these.
+    // With quadratic run time, these lines would take minutes.
     for piece in [
         "://",
         "a:b://",

@@ -1,12 +1,12 @@
-//! Reads JSON where it lies, for objects of which few fields matter.
+//! Parses JSON in place, for objects of which few fields are read.
 //!
-//! Nine tenths of an object of the API are fields that the agent does not read, so what counts is how fast
-//! they are passed over. They are still held against the whole grammar (RFC 8259): what is accepted here
-//! is what `serde_json` accepts, and the tests hold the one against the other. Two things differ on
-//! purpose: of a member that is there twice the last one counts, as it does for the API server's own
-//! decoder, and what nests deeper than [`crate::limits::JSON_DEPTH_MAX`] is refused.
+//! The agent does not read nine tenths of an API object, so speed depends on how fast fields are skipped. Skipped
+//! fields are still checked against the whole grammar (RFC 8259): this parser accepts what `serde_json` accepts,
+//! and the tests compare the two. There are two deliberate differences: if a member occurs twice, the last one
+//! counts, as in the API server's own decoder; and a value that nests deeper than
+//! [`crate::limits::JSON_DEPTH_MAX`] is refused.
 //!
-//! `null` is absent, everywhere: it leaves the value that is read into as it was made.
+//! `null` means absent, everywhere: the value that is read into keeps its default.
 
 mod scan;
 
@@ -19,16 +19,16 @@ use jiff::Timestamp;
 
 use crate::limits::LIST_ITEMS_MAX;
 
-/// Why a text could not be read.
+/// Why a text could not be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrong {
-    /// It is no JSON, from this byte on.
+    /// The text is not valid JSON from this byte on.
     Syntax(usize),
-    /// It is JSON, but the value behind this byte has another form than it should.
+    /// The text is valid JSON, but the value at this byte has another form than expected.
     Form {
-        /// Where it begins.
+        /// Where the value begins.
         at: usize,
-        /// What it should be.
+        /// The expected form.
         wanted: &'static str,
     },
 }
@@ -42,25 +42,25 @@ impl fmt::Display for Wrong {
     }
 }
 
-/// What a value is read into.
+/// A type into which a value can be parsed.
 pub trait Read<'a> {
-    /// Reads one value, and leaves `json` behind it.
+    /// Reads one value, and moves `json` past it.
     ///
     /// # Errors
-    /// It is no JSON, or has another form.
+    /// The text is not valid JSON, or the value has another form.
     fn read(&mut self, json: &mut Json<'a>) -> Result<(), Wrong>;
 }
 
-/// An object by its members. See the macro `members`.
+/// An object that is parsed member by member. See the macro `members`.
 pub trait Object<'a> {
-    /// Reads or skips the value of the member of that name.
+    /// Reads or skips the value of the member `name`.
     ///
     /// # Errors
-    /// As [`Read::read`].
+    /// The same as for [`Read::read`].
     fn member(&mut self, name: &[u8], json: &mut Json<'a>) -> Result<(), Wrong>;
 }
 
-/// The members of an object that are read; all others are skipped.
+/// Implements [`Object`]: lists the members that are read; all others are skipped.
 macro_rules! members {
     ($object:ty { $($name:literal => $field:ident,)* }) => {
         impl<'a> $crate::core::wire::json::Object<'a> for $object {
@@ -79,10 +79,10 @@ macro_rules! members {
 }
 pub(crate) use members;
 
-/// Reads a text that is one value and nothing else.
+/// Parses a text that is exactly one value.
 ///
 /// # Errors
-/// It is no JSON, or has another form.
+/// The text is not valid JSON, or the value has another form.
 pub fn from_slice<'a, T: Read<'a> + Default>(text: &'a [u8]) -> Result<T, Wrong> {
     let mut json = Json { rest: text, len: text.len() };
     let mut value = T::default();
@@ -93,27 +93,27 @@ pub fn from_slice<'a, T: Read<'a> + Default>(text: &'a [u8]) -> Result<T, Wrong>
     }
 }
 
-/// A text that is being read.
+/// A text that is being parsed.
 #[derive(Debug)]
 pub struct Json<'a> {
-    /// What was not read yet.
+    /// The part of the text that was not read yet.
     rest: &'a [u8],
-    /// The place of its end.
+    /// Position of the text's end.
     len: usize,
 }
 
 impl<'a> Json<'a> {
-    /// The place of what comes next.
+    /// Returns the position of the next byte.
     fn at(&self) -> usize {
         self.len - self.rest.len()
     }
 
-    /// It is no JSON from where so much of it is left.
+    /// Returns the error that the text is not valid JSON from the start of `rest` on.
     fn wrong(&self, rest: &[u8]) -> Wrong {
         Wrong::Syntax(self.len - rest.len())
     }
 
-    /// The next byte that is no white space, which is not taken.
+    /// Skips white space and returns the next byte without taking it.
     #[inline]
     fn token(&mut self) -> Result<u8, Wrong> {
         let found = scan::token(self.rest);
@@ -122,13 +122,13 @@ impl<'a> Json<'a> {
         found.map(|(byte, _)| byte).map_err(|_| Wrong::Syntax(self.at()))
     }
 
-    /// Takes the byte that is next.
+    /// Takes the next byte.
     #[inline]
     fn take(&mut self) {
         self.rest = self.rest.get(1..).unwrap_or_default();
     }
 
-    /// Goes on behind what was scanned; what that was.
+    /// Moves past a scanned part, and returns that part.
     #[inline(always)]
     fn pass(&mut self, behind: Result<&'a [u8], &'a [u8]>) -> Result<&'a [u8], Wrong> {
         let rest = behind.map_err(|rest| self.wrong(rest))?;
@@ -137,7 +137,7 @@ impl<'a> Json<'a> {
         Ok(passed)
     }
 
-    /// Whether the next value is a string.
+    /// Returns true if the next value is a string.
     pub fn is_at_string(&mut self) -> bool {
         self.token() == Ok(b'"')
     }
@@ -145,7 +145,7 @@ impl<'a> Json<'a> {
     /// Reads the members of an object.
     ///
     /// # Errors
-    /// As [`Read::read`].
+    /// The same as for [`Read::read`].
     pub fn object(&mut self, into: &mut dyn Object<'a>) -> Result<(), Wrong> {
         if !self.opens(b'{', "an object")? {
             return Ok(());
@@ -162,7 +162,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Whether there is such a thing; else `null` was there.
+    /// Takes the opening bracket `with`, or `null`. Returns true if it was the bracket.
     fn opens(&mut self, with: u8, wanted: &'static str) -> Result<bool, Wrong> {
         match self.token()? {
             byte if byte == with => self.take(),
@@ -172,7 +172,7 @@ impl<'a> Json<'a> {
         Ok(true)
     }
 
-    /// Whether the object or list is over before it began.
+    /// Returns true if the object or list is empty, and then takes its closing bracket.
     fn closes(&mut self, with: u8) -> Result<bool, Wrong> {
         let is_over = self.token()? == with;
         if is_over {
@@ -181,7 +181,7 @@ impl<'a> Json<'a> {
         Ok(is_over)
     }
 
-    /// Whether the object or list is over behind one of its values.
+    /// Takes what follows a value in an object or list. Returns true if it was the closing bracket.
     #[inline]
     fn ends(&mut self, with: u8) -> Result<bool, Wrong> {
         let byte = self.token()?;
@@ -192,7 +192,7 @@ impl<'a> Json<'a> {
         Ok(byte == with)
     }
 
-    /// A member's name and the colon behind it.
+    /// Reads a member's name and the colon after it.
     fn name(&mut self) -> Result<Cow<'a, [u8]>, Wrong> {
         if self.token()? != b'"' {
             return Err(Wrong::Syntax(self.at()));
@@ -208,7 +208,7 @@ impl<'a> Json<'a> {
         Ok(name)
     }
 
-    /// The string whose opening quote is next.
+    /// Reads the string whose opening quote is the next byte.
     fn string(&mut self) -> Result<Quoted<'a>, Wrong> {
         let at = self.at();
         let (rest, is_plain) = scan::string(&self.rest[1..]).map_err(|rest| self.wrong(rest))?;
@@ -223,22 +223,22 @@ impl<'a> Json<'a> {
         self.pass(scan::word(self.rest, b"null")).map(drop)
     }
 
-    /// Passes over a value of any kind.
+    /// Skips a value of any kind.
     ///
     /// # Errors
-    /// [`Wrong::Syntax`].
+    /// [`Wrong::Syntax`], if the text is not valid JSON.
     pub fn skip(&mut self) -> Result<(), Wrong> {
         self.pass(scan::value(self.rest)).map(drop)
     }
 
-    /// What is wrong where a value of another form is, if it is one at all.
+    /// Returns the error for a value that has another form, or is not valid JSON at all.
     #[cold]
     fn other_form(&mut self, wanted: &'static str) -> Wrong {
         let at = self.at();
         self.skip().err().unwrap_or(Wrong::Form { at, wanted })
     }
 
-    /// A whole number; `None`: `null`.
+    /// Reads a whole number. `None`: the value is `null`.
     fn whole<T: TryFrom<i64>>(&mut self) -> Result<Option<T>, Wrong> {
         let wanted = "a whole number";
         match self.token()? {
@@ -255,15 +255,15 @@ impl<'a> Json<'a> {
     }
 }
 
-/// A string between its quotes.
+/// A string without its quotes.
 enum Quoted<'a> {
-    /// It is what it looks like.
+    /// The string has no escapes, so its value is its bytes.
     Plain(&'a [u8]),
-    /// It had escapes.
+    /// The string had escapes; this is its value.
     Escaped(String),
 }
 
-/// The string that begins at `at` and has escapes.
+/// Decodes the string that begins at `at` and has escapes.
 #[cold]
 fn unescape(quoted: &[u8], at: usize) -> Result<String, Wrong> {
     serde_json::from_slice(quoted).map_err(|_| Wrong::Syntax(at))
@@ -285,7 +285,7 @@ impl<'a, T: Read<'a> + Default> Read<'a> for Option<T> {
     }
 }
 
-/// The numbers and flags of the API.
+/// Implements [`Read`] for the number types of the API.
 macro_rules! whole {
     ($($number:ty),*) => {$(
         impl Read<'_> for $number {
@@ -309,7 +309,7 @@ impl Read<'_> for bool {
     }
 }
 
-/// A value of which it only matters that it is there.
+/// A value of which only the presence is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Anything;
 
@@ -319,12 +319,12 @@ impl Read<'_> for Anything {
     }
 }
 
-/// A value as it was sent, not looked into before it is wanted; empty: there is none.
+/// A value as it was sent, to be parsed when it is needed. Empty if there is none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Raw<'a>(&'a str);
 
 impl<'a> Raw<'a> {
-    /// What it says; nothing where that is longer than `bytes_max`, or has another form.
+    /// Parses the value. Returns the default if it is longer than `bytes_max`, or has another form.
     pub fn get<T: Read<'a> + Default>(&self, bytes_max: usize) -> T {
         let text = Some(self.0).filter(|text| text.len() <= bytes_max);
         text.and_then(|text| from_slice(text.as_bytes()).ok()).unwrap_or_default()
@@ -340,21 +340,21 @@ impl<'a> Read<'a> for Raw<'a> {
     }
 }
 
-/// A value that was passed over, to be read when it is wanted. Of one that is there twice the last counts,
-/// whole: also an object, which is else read into what the first one left.
+/// A value that was skipped, to be parsed when it is needed. If its member occurs twice, the last value counts as
+/// a whole; an object that is parsed at once is instead read into what the first one left.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Span<'a> {
-    /// Empty: there is none.
+    /// The bytes of the value; empty if there is none.
     bytes: &'a [u8],
-    /// Its place in the text.
+    /// Position of the value in the text.
     at: usize,
 }
 
 impl<'a> Span<'a> {
-    /// Reads it.
+    /// Parses the value.
     ///
     /// # Errors
-    /// As [`Read::read`].
+    /// The same as for [`Read::read`].
     pub fn get<T: Read<'a> + Default>(&self) -> Result<T, Wrong> {
         let mut value = T::default();
         if !self.bytes.is_empty() {
@@ -365,7 +365,7 @@ impl<'a> Span<'a> {
     }
 }
 
-/// By its bytes as they came: its place says nothing of it.
+/// Hashes the bytes of the value, but not its position.
 impl Hash for Span<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.bytes.hash(state);
@@ -381,7 +381,7 @@ impl<'a> Read<'a> for Span<'a> {
     }
 }
 
-/// A string, borrowed where the JSON holds no escape; `null` is the empty one.
+/// A string, borrowed if the JSON has no escape in it; `null` is the empty string.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Text<'a>(Cow<'a, str>);
 
@@ -406,12 +406,12 @@ impl<'a> From<&'a str> for Text<'a> {
 }
 
 impl Text<'_> {
-    /// The text, unless it is empty.
+    /// Returns the text, unless it is empty.
     pub fn some(&self) -> Option<&str> {
         (!self.is_empty()).then_some(&**self)
     }
 
-    /// The text as an RFC 3339 time; a time that cannot be read is no time.
+    /// Returns the text as an RFC 3339 time, or `None` if it is not one.
     pub fn time(&self) -> Option<Timestamp> {
         self.some()?.parse().ok()
     }
@@ -433,13 +433,13 @@ impl<'a> Read<'a> for Text<'a> {
     }
 }
 
-/// The bytes as what they must be, text; `at`: their place.
+/// Converts the bytes at position `at` to text, if they are valid UTF-8.
 fn text(bytes: &[u8], at: usize) -> Result<&str, Wrong> {
     std::str::from_utf8(bytes).map_err(|error| Wrong::Syntax(at + error.valid_up_to()))
 }
 
-/// A list; `null` is the empty one, and none of its elements. What is more than [`LIST_ITEMS_MAX`] of them
-/// is left out.
+/// A list. `null` is the empty list, and `null` elements are skipped. Elements after the first [`LIST_ITEMS_MAX`]
+/// are dropped.
 #[derive(Clone, Debug)]
 pub struct List<T>(Vec<T>);
 
@@ -469,7 +469,7 @@ impl<'a, T: Read<'a> + Default> Read<'a> for List<T> {
             } else if self.0.len() == LIST_ITEMS_MAX {
                 json.skip()?;
             } else {
-                // Read in its place: they are large.
+                // The element is read in its final place, since elements are large.
                 self.0.push(T::default());
                 if let Some(item) = self.0.last_mut() {
                     item.read(json)?;

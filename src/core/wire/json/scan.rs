@@ -1,17 +1,17 @@
-//! Where the values of a JSON text end, by the whole grammar (RFC 8259).
+//! Finds where the values of a JSON text end, and checks the whole grammar (RFC 8259).
 //!
-//! This is where the time goes, and so nothing here is looked at twice: what is left of the text is taken
-//! along, and each step knows from the one before how much of it there is.
+//! The parser spends its time here, so no byte is looked at twice: each step gets the rest of the text from the
+//! step before, and its length with it.
 
 use crate::limits::JSON_DEPTH_MAX;
 
-/// What is left of the text.
+/// The rest of the text.
 type Rest<'t> = &'t [u8];
 
-/// What is left behind something; else what is left from where it is no JSON.
+/// `Ok`: the rest after the scanned part. `Err`: the rest from the place where the text is not valid JSON.
 type Behind<'t> = Result<Rest<'t>, Rest<'t>>;
 
-/// Passes over white space; the byte behind it, which is not passed over.
+/// Skips white space. Returns the byte after it, and the rest that begins with that byte.
 #[inline(always)]
 pub(super) fn token(mut rest: Rest<'_>) -> Result<(u8, Rest<'_>), Rest<'_>> {
     loop {
@@ -23,7 +23,7 @@ pub(super) fn token(mut rest: Rest<'_>) -> Result<(u8, Rest<'_>), Rest<'_>> {
     }
 }
 
-/// Behind white space and this byte.
+/// Skips white space and this byte.
 #[inline(always)]
 fn byte(rest: Rest<'_>, wanted: u8) -> Behind<'_> {
     match token(rest)? {
@@ -32,9 +32,9 @@ fn byte(rest: Rest<'_>, wanted: u8) -> Behind<'_> {
     }
 }
 
-/// Behind a value.
+/// Skips a value.
 pub(super) fn value(mut rest: Rest<'_>) -> Behind<'_> {
-    // The brackets that are open, the innermost one last: 1 for an object.
+    // A stack of the open brackets, one bit for each, the innermost in the lowest bit: 1 for an object.
     let mut open = 0_u128;
     let mut depth = 0;
     loop {
@@ -45,7 +45,7 @@ pub(super) fn value(mut rest: Rest<'_>) -> Behind<'_> {
             b'{' | b'[' => {
                 let within;
                 (within, rest) = token(&rest[1..])?;
-                // Both closing brackets stand two behind their opening ones.
+                // The code of a closing bracket is two above that of its opening one.
                 if within == first + 2 {
                     rest = &rest[1..];
                 } else {
@@ -66,7 +66,7 @@ pub(super) fn value(mut rest: Rest<'_>) -> Behind<'_> {
             b'n' => rest = word(rest, b"null")?,
             _ => return Err(rest),
         }
-        // A value has come to its end, and whatever ends with it.
+        // A value has ended, and maybe the objects and lists around it as well.
         loop {
             if depth == 0 {
                 return Ok(rest);
@@ -93,22 +93,22 @@ pub(super) fn value(mut rest: Rest<'_>) -> Behind<'_> {
     }
 }
 
-/// Behind a member's name and the colon that follows it.
+/// Skips a member's name and the colon after it.
 #[inline(always)]
 fn name(rest: Rest<'_>) -> Behind<'_> {
     let (rest, _) = string(byte(rest, b'"')?)?;
     byte(rest, b':')
 }
 
-/// Behind a word that is not quoted.
+/// Skips a word that is not quoted.
 pub(super) fn word<'t>(rest: Rest<'t>, word: &[u8]) -> Behind<'t> {
     rest.strip_prefix(word).ok_or(rest)
 }
 
-/// Behind a number, and whether it is a whole one.
+/// Skips a number. Also returns whether it is a whole number.
 pub(super) fn number(mut rest: Rest<'_>) -> Result<(Rest<'_>, bool), Rest<'_>> {
     rest = rest.strip_prefix(b"-").unwrap_or(rest);
-    // A digit behind a leading 0 is refused by what comes next: it is no comma and no bracket.
+    // A digit after a leading 0 is refused by the next step, which accepts only a comma or a bracket.
     rest = rest.strip_prefix(b"0").map_or_else(|| digits(rest), Ok)?;
     let mut is_whole = true;
     if let [b'.', fraction @ ..] = rest {
@@ -122,17 +122,17 @@ pub(super) fn number(mut rest: Rest<'_>) -> Result<(Rest<'_>, bool), Rest<'_>> {
     Ok((rest, is_whole))
 }
 
-/// Behind one digit or more.
+/// Skips one digit or more.
 fn digits(rest: Rest<'_>) -> Behind<'_> {
     let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if len > 0 { Ok(&rest[len..]) } else { Err(rest) }
 }
 
-/// Behind a string, of which the opening quote was passed over. Whether it is what it looks like: it has no
-/// escape.
+/// Skips a string whose opening quote has been skipped. Also returns whether it has no escape, so that its value
+/// is its bytes.
 ///
-/// Most strings are short: what counts is not how many bytes are looked at in one step, but that a string
-/// seldom takes more than one, and that no branch depends on how long it is.
+/// Most strings are short. So what counts is not how many bytes one step covers, but that a string seldom takes
+/// more than one step, and that no branch depends on its length.
 #[inline(always)]
 pub(super) fn string(mut rest: Rest<'_>) -> Result<(Rest<'_>, bool), Rest<'_>> {
     let mut is_plain = true;
@@ -156,7 +156,7 @@ pub(super) fn string(mut rest: Rest<'_>) -> Result<(Rest<'_>, bool), Rest<'_>> {
     last_string(rest, is_plain)
 }
 
-/// The same where less than a block is left of the text.
+/// Does the same as [`string`] when less than a block is left of the text.
 #[cold]
 fn last_string(mut rest: Rest<'_>, mut is_plain: bool) -> Result<(Rest<'_>, bool), Rest<'_>> {
     loop {
@@ -172,7 +172,7 @@ fn last_string(mut rest: Rest<'_>, mut is_plain: bool) -> Result<(Rest<'_>, bool
     }
 }
 
-/// Behind an escape, of which the backslash was passed over.
+/// Skips an escape whose backslash has been skipped.
 fn behind_escape(rest: Rest<'_>) -> Behind<'_> {
     match rest {
         [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', behind @ ..] => Ok(behind),
@@ -185,14 +185,14 @@ fn behind_escape(rest: Rest<'_>) -> Behind<'_> {
     }
 }
 
-/// The bytes of a block that end a run of plain ones: quotes, backslashes, control characters. The lowest
-/// bit that is set is the high bit of the first of them; higher ones may be set in vain.
+/// Finds the bytes in a block that end a run of plain ones: quotes, backslashes, control characters. The lowest
+/// bit set in the result is the high bit of the first such byte; higher bits may be false positives.
 #[inline(always)]
 pub(super) fn special(block: u64) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     let below = |block: u64, byte: u8| block.wrapping_sub(ONES * u64::from(byte));
     let backslash = below(block ^ (ONES * u64::from(b'\\')), 1);
-    // With that bit turned the quote comes right behind the control characters.
+    // XOR with 2 maps `"` (0x22) to 0x20, directly after the control characters, so one comparison finds both.
     let quote_or_control = below(block ^ (ONES * 2), (b'"' ^ 2) + 1);
     (backslash | quote_or_control) & !block & (ONES << 7)
 }

@@ -138,7 +138,7 @@ fn a_time_that_cannot_be_read_is_no_time() {
     assert_eq!(Text::from("1970-01-01T00:00:00Z").time(), Some(Timestamp::UNIX_EPOCH));
 }
 
-/// Every string of up to eight bytes of which each is one that matters, or is next to one that does.
+/// Tests blocks of plain bytes with up to two bytes that end a run, or whose codes are near one that does.
 #[test]
 fn the_bytes_that_end_a_run_are_found_at_once() {
     let bytes = [0, b'\n', 0x1f, 0x20, 0x21, b'"', 0x23, 0x5b, b'\\', 0x5d, 0x7f, 0x80, 0xa2, 0xff];
@@ -174,7 +174,7 @@ fn a_string_ends_at_its_quote_however_much_comes_before_and_behind() {
     }
 }
 
-/// Lines and lists as the API server sent them, and what random mutation makes of them.
+/// Calls `then` with lines and lists as the API server sent them, and with random mutations of them.
 fn with_mutants(rounds: u32, mut then: impl FnMut(&[u8])) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/");
     let recorded = std::fs::read(format!("{folder}crash-zoo/pods.watch.jsonl")).unwrap();
@@ -220,10 +220,10 @@ fn what_is_accepted_is_what_serde_json_accepts() {
     assert!(good > 1000 && bad > 1000, "{good} and {bad}");
 }
 
-/// Word, count, small, flag, words, there.
+/// The fields of a `Thing`: word, count, small, flag, words, and whether `there` is present.
 type Said = (String, i64, Option<i64>, bool, Vec<String>, bool);
 
-/// What a thing says by the slow way, through a tree of everything; `None`: it has another form.
+/// Reads a `Thing` the slow way, through a tree of all values. `None`: it has another form.
 fn slowly(value: &Value) -> Option<Said> {
     let word = |value: &Value| match value {
         Value::Null => Some(String::new()),
@@ -261,7 +261,7 @@ fn slowly(value: &Value) -> Option<Said> {
 fn what_is_read_is_what_a_tree_of_everything_holds() {
     let mut read = 0;
     with_mutants(60, |text| {
-        // A tree has each member once, and the last of them.
+        // A tree has each member once, with the last value that the text gives it.
         let Ok(tree) = serde_json::from_slice::<Value>(text) else { return };
         let got = from_slice::<Thing<'_>>(text);
         let got = got.map(|thing| {
