@@ -1,1 +1,1 @@
-//! Nothing: the benches are beside this.
+//! Empty; the benchmarks are in the files beside this one.

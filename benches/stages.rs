@@ -1,7 +1,7 @@
-//! An event's way through the core, stage by stage, over the bytes of the recorded cluster.
+//! Benchmarks an event's way through the core, stage by stage, with the bytes of the recorded cluster.
 //!
-//! `limit/ignored` is what any reader of JSON pays that looks at each byte once: the same bytes through
-//! `serde_json` into nothing. Each stage checks its own result before it is measured.
+//! `limit/ignored` is the cost of any JSON parser that looks at each byte once: the same bytes parsed by `serde_json`
+//! and discarded. Each stage checks its own result before it is measured.
 
 use std::collections::HashSet;
 use std::hint::black_box;
@@ -22,7 +22,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
 
-/// What one read of a TLS connection gives at most.
+/// The maximum that one read of a TLS connection returns.
 const BLOCK_BYTES: usize = 16 << 10;
 
 fn recording() -> Vec<u8> {
@@ -42,7 +42,7 @@ fn split(bytes: &[u8], mut each: impl FnMut(&[u8])) {
 
 const NOW: Now = Now { monotonic: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
 
-/// The ends that the containers' statuses show, as the rules take them.
+/// Returns the terminations in the container statuses, as the rules take them.
 fn ends<'a>(decoded: &'a [Decoded<'_>]) -> Vec<End<'a>> {
     let pods = decoded.iter().filter_map(|decoded| match decoded {
         Decoded::Applied(pod) => Some(pod),
@@ -65,14 +65,14 @@ fn ends<'a>(decoded: &'a [Decoded<'_>]) -> Vec<End<'a>> {
     .collect()
 }
 
-/// All that the lines make the detection say.
+/// Returns all output of the detection for these lines.
 fn detect(decoded: &[Decoded<'_>]) -> Vec<Output> {
     let (mut detector, mut out) = detector(decoded);
     detector.finish(&mut out);
     out
 }
 
-/// A detector that was shown the lines, and what it said.
+/// Returns a detector that has processed the lines, and its output.
 fn detector(decoded: &[Decoded<'_>]) -> (Detector, Vec<Output>) {
     let now = NOW;
     let mut detector = Detector::new("node1", &[], History::All);
@@ -140,7 +140,7 @@ fn stages(criterion: &mut Criterion) {
             _ => None,
         })
         .collect();
-    // Without the events, which name the kills; some of these are quiet then.
+    // The events that name the causes of kills are missing here, so some kills are not reported.
     assert!(incidents.len() > 150, "{}", incidents.len());
 
     let mut group = criterion.benchmark_group("events");
@@ -156,7 +156,7 @@ fn stages(criterion: &mut Criterion) {
         })
         .collect();
     let (mut detector, mut out) = detector(&decoded);
-    // Each pod's last state, which the detector knows.
+    // Each pod's last state, which the detector already knows.
     let last: Vec<_> = pods
         .iter()
         .rev()

@@ -11,12 +11,12 @@ use blackbox_daemon::commands::{check, replay, show};
 use blackbox_daemon::config::{Config, SETTINGS};
 use blackbox_daemon::core::case::Severity;
 
-/// The image's: see the dependency table in the README.
+/// The allocator of the container image (musl builds); the dependency table in the README gives the reason.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-/// What the command line and the environment get wrong.
+/// Exit code for a wrong command line or environment.
 const USAGE_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
@@ -115,7 +115,7 @@ fn replay(folder: &Path) -> ExitCode {
             eprintln!("{incidents} incidents in {listed} listed pods and {lines} watch lines");
             ExitCode::SUCCESS
         }
-        // Whoever reads the lines has seen enough.
+        // The reader closed the pipe because it has read enough.
         Err(replay::Error::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error}");

@@ -1,4 +1,4 @@
-//! The command line: what it prints and with which code it exits.
+//! The command line: its output and its exit codes.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 

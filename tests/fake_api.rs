@@ -1,4 +1,4 @@
-//! The fake API server answers requests as the real one was recorded to do.
+//! The fake API server answers requests like the recorded real one.
 
 #![allow(clippy::unwrap_used, reason = "a broken helper fails its test")]
 
@@ -25,7 +25,7 @@ fn plain() -> FakeApi {
     })
 }
 
-/// The body of a recorded answer.
+/// Returns the body of a recorded response.
 fn recorded(name: &str) -> Value {
     let text = fs::read_to_string(fixture("http").join(name)).unwrap();
     let text = text.replace('\r', "");

@@ -17,7 +17,7 @@ use support::{Behaviour, Ending, FakeApi, Options, Point, Scratch, Target};
 const PODS: &str = "/api/v1/pods";
 const WATCH: &str = "/api/v1/pods?watch=1&resourceVersion=1";
 
-/// A fake with three pods, changes 2 to 4.
+/// Creates a fake with three pods, which are changes 2 to 4.
 fn fake(tls: bool) -> FakeApi {
     let api = FakeApi::start(Options { tls, ..Options::default() });
     for name in ["a", "b", "c"] {
@@ -29,7 +29,7 @@ fn fake(tls: bool) -> FakeApi {
     api
 }
 
-/// The lines of a watch that ends, and whether it ended neatly.
+/// Returns the lines of a watch, and whether it ended cleanly.
 fn lines(client: &mut RawClient) -> (Vec<String>, bool) {
     let mut bytes = Vec::new();
     let neat = loop {
@@ -197,7 +197,7 @@ fn endless_headers_have_no_end() {
     api.once(Target::LIST_PODS, Behaviour::api().endless_head());
     let mut client = RawClient::connect(&api);
     client.send("GET", PODS, "").unwrap();
-    // The client reads a hundred lines and gives up.
+    // The client stops after a hundred lines.
     assert_eq!(client.head().unwrap().headers.len(), 100);
 }
 

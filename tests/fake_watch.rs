@@ -1,4 +1,4 @@
-//! The fake API server's watches begin, go on and end as the real one's do.
+//! The fake API server's watches begin, continue and end like the real one's.
 
 #![allow(clippy::unwrap_used, reason = "a broken helper fails its test")]
 
@@ -27,7 +27,7 @@ fn plain() -> FakeApi {
     })
 }
 
-/// The next event that is no bookmark: type and name.
+/// Returns the type and name of the next event that is not a bookmark.
 fn next_change(client: &mut RawClient) -> (String, String) {
     for _ in 0..1000 {
         let event = client.event().unwrap().unwrap();
@@ -163,14 +163,14 @@ fn without_progress_notices_a_watch_of_pods_that_do_not_change_is_silent_to_its_
         ..Options::default()
     });
     let start = api.apply(pod("a", "node1", "Running"));
-    // Another resource's.
+    // A write to another resource.
     api.store().advance(start + 10);
     let mut client = RawClient::connect(&api);
     client.watch(&format!(
         "{PODS}?watch=1&resourceVersion={start}&allowWatchBookmarks=true&timeoutSeconds=1"
     ));
     assert_eq!(client.event().unwrap(), None);
-    // A pod of another node moves it, and from then on bookmarks come.
+    // A pod of another node advances the version of pods, and from then on bookmarks are sent.
     client.watch(&format!(
         "{PODS}?watch=1&resourceVersion={start}&allowWatchBookmarks=true&timeoutSeconds=1\
          &fieldSelector=spec.nodeName%3Dnode1"
@@ -250,7 +250,7 @@ fn bookmarks_come_regularly_and_time_ends_a_watch_neatly() {
         bookmarks += 1;
     }
     assert!((2..=20).contains(&bookmarks), "{bookmarks}");
-    // The connection is as good as new.
+    // The connection can be reused.
     assert_eq!(client.get(PODS).0.status, 200);
     let connections: Vec<u64> = api.requests().iter().map(|request| request.connection).collect();
     assert_eq!(connections, [1, 1]);

@@ -1,5 +1,5 @@
-//! What `tests/fuzz/check.rs` holds of every input, for the fuzz corpus, the fixtures, and seeded
-//! mutations of both: what the fuzzer once found stays found without it.
+//! Runs the checks of `tests/fuzz/check.rs` on the fuzz corpus, the fixtures and seeded mutations of both, so that
+//! what the fuzzer once found is tested without the fuzzer.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use check::Random;
 
-/// Mutations of each target's seeds, and the longest input that is made.
+/// Number of mutations of each target's seeds, and the maximum length of an input.
 const MUTATIONS: usize = 1000;
 const BYTES_MAX: usize = 16 << 10;
 
@@ -19,7 +19,7 @@ fn path(below: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(below)
 }
 
-/// The files of a folder, by name.
+/// Returns the contents of a folder's files, sorted by name.
 fn files(folder: &str) -> Vec<Vec<u8>> {
     let mut paths: Vec<_> =
         fs::read_dir(path(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -27,14 +27,14 @@ fn files(folder: &str) -> Vec<Vec<u8>> {
     paths.into_iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-/// `count` lines of a recording, from all over it.
+/// Returns `count` lines of a recording, spread over all of it.
 fn lines(file: &str, count: usize) -> Vec<Vec<u8>> {
     let text = fs::read(path(file)).unwrap();
     let lines: Vec<_> = text.split(|b| *b == b'\n').filter(|line| !line.is_empty()).collect();
     lines.iter().step_by(lines.len().div_ceil(count)).map(|line| line.to_vec()).collect()
 }
 
-/// Runs a check over the corpus of its name and over `more`, then over mutations of them.
+/// Runs a check on the corpus with its name and on `more`, then on mutations of them.
 fn run(name: &str, check: fn(&[u8]), more: Vec<Vec<u8>>) {
     let mut seeds = files(&format!("tests/fuzz/corpus/{name}"));
     assert!(!seeds.is_empty());
@@ -54,7 +54,7 @@ fn run(name: &str, check: fn(&[u8]), more: Vec<Vec<u8>>) {
     }
 }
 
-/// One small change, of the kinds that find most.
+/// Makes one small change, of the kinds that find the most bugs.
 fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
     const ODD: &[u8] = b"\0\n\r \"\\{}[]:,0-9.eP\x7f\x80\xc3\xff&*|>'#/?";
     let (from, to) = (random.below(input.len() + 1), random.below(input.len() + 1));

@@ -1,4 +1,4 @@
-//! The real kubectl takes the fake for a real API server.
+//! The real kubectl works with the fake as with a real API server.
 
 #![allow(clippy::unwrap_used, reason = "a broken helper fails its test")]
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 use support::clock::{eventually, now};
 use support::{FakeApi, Options, Pace, Recording, Scratch, fixture};
 
-/// kubectl on a loaded machine is slow to start.
+/// kubectl is slow to start on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Kubectl {
@@ -22,7 +22,7 @@ struct Kubectl {
 }
 
 impl Kubectl {
-    /// `None`, with a word on stderr, where there is no kubectl.
+    /// Returns `None`, with a message on stderr, if there is no kubectl.
     fn new(test: &str) -> Option<Self> {
         let version = Command::new("kubectl").args(["version", "--client"]).output();
         if !version.is_ok_and(|output| output.status.success()) {
@@ -36,7 +36,7 @@ impl Kubectl {
 
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new("kubectl");
-        // A home of its own: kubectl caches discovery there.
+        // kubectl caches discovery in its home, so each test has its own.
         command.env("HOME", self.home.path()).env_remove("KUBECONFIG");
         command.arg("--kubeconfig").arg(self.home.join("config")).args(line.split(' '));
         command.stdin(Stdio::null());
@@ -55,7 +55,7 @@ impl Kubectl {
     }
 }
 
-/// Ends the process with the test, however that goes.
+/// Kills the process when the test is over, passed or failed.
 struct Running(Child);
 
 impl Drop for Running {
@@ -65,7 +65,7 @@ impl Drop for Running {
     }
 }
 
-/// The fields of the rows of pod `name`.
+/// Returns the fields of the rows of pod `name`.
 fn rows<'a>(text: &'a str, name: &str) -> Vec<Vec<&'a str>> {
     let fields = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     fields.filter(|fields| fields.get(1) == Some(&name)).collect()

@@ -1,4 +1,4 @@
-//! What a LIST costs: one pod at a time, however many there are.
+//! The memory cost of a LIST: one pod at a time, however many there are.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -7,14 +7,14 @@ mod support;
 use support::crash::pod;
 use support::{AgentOptions, FakeApi, Options, Scratch};
 
-/// The most memory that the process ever had, in KiB.
+/// Returns the peak memory of a process, in KiB.
 fn peak_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// The peak of an agent that has listed so many pods of 20 kB each.
+/// Returns the peak memory of an agent that has listed this many pods of 20 kB each.
 fn peak_after_listing(pods: usize) -> u64 {
     let api = FakeApi::start(Options::default());
     for n in 0..pods {
@@ -33,6 +33,6 @@ fn peak_after_listing(pods: usize) -> u64 {
 #[test]
 fn a_list_of_500_pods_of_20_kb_is_never_held_as_a_whole() {
     let (one, many) = (peak_after_listing(1), peak_after_listing(500));
-    // The body is 10 MB; what is kept of the pods is a few hundred bytes each.
+    // The body has 10 MB; the agent keeps a few hundred bytes per pod.
     assert!(many < one + 4096, "{one} KiB with one pod, {many} KiB with 500");
 }

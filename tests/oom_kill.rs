@@ -1,7 +1,7 @@
-//! The container sampler against the kernel's own OOM killer.
+//! Tests the container sampler with the kernel's own OOM killer.
 //!
-//! Makes memory cgroups of version 1, laid out as the kubelet's cgroupfs driver does it, below a root of
-//! the test's own. Needs to be root, and a node with version 1; elsewhere it says so, and is skipped.
+//! Creates memory cgroups of version 1, with the layout of the kubelet's cgroupfs driver, below a root of the test's
+//! own. Needs root and a node with version 1; otherwise it prints that and is skipped.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
@@ -28,16 +28,16 @@ use support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch};
 const HIERARCHIES: &str = "/sys/fs/cgroup";
 const LIMIT_BYTES: u64 = 32 << 20;
 
-/// Grows by 1 MiB each 20 ms, three times as far as the limit. A shell's own variable, so that what
-/// grows is this process and no child.
+/// Grows by 1 MiB every 20 ms, to three times the limit. The data is in a shell variable, so that the shell process
+/// itself grows and not a child.
 const GROW: &str = "n=0; x=; mib=$(head -c 1048576 /dev/zero | tr '\\0' x); \
     while [ $n -lt 96 ]; do x=$x$mib; n=$((n+1)); sleep 0.02; done";
 
-/// A container's control groups, gone with the test.
+/// A container's control groups, removed with the test.
 struct Container {
     uid: String,
     id: String,
-    /// Of this test, below every controller.
+    /// The test's own root below each controller.
     roots: Vec<PathBuf>,
 }
 
@@ -54,7 +54,7 @@ impl Container {
             made.roots.push(root);
         }
         fs::write(made.file("memory.limit_in_bytes"), LIMIT_BYTES.to_string())?;
-        // Where swap is counted, or there would be no OOM kill on a node with swap.
+        // If swap is accounted, it must be limited too: with free swap there would be no OOM kill.
         let _ = fs::write(made.file("memory.memsw.limit_in_bytes"), LIMIT_BYTES.to_string());
         Ok(made)
     }
@@ -67,7 +67,7 @@ impl Container {
         self.below(&self.roots[0]).join(name)
     }
 
-    /// Runs a script in it: the shell goes in before anything else.
+    /// Runs a script in the container; the shell joins the control groups first.
     fn run(&self, script: &str) -> Child {
         let enter: String = self
             .roots
@@ -93,7 +93,7 @@ impl Drop for Container {
     fn drop(&mut self) {
         for root in &self.roots {
             let mut path = self.below(root);
-            // The kernel needs a moment to let go of a dead process.
+            // The kernel needs a moment to release a process that has exited.
             for _ in 0..50 {
                 if fs::remove_dir(&path).is_ok() {
                     break;
@@ -107,7 +107,7 @@ impl Drop for Container {
     }
 }
 
-/// `None`, loudly: this machine cannot do it.
+/// Returns `None`, with a message, if this machine cannot run the test.
 fn container(name: &str, n: u64) -> Option<Container> {
     let memory = Path::new(HIERARCHIES).join("memory");
     if !memory.join("memory.limit_in_bytes").exists() {
@@ -135,7 +135,7 @@ impl Watched {
         Self { recorder, began: Instant::now(), kills: Vec::new() }
     }
 
-    /// Samples, as the agent would, until something is there or a time has passed.
+    /// Samples like the agent until `is_done` returns true or a time limit has passed.
     fn sample_until(&mut self, container: &Container, mut is_done: impl FnMut(&Self) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while Instant::now() < deadline {
@@ -186,7 +186,7 @@ fn a_process_that_outgrows_its_limit_is_seen_to_rise_and_be_killed() {
     watched.sample_until(&container, |watched| !watched.kills.is_empty());
     let status = process.wait().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
-    // Nothing is told twice.
+    // No kill is reported twice.
     let now = watched.began.elapsed() + Duration::from_secs(1);
     assert_eq!(watched.recorder.sample(now, &[container.wanted()]), []);
     assert_told(&watched, &container);
@@ -226,7 +226,7 @@ fn a_container_that_went_keeps_its_curve() {
     assert_eq!(history.oom_kills, 1);
 }
 
-/// The real binary, the real kernel, and an API server that says what a kubelet would.
+/// The real binary, the real kernel, and an API server that reports what a kubelet would.
 struct Node {
     api: FakeApi,
     agent: Agent,
@@ -267,7 +267,7 @@ impl Node {
     }
 }
 
-/// So slow that samples of a second see it.
+/// Returns a script that grows slowly enough for samples every second to show it.
 fn grow_slowly() -> String {
     GROW.replace("sleep 0.02", "sleep 0.12")
 }

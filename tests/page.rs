@@ -1,4 +1,4 @@
-//! `/incidents` and the page, of the real binary: what is on them, who gets them, and what they cost.
+//! `/incidents` and the page of the real binary: their content, who may read them, and their cost.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -19,8 +19,8 @@ use support::{
     Agent, AgentOptions, FakeApi, Options, PATIENCE, Pace, Recording, Scratch, fixture, html,
 };
 
-/// As in a pod, so that the image's build, which reads no YAML, can be held against this
-/// (`BLACKBOX_BINARY`).
+/// Returns options as in a pod, without a kubeconfig, so that the image's build, which reads no YAML, can be tested
+/// too (`BLACKBOX_BINARY`).
 fn options(api: &FakeApi, scratch: &Scratch) -> AgentOptions {
     api.write_service_account(scratch.path());
     AgentOptions::kubeconfig("".as_ref())
@@ -43,7 +43,7 @@ fn connect(addr: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Head and body of an answer.
+/// Sends a request; returns the head and the body of the response.
 fn ask(addr: SocketAddr, first: &str, host: &str) -> (String, String) {
     let mut stream = connect(addr);
     write!(stream, "{first} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
@@ -130,13 +130,13 @@ fn a_name_that_leads_here_does_not_read() {
             assert!(body.contains("kubectl port-forward") && !body.contains("secret"), "{body}");
         }
     }
-    // What is for everybody still is.
+    // Paths that are open to all callers still are.
     assert!(ask(agent.http(), "GET /metrics", "rebound.example").0.starts_with("HTTP/1.1 200 "));
     let two = ask(agent.http(), "GET /incidents", "localhost\r\nHost: rebound.example").0;
     assert!(two.starts_with("HTTP/1.1 400 "), "{two}");
 }
 
-/// Another address of this machine, if it has one. Nothing is sent for that.
+/// Returns another address of this machine, if it has one. This sends no packet.
 fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.254:9").ok()?;
@@ -178,14 +178,14 @@ fn a_reader_who_takes_his_time_gets_the_whole_page_and_others_wait() {
     wait_for(&agent, RECENT_MAX);
     let mut slow = connect(agent.http());
     slow.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    // Longer than a connection may take: by then the page is in the kernel's hands.
+    // Longer than the limit of a connection; by then the kernel holds the whole page.
     Stopper::default().wait(HTTP_CONNECTION_MAX + Duration::from_millis(500));
     let mut text = String::new();
     slow.read_to_string(&mut text).unwrap();
     assert!(text.ends_with("</html>\n"), "cut off at {}", text.len());
     html::read(text.split_once("\r\n\r\n").unwrap().1);
 
-    // All at once, more than are served: each gets the whole page or is asked to come again.
+    // More readers at the same time than are served: each gets the whole page or is asked to try again.
     let addr = agent.http();
     let answers: Vec<String> = std::thread::scope(|scope| {
         let ask = || ask(addr, "GET /", "localhost").0;
@@ -197,7 +197,7 @@ fn a_reader_who_takes_his_time_gets_the_whole_page_and_others_wait() {
         |head: &&String| head.starts_with("HTTP/1.1 503 ") && head.contains("Retry-After: 1");
     assert_eq!(served + answers.iter().filter(again).count(), answers.len(), "{answers:?}");
     assert!(served >= 1);
-    // And nobody keeps a turn for ever.
+    // No request keeps its slot for ever.
     assert!(ask(addr, "GET /", "localhost").0.starts_with("HTTP/1.1 200 "));
 }
 
@@ -206,14 +206,14 @@ fn the_oldest_are_forgotten_and_memory_does_not_grow() {
     let (api, agent, _scratch) = start("127.0.0.1:0");
     let crash_all = |from: usize, to: usize| {
         for n in from..to {
-            // The same twenty pods again and again: what is kept of pods is another bound.
+            // The same twenty pods again and again, since the memory for pods has its own limit.
             let mut pod = pod(&format!("pod-{}", n % 20), u32::try_from(n / 20 + 1).unwrap());
-            // A termination message and an image of the greatest length.
+            // A termination message and an image name of the maximum length.
             let container = &mut pod["status"]["containerStatuses"][0];
             container["lastState"]["terminated"]["message"] = json!("'<&\"".repeat(1000));
             pod["spec"]["containers"][0]["image"] = json!("i".repeat(300));
             api.apply(pod);
-            // Read as they come: stdout's queue holds 1 MiB.
+            // Wait for the lines from time to time: stdout's queue holds only 1 MiB.
             if n % 50 == 49 {
                 wait_for(&agent, n + 1);
             }
@@ -226,19 +226,19 @@ fn the_oldest_are_forgotten_and_memory_does_not_grow() {
         assert!(all.ends_with(&body) && body.len() < all.len());
         html::read(&page).text
     };
-    // It is full after that: nothing more is kept.
+    // Afterwards the ring is full and must not grow.
     let text = crash_all(0, 200);
     assert!(text.contains("200 incidents since") && text.contains("no longer in memory"), "{text}");
     let before = agent.proc_status("VmRSS");
     crash_all(200, 1600);
     let after = agent.proc_status("VmRSS");
     println!("| VmHWM {} KiB", agent.proc_status("VmHWM"));
-    // Were all kept, it would be over 8 MiB; some is the allocator's own affair.
+    // If all incidents were kept, it would be over 8 MiB; some growth is due to the allocator.
     assert!(after < before + 4096, "{before} KiB, then {after} KiB");
 }
 
-/// Not a test: writes the page to look at, of the zoo's crashes and of one with all telemetry, to the file
-/// that `BLACKBOX_PAGE` names. It takes about a minute.
+/// Not a test: writes the page to the file that `BLACKBOX_PAGE` names, for a person to look at, with the zoo's
+/// crashes and one incident with all telemetry. It takes about a minute.
 #[test]
 #[ignore = "draws"]
 fn the_page_to_look_at() {
@@ -285,7 +285,7 @@ fn the_page_to_look_at() {
     std::fs::write(path, page).unwrap();
 }
 
-/// A pod that leaks.
+/// Returns a pod with a memory leak.
 fn checkout(started: &str, state: &Value, last: &Value, restarts: u32) -> Value {
     json!({
         "kind": "Pod", "apiVersion": "v1",
@@ -308,7 +308,7 @@ fn checkout(started: &str, state: &Value, last: &Value, restarts: u32) -> Value 
     })
 }
 
-/// The kernel's files of a container that uses more and more.
+/// Writes the kernel's files of a container that uses more and more memory.
 fn use_more(file: impl Fn(&str, &str), tenth: u64) {
     let second = tenth / 10;
     let mib = 18 + second * second / 35 + second % 3;

@@ -1,4 +1,4 @@
-//! The command `show`: what a person sees of incident lines.
+//! The command `show`: its output for incident lines.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -22,12 +22,12 @@ fn command(words: &[&str]) -> Command {
     command
 }
 
-/// What it makes of some input.
+/// Runs `show` with this input.
 fn show(words: &[&str], input: &[u8]) -> Output {
     let mut child = command(words).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     std::thread::scope(|scope| {
-        // It may not read all of it.
+        // `show` may exit before it has read all of it.
         scope.spawn(move || stdin.write_all(input));
         child.wait_with_output().unwrap()
     })
@@ -41,7 +41,7 @@ fn incidents() -> Vec<u8> {
     fs::read(fixture("incidents.jsonl")).unwrap()
 }
 
-/// Columns, by the characters that the fixtures have: all of them narrow but the ideographs.
+/// Returns the width in columns; valid for the characters in the fixtures, of which only the ideographs are wide.
 fn columns(line: &str) -> usize {
     line.chars().map(|c| if ('\u{2e80}'..'\u{ffff}').contains(&c) { 2 } else { 1 }).sum()
 }
@@ -144,7 +144,7 @@ fn rotated_files_are_read_before_the_file_itself() {
     assert_eq!(output.stdout, show(&["-"], &incidents()).stdout);
 }
 
-/// A `show --follow`, and what it printed.
+/// A running `show --follow`, and what it has printed.
 struct Following {
     child: Child,
     seen: Arc<Mutex<usize>>,

@@ -1,7 +1,7 @@
-//! What pods may post to the agent, and what they get for it: over real sockets, to the real server and
-//! the real pages, with a pod that has the address 127.0.0.1 for itself.
+//! What pods may post to the agent, and the responses: over real sockets, to the real server and routes, with a pod
+//! whose address is 127.0.0.1.
 //!
-//! `cargo test --test telemetry -- --nocapture | grep '^|'` prints the table of answers.
+//! `cargo test --test telemetry -- --nocapture | grep '^|'` prints the table of responses.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use support::clock::{Stopper, now};
 use support::{FakeApi, Options, Scratch};
 
-/// The agent's HTTP side, and what stands behind it.
+/// The agent's HTTP server, and the state behind it.
 struct Bench {
     addr: SocketAddr,
     clock: Clock,
@@ -49,7 +49,7 @@ fn pod(name: &str, address: &str, is_host_network: bool) -> Value {
     })
 }
 
-/// A roster as the detection fills it.
+/// Creates a roster, filled by the detection.
 fn roster(pods: &[Value], clock: Clock) -> Roster {
     let history = History::Before { started: clock.wall(), lookback: Duration::ZERO };
     let mut detector = Detector::new("node1", &[], history);
@@ -97,7 +97,8 @@ impl Bench {
         stream
     }
 
-    /// The answer to these bytes; what the server no longer takes in is not sent.
+    /// Sends these bytes and returns the response. The server may close the connection before it has read all of
+    /// them.
     fn ask(&self, request: &[u8]) -> String {
         let mut stream = self.connect();
         let sent = stream.write_all(request);
@@ -110,19 +111,19 @@ impl Bench {
         String::from_utf8(text).unwrap()
     }
 
-    /// The answer to a body.
+    /// Posts a body and returns the response.
     fn post(&self, body: &str) -> String {
         self.ask(request(body, "Content-Type: application/json\r\n").as_bytes())
     }
 
-    /// What an incident of the pod would show.
+    /// Returns what an incident of the pod would show.
     fn section(&self, name: &str) -> Value {
         let section = self.sidecars.lock().unwrap();
         let section = section.section(&format!("uid-{name}"), self.clock.monotonic());
         serde_json::to_value(section).unwrap()
     }
 
-    /// As many posts as came of with this.
+    /// Returns the number of posts with this result.
     fn posts(&self, result: PostResult) -> u64 {
         self.metrics.telemetry_posts.get(result)
     }
@@ -140,7 +141,7 @@ fn names(from: usize, to: usize) -> String {
     format!("{{\"metrics\":{{{}}}}}", names.join(","))
 }
 
-/// An answer's status and sentence, for the table.
+/// Formats a response's status and text as a row of the table.
 fn row(what: &str, answer: &str) -> String {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or(("", ""));
     let status = head.lines().next().and_then(|line| line.strip_prefix("HTTP/1.1 "));
@@ -150,7 +151,7 @@ fn row(what: &str, answer: &str) -> String {
     format!("| {what} | {} | {} |", status.unwrap_or("cut, no answer"), said.join("; "))
 }
 
-/// The process' memory, in KiB.
+/// Returns the memory of this process, in KiB.
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -206,7 +207,7 @@ fn an_address_that_nobody_or_more_than_one_has_may_not_post() {
     }
 }
 
-/// All that a pod may try in one request: what, the bytes, the status that it gets.
+/// Returns everything that a pod may try in one request: a description, the bytes, the expected status.
 fn tries() -> Vec<(&'static str, String, &'static str)> {
     let other = r#"{"metrics":{"a":1},"pod":{"namespace":"shop","name":"other"}}"#;
     let json = "Content-Type: application/json\r\n";
@@ -239,7 +240,7 @@ fn tries() -> Vec<(&'static str, String, &'static str)> {
     ]
 }
 
-/// Begins a post and waits; what came of it.
+/// Starts a post and never completes it; returns the response.
 fn hold(bench: &Bench) -> String {
     let began = now();
     let mut held = bench.connect();
@@ -250,7 +251,7 @@ fn hold(bench: &Bench) -> String {
     text
 }
 
-/// The table of answers in the order of the tries, and memory before and after many more of them.
+/// Prints the table of responses in the order of the tries, and the memory before and after many more of them.
 #[test]
 fn a_hostile_pod_gets_a_clear_answer_and_no_memory() {
     let bench = Bench::start(&[pod("web", "127.0.0.1", false), pod("other", "10.0.0.2", false)]);
@@ -272,7 +273,7 @@ fn a_hostile_pod_gets_a_clear_answer_and_no_memory() {
     assert!(throttled.contains("\r\nRetry-After: 1\r\n"), "{throttled}");
     assert!(answers.iter().any(|answer| answer.starts_with("HTTP/1.1 204 ")));
 
-    // All of it is warm now: from here on memory stays as it is, however long this goes on.
+    // Everything is warmed up: from here on memory must not grow, however long this continues.
     let (before, table) = (resident_kib(), bench.sidecars.lock().unwrap().bytes());
     for _ in 0..15 {
         for (_, request, _) in &tries {
@@ -287,7 +288,7 @@ fn a_hostile_pod_gets_a_clear_answer_and_no_memory() {
     let bytes = sidecars.bytes();
     println!("| memory | {before} KiB before, {after} KiB after | the table: {bytes} bytes |");
     assert!(after < before + 2048, "{before} KiB before, {after} KiB after");
-    // One pod has no more than its share.
+    // One pod uses no more than its share.
     let one_pod_max = TELEMETRY_NAMES_MAX * (TELEMETRY_SAMPLES_MAX * 12 + 200) + 1024;
     assert!(table <= bytes && bytes <= one_pod_max && one_pod_max < TELEMETRY_BYTES_MAX / 50);
     assert_eq!((sidecars.pods(), sidecars.series()), (1, TELEMETRY_NAMES_MAX));

@@ -1,6 +1,6 @@
-//! A pod that leaks: its objects at the API server, and the files that kernel and kubelet would have.
+//! A pod with a memory leak: its objects at the API server, and the files that kernel and kubelet would have.
 //!
-//! The recorded pods ran on another machine, so of them there is nothing to measure. This one lives for
+//! The recorded pods ran on another machine, so nothing about them can be measured here. This pod runs for
 //! 40 seconds, grows to its limit of 64 MiB, is killed, and starts again.
 
 use std::fs;
@@ -20,12 +20,12 @@ const LIMIT_BYTES: u64 = 64 << 20;
 const LIFE: Duration = Duration::from_secs(40);
 const TICK: Duration = Duration::from_millis(250);
 
-/// Ends the pod's story when dropped.
+/// Stops the simulated pod when dropped.
 pub(crate) struct Leak {
     _end: mpsc::Sender<()>,
 }
 
-/// Starts the story, on a thread of its own.
+/// Starts the simulated pod, on its own thread.
 pub(crate) fn start(api: &Arc<FakeApi>, folder: &Path, clock: Clock) -> Leak {
     let (end, ended) = mpsc::channel();
     let mut pod =
@@ -66,11 +66,11 @@ impl Pod {
         self.folder.join("cgroup/kubepods/burstable").join(format!("pod{UID}"))
     }
 
-    /// One moment of the running container.
+    /// Simulates one moment of the running container.
     fn live(&mut self, age: Duration, now: Timestamp) {
         let share = (age.as_secs_f64() / LIFE.as_secs_f64()).min(1.0);
         let bytes = (LIMIT_BYTES as f64 * (0.15 + 0.84 * share)) as u64;
-        // Busier as it fills up, in waves.
+        // CPU usage grows with memory, in waves.
         let busy = 0.15 + 0.5 * share + 0.15 * (age.as_secs_f64() / 3.0).sin();
         self.cpu_us += (TICK.as_micros() as f64 * busy) as u64;
         let (pod, own) = (self.cgroup(), self.cgroup().join(self.id()));
@@ -98,7 +98,8 @@ impl Pod {
         file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the demo's own folder");
     }
 
-    /// The kernel kills it; the next instance may start. Its end, as the kubelet tells it.
+    /// The kernel kills the container; returns the termination as the kubelet reports it. The next instance may
+    /// start.
     fn die(&mut self, started: Timestamp, now: Timestamp) -> Value {
         self.log(&format!("{now} stderr F cannot reserve 8388608 bytes for the cache\n"));
         self.kills += 1;
@@ -127,14 +128,14 @@ impl Pod {
     }
 }
 
-/// Kubernetes writes whole seconds.
+/// Formats a time in whole seconds, as Kubernetes does.
 fn second(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
 
 fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().expect("it has one")).expect("the demo's own folder");
-    // What is read meanwhile is the old or the new.
+    // Replaced atomically: a reader sees the old content or the new one.
     let next = path.with_extension("next");
     fs::write(&next, text).and_then(|()| fs::rename(&next, path)).expect("the demo's own folder");
 }

@@ -1,11 +1,10 @@
-//! The whole product on a laptop, without a cluster: a fake API server on loopback plays seven recorded
-//! minutes of a real one, and a pod of the demo's own leaks memory until it is killed; the agent
-//! watches them over TLS.
+//! The whole product on a laptop, without a cluster: a fake API server on loopback plays seven recorded minutes of a
+//! real one, and a simulated pod leaks memory until it is killed; the agent watches them over TLS.
 //!
 //! ```text
 //! cargo run --release --example demo                        # as fast as it happened
-//! cargo run --release --example demo -- --pace 20 --once    # faster, and ends when all is told
-//! cargo run --release --example demo -- --json              # the lines themselves
+//! cargo run --release --example demo -- --pace 20 --once    # faster, and exits after the last incident
+//! cargo run --release --example demo -- --json              # prints the JSON lines
 //! ```
 
 #![allow(
@@ -33,13 +32,13 @@ use serde_json::Value;
 use support::clock::Stopper;
 use support::{FakeApi, Options, Pace, Recording, Scratch, fixture};
 
-/// Where page and metrics are, unless something else is there already.
+/// The address of page and metrics, unless it is already in use.
 const LISTEN: &str = "127.0.0.1:9464";
 
-/// How long after the recording's end the last incident may come: ends are held back for 12 s.
+/// How long after the recording's end the last incident may arrive: terminations are held back for 12 s.
 const LAST_WORDS: Duration = Duration::from_secs(15);
 
-/// What the child is called with.
+/// The argument with which the demo starts itself as the agent.
 const AS_AGENT: &str = "--as-agent";
 
 struct Arguments {
@@ -79,7 +78,7 @@ fn arguments(words: &[String]) -> Option<Arguments> {
     Some(arguments)
 }
 
-/// The agent itself, as its binary has it. It ends with the demo, in whatever way that ends.
+/// Runs the agent itself, like its binary does. It exits with the demo, however the demo exits.
 fn agent() -> ExitCode {
     std::thread::Builder::new().spawn(end_with_parent).expect("a thread for the demo");
     env_logger::Builder::from_env(env_logger::Env::default()).init();
@@ -93,7 +92,7 @@ fn agent() -> ExitCode {
     }
 }
 
-/// The parent holds the other end of standard input, and says nothing.
+/// Exits when standard input is closed: the parent holds its other end and writes nothing.
 #[expect(clippy::disallowed_methods, reason = "the demo is over")]
 fn end_with_parent() {
     let _ = io::copy(&mut io::stdin(), &mut io::sink());
@@ -106,7 +105,7 @@ fn play(arguments: &Arguments) -> ExitCode {
     let scratch = Scratch::new("demo");
     let listen = free_address();
     let mut child = spawn(&api, scratch.path(), &listen);
-    // Waiting for the child would close it, and so end the child.
+    // Waiting for the child would close its standard input, and so terminate the child.
     let held = child.stdin.take();
     eprintln!(
         "A fake API server at {} plays what a real one recorded; the agent watches it.\n\n  \
@@ -117,7 +116,7 @@ fn play(arguments: &Arguments) -> ExitCode {
     let told = print_incidents(&mut child, arguments.is_json);
     let api = Arc::new(api);
     let leak = leak::start(&api, scratch.path(), clock);
-    // As if it happened now.
+    // Moves the recording's times to the present.
     let recording = Recording::load(&fixture("crash-zoo"));
     let since = clock.wall().duration_since(recording.began().expect("a recording has times"));
     let player = recording.repeated(since).play(api.store(), Pace::Times(arguments.pace));
@@ -141,13 +140,13 @@ fn play(arguments: &Arguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The address that the README names, or any that is free.
+/// Returns the address that the README names, or any free one.
 fn free_address() -> String {
     let listener = TcpListener::bind(LISTEN).or_else(|_| TcpListener::bind("127.0.0.1:0")).unwrap();
     listener.local_addr().unwrap().to_string()
 }
 
-/// This program once more, as the agent.
+/// Starts this program again, as the agent.
 fn spawn(api: &FakeApi, folder: &Path, listen: &str) -> Child {
     api.write_kubeconfig(&folder.join("kubeconfig"));
     Command::new(std::env::current_exe().unwrap())
@@ -167,7 +166,7 @@ fn spawn(api: &FakeApi, folder: &Path, listen: &str) -> Child {
         .unwrap()
 }
 
-/// Prints what the agent tells as it comes: a sentence each, or the line. How many there were.
+/// Prints incidents as they arrive, as a sentence or as the line; returns the counter of incidents.
 fn print_incidents(child: &mut Child, is_json: bool) -> Arc<AtomicUsize> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let told = Arc::new(AtomicUsize::new(0));
@@ -177,7 +176,7 @@ fn print_incidents(child: &mut Child, is_json: bool) -> Arc<AtomicUsize> {
             for line in lines.map_while(Result::ok) {
                 count.fetch_add(1, Ordering::Relaxed);
                 let text = if is_json { line } else { sentence(&line) };
-                // Whoever read it has seen enough.
+                // The reader of the output has closed it.
                 if writeln!(io::stdout(), "{text}").is_err() {
                     return;
                 }

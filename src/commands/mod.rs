@@ -1,4 +1,4 @@
-//! The other commands beside the agent: `check`, `show`, `replay`.
+//! The commands besides the agent itself: `check`, `show`, `replay`.
 
 pub mod check;
 pub mod replay;

@@ -1,11 +1,10 @@
-//! `replay DIR`: detection over a recording folder, without a cluster.
+//! `replay DIR`: runs the detection over a recording folder, without a cluster.
 //!
-//! A recording holds `pods.list.json` (a LIST), `pods.watch.jsonl` (the WATCH that followed) and,
-//! where it was made, `events.watch.jsonl` (the pods' events meanwhile). The bytes take the same way
-//! as in the live agent: list splitter, frame splitter, decoder, detector. What the API server adds
-//! when live is played: lines of pods and of events come in the order of their versions (they share
-//! one counter), time passes as their timestamps say, and a lookup of events is answered from what
-//! had come by then.
+//! A recording contains `pods.list.json` (a LIST), `pods.watch.jsonl` (the WATCH that followed) and, optionally,
+//! `events.watch.jsonl` (the pods' events in the same period). The bytes take the same path as in the live agent:
+//! list splitter, frame splitter, decoder, detector. The live behaviour of the API server is simulated: lines of pods
+//! and of events are read in the order of their resourceVersions (they share one counter), time advances by their
+//! timestamps, and a lookup of events returns the events read so far.
 
 use std::fmt;
 use std::fs::File;
@@ -32,7 +31,7 @@ use crate::limits::{EVENTS_PER_POD_MAX, READ_BLOCK_BYTES, REPLAY_EVENTS_MAX};
 /// Why a recording cannot be replayed.
 #[derive(Debug)]
 pub enum Error {
-    /// A file of it cannot be read.
+    /// A file of the recording cannot be read.
     Read(PathBuf, io::Error),
     /// The incidents cannot be written.
     Write(io::Error),
@@ -49,24 +48,24 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What a replay went through.
+/// The counts of a replay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Pods of the LIST.
+    /// Number of pods in the LIST.
     pub listed: u64,
-    /// Lines of the WATCH.
+    /// Number of lines in the WATCH.
     pub lines: u64,
-    /// Lines and items that could not be used, or only in part.
+    /// Lines and items that were unusable, in whole or in part.
     pub flaws: Vec<Flaw>,
-    /// Incidents written.
+    /// Number of incidents written.
     pub incidents: u64,
 }
 
-/// Replays the recording in `folder` and writes its incidents to `out`, a line each, as they are
-/// found. Incidents of a lesser severity than `at_least` are left out.
+/// Replays the recording in `folder` and writes its incidents to `out`, one line each, as they are found. Incidents
+/// with a lower severity than `at_least` are left out.
 ///
 /// # Errors
-/// Where a file of the folder cannot be read (the events' file may be missing), or `out` not written.
+/// If a file of the folder cannot be read (the events file may be missing), or `out` cannot be written.
 pub fn run(
     folder: &Path,
     node_name: &str,
@@ -135,7 +134,7 @@ impl Replay<'_> {
         self.deliver()
     }
 
-    /// Both files, line by line, in the order of their versions.
+    /// Reads both files line by line, in the order of their resourceVersions.
     fn watch(&mut self, mut pods: Lines, mut events: Option<Lines>) -> Result<(), Error> {
         let mut pod = pods.next(0)?;
         let mut event = next_of(&mut events, 0)?;
@@ -156,7 +155,7 @@ impl Replay<'_> {
             }
         }
         if let Some(end) = self.detector.next_deadline() {
-            // Nothing more will come: every lookup still gets its answer, every wait its end.
+            // No more input: let every lookup get its answer and every wait run out.
             self.pass(end + crate::limits::SETTLE_STOPPING_MAX)?;
         }
         self.detector.finish(&mut self.outputs);
@@ -202,7 +201,7 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Lets the time pass up to `until`, answering lookups on the way.
+    /// Advances the time to `until`, answering lookups on the way.
     fn pass(&mut self, until: Duration) -> Result<(), Error> {
         while let Some(deadline) = self.detector.next_deadline().filter(|at| *at <= until) {
             self.clock.advance(deadline);
@@ -245,7 +244,7 @@ impl Replay<'_> {
     }
 }
 
-/// The time of the recording: the latest that any line has told of. It never goes back.
+/// The time of the recording: the latest time found in any line so far. It never goes back.
 struct Clock {
     start: Option<Timestamp>,
     elapsed: Duration,
@@ -273,7 +272,7 @@ impl Clock {
         self.advance(to);
     }
 
-    /// The time of a line, as the time since the recording's start.
+    /// Returns the time of a line, counted from the start of the recording.
     fn ahead(&mut self, line: &[u8]) -> Duration {
         let Some(time) = time_of(line) else { return self.elapsed };
         let start = *self.start.get_or_insert(time);
@@ -281,8 +280,8 @@ impl Clock {
     }
 }
 
-/// When the API server took this object in: the newest time that its managers set, or that an event
-/// carries.
+/// Returns when the API server accepted this object: an event's `lastTimestamp`, otherwise the newest time in
+/// `managedFields`, otherwise the creation time.
 fn time_of(line: &[u8]) -> Option<Timestamp> {
     #[derive(Default)]
     struct Line<'a> {
@@ -333,7 +332,7 @@ fn time_of(line: &[u8]) -> Option<Timestamp> {
     of(&line.object.metadata).or_else(|| of(&line.metadata))
 }
 
-/// The lines of a file, each with the version that orders it.
+/// The lines of a file, each with the resourceVersion that orders it.
 struct Lines {
     path: PathBuf,
     reader: BufReader<File>,
@@ -363,13 +362,13 @@ impl Lines {
         }
     }
 
-    /// The next line; one without a version of its own keeps its place behind the one `before`.
+    /// Returns the next line. A line without a resourceVersion gets the version `before`, of the line before it.
     fn next(&mut self, before: u64) -> Result<Option<Line>, Error> {
         while self.ready.is_empty() {
             let read = |error| Error::Read(self.path.clone(), error);
             let block = self.reader.fill_buf().map_err(read)?;
             let len = block.len();
-            // The end of the file ends its last line.
+            // The last line of the file may lack its newline.
             let mut frames = self.frames.feed(if len == 0 { b"\n" } else { block });
             while let Some(line) = frames.next() {
                 let line = line.map_err(|e| read(io::Error::other(e.to_string())))?;

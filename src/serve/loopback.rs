@@ -1,25 +1,25 @@
-//! Who may read incidents over HTTP: they carry log lines, and the port is open to every pod.
+//! Decides who may read incidents over HTTP: incidents contain log lines, and every pod can reach the port.
 //!
-//! `kubectl port-forward` is how an operator comes: its connection begins in the agent's own network
-//! namespace, at 127.0.0.1 or ::1, and the browser names `localhost`. Both are asked for. The address
-//! keeps out the pods and the network. The name keeps out a page of another site, whose own name was
-//! made to lead to the operator's machine (DNS rebinding): its requests come through the same forward.
+//! Operators connect with `kubectl port-forward`: the connection then comes from the agent's own network
+//! namespace, from 127.0.0.1 or ::1, and the browser sends `localhost` as the host. Both are required. The
+//! address check keeps out other pods and the network. The host check keeps out another site's page whose
+//! own name was made to resolve to the operator's machine (DNS rebinding): its requests use the same forward.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::serve::http::Request;
 
-/// What everybody else is told, with 403.
+/// The body of the 403 response to all other callers.
 pub const REFUSAL: &str = "incidents carry log lines and are shown to callers on this pod's loopback \
     alone: run kubectl port-forward POD 9464 and open http://localhost:9464/\n";
 
-/// Whether incidents are shown to whoever asks.
+/// Returns true if this caller may read incidents.
 pub fn may_read(request: &Request<'_>) -> bool {
     is_loopback(request.peer.ip()) && request.host.is_some_and(names_loopback)
 }
 
-/// The two addresses themselves, not all of 127.0.0.0/8: in a service mesh what comes from outside is
-/// handed in from another one of them (Istio: 127.0.0.6).
+/// Only these two addresses, not all of 127.0.0.0/8: a service mesh passes on traffic from outside from another
+/// address in that range (Istio: 127.0.0.6).
 fn is_loopback(peer: IpAddr) -> bool {
     match peer.to_canonical() {
         IpAddr::V4(peer) => peer == Ipv4Addr::LOCALHOST,
@@ -27,7 +27,7 @@ fn is_loopback(peer: IpAddr) -> bool {
     }
 }
 
-/// The port is the near end of the forward, so any will do.
+/// Any port is accepted: it is the local port of the forward, which the operator chooses.
 fn names_loopback(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,

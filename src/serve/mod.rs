@@ -1,4 +1,4 @@
-//! What the agent serves over HTTP: metrics, health, the page, posts.
+//! The agent's HTTP endpoints: metrics, health, the incident page and telemetry posts.
 
 pub mod http;
 pub mod loopback;

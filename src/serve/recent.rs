@@ -1,7 +1,7 @@
-//! The last incidents, kept as the lines that went to the sinks: what `/incidents` and the page show.
+//! The most recent incidents, kept as the lines that went to the sinks; `/incidents` and the page show them.
 //!
-//! A line is shared with the sinks' queues, not copied. It is no archive: what is older than the ring
-//! has room for is where the sinks brought it.
+//! A line is shared with the sinks' queues, not copied. The ring is not an archive: older incidents are found
+//! only where the sinks wrote them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::limits::{RECENT_BYTES_MAX, RECENT_MAX};
 use crate::sinks::Delivery;
 
-/// The ring, as the thread that delivers and the HTTP server's threads share it.
+/// The ring, shared by the thread that delivers incidents and the HTTP server's threads.
 #[derive(Debug)]
 pub struct Recent {
     since: Timestamp,
@@ -25,24 +25,24 @@ struct Kept {
     told: u64,
 }
 
-/// What the ring holds at one moment.
+/// The content of the ring at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The incidents, the oldest first.
+    /// The incidents, oldest first.
     pub items: Vec<Arc<Delivery>>,
-    /// Incidents that were told since [`Snapshot::since`], those that the ring forgot included.
+    /// Number of incidents reported since [`Snapshot::since`], including those no longer in the ring.
     pub told: u64,
     /// When the agent started.
     pub since: Timestamp,
 }
 
 impl Recent {
-    /// An empty ring of an agent that starts now.
+    /// Creates an empty ring for an agent that starts at `since`.
     pub fn new(since: Timestamp) -> Self {
         Self { since, kept: Mutex::default() }
     }
 
-    /// Keeps an incident; the oldest ones go when there is no room.
+    /// Adds an incident; the oldest ones are removed when there is no room.
     pub fn push(&self, delivery: Arc<Delivery>) {
         let mut kept = self.lock();
         kept.told += 1;
@@ -56,8 +56,7 @@ impl Recent {
         }
     }
 
-    /// What there is. The ring is locked for that alone: who reads it as slowly as he likes holds up
-    /// no delivery.
+    /// Returns the content of the ring. The lock is held only for this copy, so a slow reader delays no delivery.
     pub fn snapshot(&self) -> Snapshot {
         let kept = self.lock();
         let items = kept.items.iter().cloned().collect();

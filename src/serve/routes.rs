@@ -1,5 +1,5 @@
-//! What the HTTP server serves: `/metrics`, `/healthz`, `/readyz`, and to callers on loopback
-//! `/incidents` and the page; and takes: `/v1/telemetry`.
+//! The HTTP routes: `/metrics`, `/healthz`, `/readyz`, POST to `/v1/telemetry`, and for callers on loopback
+//! `/incidents` and the page.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,25 +23,25 @@ const LINES: &str = "application/x-ndjson";
 
 const BUSY: &str = "others are reading; try again in a second\n";
 
-/// What the pages tell of.
+/// What the handler reads.
 #[derive(Clone, Debug)]
 pub struct Known {
-    /// Whether the agent lives and sees.
+    /// The agent's health, for `/healthz` and `/readyz`.
     pub health: Arc<Health>,
-    /// The last incidents.
+    /// The most recent incidents.
     pub recent: Arc<Recent>,
-    /// The clocks.
+    /// The clock, for the page's time and the health checks.
     pub clock: Clock,
 }
 
-/// What the server has to let through, besides GET and HEAD.
+/// The paths that take POST; all others take GET and HEAD.
 pub const POSTS: &[Post] =
     &[Post { path: "/v1/telemetry", body_bytes_max: TELEMETRY_BODY_BYTES_MAX }];
 
-/// The handler of all paths.
+/// Creates the handler of all paths.
 ///
-/// Of the two tables the roster is locked first, and each only while a post that was read is judged:
-/// whoever fills them takes them in the same order, or one at a time.
+/// Lock order: the roster before the sidecars. The handler holds both only to judge a post whose body has been read.
+/// Code that fills them must lock in the same order, or one at a time.
 pub fn handler(
     metrics: &Arc<Metrics>,
     known: Known,
@@ -56,7 +56,7 @@ pub fn handler(
     move |request| match request.path {
         "/metrics" => {
             let mut page = String::with_capacity(16 << 10);
-            // The agent's own process, whatever BLACKBOX_PROC says of the node's.
+            // The agent's own process, even if BLACKBOX_PROC points to the node's procfs.
             metrics.render(&ProcessStats::read("/proc".as_ref()), &mut page);
             Response { content_type: METRICS, ..text(200, page) }
         }
@@ -66,7 +66,7 @@ pub fn handler(
             text(403, loopback::REFUSAL.to_owned())
         }
         "/" | "/incidents" => {
-            // Taken before it is counted, so that two who come at once do not both see the last one free.
+            // Take a token before counting, so that two simultaneous readers cannot both get the last slot.
             let turn = readers.clone();
             if Arc::strong_count(&readers) > 1 + READERS_MAX {
                 let retry_after_seconds = Some(1);
@@ -106,7 +106,7 @@ pub fn handler(
     }
 }
 
-/// Takes in a pod's telemetry. It is read before anything is locked.
+/// Accepts a pod's telemetry. The post is parsed before anything is locked.
 fn take(
     request: &Request<'_>,
     clock: Clock,
@@ -144,7 +144,7 @@ fn text(status: u16, body: String) -> Response {
     Response { status, content_type: TEXT, body: body.into_bytes(), ..Response::default() }
 }
 
-/// The lines as they are, the oldest first.
+/// Returns the lines unchanged, oldest first.
 fn lines(snapshot: &Snapshot) -> Response {
     let items = &snapshot.items;
     let mut body = Vec::with_capacity(items.iter().map(|item| item.line.len()).sum());

@@ -9,28 +9,28 @@ use crate::core::case::IncidentId;
 use crate::core::incident::{Incident, line};
 use crate::sinks::state_file::Keeper;
 
-/// An incident on its way out.
+/// An incident on its way to the sinks.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The line, with its newline.
+    /// The JSON line, including its newline.
     pub line: Vec<u8>,
-    /// The incident's.
+    /// The incident's id.
     pub id: IncidentId,
-    /// When it happened, for the delay.
+    /// When the incident happened, for the delay metric.
     pub occurred_at: Timestamp,
-    /// When the agent heard of it, for its part of that.
+    /// When the agent detected it, for the metric of the agent's part of the delay.
     pub detected_at: Timestamp,
-    /// Sinks that have neither written nor dropped it yet.
+    /// Number of sinks that have neither written nor dropped it yet.
     pub(super) open: AtomicUsize,
-    /// Who is told when all of them have.
+    /// Notified when all sinks are done with it.
     pub(super) keeper: Option<Arc<Keeper>>,
 }
 
 impl Delivery {
-    /// The incident as a line, for so many sinks.
+    /// Renders the incident as a line for this many sinks.
     pub fn new(incident: &Incident, sinks: usize, keeper: Option<Arc<Keeper>>) -> Self {
         let mut line = line::line(incident);
-        // It is kept for a while: in queues and among the last ones.
+        // The line stays in memory for a while, in queues and in the ring of recent incidents.
         line.shrink_to_fit();
         Self {
             line,
@@ -42,8 +42,8 @@ impl Delivery {
         }
     }
 
-    /// To be called once by each sink: it has written the line, or counted its loss. What a sink still
-    /// holds at the agent's end is not done, and is told again by the next agent.
+    /// Must be called once by each sink, after it has written the line or counted its loss. An incident that a sink
+    /// still holds when the agent terminates is not done, and the next agent reports it again.
     pub fn done(&self) {
         if self.open.fetch_sub(1, Ordering::AcqRel) == 1
             && let Some(keeper) = &self.keeper

@@ -1,9 +1,9 @@
-//! Incidents to a file: one write a line, one `fsync` a batch, rotation by size.
+//! The file sink: one write per incident line, one `fsync` per batch, rotation by size.
 //!
-//! What the file holds is whole lines, each once. A line that a power cut or a full disk tore is cut
-//! off before the next one is written, and the ids in the file's end are known again after a start.
-//! Whatever is wrong with the disk, the lines wait here and in the queue, and are written once it is
-//! over; only what the queue has no room for is lost, and counted.
+//! The file holds whole lines, each once. A line torn by a power cut or a full disk is cut off before the
+//! next line is written. After a start the ids at the end of the file are read back, so that no line is
+//! written twice. While the disk fails, lines wait here and in the queue and are written when the disk
+//! works again; only lines that do not fit in the queue are lost, and they are counted.
 
 use std::collections::{HashSet, VecDeque};
 use std::ffi::OsString;
@@ -26,13 +26,13 @@ use crate::runtime::trouble::Once;
 use crate::sinks::delivery::Delivery;
 use crate::sinks::queue::Queue;
 
-/// The file and those that it was before.
+/// The incident file and its rotated predecessors.
 #[derive(Debug)]
 pub struct IncidentFile {
     path: PathBuf,
     bytes_max: u64,
     open: Option<Open>,
-    /// Ids that an earlier agent wrote, once they were read.
+    /// Ids that earlier agents wrote; `None` until they have been read back.
     written_before: Option<HashSet<u64>>,
     metrics: Arc<Metrics>,
 }
@@ -44,13 +44,13 @@ struct Open {
 }
 
 impl IncidentFile {
-    /// The file of that path, rotated before it exceeds `bytes_max`. Opens nothing.
+    /// Creates the sink for this path; the file is rotated before it exceeds `bytes_max`. Opens nothing.
     pub fn new(path: &Path, bytes_max: u64, metrics: Arc<Metrics>) -> Self {
         Self { path: path.to_owned(), bytes_max, open: None, written_before: None, metrics }
     }
 
-    /// Lets go of the file if it is no longer the one of that name: somebody may have removed it, or moved
-    /// it away. Its length may have changed as well.
+    /// Closes the file if the path no longer names it (it was removed or moved away). Otherwise updates the known
+    /// length, which may have changed too.
     fn check(&mut self) {
         let Some(open) = self.open.take() else { return };
         if let (Ok(held), Ok(named)) = (open.file.metadata(), fs::metadata(&self.path))
@@ -60,12 +60,12 @@ impl IncidentFile {
         }
     }
 
-    /// The file, opened if it is not open. A line that was never written to its end is cut off.
+    /// Returns the open file, opening it if needed. Opening cuts off an incomplete last line.
     fn current(&mut self) -> io::Result<&mut Open> {
         if let Some(open) = self.open.take() {
             return Ok(self.open.insert(open));
         }
-        // Opening anything else may wait for ever.
+        // Opening anything but a regular file may block for ever.
         if fs::metadata(&self.path).is_ok_and(|named| !named.is_file()) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
         }
@@ -77,7 +77,7 @@ impl IncidentFile {
         Ok(self.open.insert(Open { file, len }))
     }
 
-    /// Cuts off what is no whole line; returns the length.
+    /// Cuts off an incomplete last line; returns the file's length.
     fn repair(&self, file: &File) -> io::Result<u64> {
         let mut len = file.metadata()?.len();
         for _ in 0..INCIDENT_REPAIRS_MAX {
@@ -94,7 +94,7 @@ impl IncidentFile {
                     file.set_len(len)?;
                 }
                 None => {
-                    // Somebody else's words: they stay, and the next line begins on its own.
+                    // Foreign text: keep it, and start the next line on a line of its own.
                     let mut file = file;
                     file.write_all(b"\n")?;
                     return Ok(len + 1);
@@ -104,10 +104,11 @@ impl IncidentFile {
         Ok(len)
     }
 
-    /// Reads back what the end of the file and of those before it says, the oldest line first.
+    /// Reads back the end of the file and of its rotated predecessors, oldest line first.
     ///
     /// # Errors
-    /// When the file cannot be opened or read; those before it do not matter that much.
+    /// If a file cannot be read, or the current one cannot be opened. Reading back stops at a rotated file that
+    /// cannot be opened, without an error.
     pub fn read_back(&mut self, mut each: impl FnMut(&Told)) -> io::Result<()> {
         self.current()?;
         let mut ids = HashSet::new();
@@ -138,21 +139,21 @@ impl IncidentFile {
         Ok(())
     }
 
-    /// Whether a line of that id was there when it was read back.
+    /// Returns true if a line with this id was found when the file was read back.
     pub fn holds(&self, id: u64) -> bool {
         self.written_before.as_ref().is_some_and(|ids| ids.contains(&id))
     }
 
-    /// Whether it ended in the middle of a line.
+    /// Returns true if an incomplete last line was found.
     pub fn was_torn(&self) -> bool {
         self.metrics.incident_file_torn.load(Ordering::Relaxed) > 0
     }
 
-    /// Writes what it can of the batch; the lines that were written, or had been before, are taken off
-    /// it.
+    /// Writes as much of the batch as it can. Lines that are now in the file, or were already, are removed from
+    /// the batch.
     ///
     /// # Errors
-    /// What kept it from the rest.
+    /// The error that stopped the write.
     fn write(&mut self, batch: &mut VecDeque<Arc<Delivery>>) -> io::Result<()> {
         if self.written_before.is_none() {
             self.read_back(|_| {})?;
@@ -171,12 +172,12 @@ impl IncidentFile {
         if written > 0
             && let Some(Err(error)) = self.open.as_ref().map(|open| open.file.sync_data())
         {
-            // The lines stand in the file for whoever reads it; writing them again would double them.
+            // The lines are in the file and readers see them; writing them again would duplicate them.
             self.metrics.sink_errors.add(SinkName::File);
             log::warn!("{}: cannot be written through to the disk: {error}", self.path.display());
         }
         if result.is_err() {
-            // A part of a line is cut off when the file is opened again.
+            // A partial line is cut off when the file is opened again.
             self.open = None;
         }
         self.metrics.sink_written.add_many(SinkName::File, written);
@@ -194,13 +195,13 @@ impl IncidentFile {
             self.rotate()?;
             open = self.current()?;
         }
-        // One write; a second one where the disk took a part, to learn why.
+        // Usually one write. After a partial write, a second one returns the reason.
         open.file.write_all(line)?;
         open.len += line.len() as u64;
         Ok(())
     }
 
-    /// Moves the file and those before it on by one; the oldest goes.
+    /// Renames the file and its predecessors by one number; the oldest is overwritten.
     fn rotate(&mut self) -> io::Result<()> {
         if let Some(open) = self.open.take() {
             open.file.sync_data()?;
@@ -215,7 +216,7 @@ impl IncidentFile {
         Ok(())
     }
 
-    /// The name of the file that was rotated `n` times.
+    /// Returns the path of the file that was rotated `n` times.
     fn rotated(&self, n: usize) -> PathBuf {
         if n == 0 {
             return self.path.clone();
@@ -226,7 +227,7 @@ impl IncidentFile {
     }
 }
 
-/// The whole lines of the file from there on. The first one may be the rest of one.
+/// Calls `each` for the lines of the file from offset `start`. The first line may be only the end of a line.
 fn for_each_line(file: File, start: u64, each: &mut impl FnMut(&[u8])) -> io::Result<()> {
     let mut file = file.take(start.saturating_add(INCIDENT_TAIL_BYTES_MAX));
     file.get_mut().seek(SeekFrom::Start(start))?;
@@ -240,7 +241,7 @@ fn for_each_line(file: File, start: u64, each: &mut impl FnMut(&[u8])) -> io::Re
         loop {
             match lines.next() {
                 Some(Ok(line)) => each(line),
-                // Far too long for a line of ours: what follows is none either.
+                // Far longer than any incident line, so the rest of the file is not incident lines either.
                 Some(Err(_)) => return Ok(()),
                 None => break,
             }
@@ -248,7 +249,7 @@ fn for_each_line(file: File, start: u64, each: &mut impl FnMut(&[u8])) -> io::Re
     }
 }
 
-/// Writes what comes until the queue is closed and empty, or cannot be written at the agent's end.
+/// Writes queued lines until the queue is closed and empty, or until a write fails while the agent shuts down.
 pub fn run(queue: &Queue, mut file: IncidentFile) {
     let mut trouble = Once::new("BLACKBOX_INCIDENT_FILE");
     let (mut batch, mut pause) = (VecDeque::new(), FILE_RETRY_MIN);

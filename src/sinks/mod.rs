@@ -1,5 +1,5 @@
-//! Where incidents go. Each sink has a thread and a bounded queue of its own: one that hangs or
-//! fails holds up neither the watch nor the others.
+//! Incident sinks. Each sink has its own thread and its own bounded queue, so a sink that hangs or fails
+//! delays neither the watch nor the other sinks.
 
 mod delivery;
 pub mod file;

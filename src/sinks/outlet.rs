@@ -1,4 +1,4 @@
-//! The near end of a sink.
+//! The sending side of a sink.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::runtime::trouble::Once;
 use crate::sinks::delivery::Delivery;
 use crate::sinks::queue::{Limits, Queue};
 
-/// The near end of a sink: its queue and its numbers.
+/// The sending side of a sink: its queue and its metrics.
 #[derive(Debug)]
 pub struct Outlet {
     name: SinkName,
@@ -18,16 +18,16 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    /// The near end of the sink of that name.
+    /// Creates the sending side of the named sink.
     pub fn new(name: SinkName, metrics: Arc<Metrics>) -> Self {
         let queue = Queue::new(Limits { lines: SINK_QUEUE_MAX, bytes: SINK_QUEUE_BYTES_MAX });
         Self { name, queue, metrics, overflow: Once::new("incidents") }
     }
 
-    /// Hands an incident over. Never waits: past the queue's limits the oldest are dropped, counted
-    /// and said.
+    /// Queues an incident for the sink. Never blocks: when the queue is full, the oldest incidents are dropped,
+    /// counted and logged.
     pub fn send(&mut self, delivery: Arc<Delivery>) {
-        // Up before it is in, down after it is out: so the number never lags behind for ever.
+        // Increment before push, decrement after pop, so the gauge can only over-count briefly and never drifts.
         self.metrics.sink_queued.add(self.name);
         let dropped = self.queue.push(delivery);
         for delivery in &dropped {
@@ -40,17 +40,17 @@ impl Outlet {
             self.overflow
                 .say(&format!("{name} does not keep up: the oldest incidents are dropped"));
         } else if self.queue.has_room() {
-            // Not as soon as one fits in: at the limit every other one does.
+            // Wait for a half-empty queue: at the limit, every other incident fits, and each would log a recovery.
             self.overflow.over("they are written again");
         }
     }
 
-    /// Of the sink.
+    /// Returns the sink's name.
     pub fn name(&self) -> SinkName {
         self.name
     }
 
-    /// The far end's queue.
+    /// Returns a handle to the queue, for the sink's thread.
     pub fn queue(&self) -> Queue {
         self.queue.clone()
     }

@@ -1,4 +1,4 @@
-//! A bounded queue that never makes the sender wait: past its limits the oldest go.
+//! A bounded queue that never blocks the sender: when it is full, the oldest items are dropped.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::sinks::delivery::Delivery;
 
-/// One end for all: clones share the queue.
+/// A handle to the queue; clones share it.
 #[derive(Clone, Debug)]
 pub struct Queue(Arc<Shared>);
 
@@ -17,12 +17,12 @@ struct Shared {
     limits: Limits,
 }
 
-/// What a queue holds at most.
+/// The maximum content of a queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Lines.
+    /// Maximum number of lines.
     pub lines: usize,
-    /// Bytes of all of them; one that is larger has the queue for itself.
+    /// Maximum total bytes. A single line larger than this is still accepted, as the only item.
     pub bytes: usize,
 }
 
@@ -34,12 +34,12 @@ struct State {
 }
 
 impl Queue {
-    /// An empty queue.
+    /// Creates an empty queue.
     pub fn new(limits: Limits) -> Self {
         Self(Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), limits }))
     }
 
-    /// Appends an item; returns the oldest ones that had to go.
+    /// Appends an item; returns the oldest items that were dropped to make room.
     pub fn push(&self, item: Arc<Delivery>) -> Vec<Arc<Delivery>> {
         let mut state = self.lock();
         state.bytes += item.line.len();
@@ -52,13 +52,13 @@ impl Queue {
         dropped
     }
 
-    /// Whether it is half empty or more.
+    /// Returns true if the queue is at most half full, in lines and in bytes.
     pub fn has_room(&self) -> bool {
         let Limits { lines, bytes } = self.0.limits;
         !self.lock().exceeds(Limits { lines: lines / 2, bytes: bytes / 2 })
     }
 
-    /// Takes the oldest item, waiting for one. `None`: the queue was closed and is empty.
+    /// Removes and returns the oldest item, waiting for one. Returns `None` once the queue is closed and empty.
     pub fn pop(&self) -> Option<Arc<Delivery>> {
         let mut state = self.lock();
         loop {
@@ -72,19 +72,19 @@ impl Queue {
         }
     }
 
-    /// Takes the oldest item, if there is one.
+    /// Removes and returns the oldest item, if there is one, without waiting.
     pub fn try_pop(&self) -> Option<Arc<Delivery>> {
         self.lock().take()
     }
 
-    /// Waits for so long, or until the queue is closed; returns whether it is.
+    /// Waits for this duration, or until the queue is closed; returns true if it is closed.
     pub fn wait_closed(&self, duration: Duration) -> bool {
         let state = self.lock();
         let waited = self.0.changed.wait_timeout_while(state, duration, |state| !state.closed);
         waited.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
-    /// No more will come.
+    /// Closes the queue: no more items will be pushed.
     pub fn close(&self) {
         self.lock().closed = true;
         self.0.changed.notify_all();

@@ -1,7 +1,7 @@
-//! The state file, and the thread "state" that writes it: what was delivered, for the next agent.
+//! The state file, which carries what was delivered over to the next agent, and the thread "state" that writes it.
 //!
-//! The ledger is changed by the detection and by the sinks, in memory; a page of it goes to the disk
-//! soon after, whole or not at all.
+//! The detection and the sinks change the ledger in memory. Soon after a change the whole ledger is written to
+//! disk as one page, atomically.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -21,7 +21,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::files::sync_folder;
 use crate::runtime::trouble::Once;
 
-/// The ledger as the threads share it.
+/// The ledger, shared between threads.
 #[derive(Debug)]
 pub struct Keeper {
     inner: Mutex<Inner>,
@@ -37,13 +37,13 @@ struct Inner {
 }
 
 impl Keeper {
-    /// Shares a ledger.
+    /// Creates a keeper for this ledger.
     pub fn new(ledger: Ledger) -> Self {
         let inner = Inner { ledger, is_changed: false, is_closed: false, has_room: true };
         Self { inner: Mutex::new(inner), changed: Condvar::new() }
     }
 
-    /// See [`Ledger::keep`].
+    /// Calls [`Ledger::keep`]; warns at the first pod for which the ledger has no room.
     pub fn keep(&self, entry: PodEntry) {
         let mut inner = self.change();
         let fits = inner.ledger.keep(entry);
@@ -54,29 +54,29 @@ impl Keeper {
         }
     }
 
-    /// See [`Ledger::forget`].
+    /// Calls [`Ledger::forget`].
     pub fn forget(&self, key: &str) {
         self.change().ledger.forget(key);
     }
 
-    /// See [`Ledger::complete`].
+    /// Calls [`Ledger::complete`].
     pub fn complete(&self) {
         self.change().ledger.complete();
     }
 
-    /// The incident goes to the sinks.
+    /// Records that the incident is on its way to the sinks.
+    // No write is due: an incident still on its way does not count as delivered.
     pub fn open(&self, case: &Case) {
         let ends = case.terminations();
-        // Nothing to write yet: what is on its way does not count.
         self.lock().ledger.open(case.id, case.pod.key(), case.container_name(), ends);
     }
 
-    /// Every sink is done with it.
+    /// Records that every sink has written or dropped the incident.
     pub fn settle(&self, id: IncidentId) {
         self.change().ledger.settle(id);
     }
 
-    /// The agent ends, and all sinks have: write what is there, and end.
+    /// Shuts the writer down after the sinks have finished: it writes the last page and returns.
     pub fn close(&self) {
         self.change().is_closed = true;
     }
@@ -92,7 +92,7 @@ impl Keeper {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a change; the page, and whether it is the last one.
+    /// Waits for a change; returns the page and whether it is the last one.
     fn next_page(&self, clock: Clock) -> (Option<String>, bool) {
         let inner = self.lock();
         let mut inner = self
@@ -103,14 +103,14 @@ impl Keeper {
         (inner.ledger.page(clock.wall()), inner.is_closed)
     }
 
-    /// Waits for so long, or for the end; whether that has come.
+    /// Waits for this duration, or until the keeper is closed; returns true if it is closed.
     fn pause(&self, duration: Duration) -> bool {
         let waited = self.changed.wait_timeout_while(self.lock(), duration, |i| !i.is_closed);
         waited.unwrap_or_else(PoisonError::into_inner).0.is_closed
     }
 }
 
-/// Writes a page after each change, at most one in [`STATE_WRITE_INTERVAL`], until the end.
+/// Writes a page after each change, at most one per [`STATE_WRITE_INTERVAL`], until the keeper is closed.
 pub fn run(keeper: &Keeper, path: &Path, metrics: &Metrics, clock: Clock) {
     let mut trouble = Once::new("BLACKBOX_STATE_FILE");
     loop {
@@ -128,7 +128,7 @@ pub fn run(keeper: &Keeper, path: &Path, metrics: &Metrics, clock: Clock) {
                 trouble.say(&format!(
                     "cannot write {path} ({error}): after a restart some crashes may be told twice"
                 ));
-                // Again, whether something changes meanwhile or not.
+                // Retry even if nothing changes in the meantime.
                 keeper.lock().is_changed = true;
                 pause = STATE_RETRY;
             }
@@ -140,7 +140,7 @@ pub fn run(keeper: &Keeper, path: &Path, metrics: &Metrics, clock: Clock) {
     }
 }
 
-/// Writes the page beside the file and gives it the file's name: it is always one or the other.
+/// Writes the page to a second file and renames it over the first, so the path always names a complete page.
 fn write(path: &Path, page: &str) -> io::Result<()> {
     let new = beside(path, ".new");
     let mut options = OpenOptions::new();
@@ -158,8 +158,8 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Reads what an earlier agent left. A file that is of no use is set aside and said; `None`: there is
-/// nothing to go on from.
+/// Reads the state an earlier agent left. An unusable file is renamed and logged. Returns `None` if there is no
+/// usable state.
 pub fn read(path: &Path, node_name: &str) -> Option<Left> {
     let why = match read_page(path) {
         Ok(None) => return None,
@@ -189,7 +189,7 @@ pub fn read(path: &Path, node_name: &str) -> Option<Left> {
 
 const INSTEAD: &str = "crashes of the time that BLACKBOX_LOOKBACK says are reported instead";
 
-/// One byte more than allowed, if there is so much.
+/// Reads the file, but at most one byte more than the limit, so that the caller can detect a file that is too large.
 fn read_page(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

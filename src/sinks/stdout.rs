@@ -1,4 +1,4 @@
-//! Incidents to standard output: one write and one flush a line.
+//! The stdout sink: one write and one flush per incident line.
 
 use std::io::Write;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use crate::runtime::clock::Clock;
 use crate::runtime::trouble::Once;
 use crate::sinks::queue::Queue;
 
-/// Writes what comes until the queue is closed and empty.
+/// Writes queued lines until the queue is closed and empty.
 pub fn run(queue: &Queue, mut out: impl Write, metrics: &Metrics, clock: Clock) {
     let mut trouble = Once::new("stdout");
     while let Some(delivery) = queue.pop() {
-        // The line goes out in one piece, so that readers never see a part of one for long.
+        // One write for the whole line, so that a reader does not see a partial line for long.
         match out.write_all(&delivery.line).and_then(|()| out.flush()) {
             Ok(()) => {
                 metrics.sink_written.add(SinkName::Stdout);
                 let now = clock.wall();
-                // A clock that was set back meanwhile makes it 0.
+                // The delay counts as 0 if the clock was set back in the meantime.
                 let since = |at| Duration::try_from(now.duration_since(at)).unwrap_or_default();
                 metrics.incident_delay.observe(since(delivery.occurred_at));
                 metrics.incident_agent_delay.observe(since(delivery.detected_at));
@@ -29,7 +29,7 @@ pub fn run(queue: &Queue, mut out: impl Write, metrics: &Metrics, clock: Clock) 
             }
         }
         delivery.done();
-        // Only now: a line on which the write hangs still waits.
+        // Decrement only after the write: a line whose write hangs still counts as queued.
         metrics.sink_queued.take(SinkName::Stdout);
     }
 }

@@ -1,9 +1,10 @@
-//! Incidents to a collector over HTTP: one POST a line, in their order.
+//! The webhook sink: one HTTP POST per incident, in order.
 //!
-//! What may be better the next time (no connection, no trust, no answer, 408, 425, 429, 5xx) is tried
-//! again after a backoff, or when the collector asks for it; what will not (any other code) costs the
-//! line. A repeat has the same `Idempotency-Key`, the incident's id. While a line is tried again the
-//! others wait in the queue, which drops the oldest of them.
+//! Failures that may go away (no connection, no trust, no response, 408, 425, 429, 5xx) are retried after a
+//! backoff, or later if the collector asks for it. If a token is configured, a 401 is retried once, with the
+//! token that its file holds then. After any other status code the line is dropped. A retry carries the same
+//! `Idempotency-Key`, the incident's id. While one line is retried the others wait in the queue, which drops
+//! the oldest ones when it is full.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use crate::runtime::trouble::Once;
 use crate::sinks::delivery::Delivery;
 use crate::sinks::queue::Queue;
 
-/// The far end of the sink.
+/// The webhook sink's worker: it sends queued incidents to the collector.
 #[derive(Debug)]
 pub struct Webhook {
     client: Client,
@@ -38,30 +39,30 @@ pub struct Webhook {
     losses: Once,
 }
 
-/// What became of a line.
+/// The outcome for one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// The collector has it.
+    /// The collector accepted it.
     Delivered,
-    /// The collector does not want it, or could not be had.
+    /// The collector refused it, or every try failed.
     Lost,
-    /// The agent ended first.
+    /// The agent shut down before the line was delivered.
     Kept,
 }
 
-/// What follows from a failed try.
+/// What to do after a failed try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// Another one, not before that.
+    /// Retry, not before this time has passed.
     Again(Option<Duration>),
-    /// Another one, with the token that the file holds now.
+    /// Retry with the token that the file holds now.
     NewToken,
-    /// Nothing: the answer would be the same.
+    /// Give up: the response would be the same.
     GiveUp,
 }
 
 impl Webhook {
-    /// Connects at the first line. `seed`: of the jitter.
+    /// Creates the sink; it connects when the first line arrives. `seed` is for the jitter.
     pub fn new(
         config: &webhook::Webhook,
         seed: u64,
@@ -83,8 +84,8 @@ impl Webhook {
         }
     }
 
-    /// Posts what comes until the queue is closed and empty. A collector that fails at the agent's end
-    /// is not waited for: what it did not get waits on, for the next agent to tell.
+    /// Posts queued lines until the queue is closed and empty. If the collector fails while the agent shuts down,
+    /// the sink does not wait for it: undelivered lines stay open, and the next agent reports them again.
     pub fn run(mut self, queue: &Queue) {
         while let Some(delivery) = queue.pop() {
             match self.deliver(&delivery) {
@@ -93,7 +94,7 @@ impl Webhook {
                 Fate::Kept => return,
             }
             delivery.done();
-            // Only now: a line that is tried again still waits.
+            // Decrement only after delivery: a line that is being retried still counts as queued.
             self.metrics.sink_queued.take(SinkName::Webhook);
         }
     }
@@ -136,7 +137,7 @@ impl Webhook {
     fn delay(&mut self, backoff: &mut Backoff, asked: Option<Duration>) -> Duration {
         let step = backoff.step(self.clock.monotonic(), &mut self.jitter);
         let asked = asked.unwrap_or_default().min(WEBHOOK_RETRY_AFTER_MAX);
-        // All agents were told the same number: the jitter goes on top of it.
+        // All agents get the same Retry-After value, so the jitter is added to it.
         if asked > step { self.jitter.between(asked, asked + step) } else { step }
     }
 }
@@ -249,7 +250,7 @@ mod tests {
         }
     }
 
-    /// Answers so many requests with this head, one a connection; how many there were.
+    /// Responds to this many requests with this head, one per connection; the thread returns how many there were.
     fn answering(head: &'static str, requests: usize) -> (String, std::thread::JoinHandle<usize>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,18 +1,18 @@
-//! What the API server should never send: it is counted, said, and the agent goes on with the rest.
+//! Input that an API server should never send: it is counted and logged, and the agent continues with the rest.
 
 use crate::support::crash::{crash, pod};
 use crate::support::script::Insertion;
 use crate::support::{Agent, AgentOptions, Behaviour, FakeApi, Options, Scratch, Target};
 use serde_json::json;
 
-/// An agent against an API server that was bent before it came.
+/// Starts an agent against an API server that `bend` has changed before.
 fn start(bend: impl FnOnce(&FakeApi)) -> (FakeApi, Agent, Scratch) {
     let api = FakeApi::start(Options::default());
     bend(&api);
     let scratch = Scratch::new("bad-input");
     api.write_kubeconfig(&scratch.join("kubeconfig"));
     let options = AgentOptions::kubeconfig(&scratch.join("kubeconfig"));
-    // Short waits: the tests are about what follows them.
+    // Short retries: the tests are about what comes after them.
     let agent = options.env("BLACKBOX_K8S_RETRY_INTERVAL", "100ms").start();
     (api, agent, scratch)
 }

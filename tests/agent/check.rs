@@ -1,4 +1,4 @@
-//! The command `check`: each thing that the agent needs, there and not there.
+//! The command `check`: everything that the agent needs, present and missing.
 
 use std::fs;
 use std::path::Path;
@@ -18,28 +18,28 @@ fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
 }
 
-/// A node where everything is as it should be, with one pod.
+/// A healthy node with one pod.
 struct Node {
     api: FakeApi,
     scratch: Scratch,
     options: AgentOptions,
 }
 
-/// What a check printed, and whether it found no failure.
+/// The output of a check, and whether it reported no failure.
 struct Checked {
     text: String,
     good: bool,
 }
 
 impl Checked {
-    /// The line of a subject.
+    /// Returns the line of a subject.
     #[track_caller]
     fn line(&self, subject: &str) -> &str {
         let of = |line: &&str| line.get(9..).is_some_and(|rest| rest.starts_with(subject));
         self.text.lines().find(of).unwrap_or_else(|| panic!("no {subject} in\n{}", self.text))
     }
 
-    /// One line of a subject begins with this word and has these words.
+    /// Asserts that the line of a subject begins with this verdict and contains these words.
     #[track_caller]
     fn says(&self, verdict: &str, subject: &str, words: &[&str]) {
         let line = self.line(subject);
@@ -76,7 +76,7 @@ impl Node {
             .env("BLACKBOX_CGROUP", scratch.join("cgroup"))
             .env("BLACKBOX_POD_LOGS", scratch.join("pods"))
             .env("BLACKBOX_K8S_TIMEOUT", "1s")
-            // Nobody listens there.
+            // Nothing listens on this address.
             .env("BLACKBOX_LISTEN", "127.0.0.1:1");
         Self { api, scratch, options }
     }

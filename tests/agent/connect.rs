@@ -1,4 +1,4 @@
-//! The ways to an API server: service account, kubeconfig, names, trust, tokens.
+//! The ways to connect to an API server: service account, kubeconfig, names, trust, tokens.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ fn sees_a_crash(api: &FakeApi, options: AgentOptions) -> String {
     agent.log()
 }
 
-/// In a pod: service host and port, and the folder of the service account.
+/// Options as in a pod: service host and port, and the folder of the service account.
 fn in_cluster(api: &FakeApi, scratch: &Scratch) -> AgentOptions {
     api.write_service_account(scratch.path());
     AgentOptions::kubeconfig("".as_ref())
@@ -101,9 +101,9 @@ fn a_rotated_token_is_read_again_after_the_first_401() {
     agent.wait_ready();
     api.rotate_token("another");
     api.write_service_account(scratch.path());
-    // A running watch is not asked for its token again; the next request is.
+    // A running watch keeps its old token; the next request needs the new one.
     api.end_watches();
-    // Before that the crash might still go out on the watch that ends.
+    // Wait for the 401: before it the crash might still be sent on the watch that is being closed.
     let refused = || agent.metric("k8s_api_errors_total{code=\"401\"}") >= 1.0;
     assert!(eventually(PATIENCE, refused));
     crash(&api, "a");

@@ -1,4 +1,4 @@
-//! How long an event takes from the API server to its line on stdout.
+//! Measures how long an event takes from the API server to its line on stdout.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use crate::support::clock::{Stopper, now};
 use crate::support::crash::pod;
 use crate::support::{AgentOptions, FakeApi, Options, PATIENCE, Scratch};
 
-/// At 100 events a second, every tenth of them a crash that needs no evidence, telemetry on. The time of the
-/// fake API server and of whoever reads stdout is in it; what the agent says of itself is beside it. Prints;
-/// `BLACKBOX_BINARY` says of which binary.
+/// Measures at 100 events per second; every tenth event is a crash that needs no evidence; telemetry is on. The
+/// result includes the time of the fake API server and of the reader of stdout; the agent's own measurement is
+/// printed beside it. `BLACKBOX_BINARY` selects the binary.
 #[test]
 #[ignore = "measures"]
 fn how_long_a_crash_takes_to_its_line_at_100_events_a_second() {

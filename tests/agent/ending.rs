@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT end the agent in order and at once, whatever it waits for.
+//! SIGTERM and SIGINT terminate the agent cleanly and at once, whatever it is waiting for.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::support::{
     may_unshare,
 };
 
-/// The promise to the kubelet. No bench: an agent that misses it fails its users' roll-outs.
+/// The promise to the kubelet. This is not a benchmark: an agent that misses it delays its users' rollouts.
 const PROMISE: Duration = Duration::from_secs(1);
 
-/// Starts an agent against a bent API server, waits for `seen`, and ends it.
+/// Starts an agent against a changed API server, waits for `seen`, and terminates the agent.
 #[track_caller]
 fn ends_in_order(signal: &str, bend: impl Fn(&FakeApi), seen: impl Fn(&FakeApi) -> bool) {
     let api = FakeApi::start(Options::default());
@@ -69,7 +69,7 @@ fn sigterm_ends_a_handshake_that_hangs() {
     assert!(took < PROMISE, "{took:?}");
 }
 
-/// A port whose queue of connections is full: the kernel lets further ones wait for an answer.
+/// A port whose accept queue is full: the kernel leaves further connection attempts unanswered.
 struct Unanswered {
     listener: TcpListener,
     _queued: Vec<TcpStream>,
@@ -110,7 +110,7 @@ fn sigterm_ends_an_agent_whose_api_server_is_unreachable() {
     }
 }
 
-/// An agent whose stdout is full: it has more to tell than a pipe holds.
+/// Starts an agent whose stdout is full: it has more to report than a pipe holds.
 fn start_blocked(api: &FakeApi, scratch: &Scratch) -> Agent {
     api.write_kubeconfig(&scratch.join("kubeconfig"));
     let options = AgentOptions::kubeconfig(&scratch.join("kubeconfig"));

@@ -1,5 +1,5 @@
-//! The fault bed's rows of trust: tokens, authorities, certificates.
-//! What a row promises and prints: `support::bed`.
+//! The fault bed's rows about trust: tokens, authorities, certificates.
+//! `support::bed` explains what a row checks and prints.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! The fault bed's rows of the network: partitions, resets, cuts, slowness, names and addresses.
-//! What a row promises and prints: `support::bed`.
+//! The fault bed's rows about the network: partitions, resets, cuts, slowness, names and addresses.
+//! `support::bed` explains what a row checks and prints.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::support::{
     Bed, BedOptions, Behaviour, Ending, Link, PATIENCE, Point, Proxy, Target, may_unshare,
 };
 
-/// The link is bad for so long, then open again: the watch is resumed from its last version, so
-/// that not one crash is folded into a restart count.
+/// Makes the link bad for a while, then opens it again: the watch must resume from its last version, so that no crash
+/// is merged into a restart count.
 #[track_caller]
 fn bad_link(row: &str, links: &[(Link, Duration)]) {
     let mut bed = Bed::start(row);
@@ -42,7 +42,7 @@ fn a_connect_that_nobody_answers_is_ended_by_its_timeout() {
 
 #[test]
 fn refused_connects_are_retried() {
-    // Long enough for more failures in a row than make a broken stream be listed anew.
+    // Long enough for more consecutive failures than the number that makes a broken stream be listed again.
     bad_link("connection refused, 5 s", &[(Link::Refused, 5 * SECOND)]);
 }
 
@@ -91,7 +91,7 @@ fn connections_cut_at_any_byte_are_resumed() {
         let watches = bed.api.count("watch", "pods");
         bed.proxy.cut_all_after(n * 173);
         assert!(eventually(PATIENCE, || bed.api.count("watch", "pods") > watches));
-        // One failure is not an outage: no long backoff.
+        // A single failure is not an outage: the backoff must stay short.
         bed.wait(millis(50));
     }
     bed.heal();

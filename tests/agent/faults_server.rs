@@ -1,5 +1,5 @@
-//! The fault bed's rows of the API server: its restarts, its versions, its refusals.
-//! What a row promises and prints: `support::bed`.
+//! The fault bed's rows about the API server: its restarts, its versions, its refusals.
+//! `support::bed` explains what a row checks and prints.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn an_api_server_that_restarts_without_its_history_costs_no_crash() {
     assert!(balance.unseen > 0, "an outage of two seconds hides some ends: {balance}");
 }
 
-/// With the agent's own pace of retries, which a refused connection does not slow down.
+/// Uses the agent's default retry interval, which must not slow down the retries after a refused connection.
 #[test]
 fn an_api_server_that_comes_back_after_an_outage_is_listed_within_five_seconds() {
     let mut bed = Bed::with(
@@ -77,7 +77,7 @@ fn an_etcd_restore_that_is_told_by_the_list_is_survived() {
     bed.api.store().roll_back(1000);
     bed.api.end_watches();
     bed.heal();
-    // The watch from a version of the future is silent; two of these and it is listed anew.
+    // A watch from a version that the server has not reached is silent; after it the pods are listed again.
     let took = bed.recover();
     assert!(took > SECOND, "{took:?}: nothing tells of it but the silence");
     assert!(bed.agent.metric("blackbox_lists_total{reason=\"silent\"}") >= 1.0);
@@ -85,7 +85,7 @@ fn an_etcd_restore_that_is_told_by_the_list_is_survived() {
     bed.finish();
 }
 
-/// A watch that ends without an event again and again, with the agent's own pace of retries.
+/// A watch that ends without an event again and again, with the agent's default retry interval.
 #[test]
 fn watches_that_end_at_once_are_no_hot_loop() {
     let mut bed = Bed::with(
@@ -99,7 +99,7 @@ fn watches_that_end_at_once_are_no_hot_loop() {
         .always(Target::WATCH_PODS, Behaviour::api().ends(Point::After(millis(50)), Ending::Close));
     bed.api.end_watches();
     bed.wait(9 * SECOND);
-    // Twenty a minute; the first minute's are the quickest of a doubling backoff.
+    // The limit is twenty per minute; in the first minute a doubling backoff is shortest.
     let asked = bed.api.requests().len() - asked;
     assert!((2..=6).contains(&asked), "{asked} requests in nine seconds");
     bed.api.script().clear();
@@ -121,7 +121,7 @@ fn refusals_are_obeyed_and_told() {
         (500, r#"{"kind":"Status","code":500,"reason":"InternalError"}"#, None, Duration::ZERO),
         (502, html, None, Duration::ZERO),
     ] {
-        // The watch that follows the last refusal is not to meet the next one.
+        // Wait for the watch that follows the last refusal, so that it does not get the next refusal.
         assert!(eventually(PATIENCE, || bed.api.open_watches() == 1), "{code}: no watch");
         for target in [Target::WATCH_PODS, Target::LIST_PODS] {
             let mut refusal = Behaviour::answer(code, body);
@@ -138,7 +138,7 @@ fn refusals_are_obeyed_and_told() {
         assert!(eventually(PATIENCE, || bed.api.script().waiting() == 0), "{code}: not asked");
         bed.recover();
         assert_eq!(bed.agent.metric(&series), before + 2.0, "{code}");
-        // The refused watch, one that is told of the lost history, the refused list, the list.
+        // The refused watch, a watch that gets the 410, the refused list, the successful list.
         let requests = &pods_requests(&bed)[asked..];
         let [watch, after_watch, list, after_list, ..] = requests else { panic!("{code}") };
         assert_eq!([watch.verb, list.verb, after_list.verb], ["watch", "list", "list"], "{code}");

@@ -1,6 +1,5 @@
-//! The fault bed's rows of bytes: cuts, garbage, lines and heads without end, events that are doubled,
-//! late, of no pod, or of many crashes at once.
-//! What a row promises and prints: `support::bed`.
+//! The fault bed's rows about the bytes: cuts, garbage, endless lines and heads, events that are duplicated, late,
+//! about no known pod, or about many crashes at once. `support::bed` explains what a row checks and prints.
 
 use crate::support::bed::{SECOND, millis};
 use crate::support::change::watch_line;
@@ -10,14 +9,14 @@ use crate::support::{Bed, BedOptions, Behaviour, Ending, PATIENCE, Point, Resour
 
 const MIB: usize = 1 << 20;
 
-/// A line may be 16 MiB, and a buffer that grows to it is copied once.
+/// A line may have 16 MiB, and a buffer that grows to that size is copied once.
 const RESIDENT_KIB_MAX: u64 = 48 << 10;
 
-/// Each of these watches in turn, with crashes going on.
+/// Applies each of these behaviours to a watch in turn, while crashes continue.
 #[track_caller]
 fn watched_through(bed: &mut Bed, behaviours: impl IntoIterator<Item = Behaviour>) {
     for behaviour in behaviours {
-        // One that has not begun yet would not be ended.
+        // A watch that has not started yet would not be closed by `end_watches`.
         let begun = eventually(PATIENCE, || bed.api.open_watches() == 1);
         assert!(begun, "{} watches are open: {:?}", bed.api.open_watches(), bed.last_requests());
         let asked = bed.api.count("watch", "pods");
@@ -37,7 +36,7 @@ fn malformed(bed: &Bed, kind: &str) -> f64 {
 #[test]
 fn a_stream_cut_anywhere_is_resumed() {
     let mut bed = Bed::start("16 watches cut or reset in a line, in a character");
-    // The label's characters of several bytes lie around the 150th byte of each line.
+    // The label's multi-byte characters are around the 150th byte of each line.
     let places = (0..16).map(|n| {
         let ending = if n % 2 == 0 { Ending::Cut } else { Ending::Reset };
         Behaviour::api().chunks(1 + n % 7).ends(Point::Bytes(110 + n * 17), ending)
@@ -90,7 +89,7 @@ fn lines_and_heads_without_end_cost_bounded_memory() {
 #[test]
 fn garbage_among_good_events_is_passed_over() {
     let mut bed = Bed::start("garbage, doubled, late and ownerless events in each watch");
-    // What every pod looked like a while ago, and deletions of pods that never were.
+    // Old states of every pod, and deletions of pods that never existed.
     let (old, _) = bed.api.store().snapshot(Resource::Pods);
     let late: String = old.iter().map(|pod| watch_line("MODIFIED", pod)).collect();
     let ghost = r#"{"kind":"Pod","metadata":{"name":"ghost","namespace":"shop","uid":"ghost","resourceVersion":"3"},"spec":{"nodeName":"node1","containers":[{"name":"a"}]},"status":{"phase":"Running"}}"#;
@@ -143,6 +142,6 @@ fn an_event_that_skips_five_restarts_counts_what_it_hides() {
     bed.heal();
     bed.recover();
     let balance = bed.finish();
-    // Of six ends the two newest stand in the object.
+    // Of six terminations the object shows only the two newest.
     assert!(balance.unseen >= 40, "{balance}");
 }

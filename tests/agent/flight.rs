@@ -1,5 +1,5 @@
-//! The minutes before, in the lines of the real binary: what the node's files say comes into the
-//! incident, and may change what it is called.
+//! The minutes before a termination, in the lines of the real binary: the content of the node's files is part of the
+//! incident and may change its type.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 const POD: &str = "uid-web";
 
-/// From one moment to the next, as the kernel's files change: nobody reads half of it.
+/// Replaces a file atomically, as the kernel's files change: no reader sees half of it.
 fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let beside = path.with_extension("beside");
@@ -18,12 +18,12 @@ fn write(path: &Path, text: &str) {
     fs::rename(beside, path).unwrap();
 }
 
-/// The n-th instance of the container, by the runtime.
+/// Returns the runtime's id of the n-th instance of the container.
 fn id(instance: u32) -> String {
     format!("{:064x}", 0xabc0 + instance)
 }
 
-/// A node with one pod: the API server that knows it, and the files that the kernel would have.
+/// A node with one pod: the API server that knows the pod, and the files that the kernel would have.
 struct Node {
     api: FakeApi,
     scratch: Scratch,
@@ -56,7 +56,7 @@ impl Node {
         self.scratch.join("cgroup/kubepods/burstable").join(format!("pod{POD}")).join(path)
     }
 
-    /// The kernel's files of an instance that uses so much.
+    /// Writes the kernel's files of an instance with this memory usage.
     fn uses(&self, instance: u32, memory_mib: u64, kills: u64) {
         let file = |name: &str, text: &str| write(&self.cgroup(&id(instance)).join(name), text);
         file("memory.current", &format!("{}\n", memory_mib << 20));
@@ -69,7 +69,7 @@ impl Node {
         write(&self.cgroup("memory.events"), &format!("oom {kills}\noom_kill {kills}\n"));
     }
 
-    /// The log of an instance, as a CRI runtime writes it.
+    /// Writes the log of an instance, in the format of a CRI runtime.
     fn writes(&self, instance: u32, lines: &[&str]) {
         let line = |text: &&str| format!("2026-11-23T04:00:59.5Z stderr F {text}\n");
         let text: String = lines.iter().map(line).collect();
@@ -80,12 +80,12 @@ impl Node {
         self.scratch.join(&format!("pods/shop_web_{POD}/app/{instance}.log"))
     }
 
-    /// The instance runs.
+    /// Sets the container status to: the instance is running.
     fn runs(&self, instance: u32) {
         self.status(instance, json!({"running": {"startedAt": "2026-11-23T04:00:00Z"}}), json!({}));
     }
 
-    /// The instance ended, as the runtime calls it; the next one runs.
+    /// Sets the container status to: the instance has terminated, and the next one is running.
     fn ends(&self, instance: u32, exit_code: i32, reason: &str) {
         let _ = fs::remove_dir_all(self.cgroup(&id(instance)));
         let end = json!({"terminated": {"exitCode": exit_code, "reason": reason,
@@ -107,14 +107,14 @@ impl Node {
         }));
     }
 
-    /// Waits for so many more rounds of the sampler.
+    /// Waits for this many more rounds of the sampler.
     fn sample(&self, rounds: u64) {
         let taken = || self.agent.metric("blackbox_samples_total") as u64;
         let before = taken();
         assert!(eventually(PATIENCE, || taken() >= before + rounds), "no samples");
     }
 
-    /// The only incident since the first `seen`.
+    /// Waits for an incident after the first `seen` ones, and returns it.
     #[track_caller]
     fn incident(&self, seen: usize) -> Value {
         assert!(eventually(PATIENCE, || self.agent.incidents().len() > seen), "nothing is told");
@@ -124,7 +124,7 @@ impl Node {
     }
 }
 
-/// A column's values, without those that are not known.
+/// Returns the known values of a column.
 fn column(section: &Value, name: &str) -> Vec<f64> {
     let values = section[name].as_array().unwrap_or_else(|| panic!("no {name} in {section}"));
     values.iter().filter_map(Value::as_f64).collect()
@@ -237,7 +237,7 @@ fn a_killed_child_of_a_container_that_lives_on_is_told() {
     assert_eq!(incident["metadata"]["survived"], true);
     assert_eq!(incident["container"], "app");
     assert_eq!(incident["containers"][0]["name"], "app");
-    // The same count again is nothing new.
+    // The same count again is not a new incident.
     node.sample(3);
     assert_eq!(node.agent.incidents().len(), 1);
 }

@@ -1,5 +1,5 @@
-//! What an API server, a proxy in front of it, or the node itself may do to the agent: it neither
-//! dies, nor hammers, nor hangs, nor says what is not so.
+//! What an API server, a proxy in front of it, or the node itself may do to the agent: it must not exit, flood the
+//! server, hang or report anything wrong.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::support::{
 };
 use serde_json::{Value, json};
 
-/// An agent against an API server that was bent before it came.
+/// Starts an agent against an API server that `bend` has changed before.
 fn start(
     bend: impl FnOnce(&FakeApi),
     set: impl FnOnce(AgentOptions) -> AgentOptions,
@@ -34,7 +34,7 @@ fn sleep(duration: Duration) {
     Stopper::default().wait(duration);
 }
 
-/// A pod whose container was killed: its end is held until the pod's events were asked for.
+/// Returns a pod whose container was killed: the agent holds the termination until it has looked up the pod's events.
 fn killed(name: &str, annotations: &Value) -> Value {
     json!({
         "kind": "Pod", "apiVersion": "v1",
@@ -54,7 +54,7 @@ fn killed(name: &str, annotations: &Value) -> Value {
 fn watches_that_end_with_nothing_but_garbage_are_not_repeated_at_once() {
     for page in [
         "<html>\n<body>sign in</body>\n</html>\n",
-        // The watch parameter was lost on the way.
+        // A proxy that dropped the watch parameter.
         "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"5\"},\"items\":[]}\n",
     ] {
         let page = Behaviour::answer(200, page);
@@ -95,7 +95,7 @@ fn a_node_without_room_for_a_librarys_thread_does_not_end_the_agent() {
         api.write_kubeconfig(&kubeconfig);
         let text = std::fs::read_to_string(&kubeconfig).unwrap();
         std::fs::write(&kubeconfig, text.replace("//127.0.0.1:", &format!("//{host}:"))).unwrap();
-        // Threads of the standard size fail, as all do under a full pids cgroup.
+        // Threads with the default stack size cannot be created, as under a full pids cgroup.
         let options = AgentOptions::kubeconfig(&kubeconfig);
         let mut agent = options.env("RUST_MIN_STACK", (1_u64 << 46).to_string()).start();
         assert!(eventually(PATIENCE, || !agent.is_running() || api.open_watches() == 1));
@@ -133,7 +133,7 @@ fn what_a_pod_says_never_becomes_a_part_of_a_request() {
         assert_eq!(lookup.verb, "list");
         assert_eq!(lookup.param("limit"), "256", "{}", lookup.query);
         let selector = lookup.param("fieldSelector");
-        // A hash that no kubelet writes is not believed: such a pod goes by its own UID.
+        // A config hash that no kubelet would write is ignored: such a pod is looked up by its own UID.
         let own = selector.strip_prefix("involvedObject.uid=uid-");
         assert!(own.is_some_and(|o| o == "good" || o.starts_with("odd-")), "{selector}");
     }
@@ -179,7 +179,7 @@ fn an_answer_that_the_agent_itself_drops_is_no_broken_connection() {
 
 #[test]
 fn a_large_token_is_sent() {
-    // With a hundred groups in it, as identity providers make them.
+    // A token with a hundred groups in it, as some identity providers issue.
     let options = Options { token: "t".repeat(12_000), ..Options::default() };
     let (api, scratch) = (FakeApi::start(options), Scratch::new("large-token"));
     api.write_kubeconfig(&scratch.join("kubeconfig"));
@@ -203,7 +203,7 @@ fn a_log_that_nobody_takes_does_not_keep_the_agent_from_ending() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A pipe takes 64 kB; the debug log of some hundred requests is more.
+    // A pipe holds 64 kB; the debug log of some hundred requests is larger.
     api.always(Target::WATCH_PODS, Behaviour::answer(503, ""));
     let mut asked = 0;
     let stuck = eventually(PATIENCE, || {

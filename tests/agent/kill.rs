@@ -1,7 +1,6 @@
-//! The agent is killed again and again while pods crash: what the incident files and the state file
-//! are for.
+//! Kills the agent again and again while pods crash, to test the incident files and the state file.
 //!
-//! `BLACKBOX_KILLS` sets how often (30; `.ci/nightly`: 200), `BLACKBOX_KILL_SEED` when.
+//! `BLACKBOX_KILLS` sets the number of kills (30; `.ci/nightly`: 200), `BLACKBOX_KILL_SEED` their random times.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +15,7 @@ fn from_env(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
-/// The lines of the incident file and those that it was before, the oldest first.
+/// Returns the lines of the incident file and its rotated predecessors, oldest first.
 fn lines(bed: &Bed) -> Vec<String> {
     let names = ["incidents.3", "incidents.2", "incidents.1", "incidents"];
     names.iter().flat_map(|name| whole_lines(&bed.scratch.join(name))).collect()
@@ -27,11 +26,11 @@ fn options(env: &[(&'static str, &str)]) -> BedOptions {
     BedOptions { pods: 70, pace: millis(1), env, ..BedOptions::default() }
 }
 
-/// Kills and starts the agent so often, at random moments.
+/// Kills and starts the agent this many times, at random moments.
 fn storm(bed: &mut Bed, mut between: impl FnMut(&mut Bed, u64)) {
     let mut dice = Dice::new(from_env("BLACKBOX_KILL_SEED", 20_261_123));
     for n in 0..from_env("BLACKBOX_KILLS", 30) {
-        // From the middle of its start to some time after.
+        // Between the middle of its start and some time after it.
         bed.wait(millis(dice.below(700) as u64));
         bed.agent.kill();
         between(bed, n);
@@ -72,7 +71,7 @@ fn an_agent_that_is_killed_again_and_again_has_every_crash_in_its_file_once() {
 #[test]
 fn the_same_with_a_state_file_and_an_api_server_that_restarts() {
     let mut bed = Bed::with("kills, incident file, state", options(&[FILE, FILE_MAX, STATE]));
-    // Ends that are held back when the agent is killed.
+    // Some terminations are held back by the agent when it is killed.
     bed.workload(|workload| workload.held_one_in = 6);
     storm(&mut bed, |bed, n| {
         if n % 5 == 0 {
@@ -82,11 +81,11 @@ fn the_same_with_a_state_file_and_an_api_server_that_restarts() {
     every_crash_is_in_the_files_once(&bed);
 }
 
-/// The last bytes of a file that a power cut may take.
+/// How many of a file's last bytes a power cut may destroy.
 const CUT_BYTES_MAX: u64 = 2048;
 
-/// Cuts the files at many places, as a power cut does, and starts an agent each time. `BLACKBOX_CUTS=1`:
-/// at every byte.
+/// Cuts the files at many places, as a power cut does, and starts an agent each time. With `BLACKBOX_CUTS=1`, cuts at
+/// every byte.
 fn cut(files: &[&str], env: &[(&'static str, &str)]) {
     let mut bed = Bed::with("power cuts", BedOptions { pods: 4, ..options(env) });
     bed.wait(millis(1500));
@@ -97,7 +96,7 @@ fn cut(files: &[&str], env: &[(&'static str, &str)]) {
     let step = from_env("BLACKBOX_CUTS", 53) as usize;
     for cut in (0..=CUT_BYTES_MAX).step_by(step) {
         for (name, bytes) in files.iter().zip(&whole) {
-            // The other half of the cuts leaves zeros behind.
+            // Every other cut leaves zeros instead of a shorter file.
             let mut bytes = bytes.clone();
             let kept = bytes.len() - cut as usize;
             if cut % 2 == 0 {

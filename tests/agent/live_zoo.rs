@@ -27,7 +27,7 @@ fn the_live_agent_finds_the_zoos_incidents_and_counts_what_was_sent() {
     api.write_kubeconfig(&scratch.join("kubeconfig"));
     let mut agent = AgentOptions::kubeconfig(&scratch.join("kubeconfig")).start();
     play(&api, &agent);
-    // The last ends are held back for up to twelve seconds.
+    // The last terminations are held back for up to twelve seconds.
     eventually(Duration::from_secs(20), || agent.incidents().len() >= 197);
     assert!(eventually(PATIENCE, || agent.metric("blackbox_incidents_held") == 0.0));
     let incidents = agent.incidents();
@@ -37,13 +37,13 @@ fn the_live_agent_finds_the_zoos_incidents_and_counts_what_was_sent() {
     assert_eq!(agent.end("TERM").0.code(), Some(0));
 }
 
-/// The agent's numbers are those of the server's side and of the lines themselves.
+/// Compares the agent's metrics with the server's side and with the incident lines.
 fn check_metrics(api: &FakeApi, agent: &Agent, incidents: &[Value]) {
     let recorded = std::fs::read_to_string(fixture("crash-zoo/pods.watch.jsonl")).unwrap();
     let of_type = |kind: &str| recorded.matches(&format!("{{\"type\":\"{kind}\"")).count() as f64;
     let lines = ["ADDED", "MODIFIED", "DELETED"].map(of_type).iter().sum::<f64>();
     let received = agent.metric("k8s_watch_events_total");
-    // Bookmarks come when the server's clock says so.
+    // The number of bookmarks depends on the server's clock.
     assert!(received >= lines && received <= lines + 60.0, "{received} of {lines} lines");
     for (series, want) in [
         ("k8s_pods_watched_total", of_type("ADDED") - of_type("DELETED")),
@@ -79,7 +79,8 @@ fn check_metrics(api: &FakeApi, agent: &Agent, incidents: &[Value]) {
     assert!(codes.into_iter().all(|l| l.ends_with(" 0")), "{page}");
 }
 
-/// `promtool check metrics` has nothing against any name but the seed's own two.
+/// Checks that `promtool check metrics` complains about no metric other than the two whose names were kept from the
+/// project's seed (`src/metrics/mod.rs` explains them).
 fn check_with_promtool(page: &str) {
     let promtool = Command::new("promtool")
         .args(["check", "metrics"])

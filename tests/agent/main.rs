@@ -1,6 +1,6 @@
-//! The real binary against API servers, networks, collectors, disks and kernels of every kind.
+//! Runs the real binary against all kinds of API servers, networks, collectors, disks and kernels.
 //!
-//! One program for all of them: they wait most of the time, and so can wait together.
+//! All these tests are in one program: they wait most of the time, so they can wait in parallel.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 

@@ -1,4 +1,4 @@
-//! A cluster in which nothing happens: what that costs, and what is seen of the API server meanwhile.
+//! A cluster in which nothing happens: what watching it costs, and how the API server's state is noticed.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::support::{Bed, BedOptions, Link, Options, PATIENCE, RequestRecord};
 
 const IDLE_SECONDS: u64 = 3;
 
-/// A bed whose API server sends no bookmark when no pod changes, and whose pods do not change.
+/// Creates a bed whose API server sends no bookmark while no pod changes, and whose pods do not change.
 fn quiet_bed(row: &str) -> Bed {
     let api = Options {
         bookmark_interval: millis(300),
         list_wait: millis(300),
         progress_notices: false,
-        // As long as a service account's.
+        // As long as a service account's token.
         token: "t".repeat(1000),
         history_max: 100_000,
         ..Options::default()
@@ -23,7 +23,7 @@ fn quiet_bed(row: &str) -> Bed {
     let env = vec![("BLACKBOX_WATCH_IDLE_TIMEOUT", idle)];
     let bed = Bed::with(row, BedOptions { api, env, ..BedOptions::default() });
     bed.pause();
-    // The last crash's lookups; and the watch that saw it, which has bookmarks.
+    // Wait for the last crash's lookups, and end the watch that saw it, which counts as lively.
     bed.wait(SECOND);
     bed.api.end_watches();
     bed.wait(Duration::from_secs(IDLE_SECONDS));
@@ -34,7 +34,7 @@ fn is_version(request: &RequestRecord) -> bool {
     request.param("fieldSelector").contains("metadata.name")
 }
 
-/// Requests for pods: watches, lists, lists for the version alone.
+/// Counts the requests for pods: watches, lists, lists for the version only.
 fn requests(bed: &Bed) -> [usize; 3] {
     let mut counts = [0; 3];
     for request in bed.api.requests().iter().filter(|r| r.resource == "pods") {
@@ -73,7 +73,7 @@ fn a_quiet_cluster_is_watched_over_one_connection_and_listed_once() {
     assert!((1..=4).contains(&versions), "{versions}");
     assert_eq!(connections, 0);
     let bytes = bytes / (watches + versions) as u64;
-    // The service account's token is in each.
+    // Each request contains the service account's token.
     assert!(bytes < 2000, "{bytes}");
     bed.resume();
     bed.heal();
@@ -104,7 +104,7 @@ fn a_partition_of_a_quiet_cluster_is_found_within_the_idle_timeout() {
     bed.finish();
 }
 
-/// The API server accepts a watch from a version of the future, and stays silent.
+/// The API server accepts a watch from a version that it has not reached, and stays silent.
 #[test]
 fn a_version_of_the_future_is_found_with_the_first_silent_watch_after_the_restore() {
     let mut bed = quiet_bed("etcd restored while the cluster is quiet");

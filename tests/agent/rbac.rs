@@ -1,7 +1,7 @@
-//! The role grants what the agent calls, and nothing else.
+//! The role grants exactly the calls that the agent makes.
 //!
-//! The calls are those of every test that ran in this target folder; those of the test below alone
-//! need the whole role. `.ci/run` runs it once more after all others.
+//! The calls are collected from every test that ran in this target folder; the test below alone makes all calls that
+//! the role grants. `.ci/run` runs it once more after all others.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::support::{AgentOptions, FakeApi, Options, PATIENCE, Scratch, calls};
 use serde::Deserialize;
 use serde_json::json;
 
-/// What every authenticated subject may, by `system:basic-user` and `system:public-info-viewer`
+/// What every authenticated subject may do, by `system:basic-user` and `system:public-info-viewer`
 /// (Kubernetes, plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go).
 const GRANTED_TO_ALL: [&str; 2] = ["create selfsubjectaccessreviews", "get /version"];
 
@@ -32,7 +32,7 @@ struct Rule {
     verbs: Vec<String>,
 }
 
-/// What `deploy/rbac.yaml` grants, as `verb resource`; all of it in the core group.
+/// Returns what `deploy/rbac.yaml` grants, as `verb resource`; all of it is in the core group.
 fn granted() -> BTreeSet<String> {
     let text =
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/rbac.yaml")).unwrap();
@@ -50,7 +50,8 @@ fn granted() -> BTreeSet<String> {
     granted
 }
 
-/// An end that might be a failed probe's, so that events and node are asked for; and a check.
+/// Causes a termination that may be due to a failed probe, so that events and the node are requested; and runs a
+/// check.
 fn all_calls_of_the_agent() -> BTreeSet<String> {
     let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("rbac"));
     api.write_kubeconfig(&scratch.join("kubeconfig"));
@@ -68,7 +69,7 @@ fn all_calls_of_the_agent() -> BTreeSet<String> {
                 "state": {"running": {"startedAt": "2026-11-23T04:00:00Z"}}}]}})
     };
     api.apply(pod(0, json!({})));
-    // An incident of its own wants the node, an end that may be a failed probe's the events.
+    // Any incident needs the node; a termination that may be due to a failed probe needs the events.
     for (count, exit_code) in [(1, 1), (2, 137)] {
         let ended = json!({"terminated": {"exitCode": exit_code, "reason": "Error",
             "containerID": format!("containerd://{}", count - 1),

@@ -1,4 +1,4 @@
-//! Sinks that fail: each fails alone, holds up nothing, and what is lost is counted.
+//! Failing sinks: a failing sink affects no other and delays nothing, and losses are counted.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::support::clock::{self, eventually};
 use crate::support::workload::{Dice, ID_END};
 use crate::support::{Bed, BedOptions, PATIENCE, Scratch, may_unshare, whole_lines};
 
-/// More than that the agent never holds, whatever waits: a debug build with full queues.
+/// Upper limit of the agent's memory, however many lines wait: a debug build with full queues.
 const RESIDENT_KIB_MAX: u64 = 24 << 10;
 
 fn options(pace: Duration, env: &[(&'static str, &str)]) -> BedOptions {
@@ -20,7 +20,7 @@ fn options(pace: Duration, env: &[(&'static str, &str)]) -> BedOptions {
     BedOptions { pods: 40, pace, env, ..BedOptions::default() }
 }
 
-/// Schema and id of each line; every line is whole.
+/// Returns the id of each line; asserts that every line is complete and every id unique.
 fn ids(lines: &[String]) -> BTreeSet<String> {
     let id = |line: &String| {
         let incident: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -39,11 +39,11 @@ fn queued(bed: &Bed, sink: &str) -> usize {
     bed.agent.metric(&format!("blackbox_sink_queued{{sink=\"{sink}\"}}")) as usize
 }
 
-/// A file system of a few megabytes; gone when dropped.
+/// A file system of a few megabytes; unmounted when dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// It is there from one moment to the next: what an agent writes meanwhile is not covered by it.
+    /// Mounts beside the path and links it there in one step, so that the mount hides nothing that the agent writes.
     fn mount(at: PathBuf) -> Self {
         let disk = at.with_extension("mounted");
         fs::create_dir(&disk).unwrap();
@@ -54,7 +54,7 @@ impl SmallDisk {
         Self(disk)
     }
 
-    /// Leaves no byte free.
+    /// Fills the disk completely.
     fn fill(&self) {
         let mut filler = fs::File::create(self.0.join("filler")).unwrap();
         let full = std::iter::repeat_with(|| filler.write(&[1; 4096])).find_map(Result::err);
@@ -72,7 +72,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Who takes the beginning of a line for a line fails at random.
+/// A reader that takes the start of a line for a complete line would make tests fail at random.
 #[test]
 fn a_line_that_is_being_written_is_none_yet() {
     let scratch = Scratch::new("half a line");
@@ -92,7 +92,7 @@ fn what_waits_for_a_full_disk_is_written_when_there_is_room_again() {
         return;
     }
     let file = ("BLACKBOX_INCIDENT_FILE", "{folder}/disk/incidents");
-    // The folder is not there yet: that is one more disk that fails.
+    // The folder does not exist yet, which is another kind of failing disk.
     let bed = Bed::with("disk full", options(millis(2), &[file]));
     bed.agent.wait_for_log("cannot write");
     let disk = SmallDisk::mount(bed.scratch.join("disk"));
@@ -101,14 +101,14 @@ fn what_waits_for_a_full_disk_is_written_when_there_is_room_again() {
     disk.fill();
     let full = "No space left";
     bed.agent.wait_for_log(full);
-    // Some wait, none is lost.
+    // Some lines wait, none is lost.
     bed.wait(millis(500));
     assert_eq!(dropped(&bed, "file"), 0);
     disk.free();
     assert!(eventually(PATIENCE, || queued(&bed, "file") == 0), "they still wait");
     bed.agent.wait_for_log("incidents are written again");
 
-    // More than the queue holds: the oldest go.
+    // More than the queue holds: the oldest lines are dropped.
     disk.fill();
     assert!(eventually(PATIENCE, || dropped(&bed, "file") > 100), "the queue does not overflow");
     bed.agent.wait_for_log("the oldest incidents are dropped");
@@ -130,8 +130,8 @@ fn what_waits_for_a_full_disk_is_written_when_there_is_room_again() {
     println!("{} incidents, {} in the file, {lost} dropped", told.len(), written.len());
 }
 
-/// `BLACKBOX_BLOCKED_SECONDS`: 60 as the issue has it. The file is in memory: a disk that stalls for
-/// seconds, as a busy machine's does, has the file's own queue overflow.
+/// `BLACKBOX_BLOCKED_SECONDS`: the issue specifies 60. The file is on a tmpfs: a disk that stalls for seconds, as on
+/// a busy machine, would make the file's own queue overflow.
 #[test]
 fn a_stdout_that_nobody_reads_holds_up_neither_the_watch_nor_the_file() {
     if !may_unshare("--mount") {
@@ -149,7 +149,7 @@ fn a_stdout_that_nobody_reads_holds_up_neither_the_watch_nor_the_file() {
     while !(over() && (bed.crashes() > 5000 || seconds < 60)) {
         bed.wait(millis(500));
         resident = resident.max(bed.footprint().resident_kib);
-        // The watch goes on: an end is told in the file soon after.
+        // The watch continues: new terminations appear in the file soon after.
         let (told, behind) = (whole_lines(&path).len(), bed.crashes());
         assert!(eventually(PATIENCE, || whole_lines(&path).len() > told), "{told} of {behind}");
     }
@@ -164,7 +164,7 @@ fn a_stdout_that_nobody_reads_holds_up_neither_the_watch_nor_the_file() {
     let lost = dropped(&bed, "stdout");
     assert!(lost > 100, "the queue does not overflow");
     assert_eq!(dropped(&bed, "file"), 0);
-    // Who reads again gets all that was not dropped.
+    // When stdout is read again, every line arrives that was not dropped.
     bed.agent.read_stdout();
     let written = ids(&whole_lines(&path));
     assert!(eventually(PATIENCE, || bed.agent.lines_from(0).len() + lost == written.len()));
@@ -175,7 +175,7 @@ fn a_stdout_that_nobody_reads_holds_up_neither_the_watch_nor_the_file() {
 #[test]
 fn with_a_state_file_stdout_tells_everything_once_over_ordinary_restarts() {
     let state = ("BLACKBOX_STATE_FILE", "{folder}/state");
-    // What ended while no agent was there is told whatever its age.
+    // Terminations while no agent was running are reported whatever their age.
     let lookback = ("BLACKBOX_LOOKBACK", "0s");
     let mut bed = Bed::with("restarts, state", options(millis(4), &[state, lookback]));
     let (mut lines, mut dice) = (Vec::new(), Dice::new(7));
@@ -206,7 +206,7 @@ fn with_a_state_file_a_kill_repeats_what_was_just_delivered_at_most() {
         bed.start_agent();
     }
     bed.flush();
-    // A repeat has the same id: consumers drop it.
+    // A repeated line has the same id, so consumers can drop it.
     let once = |bed: &Bed| {
         let all = [lines.clone(), bed.agent.lines_from(0)].concat();
         let mut known = BTreeSet::new();
@@ -219,7 +219,7 @@ fn with_a_state_file_a_kill_repeats_what_was_just_delivered_at_most() {
     };
     assert!(eventually(PATIENCE, complete), "{}", once(&bed).0);
     let (balance, repeats) = once(&bed);
-    // A quarter of a second of crashes, and what the disk takes.
+    // The crashes of a quarter of a second, plus the time that the disk takes.
     assert!(repeats <= kills * 100, "{repeats} repeats");
     println!("{balance}; {repeats} repeats");
 }

@@ -1,8 +1,8 @@
-//! All faults of the bed by chance, one after another, over a long random history: pods come, crash,
-//! skip states, are deleted and made again. The book of what happened is the reference.
+//! Applies all faults of the bed at random, one after another, over a long random history: pods are created, crash,
+//! skip states, are deleted and created again. The book of what happened is the reference.
 //!
 //! `BLACKBOX_SOAK_SECONDS=600 cargo test --test agent soak:: -- --nocapture` is the nightly run;
-//! `BLACKBOX_SOAK_SEED` repeats one.
+//! `BLACKBOX_SOAK_SEED` repeats a run.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -16,10 +16,10 @@ use crate::support::tls::{Authority, Validity};
 use crate::support::workload::Dice;
 use crate::support::{Bed, BedOptions, Behaviour, Ending, Link, PATIENCE, Point, Target};
 
-/// In `.ci/run` and in `cargo test`.
+/// The duration in `.ci/run` and in `cargo test`.
 const SECONDS: u64 = 30;
 
-/// The kinds of fault, and how often they came.
+/// The kinds of fault; the run counts how often each happened.
 const FAULTS: [&str; 16] = [
     "silent",
     "refused",
@@ -73,7 +73,8 @@ fn a_long_history_of_faults_loses_and_doubles_nothing() {
     let balance = bed.finish();
     println!("{count} faults: {faults:?}\n{balance}\nearly {early:?}\nlate {late:?}");
     assert_eq!((early.threads, early.open_files), (late.threads, late.open_files));
-    // Of some megabytes, what a short run's tables and buffers still take is more than a tenth.
+    // The agent uses only a few megabytes, and in a short run the tables and buffers still grow by more than a tenth
+    // of that.
     let may_grow = if seconds < 300 { 4 } else { 10 };
     assert!(late.resident_kib <= early.resident_kib + early.resident_kib / may_grow);
     if seconds >= 600 {
@@ -81,7 +82,7 @@ fn a_long_history_of_faults_loses_and_doubles_nothing() {
     }
 }
 
-/// What the agent holds while it only watches.
+/// Returns the agent's footprint while it only watches.
 fn calm(bed: &Bed) -> support::bed::Footprint {
     bed.pause();
     let quiet =
@@ -93,7 +94,7 @@ fn calm(bed: &Bed) -> support::bed::Footprint {
     footprint
 }
 
-/// One fault, from its beginning to its end.
+/// Applies one fault from its beginning to its end.
 fn happen(bed: &Bed, fault: &str, dice: &mut Dice) {
     let time = millis(100 + dice.next() % 1500);
     let link = |link| {
@@ -123,11 +124,11 @@ fn happen_at_server(bed: &Bed, fault: &str, time: Duration, dice: &mut Dice) {
     match fault {
         "restart" => {
             bed.api.stop();
-            // What goes while nobody can see it takes its last words along.
+            // Pods deleted while the agent is disconnected take their unreported terminations with them.
             bed.workload(|w| w.blind = true);
             bed.wait(time);
             bed.api.restart();
-            // Pods that went are gone for good only when the agent has listed the others.
+            // Deletions stay blind until the agent has listed the remaining pods.
             let lists = bed.api.count("list", "pods");
             let listed = || bed.api.count("list", "pods") > lists && bed.api.open_watches() == 1;
             assert!(eventually(PATIENCE, listed), "never listed");

@@ -1,5 +1,4 @@
-//! A thousand crashes in ten seconds: all are told, and the API server is asked no more than was
-//! promised.
+//! A thousand crashes in ten seconds: all are reported, with no more requests to the API server than promised.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,11 +9,11 @@ use crate::support::{AgentOptions, FakeApi, Options, PATIENCE, Scratch};
 use serde_json::{Value, json};
 
 const CRASHES: u32 = 1000;
-/// As docs/incident.md has it: a burst, and then one each 200 ms.
+/// The promise in docs/incident.md: a burst, and then one lookup per 200 ms.
 const LOOKUP_BURST: usize = 20;
 const LOOKUP_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A pod that was killed, by whom only events could tell; its next instance runs.
+/// Returns a pod that was killed for a reason that only events can show; its next instance is running.
 fn killed(n: u32) -> Value {
     let name = format!("pod-{n}");
     let end = json!({"terminated": {"exitCode": 137, "reason": "Error",
@@ -52,7 +51,7 @@ fn a_storm_is_told_whole_and_asks_for_events_no_more_than_promised() {
     let incidents = agent.incidents();
     let ids: BTreeSet<_> = incidents.iter().map(|i| i["id"].to_string()).collect();
     assert_eq!((ids.len() as u32, told()), (CRASHES, CRASHES), "each once");
-    // Who was not asked for is not said to be sure.
+    // Without a lookup an incident must not be reported as confirmed.
     let sure = incidents.iter().filter(|i| i["metadata"]["confidence"] == "confirmed").count();
     assert!(sure <= lookups, "{sure} confirmed by {lookups} lookups");
     println!(

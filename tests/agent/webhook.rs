@@ -1,4 +1,4 @@
-//! The webhook sink of the real binary, against a collector of ours.
+//! The webhook sink of the real binary, against a test collector.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,17 +11,17 @@ use crate::support::tls::{Authority, Validity};
 use crate::support::{Bed, BedOptions, PATIENCE, Scratch};
 
 fn bed(row: &str, env: Vec<(&'static str, String)>) -> Bed {
-    // A crash each 50 ms: what a test waits for comes soon, and no queue fills.
+    // One crash per 50 ms: the tests need not wait long, and no queue fills.
     Bed::with(row, BedOptions { pods: 10, pace: millis(50), env, ..BedOptions::default() })
 }
 
-/// The sink's numbers: written, dropped, queued.
+/// Returns the sink's metrics: written, dropped, queued.
 fn numbers(bed: &Bed) -> [usize; 3] {
     ["written_total", "dropped_total", "queued"]
         .map(|name| bed.agent.metric(&format!("blackbox_sink_{name}{{sink=\"webhook\"}}")) as usize)
 }
 
-/// Waits until nothing waits any more, with no new crashes.
+/// Stops the crashes and waits until the queue is empty.
 #[track_caller]
 fn drained(bed: &Bed) {
     bed.pause();
@@ -103,7 +103,7 @@ fn what_may_be_better_the_next_time_is_posted_again_with_the_same_key() {
     assert!(eventually(PATIENCE, || collector.posts().len() >= 3));
     let asked = clock::now();
     assert!(eventually(PATIENCE, || collector.posts().len() >= 4));
-    // The wait that was asked for, less what it took to be seen.
+    // The requested wait, minus the time until the test noticed the third post.
     assert!(clock::now() - asked > Duration::from_millis(1500));
     assert!(eventually(PATIENCE, || collector.posts().len() >= 6));
     drained(&bed);
@@ -209,7 +209,7 @@ fn what_the_collector_did_not_get_by_the_end_is_told_by_the_next_agent() {
     assert!(bed.agent.log().contains("could not be written in time"), "{}", bed.agent.log());
     collector.answer(ACCEPTED);
     bed.start_agent();
-    // Of a container that ended more than twice meanwhile the older ends are counted.
+    // If a container terminated more than twice meanwhile, the older terminations are only counted.
     let newest: Vec<_> = told.iter().rev().take(3).collect();
     let arrived = || {
         let posts = collector.posts();

@@ -1,6 +1,6 @@
-//! What must hold for every input of the parsers that stand between the agent and the outside: one
-//! function a parser, which panics when it does not hold. `fuzz_targets/` calls them with what the
-//! fuzzer makes up, `tests/fuzz_corpus.rs` with the corpus, the fixtures and mutations of them.
+//! Properties that must hold for every input of the parsers that read outside data: one function per parser, which
+//! panics if a property does not hold. `fuzz_targets/` calls them with the fuzzer's inputs, `tests/fuzz_corpus.rs`
+//! with the corpus, the fixtures and mutations of them.
 
 #![allow(dead_code, reason = "a fuzz target uses one of them")]
 #![allow(unreachable_pub, reason = "pub is the interface to what includes this module")]
@@ -41,7 +41,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-/// Several ways to cut `data` into blocks: none, each byte, and three that follow from the data.
+/// Cuts `data` into blocks in several ways: not at all, at each byte, and in three ways derived from the data.
 fn cuts(data: &[u8]) -> Vec<Vec<&[u8]>> {
     let mut ways = vec![vec![data]];
     if data.len() <= 4096 {
@@ -62,11 +62,11 @@ fn cuts(data: &[u8]) -> Vec<Vec<&[u8]>> {
     ways
 }
 
-/// Xorshift: the same numbers in each run.
+/// Xorshift generator: the same numbers in each run.
 pub struct Random(pub u64);
 
 impl Random {
-    /// A number below `end`.
+    /// Returns a number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -75,8 +75,8 @@ impl Random {
     }
 }
 
-/// However a stream is cut into blocks, its lines are those between the newlines, up to one that is
-/// too long; and what is kept of a line never exceeds the limit.
+/// However a stream is cut into blocks, its lines are those between the newlines, up to one that is too long; and a
+/// stored partial line never exceeds the limit.
 pub fn frames(data: &[u8]) {
     for limit in [0, 1, 16, 300, 1 << 20] {
         let (want, pending) = frames_at_once(data, limit);
@@ -120,7 +120,7 @@ fn frames_at_once(data: &[u8], limit: usize) -> (Vec<Result<Vec<u8>, LineTooLong
     (lines, 0)
 }
 
-/// All that a line says; the mark is of what came, whatever was replaced of it.
+/// Formats everything in a line except the fingerprint, which is computed from the original, unrepaired bytes.
 fn said(decoded: &Decoded<'_>) -> String {
     let (kind, pod) = match decoded {
         Decoded::Applied(pod) => ("applied", pod),
@@ -130,8 +130,8 @@ fn said(decoded: &Decoded<'_>) -> String {
     format!("{kind} {:?} {:?} {:?}", pod.metadata, pod.spec, pod.status)
 }
 
-/// Every line is decoded to something, the same with bytes replaced that are not UTF-8; pods go
-/// through a whole detection, whose deadlines pass and whose incidents fit into a line.
+/// Every line is decoded, with the same result after invalid UTF-8 is replaced. Pods go through a whole detection,
+/// whose deadlines pass and whose incidents fit into a line.
 pub fn wire(data: &[u8]) {
     let mut bench = Bench::new(data);
     for line in data.split(|b| *b == b'\n').take(500) {
@@ -158,7 +158,7 @@ pub fn wire(data: &[u8]) {
     bench.end();
 }
 
-/// A detection with a clock that goes on by itself.
+/// A detection with a simulated clock.
 struct Bench {
     detector: Detector,
     now: Now,
@@ -166,7 +166,7 @@ struct Bench {
     events: Vec<PodEvent>,
     /// Whether lookups are answered at all.
     answers: bool,
-    /// Of the ends so far.
+    /// The ids of the terminations reported so far.
     ids: HashSet<IncidentId>,
 }
 
@@ -201,7 +201,7 @@ impl Bench {
         self.now = Now { monotonic: self.now.monotonic + second, wall: self.now.wall + second };
     }
 
-    /// A line that is no event of a watch may be an item of a list.
+    /// Reads a line that is not a watch event as an item of a list.
     fn item(&mut self, line: &[u8]) {
         let mut scratch = String::new();
         self.detector.begin_list(line.len().is_multiple_of(2));
@@ -219,7 +219,7 @@ impl Bench {
         }
     }
 
-    /// Looks at all that came out, answers lookups, and looks at what comes of that.
+    /// Checks all output, answers lookups, and checks the output of those.
     fn look_at_output(&mut self) {
         while !self.out.is_empty() {
             for output in std::mem::take(&mut self.out) {
@@ -243,14 +243,14 @@ impl Bench {
         assert!(self.detector.pods() <= PODS_MAX);
     }
 
-    /// Lets every deadline pass, then ends.
+    /// Lets every deadline pass, then finishes the detection.
     fn end(&mut self) {
         if self.events.is_empty() {
             self.detector.finish(&mut self.out);
         }
         let mut at_once = 0;
         while let Some(deadline) = self.detector.next_deadline() {
-            // An answer may come after the next question was due; but there are only so many.
+            // An answer may come after the next deadline has passed, but only a limited number of times.
             at_once = if deadline > self.now.monotonic { 0 } else { at_once + 1 };
             assert!(at_once < 5, "a deadline that stays");
             self.now.monotonic = self.now.monotonic.max(deadline);
@@ -270,8 +270,8 @@ fn check_line(line: &[u8]) {
     assert!(value["message"].as_str().is_some_and(|message| !message.is_empty()));
 }
 
-/// However a LIST is cut into blocks, its pieces are the same; and of a valid JSON object they are
-/// what a JSON parser finds.
+/// However a LIST is cut into blocks, its pieces are the same; and for a valid JSON object they are what a JSON
+/// parser finds.
 pub fn list(data: &[u8]) {
     for limit in [1, 40, 1 << 20] {
         let ways = cuts(data);
@@ -296,11 +296,11 @@ pub fn list(data: &[u8]) {
     let parse = |(is_item, bytes): Sent| (is_item, serde_json::from_slice(&bytes));
     let got: Vec<(bool, Value)> =
         got.into_iter().map(parse).map(|(is_item, value)| (is_item, value.unwrap())).collect();
-    // The server writes no letter of a key as a number, and what does is taken for another key.
+    // The server never writes a character of a key as a \u escape; the splitter takes such a key for another one.
     assert!(got == want || data.windows(2).any(|two| two == b"\\u"), "{got:?} {want:?}");
 }
 
-/// An item (`true`) or metadata, as sent.
+/// An item (`true`) or metadata (`false`), as sent.
 type Sent = (bool, Vec<u8>);
 
 fn pieces(blocks: &[&[u8]], limit: usize) -> (Vec<Sent>, Result<(), ListError>) {
@@ -321,7 +321,7 @@ fn pieces(blocks: &[&[u8]], limit: usize) -> (Vec<Sent>, Result<(), ListError>) 
     (out, splitter.finish())
 }
 
-/// The members of an object in their order, those with the same key as well.
+/// The members of an object in their order, including those with the same key.
 struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -345,7 +345,7 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// Units and thousandths agree with each other, and with floating point as far as that goes.
+/// Units and thousandths agree with each other, and with floating point within its precision.
 pub fn quantity(data: &[u8]) {
     use blackbox_daemon::core::wire::quantity::{milli, whole};
     let text = String::from_utf8_lossy(data);
@@ -370,7 +370,7 @@ pub fn quantity(data: &[u8]) {
     }
 }
 
-/// The quantity by floating point, which reads the same numbers, and `inf` and `nan` as well.
+/// Parses the quantity as floating point, which accepts the same numbers, and also `inf` and `nan`.
 fn approximate(text: &str) -> Option<f64> {
     let end = text.find(|c: char| !c.is_ascii_digit() && !"+-.".contains(c)).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
@@ -394,11 +394,11 @@ fn approximate(text: &str) -> Option<f64> {
     number.parse::<f64>().ok().map(|number| number * factor)
 }
 
-/// What is read stands in the line as it should, and the line that is made of it reads the same.
+/// A parsed line has valid fields, and a line built from them parses to the same.
 pub fn cri(data: &[u8]) {
     use blackbox_daemon::core::logs::cri::parse;
     let Some(line) = parse(data) else {
-        // A line of the strictest form is read, whatever its content.
+        // A line of the strictest form is parsed, whatever its content.
         let again = [b"2026-11-23T03:31:41.123456789Z stdout F ", data].concat();
         assert_eq!(parse(&again).unwrap().content, data);
         return;
@@ -416,7 +416,7 @@ pub fn cri(data: &[u8]) {
     for at in 0..head.len() {
         assert_eq!(parse(&data[..at]), None, "a head that is not whole");
     }
-    // An offset may lead to the year before 0, which has no such form.
+    // An offset may lead to a year before 0, which cannot be written in this form.
     if time.as_second() < -62_167_219_200 {
         return;
     }
@@ -425,8 +425,8 @@ pub fn cri(data: &[u8]) {
     assert_eq!(parse(&again), Some(line));
 }
 
-/// However a log ends, its last words fit into an incident, in plain characters; fewer of them are
-/// the end of more; and it makes no difference in which file a line is.
+/// However a log ends, its last words fit into an incident and are plain characters; fewer last words are the end of
+/// more; and the result does not depend on how lines are distributed over files.
 pub fn last_words_hold(data: &[u8]) {
     for is_masked in [true, false] {
         let tail = |is_cut| last_words(&[Tail { bytes: data, is_cut }], LOG_LINES_MAX, is_masked);
@@ -464,18 +464,18 @@ fn check_words(words: &LastWords) {
     assert!(words.lines.ends_with(&fitted.lines));
 }
 
-/// Masking leaves every byte that it does not mask, adds three at most for what it does, and is
-/// done after one time.
+/// Masking keeps every byte that it does not mask, adds at most three for each that it does, and masking twice gives
+/// the same result.
 pub fn mask(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut mask = Mask::default();
     for line in text.split('\n') {
         let masked = mask.line(line);
-        // On its own: of a key's lines, the first may be gone the second time.
+        // Each line is masked on its own: of a multi-line key, the first line may be gone the second time.
         let once = Mask::default().line(line).into_owned();
         assert_eq!(Mask::default().line(&once), once, "{line:?}");
         let mut rest = line;
-        // Asterisks of the line's own may stand beside those of a mask.
+        // Asterisks of the original line may be next to those of a mask.
         let pieces: Vec<_> = masked.split('*').filter(|piece| !piece.is_empty()).collect();
         assert!(masked.len() <= line.len() + MASK.len() * masked.matches(MASK).count());
         for piece in pieces {
@@ -485,7 +485,7 @@ pub fn mask(data: &[u8]) {
     }
 }
 
-/// A verdict stands, whatever comes behind it; no head is waited for once its end is there.
+/// A verdict does not change with more bytes, and a head with its end is never reported as incomplete.
 pub fn http_head(data: &[u8]) {
     let verdict = request::parse(data);
     let shortest = data.len().saturating_sub(64);
@@ -509,8 +509,8 @@ pub fn http_head(data: &[u8]) {
     }
 }
 
-/// A post is kept with good names and finite values, few of them, which JSON shows again as they were; or
-/// it is refused with a 4xx and one short line.
+/// A post is accepted with a few valid names and finite values, which are the same in the JSON input; or it is
+/// refused with a 4xx status and one short line.
 pub fn telemetry(data: &[u8]) {
     match Post::parse(None, data) {
         Ok(post) => {
@@ -521,7 +521,7 @@ pub fn telemetry(data: &[u8]) {
                 assert!(!name.is_empty() && name.len() <= TELEMETRY_NAME_BYTES_MAX);
                 assert!(name.bytes().all(|b| b.is_ascii_graphic()) && value.is_finite());
                 let shown = shown["metrics"][name].as_f64().unwrap();
-                // This reader of numbers is off by the last digit at times.
+                // This JSON parser is sometimes off by the last digit.
                 assert!((shown - value).abs() <= value.abs() * 1e-15, "{shown} {value}");
             }
         }
@@ -533,9 +533,9 @@ pub fn telemetry(data: &[u8]) {
     }
 }
 
-/// A kubeconfig is accepted or refused, each time the same way, in single lines that show no token.
+/// A kubeconfig is accepted or refused, the same way each time, in single lines that show no token.
 pub fn kubeconfig(data: &[u8]) {
-    // What it names is opened: nothing that would wait, or change, is to be.
+    // The files it names are opened, so skip paths whose opening may block or have effects.
     if data.windows(4).any(|word| matches!(word, b"/dev" | b"/pro" | b"/sys")) {
         return;
     }
@@ -564,13 +564,13 @@ pub fn kubeconfig(data: &[u8]) {
     if let TokenSource::Inline(token) = &config.cluster.credentials.token {
         let token = token.expose();
         assert!(!token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()));
-        // A name may hold the same letters, and a short token is part of many words.
+        // A name may contain the same letters, and a short token is part of many words.
         let written = String::from_utf8_lossy(data).matches(token).count();
         assert!(token.len() < 12 || written != 1 || !format!("{config:?}").contains(token));
     }
 }
 
-/// A file of this process's own, made once.
+/// Returns the path of a file of this process's own, in a folder created once.
 fn kubeconfig_path() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {

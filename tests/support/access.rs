@@ -1,4 +1,4 @@
-//! Who may ask for what: accepted tokens and denied verbs.
+//! Authentication and authorization: accepted tokens and denied verbs.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -10,10 +10,10 @@ use super::http::{Request, Response};
 use super::protobuf;
 use super::status;
 
-/// The user every accepted token stands for.
+/// The user of every accepted token.
 pub const USER: &str = "system:serviceaccount:blackbox:blackbox-daemon";
 
-/// The accepted tokens and the denials; all else is allowed.
+/// The accepted tokens and the denials; everything else is allowed.
 pub struct Access {
     rules: Mutex<Rules>,
 }
@@ -30,27 +30,27 @@ impl Access {
         Self { rules: Mutex::new(Rules { tokens, denied: BTreeSet::new() }) }
     }
 
-    /// From now on this token is accepted too.
+    /// Accepts this token too.
     pub fn accept_token(&self, token: &str) {
         self.rules.lock().unwrap().tokens.insert(token.to_owned());
     }
 
-    /// From now on this token gets 401.
+    /// Rejects this token with 401.
     pub fn revoke_token(&self, token: &str) {
         self.rules.lock().unwrap().tokens.remove(token);
     }
 
-    /// From now on `verb` on `resource` gets 403, and a review says no.
+    /// Denies `verb` on `resource` with 403; an access review returns "denied".
     pub fn deny(&self, verb: &str, resource: &str) {
         self.rules.lock().unwrap().denied.insert((verb.to_owned(), resource.to_owned()));
     }
 
-    /// Takes a denial back.
+    /// Removes a denial.
     pub fn allow(&self, verb: &str, resource: &str) {
         self.rules.lock().unwrap().denied.remove(&(verb.to_owned(), resource.to_owned()));
     }
 
-    /// The refusal a request gets, if any.
+    /// Returns the refusal of a request, if it is refused.
     pub fn refusal(&self, call: &Call, request: &Request) -> Option<Response> {
         if call.is_public() {
             return None;

@@ -1,4 +1,4 @@
-//! The real binary as a child process: what it prints, writes and serves, how it ends.
+//! The real binary as a child process: its output, its HTTP endpoints and how it exits.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,13 +13,13 @@ use serde_json::Value;
 use super::clock::{self, eventually};
 use super::schema;
 
-/// The binary, which cargo builds for tests alone.
+/// Path of the binary; cargo sets it for tests only.
 const BUILT: Option<&str> = option_env!("CARGO_BIN_EXE_blackbox-daemon");
 
-/// Long enough for a slow machine; only a broken agent meets it.
+/// Long enough for a slow machine; only a broken agent takes this long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How to start an agent: the environment it gets, nothing else.
+/// How to start an agent. It gets only the environment given here.
 #[derive(Clone)]
 pub struct AgentOptions {
     env: Vec<(OsString, OsString)>,
@@ -29,7 +29,7 @@ pub struct AgentOptions {
 }
 
 impl AgentOptions {
-    /// With a kubeconfig, on a port of its own, for `node1`.
+    /// Options with a kubeconfig, a free port and the node `node1`.
     pub fn kubeconfig(path: &Path) -> Self {
         let mut options =
             Self { env: Vec::new(), stdout_is_read: true, with_pid_1: false, hosts: None };
@@ -37,7 +37,7 @@ impl AgentOptions {
         options.env("KUBECONFIG", path)
     }
 
-    /// One more variable, or another value.
+    /// Sets a variable, or replaces its value.
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         let key = key.into();
         self.env.retain(|(known, _)| *known != key);
@@ -45,32 +45,32 @@ impl AgentOptions {
         self
     }
 
-    /// Nobody reads what it prints: its pipe fills.
+    /// Leaves the agent's standard output unread, so that its pipe fills.
     pub fn with_stdout_unread(mut self) -> Self {
         self.stdout_is_read = false;
         self
     }
 
-    /// As the first process of a PID namespace of its own, below a parent that only waits for it.
+    /// Starts the agent as PID 1 of its own PID namespace, below a parent that only waits for it.
     pub fn with_pid_1(mut self) -> Self {
         self.with_pid_1 = true;
         self
     }
 
-    /// With that file in the place of `/etc/hosts`, in a mount namespace of its own.
+    /// Replaces `/etc/hosts` by this file, in a mount namespace of the agent's own.
     pub fn with_hosts(mut self, hosts: &Path) -> Self {
         self.hosts = Some(hosts.to_owned());
         self
     }
 
-    /// Runs a command with that environment to its end.
+    /// Runs a command in this environment to its end.
     pub fn run(self, arguments: &[&str]) -> Output {
         let mut command = Command::new(BUILT.expect("a test has it"));
         command.args(arguments).env_clear().envs(self.env).output().unwrap()
     }
 
     pub fn start(self) -> Agent {
-        // Another build, for figures.
+        // BLACKBOX_BINARY selects another build, for measurements.
         let built = BUILT.expect("a test has it");
         let other = std::env::var("BLACKBOX_BINARY");
         let binary = other.as_deref().unwrap_or(built);
@@ -79,7 +79,7 @@ impl AgentOptions {
             unshare.args(["--pid", "--fork", "--kill-child", binary]);
             unshare
         } else if let Some(hosts) = &self.hosts {
-            // Names are looked up in that file alone; no question leaves the machine.
+            // Names are looked up in that file alone, so that no DNS query leaves the machine.
             let mut unshare = Command::new("/usr/bin/unshare");
             let script = "mount --bind \"$0\" /etc/hosts \
                 && echo 'hosts: files' | cat > \"$0.nss\" \
@@ -114,7 +114,7 @@ fn collect(from: impl Read + Send + 'static) -> Lines {
     collect_each(from, |_| {})
 }
 
-/// Every incident line of every test is one as the project's schema has it.
+/// Checks every incident line of every test against the project's schema.
 fn collect_incidents(from: impl Read + Send + 'static, flaws: &Lines) -> Lines {
     let flaws = flaws.clone();
     collect_each(from, move |line| flaws.lock().unwrap().extend(schema::flaw(line)))
@@ -134,9 +134,9 @@ fn collect_each(from: impl Read + Send + 'static, each: impl Fn(&str) + Send + '
     lines
 }
 
-/// Whether tests may make a namespace of that kind, and so mount and the like: root may, but not in every
-/// container. Says so where they may not; the gate asks that nothing is passed by
-/// (`BLACKBOX_NO_TEST_PASSED_BY`).
+/// Returns true if tests may create a namespace of this kind, and so mount and the like: root may, but not in every
+/// container. Prints SKIPPED if they may not; the CI gate sets `BLACKBOX_NO_TEST_PASSED_BY`, which makes that a
+/// failure.
 pub fn may_unshare(kind: &str) -> bool {
     let tried = Command::new("/usr/bin/unshare").args([kind, "--fork", "true"]).output();
     let may = tried.is_ok_and(|output| output.status.success());
@@ -147,8 +147,8 @@ pub fn may_unshare(kind: &str) -> bool {
     may
 }
 
-/// The lines of a file that an agent may be writing to; none where there is no file. One write is not
-/// seen at once by who reads meanwhile: what has no end yet is no line yet.
+/// Returns the complete lines of a file that an agent may be writing to; none if there is no file. A reader may see a
+/// write in part, so text without a newline does not count as a line yet.
 pub fn whole_lines(path: &Path) -> Vec<String> {
     let mut bytes = std::fs::read(path).unwrap_or_default();
     bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
@@ -161,7 +161,7 @@ pub struct Agent {
     stdout: Lines,
     stderr: Lines,
     unread: Option<ChildStdout>,
-    /// What is wrong with its incident lines.
+    /// Violations of the schema in its incident lines.
     flaws: Lines,
 }
 
@@ -182,30 +182,30 @@ impl Agent {
         self.child.id()
     }
 
-    /// The incident lines so far.
+    /// Returns the incidents so far.
     pub fn incidents(&self) -> Vec<Value> {
         let lines = self.stdout.lock().unwrap();
         lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// All lines of an agent that has ended.
+    /// Returns all lines of an agent that has exited.
     pub fn last_lines(&self) -> Vec<String> {
         assert!(eventually(PATIENCE, || Arc::strong_count(&self.stdout) == 1), "stdout is open");
         self.lines_from(0)
     }
 
-    /// Reads from now on what it prints, where nobody did.
+    /// Starts to read a standard output that was left unread.
     pub fn read_stdout(&mut self) {
         let unread = self.unread.take().expect("nobody reads it");
         self.stdout = collect_incidents(unread, &self.flaws);
     }
 
-    /// The lines after the first `from`.
+    /// Returns the lines after the first `from`.
     pub fn lines_from(&self, from: usize) -> Vec<String> {
         self.stdout.lock().unwrap()[from..].to_vec()
     }
 
-    /// What it logged so far.
+    /// Returns the log so far.
     pub fn log(&self) -> String {
         self.stderr.lock().unwrap().join("\n")
     }
@@ -220,7 +220,7 @@ impl Agent {
         assert!(eventually(PATIENCE, || self.get("/readyz").0 == 200), "never ready");
     }
 
-    /// Where it serves.
+    /// Returns the agent's HTTP address.
     pub fn http(&self) -> SocketAddr {
         let find = || {
             let log = self.log();
@@ -231,7 +231,7 @@ impl Agent {
         find().unwrap()
     }
 
-    /// Status and body of a page.
+    /// Returns the status and body of a GET.
     pub fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.http()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -242,7 +242,7 @@ impl Agent {
         (status, text.split_once("\r\n\r\n").unwrap().1.to_owned())
     }
 
-    /// POSTs a JSON text; the status of the answer.
+    /// POSTs JSON text; returns the status of the response.
     pub fn post(&self, path: &str, json: &str) -> u16 {
         let mut stream = TcpStream::connect(self.http()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -257,7 +257,7 @@ impl Agent {
         text[9..12].parse().unwrap()
     }
 
-    /// The value of one series, written as on the page.
+    /// Returns the value of one series, named as on the metrics page.
     #[track_caller]
     pub fn metric(&self, series: &str) -> f64 {
         let (_, page) = self.get("/metrics");
@@ -265,19 +265,19 @@ impl Agent {
         value.unwrap_or_else(|| panic!("no series {series}")).parse().unwrap()
     }
 
-    /// A line of `/proc/<pid>/status`, in its unit.
+    /// Returns the number in a line of `/proc/<pid>/status`, in the unit of that line.
     pub fn proc_status(&self, name: &str) -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
-    /// Open file descriptors.
+    /// Returns the number of open file descriptors.
     pub fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
-    /// Ends it as a power cut would.
+    /// Kills it without warning, as a power cut would.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -287,7 +287,7 @@ impl Agent {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// The process that is PID 1 in its namespace.
+    /// Returns the process that is PID 1 in its namespace.
     pub fn child_of_child(&self) -> u32 {
         let pid = self.child.id();
         let path = format!("/proc/{pid}/task/{pid}/children");
@@ -305,7 +305,7 @@ impl Agent {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
-    /// Sends the signal; how it ended, and after how long.
+    /// Sends the signal; returns the exit status, and how long the exit took.
     pub fn end(&mut self, signal: &str) -> (ExitStatus, Duration) {
         let sent = clock::now();
         self.signal(signal);
@@ -321,7 +321,7 @@ impl Agent {
 }
 
 impl Agent {
-    /// Waits until the pods of these incidents are exactly these, in any order.
+    /// Waits until the pods of the reported incidents are exactly these, in any order.
     #[track_caller]
     pub fn wait_for_crashes_of(&self, pods: &[&str]) {
         let named = || {

@@ -1,4 +1,4 @@
-//! From a request to what is to be answered.
+//! Maps a request to its response.
 
 use super::access::Access;
 use super::change::Resource;
@@ -11,12 +11,12 @@ use super::status;
 use super::table;
 use super::watch::WatchPlan;
 
-/// What a request asks for, in the words of Kubernetes' authorization.
+/// What a request asks for, in the terms of Kubernetes authorization.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// `list`, `watch`, `get` or `create`.
     pub verb: &'static str,
-    /// The resource's path name, or the path of anything else.
+    /// The resource's path name, or the whole path if it is not a resource.
     pub resource: String,
     /// The namespace in the path.
     pub namespace: Option<String>,
@@ -24,11 +24,11 @@ pub struct Call {
     pub name: Option<String>,
 }
 
-/// What to send.
+/// The response to send.
 pub enum Answer {
-    /// A whole answer.
+    /// A complete response.
     Whole(Response),
-    /// A stream.
+    /// A watch.
     Watch(WatchPlan),
 }
 
@@ -56,13 +56,13 @@ impl Call {
         Self { verb, resource: resource.to_owned(), namespace, name }
     }
 
-    /// Whether anyone may ask: health and version.
+    /// Returns true for paths that need no token: health and version.
     pub fn is_public(&self) -> bool {
         matches!(self.resource.as_str(), "/healthz" | "/livez" | "/readyz" | "/version")
     }
 }
 
-/// The answer to a request, refusals included.
+/// Returns the response to a request, refusals included.
 pub fn answer(shared: &Shared, call: &Call, request: &Request) -> Answer {
     if let Some(refusal) = shared.access.refusal(call, request) {
         return Answer::Whole(refusal);

@@ -1,9 +1,9 @@
-//! The fault bed: the real binary, a proxy, the fake API server, and pods that go on crashing
-//! whatever happens; at the end the agent's lines are held against the book of what happened: every
-//! crash of the whole run is told exactly once, or counted as unseen where no object shows it.
+//! The fault bed: the real binary, a proxy, the fake API server, and pods that crash all the time. At the end the
+//! agent's lines are compared with the book of what happened: every crash of the whole run must be reported exactly
+//! once, or counted as unseen if no object shows it.
 //!
-//! `cargo test --test agent faults_ -- --nocapture | grep '^|'` prints the table: fault, seconds until a
-//! crash after the fault is told, crashes, of these unseen, lost, doubled.
+//! `cargo test --test agent faults_ -- --nocapture | grep '^|'` prints the table: fault, seconds until a crash after
+//! the fault is reported, crashes, number of these unseen, lost, doubled.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -18,37 +18,37 @@ use super::scratch::Scratch;
 use super::server::{FakeApi, Options};
 use super::workload::{Balance, Book, Tally, Workload};
 
-/// Patience with a recovery; twice the agent's longest backoff here, several times over.
+/// Longest accepted recovery time; several times the agent's longest backoff here.
 const RECOVERY_MAX: Duration = Duration::from_secs(30);
-/// Between two steps of the workload.
+/// Time between two steps of the workload.
 const PACE: Duration = Duration::from_millis(10);
 
-/// In a value of [`BedOptions::env`]: the bed's own folder.
+/// Placeholder in a value of [`BedOptions::env`] for the bed's own folder.
 pub const FOLDER: &str = "{folder}";
 
-/// For tests' times.
+/// One second.
 pub const SECOND: Duration = Duration::from_secs(1);
 
-/// For tests' times.
+/// Returns a duration in milliseconds.
 pub fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// How a bed is made.
+/// The configuration of a bed.
 pub struct BedOptions {
-    /// Of the fake.
+    /// The fake's options.
     pub api: Options,
-    /// Of the workload's chance.
+    /// The seed of the workload's random numbers.
     pub seed: u64,
-    /// How many pods there are.
+    /// Number of pods.
     pub pods: usize,
-    /// What the agent is told besides.
+    /// Additional environment variables of the agent.
     pub env: Vec<(&'static str, String)>,
-    /// Between two steps of the workload.
+    /// Time between two steps of the workload.
     pub pace: Duration,
-    /// Where the proxy listens.
+    /// The address on which the proxy listens.
     pub proxy: SocketAddr,
-    /// Whether somebody reads what the agent prints.
+    /// Whether the agent's standard output is read.
     pub stdout_is_read: bool,
     /// The API server's name, looked up in the bed's own `hosts` file, instead of an address.
     pub host: Option<&'static str>,
@@ -74,7 +74,7 @@ impl Default for BedOptions {
     }
 }
 
-/// What the agent holds of the system.
+/// The system resources that the agent uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footprint {
     pub resident_kib: u64,
@@ -105,12 +105,12 @@ struct Shared {
 }
 
 impl Bed {
-    /// Starts everything and waits until crashes are told. `row`: what is printed at the end.
+    /// Starts everything and waits until crashes are reported. `row` names the fault in the printed table.
     pub fn start(row: &str) -> Self {
         Self::with(row, BedOptions::default())
     }
 
-    /// The same, with some options.
+    /// Like [`Bed::start`], with options.
     pub fn with(row: &str, options: BedOptions) -> Self {
         let api = Arc::new(FakeApi::start(options.api));
         let proxy = Proxy::listen(options.proxy, api.addr());
@@ -168,41 +168,41 @@ impl Bed {
         bed
     }
 
-    /// Changes what the workload does.
+    /// Changes the workload's settings.
     pub fn workload(&self, change: impl FnOnce(&mut Workload)) {
         change(&mut self.shared.workload.lock().unwrap());
     }
 
-    /// A container ends so many times between two looks of the kubelet.
+    /// Terminates a container this many times between two status updates of the kubelet.
     pub fn end_unseen(&self, instances: usize) {
         let mut workload = self.shared.workload.lock().unwrap();
         let mut book = self.shared.book.lock().unwrap();
         workload.end_unseen(self.api.store(), &mut book, instances);
     }
 
-    /// How many ends the workload lets nobody see; counted again by the answer.
+    /// Returns how many terminations the workload has hidden so far.
     pub fn skipped(&self) -> i64 {
         self.shared.workload.lock().unwrap().skipped
     }
 
-    /// Nothing happens on the cluster until [`Bed::resume`].
+    /// Pauses the workload until [`Bed::resume`].
     pub fn pause(&self) {
         *self.shared.paused.lock().unwrap() = true;
-        // The step that is under way.
+        // Wait for the step that is in progress.
         drop(self.shared.workload.lock().unwrap());
     }
 
-    /// Crashes go on.
+    /// Resumes the crashes.
     pub fn resume(&self) {
         *self.shared.paused.lock().unwrap() = false;
     }
 
-    /// Lets the fault be for so long; crashes go on.
+    /// Leaves the fault in place for this long, while crashes continue.
     pub fn wait(&self, time: Duration) {
         Stopper::default().wait(time);
     }
 
-    /// The server forgets its history while the agent is away, so that its version is too old.
+    /// Clears the server's history while the agent is disconnected, so that the agent's version is too old.
     pub fn forget_history(&self) {
         let seen = self.api.store().version();
         self.proxy.set(Link::Refused);
@@ -211,7 +211,7 @@ impl Bed {
         self.proxy.set(Link::Open);
     }
 
-    /// The fault is over: the time until a crash from now on is told is the recovery.
+    /// Marks the end of the fault: the time until a later crash is reported is the recovery time.
     pub fn heal(&mut self) {
         let mark = self.shared.book.lock().unwrap().order.len();
         self.healed = Some((clock::now(), mark));
@@ -233,7 +233,7 @@ impl Bed {
         took
     }
 
-    /// Takes in the lines that came since; how many there are in all.
+    /// Adds the new lines to the tally; returns the total number of lines.
     pub fn take_in(&self) -> usize {
         let mut tally = self.shared.tally.lock().unwrap();
         for line in self.agent.lines_from(tally.lines()) {
@@ -242,7 +242,7 @@ impl Bed {
         tally.lines()
     }
 
-    /// What the agent holds of the system: resident memory in KiB, threads, open files.
+    /// Returns the agent's resident memory in KiB, threads and open files.
     pub fn footprint(&self) -> Footprint {
         Footprint {
             resident_kib: self.agent.proc_status("VmRSS"),
@@ -251,17 +251,17 @@ impl Bed {
         }
     }
 
-    /// Starts another agent in the place of one that has ended.
+    /// Starts another agent in place of one that has exited.
     pub fn start_agent(&mut self) {
         self.agent = self.command.clone().start();
     }
 
-    /// How many crashes there were so far.
+    /// Returns the number of crashes so far.
     pub fn crashes(&self) -> usize {
         self.shared.book.lock().unwrap().order.len()
     }
 
-    /// Stops the workload and has every container crash in sight once more.
+    /// Stops the workload and makes every container crash visibly once more.
     #[track_caller]
     pub fn flush(&self) {
         self.pause();
@@ -273,22 +273,22 @@ impl Bed {
         workload.flush(self.api.store(), &mut self.shared.book.lock().unwrap());
     }
 
-    /// How the book and these lines stand to each other.
+    /// Compares the book with these lines.
     pub fn balance_of<'l>(&self, lines: impl IntoIterator<Item = &'l str>) -> Balance {
         let mut tally = Tally::default();
         lines.into_iter().for_each(|line| tally.take(line));
         self.shared.book.lock().unwrap().balance(&tally)
     }
 
-    /// How book and lines stand now.
+    /// Compares the book with the lines so far.
     pub fn balance(&self) -> Balance {
         self.take_in();
         let book = self.shared.book.lock().unwrap();
         book.balance(&self.shared.tally.lock().unwrap())
     }
 
-    /// Stops the workload, has every container crash in sight once more, and waits until the lines
-    /// say all that happened. Prints the row.
+    /// Stops the workload, makes every container crash visibly once more, and waits until the lines report everything
+    /// that happened. Prints the table row.
     #[track_caller]
     pub fn finish(mut self) -> Balance {
         if self.healed.is_some() {
@@ -298,7 +298,7 @@ impl Bed {
         let even = eventually(RECOVERY_MAX, || self.balance().is_even());
         let balance = self.balance();
         assert!(even, "{}: {balance}\n{}\n{:#?}", self.row, self.agent.log(), self.last_requests());
-        // What would be told twice would be by now.
+        // A duplicate report would have arrived by then.
         self.wait(Duration::from_millis(300));
         assert_eq!(self.balance().doubled, 0, "{}", self.row);
         assert!(self.agent.is_running(), "{}: the agent ended", self.row);
@@ -312,19 +312,19 @@ impl Bed {
         balance
     }
 
-    /// For a failure's message.
+    /// Returns the last requests, for a failure's message.
     pub fn last_requests(&self) -> Vec<String> {
         let all = self.api.requests();
         let last = all.iter().skip(all.len().saturating_sub(20));
         last.map(|r| format!("{} {} {}", r.verb, r.resource, r.query)).collect()
     }
 
-    /// Writes the service account's files anew.
+    /// Writes the service account's files again.
     pub fn write_service_account(&self) {
         self.api.write_service_account(self.scratch.path());
     }
 
-    /// Writes one of them.
+    /// Writes one of the service account's files.
     pub fn write(&self, file: &str, text: &str) {
         fs::write(self.scratch.join(file), text).unwrap();
     }

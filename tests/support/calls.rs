@@ -1,7 +1,7 @@
-//! Every kind of call that the agent made in any test: what its role has to grant, and nothing else.
+//! Collects every kind of API call that the agent made in any test: exactly what its role has to grant.
 //!
-//! Each kind is an empty file in a folder that all test binaries share and that outlives them, so that
-//! what is looked at last has seen all of them.
+//! Each kind is an empty file in a folder that all test binaries share and that outlives them, so that the
+//! test that runs last sees the calls of all tests.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,14 +11,14 @@ use super::record::RequestRecord;
 
 const AGENT: &str = "blackbox-daemon/";
 
-/// `target/tmp/api-calls`. `None`: this is no test.
+/// Returns `target/tmp/api-calls`, or `None` outside of tests.
 fn folder() -> Option<PathBuf> {
     Some(PathBuf::from(option_env!("CARGO_TARGET_TMPDIR")?).join("api-calls"))
 }
 
-/// Keeps the kind of a call, if it is the agent's.
+/// Stores the kind of a call if the agent made it.
 pub fn note(record: &RequestRecord) {
-    // Paths that are no resource: their slashes are not to be a folder's.
+    // A path that is not a resource contains slashes, which must not become folders.
     let name = format!("{} {}", record.verb, record.resource.replace('/', "\\"));
     if !record.user_agent.starts_with(AGENT) || name.len() > 100 {
         return;
@@ -28,7 +28,7 @@ pub fn note(record: &RequestRecord) {
     fs::write(folder.join(name), "").unwrap();
 }
 
-/// All kinds so far, as `verb resource`.
+/// Returns all kinds so far, as `verb resource`.
 pub fn all() -> BTreeSet<String> {
     let entries = fs::read_dir(folder().unwrap()).unwrap();
     let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap().replace('\\', "/");

@@ -1,10 +1,10 @@
-//! The words of a watch: resources, kinds of change, and their lines.
+//! The vocabulary of a watch: resources, kinds of change, and watch lines.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
-/// The resources that are stored.
+/// The resources that the fake stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
     /// Core events.
@@ -18,31 +18,31 @@ pub enum Resource {
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It is new.
+    /// It was created.
     Added,
-    /// It is gone; the change holds its last state.
+    /// It was deleted; the change holds its last state.
     Deleted,
-    /// It is different.
+    /// It was changed.
     Modified,
 }
 
-/// One step of a resource's history.
+/// One entry of a resource's history.
 #[derive(Debug)]
 pub struct Change {
-    /// The version it made.
+    /// The resourceVersion of the change.
     pub version: u64,
-    /// What happened.
+    /// The kind of change.
     pub kind: ChangeKind,
-    /// The object afterwards; for a deletion its last state with the version of the deletion.
+    /// The object after the change; for a deletion its last state with the version of the deletion.
     pub object: Arc<Value>,
-    /// The object before, if there was one.
+    /// The object before the change, if it existed.
     pub previous: Option<Arc<Value>>,
-    /// The watch line, newline included.
+    /// The watch line, including its newline.
     pub line: Arc<str>,
 }
 
 impl Resource {
-    /// As in paths.
+    /// Returns the name used in paths.
     pub fn name(self) -> &'static str {
         match self {
             Self::Events => "events",
@@ -51,7 +51,7 @@ impl Resource {
         }
     }
 
-    /// As in objects.
+    /// Returns the `kind` used in objects.
     pub fn kind(self) -> &'static str {
         match self {
             Self::Events => "Event",
@@ -60,12 +60,12 @@ impl Resource {
         }
     }
 
-    /// The resource of that path name.
+    /// Returns the resource with this path name.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Events, Self::Nodes, Self::Pods].into_iter().find(|r| r.name() == name)
     }
 
-    /// The resource an object belongs to.
+    /// Returns the resource that an object belongs to.
     pub fn of(object: &Value) -> Self {
         match object["kind"].as_str() {
             Some("Pod") => Self::Pods,
@@ -77,7 +77,7 @@ impl Resource {
 }
 
 impl ChangeKind {
-    /// As in a watch line.
+    /// Returns the event type used in a watch line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Added => "ADDED",
@@ -87,12 +87,12 @@ impl ChangeKind {
     }
 }
 
-/// The line of a watch event, newline included.
+/// Formats the line of a watch event, including its newline.
 pub fn watch_line(kind: &str, object: &Value) -> String {
     format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n")
 }
 
-/// The version in an object's metadata.
+/// Returns the resourceVersion in an object's metadata.
 pub fn object_version(object: &Value) -> u64 {
     object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
 }

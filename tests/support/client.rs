@@ -1,4 +1,4 @@
-//! A client that shows the bytes: heads, chunks and how a body ended.
+//! A client that shows the raw bytes: heads, chunks and how a body ended.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -11,31 +11,31 @@ use serde_json::Value;
 use super::server::FakeApi;
 use super::tls::client_config;
 
-/// A read that takes longer fails its test.
+/// Timeout of a read; reaching it fails the test.
 const READ_PATIENCE: Duration = Duration::from_secs(10);
 
 trait Duplex: Read + Write + Send {}
 impl<T: Read + Write + Send> Duplex for T {}
 
-/// A connection.
+/// A connection to the fake.
 pub struct RawClient {
     wire: BufReader<Box<dyn Duplex>>,
-    /// The same socket, to set it up.
+    /// The same socket, for its options.
     socket: TcpStream,
     token: String,
     accept: String,
 }
 
-/// An answer's head.
+/// The head of a response.
 #[derive(Debug)]
 pub struct Head {
     /// The status code.
     pub status: u16,
-    /// Names in lower case.
+    /// The headers, with names in lower case.
     pub headers: Vec<(String, String)>,
 }
 
-/// How a chunked body went on.
+/// The next part of a chunked body.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece {
     /// A chunk.
@@ -45,7 +45,7 @@ pub enum Piece {
 }
 
 impl RawClient {
-    /// Connects as the fake wants it: TLS or plain.
+    /// Connects to the fake, with TLS or in plain text as its URL requires.
     pub fn connect(api: &FakeApi) -> Self {
         let stream = TcpStream::connect(api.addr()).unwrap();
         stream.set_read_timeout(Some(READ_PATIENCE)).unwrap();
@@ -65,7 +65,7 @@ impl RawClient {
         }
     }
 
-    /// Sends another token, or none if empty.
+    /// Sends another token, or none if `token` is empty.
     pub fn token(mut self, token: &str) -> Self {
         token.clone_into(&mut self.token);
         self
@@ -77,13 +77,13 @@ impl RawClient {
         self
     }
 
-    /// Gives up on a read after this long.
+    /// Sets the timeout of a read.
     pub fn patience(self, patience: Duration) -> Self {
         self.socket.set_read_timeout(Some(patience)).unwrap();
         self
     }
 
-    /// Sends a request without reading anything.
+    /// Sends a request without reading the response.
     pub fn send(&mut self, method: &str, target: &str, body: &str) -> io::Result<()> {
         let authorization = match self.token.as_str() {
             "" => String::new(),
@@ -99,7 +99,7 @@ impl RawClient {
         self.wire.get_mut().flush()
     }
 
-    /// Reads a head.
+    /// Reads the head of a response.
     pub fn head(&mut self) -> io::Result<Head> {
         let status = self.line()?;
         let status = status.split(' ').nth(1).and_then(|code| code.parse().ok());
@@ -114,12 +114,12 @@ impl RawClient {
         Ok(Head { status: status.ok_or(io::ErrorKind::InvalidData)?, headers })
     }
 
-    /// GET, answered as a whole.
+    /// Sends a GET and reads the complete response.
     pub fn get(&mut self, target: &str) -> (Head, Value) {
         self.request("GET", target, "")
     }
 
-    /// A request, answered as a whole.
+    /// Sends a request and reads the complete response.
     pub fn request(&mut self, method: &str, target: &str, body: &str) -> (Head, Value) {
         self.send(method, target, body).unwrap();
         let head = self.head().unwrap();
@@ -143,7 +143,7 @@ impl RawClient {
         assert_eq!((head.status, head.header("transfer-encoding")), (200, Some("chunked")));
     }
 
-    /// The next chunk of a chunked body.
+    /// Reads the next chunk of a chunked body.
     pub fn piece(&mut self) -> io::Result<Piece> {
         let size = usize::from_str_radix(&self.line()?, 16).map_err(io::Error::other)?;
         let mut chunk = vec![0; size];
@@ -152,7 +152,7 @@ impl RawClient {
         Ok(if size == 0 { Piece::End } else { Piece::Chunk(chunk) })
     }
 
-    /// The next event of a watch whose chunks are lines; `None` at a neat end.
+    /// Reads the next event of a watch whose chunks are lines; `None` after a clean end.
     pub fn event(&mut self) -> io::Result<Option<Value>> {
         match self.piece()? {
             Piece::End => Ok(None),
@@ -160,7 +160,7 @@ impl RawClient {
         }
     }
 
-    /// All that is left of a chunked body.
+    /// Reads the rest of a chunked body.
     pub fn rest(&mut self) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         while let Piece::Chunk(chunk) = self.piece()? {
@@ -169,7 +169,7 @@ impl RawClient {
         Ok(body)
     }
 
-    /// The next byte, whatever it belongs to.
+    /// Reads the next byte, whatever it belongs to.
     pub fn byte(&mut self) -> io::Result<u8> {
         let mut byte = [0];
         self.wire.read_exact(&mut byte)?;
@@ -186,7 +186,7 @@ impl RawClient {
 }
 
 impl Head {
-    /// A header's value, by its lower-case name.
+    /// Returns the value of a header; `name` is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }

@@ -1,5 +1,5 @@
-//! A collector of incidents: an HTTP(S) server that keeps what is posted to it and answers as it is
-//! told.
+//! A collector of incidents for tests: an HTTP(S) server that stores the requests it gets and sends the configured
+//! responses.
 
 use std::collections::VecDeque;
 use std::io::{BufReader, Write};
@@ -16,23 +16,23 @@ use super::conn::{Conn, Wire};
 use super::http::{self, Request};
 use super::tls::Identity;
 
-/// What a request gets.
+/// The response to a request.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// This status, with this header where the name is not empty.
+    /// This status, with this header unless its name is empty.
     Status(u16, &'static str, &'static str),
     /// The connection is closed instead.
     Cut,
-    /// Nothing, for as long as the client waits.
+    /// No response, for as long as the client waits.
     Silence,
     /// 200, and a body that never ends.
     Endless,
 }
 
-/// All is well.
+/// The response of a working collector.
 pub const ACCEPTED: Reply = Reply::Status(204, "", "");
 
-/// A running collector; it ends with the test.
+/// A running collector; it runs until the test process exits.
 pub struct Collector {
     addr: SocketAddr,
     shared: Arc<Shared>,
@@ -54,7 +54,7 @@ impl Drop for Collector {
 }
 
 impl Collector {
-    /// Listens on a port of its own, with TLS if there is an identity.
+    /// Listens on a free port, with TLS if there is an identity.
     pub fn start(identity: Option<&Identity>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -72,7 +72,7 @@ impl Collector {
                     return;
                 }
                 let shared = Arc::clone(&serving);
-                // A connection that breaks is the client's business.
+                // A broken connection is not an error of the collector.
                 thread::Builder::new().spawn(move || drop(shared.serve(stream))).unwrap();
             }
         };
@@ -80,45 +80,45 @@ impl Collector {
         Self { addr, shared }
     }
 
-    /// `http://127.0.0.1:PORT`, or https.
+    /// Returns `http://127.0.0.1:PORT`, or https.
     pub fn url(&self) -> String {
         let scheme = if self.shared.tls.lock().unwrap().is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.addr)
     }
 
-    /// The next requests get these, in their order; those behind them what the last `answer` said.
+    /// Sets the replies to the next requests, in order; later requests get the reply set with `answer`.
     pub fn answer_next(&self, replies: impl IntoIterator<Item = Reply>) {
         self.shared.next.lock().unwrap().extend(replies);
     }
 
-    /// Every request gets this from now on.
+    /// Sets the reply to all other requests.
     pub fn answer(&self, reply: Reply) {
         *self.shared.otherwise.lock().unwrap() = reply;
     }
 
-    /// New connections see this certificate.
+    /// Uses this certificate for new connections.
     pub fn use_identity(&self, identity: &Identity) {
         *self.shared.tls.lock().unwrap() = Some(identity.server_config());
     }
 
-    /// What came so far: key, token, path with query, body.
+    /// Returns the posts so far.
     pub fn posts(&self) -> Vec<Post> {
         self.shared.requests.lock().unwrap().iter().map(Post::of).collect()
     }
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Post {
-    /// With the query.
+    /// The path with the query.
     pub target: String,
-    /// `Idempotency-Key`.
+    /// The `Idempotency-Key` header.
     pub key: String,
-    /// `Authorization`.
+    /// The `Authorization` header.
     pub authorization: String,
-    /// `Content-Type`.
+    /// The `Content-Type` header.
     pub content_type: String,
-    /// As text.
+    /// The body as text.
     pub body: String,
 }
 

@@ -1,4 +1,4 @@
-//! One accepted connection: plain or TLS bytes, and the ways to end it.
+//! One accepted connection: plain or TLS bytes, and the ways to close it.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// What a client may still send to a connection that hangs before the fake lets go of it.
+/// How much a client may still send to a hanging connection before the fake closes it.
 const DISCARD_BYTES_MAX: usize = 64 << 20;
 
 /// A socket that leaves the last byte of what it read in the kernel until the next read.
 ///
-/// Closing a socket with unread bytes makes the kernel send RST instead of FIN: without unsafe
-/// code or SO_LINGER, that byte is what an abrupt close is made of.
+/// Closing a socket with unread bytes makes the kernel send RST instead of FIN. The held-back byte makes an
+/// abrupt close possible without unsafe code or SO_LINGER.
 pub struct Socket {
     stream: Arc<TcpStream>,
     held_back: bool,
@@ -26,7 +26,7 @@ pub enum Conn {
     Tls(Box<StreamOwned<ServerConnection, Socket>>),
 }
 
-/// How requests are read and answers written.
+/// The buffered connection, for requests and responses.
 pub type Wire = BufReader<Conn>;
 
 impl Conn {
@@ -43,20 +43,20 @@ impl Conn {
         }
     }
 
-    /// Ends the connection with FIN and no word of TLS or HTTP.
+    /// Closes the connection with FIN, without a TLS or HTTP close.
     pub fn cut(mut self) {
         let socket = self.socket();
-        // Whatever fails here, the peer was faster to close.
+        // An error here means that the peer closed first.
         let _ = socket.release();
         let _ = socket.stream.shutdown(Shutdown::Both);
     }
 
-    /// Ends the connection with RST, provided the peer has sent something since the last cut.
+    /// Closes the connection with RST, if the peer has sent something since the last cut.
     pub fn reset(self) {
         drop(self);
     }
 
-    /// Says nothing until the peer (or a stopping server) closes.
+    /// Sends nothing until the peer (or a stopping server) closes the connection.
     pub fn hang(mut self) {
         let socket = self.socket();
         let mut bytes = [0; 4096];
@@ -69,13 +69,13 @@ impl Conn {
         }
     }
 
-    /// Whether the peer has closed, without waiting. After this the connection cannot be reset.
+    /// Returns true if the peer has closed, without waiting. After this the connection cannot be reset.
     pub fn peer_has_closed(&mut self) -> bool {
         let socket = self.socket();
         if socket.release().is_err() || socket.stream.set_nonblocking(true).is_err() {
             return true;
         }
-        // While an answer is under way the only thing a peer says is TLS's goodbye: dropped here.
+        // While a response is being sent a peer sends nothing but a TLS close_notify, which is dropped here.
         let read = (&*socket.stream).read(&mut [0; 4096]);
         let back = socket.stream.set_nonblocking(false);
         match read {
@@ -133,7 +133,7 @@ impl Read for Socket {
         let seen = self.stream.peek(buffer)?;
         if seen > 0 {
             (&*self.stream).read_exact(&mut buffer[..seen - 1])?;
-            // The last byte stays behind; peek has already put it into the buffer.
+            // The last byte stays in the kernel; peek has already copied it into the buffer.
             self.held_back = true;
         }
         Ok(seen)

@@ -1,10 +1,10 @@
-//! Pods that crash, for tests that need to see that crashes are still seen.
+//! Pods that crash, for tests that check that crashes are still detected.
 
 use serde_json::{Value, json};
 
 use super::FakeApi;
 
-/// A pod of node1 whose container `app` has ended `ends` times, each with code 1, and runs again.
+/// Returns a pod of node1 whose container `app` has terminated `ends` times with code 1 and is running again.
 pub fn pod(name: &str, ends: u32) -> Value {
     let at = |n: u32| format!("2026-11-23T04:{:02}:{:02}Z", n / 60 % 60, n % 60);
     let last = match ends {
@@ -22,7 +22,7 @@ pub fn pod(name: &str, ends: u32) -> Value {
     })
 }
 
-/// Has a new pod of that name crash once.
+/// Creates a pod with this name and makes it crash once.
 pub fn crash(api: &FakeApi, name: &str) {
     api.apply(pod(name, 0));
     api.apply(pod(name, 1));

@@ -1,13 +1,13 @@
-//! Health, version and discovery: what `kubectl` asks before it asks for anything.
+//! Health, version and discovery: what `kubectl` requests before anything else.
 //!
-//! kubectl would rather have aggregated discovery (an Accept header with
-//! `as=APIGroupDiscoveryList`); a plain `application/json` answer makes it read the old documents.
+//! kubectl prefers aggregated discovery (an Accept header with `as=APIGroupDiscoveryList`); a plain
+//! `application/json` response makes it read the old documents.
 
 use serde_json::{Value, json};
 
 use super::http::Response;
 
-/// The document at a path that is no resource.
+/// Returns the document at a path that is not a resource.
 pub fn document(path: &str) -> Option<Response> {
     let body = match path.trim_end_matches('/') {
         "/healthz" | "/livez" | "/readyz" => return Some(Response::text(200, "ok")),

@@ -1,4 +1,4 @@
-//! Sends one answer the way the script wants it.
+//! Sends one response as the script requires.
 
 use std::io::{self, Write};
 use std::time::Instant;
@@ -8,20 +8,20 @@ use super::conn::Wire;
 use super::http::{Response, head, head_start};
 use super::script::{Behaviour, Ending, Insertion, Point};
 
-/// Where endless things end all the same.
+/// Limit for responses that are meant to be endless.
 const ENDLESS_BYTES_MAX: usize = 256 << 20;
 const FILLER: &[u8] = &[b'x'; 64 << 10];
 
-/// Whether an answer goes on.
+/// Whether a response continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// It does.
+    /// Continue.
     Go,
-    /// It ends here, this way.
+    /// Stop here, with this ending.
     End(Ending),
 }
 
-/// The body of an answer under way.
+/// The body of a response that is being sent.
 pub struct Body<'a> {
     wire: &'a mut Wire,
     behaviour: &'a Behaviour,
@@ -32,7 +32,7 @@ pub struct Body<'a> {
     ends_at: Option<Instant>,
 }
 
-/// Waits out the delay; the ending of an answer that is not even begun.
+/// Waits for the scripted delay; returns the ending if the response must stop before its head.
 pub fn before_head(wire: &mut Wire, behaviour: &Behaviour, run: &Stopper) -> io::Result<Flow> {
     if !behaviour.delay.is_zero() {
         run.wait(behaviour.delay);
@@ -47,7 +47,7 @@ pub fn before_head(wire: &mut Wire, behaviour: &Behaviour, run: &Stopper) -> io:
     })
 }
 
-/// Sends a whole answer.
+/// Sends a complete response.
 pub fn send_whole(
     wire: &mut Wire,
     response: &Response,
@@ -62,7 +62,7 @@ pub fn send_whole(
     let length = (!chunked).then_some(response.body.len());
     let head = head(response.status, &response.headers, length);
     let mut body = Body::start(wire, &head, chunked, behaviour, run)?;
-    // An empty body is no line, and an ending at line 0 comes before the body.
+    // An empty body has no line, and an ending at line 0 comes before the body.
     if let Flow::End(ending) = body.scripted_end_at_event() {
         return Ok(at_least_cut(ending));
     }
@@ -78,7 +78,7 @@ pub fn send_whole(
     })
 }
 
-/// A body with a Content-Length has no other end than its own.
+/// Replaces `Close` by `Cut`: an incomplete body with a Content-Length cannot be closed cleanly.
 fn at_least_cut(ending: Ending) -> Ending {
     if ending == Ending::Close { Ending::Cut } else { ending }
 }
@@ -97,7 +97,7 @@ fn endless_head(wire: &mut impl Write) -> io::Result<()> {
 }
 
 impl<'a> Body<'a> {
-    /// Sends the head, at once.
+    /// Sends the head at once.
     pub fn start(
         wire: &'a mut Wire,
         head: &str,
@@ -114,7 +114,7 @@ impl<'a> Body<'a> {
         Ok(Self { wire, behaviour, run, chunked, sent: 0, events: 0, ends_at })
     }
 
-    /// Sends a watch line, and what is scripted to follow it.
+    /// Sends a watch line and whatever the script inserts after it.
     pub fn event(&mut self, line: &str) -> io::Result<Flow> {
         let flow = match self.behaviour.truncated {
             Some((event, bytes)) if event == self.events => {
@@ -133,7 +133,7 @@ impl<'a> Body<'a> {
         self.gap()
     }
 
-    /// Sends what is scripted for the gap before the next line; to be called once in each gap.
+    /// Sends what the script inserts before the next line. Must be called once between two lines.
     pub fn gap(&mut self) -> io::Result<Flow> {
         let (behaviour, gap) = (self.behaviour, self.events);
         for (_, insertion) in behaviour.insertions.iter().filter(|(after, _)| *after == gap) {
@@ -148,7 +148,7 @@ impl<'a> Body<'a> {
         Ok(self.scripted_end_at_event())
     }
 
-    /// The ending that is scripted for a time, once that has come.
+    /// Returns the ending that is scripted for a time, if that time has come.
     pub fn scripted_end_at(&self, now: Instant) -> Flow {
         match (self.behaviour.ending, self.ends_at) {
             (Some((_, ending)), Some(at)) if at <= now => Flow::End(ending),
@@ -156,14 +156,14 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// When [`Body::scripted_end_at`] has something to say.
+    /// Returns the time from which [`Body::scripted_end_at`] returns an ending.
     pub fn scripted_end(&self) -> Option<Instant> {
         self.ends_at
     }
 
-    /// Whether nobody listens any more, or the server stops.
+    /// Returns true if the client has closed the connection or the server is stopping.
     pub fn is_abandoned(&mut self) -> bool {
-        // Looking costs the byte that a reset is made of.
+        // The check reads the held-back byte, without which the connection could not be reset.
         let may_look = !matches!(self.behaviour.ending, Some((_, Ending::Reset)));
         self.run.is_stopped() || may_look && self.wire.get_mut().peer_has_closed()
     }
@@ -198,7 +198,7 @@ impl<'a> Body<'a> {
         Ok(flow)
     }
 
-    /// Sends bytes of the body up to the scripted limit.
+    /// Sends bytes of the body, up to the scripted limit.
     fn put(&mut self, bytes: &[u8]) -> io::Result<Flow> {
         let (allowed, flow) = match self.behaviour.ending {
             Some((Point::Bytes(limit), ending)) if self.sent + bytes.len() >= limit => {

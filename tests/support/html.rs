@@ -1,7 +1,7 @@
-//! Reads the agent's page as strictly as nobody else does: only the tags and attributes that it is meant
-//! to have, each closed where it was opened, each value quoted.
+//! Parses the agent's page more strictly than any browser: only the expected tags and attributes, each tag closed
+//! where it was opened, each value quoted.
 
-/// The tags, with the attributes that each may have.
+/// The allowed tags, each with its allowed attributes.
 const TAGS: &[(&str, &[&str])] = &[
     ("html", &["lang"]),
     ("head", &[]),
@@ -44,21 +44,21 @@ const TAGS: &[(&str, &[&str])] = &[
 
 const VOID: &[&str] = &["meta"];
 
-/// What a page says, and how it is built.
+/// The content and structure of a page.
 #[derive(Debug, Default)]
 pub struct Html {
-    /// All text, the style sheet apart, as a reader sees it.
+    /// All text as a reader sees it, without the style sheet.
     pub text: String,
     /// The style sheet.
     pub style: String,
-    /// Every tag that was opened, in order.
+    /// Every opened tag, in order.
     pub tags: Vec<String>,
 }
 
-/// Reads a page.
+/// Parses a page.
 ///
 /// # Panics
-/// Where it has anything that it must not have.
+/// If the page has anything that it must not have.
 pub fn read(page: &str) -> Html {
     let mut rest = page.strip_prefix("<!doctype html>\n").expect("no doctype");
     let (mut html, mut open) = (Html::default(), Vec::new());
@@ -99,7 +99,7 @@ fn check_attributes(tag: &str, allowed: &[&str], mut rest: &str) {
         assert!(allowed.contains(&name), "<{tag} {name}=…>");
         assert!(!seen.contains(&name), "<{tag}> has two {name}");
         seen.push(name);
-        // Nobody else chose any value.
+        // No attribute value may come from outside, so only these characters occur.
         let plain = |c: char| c.is_ascii_alphanumeric() || " -_.:/%,=".contains(c);
         assert!(value.chars().all(plain), "<{tag} {name}={value:?}>");
         assert!(name != "href" || matches!(value, "/" | "/incidents"), "<a href={value:?}>");
@@ -108,7 +108,8 @@ fn check_attributes(tag: &str, allowed: &[&str], mut rest: &str) {
     }
 }
 
-/// Text has no control character but white space, and none that turns the writing's direction.
+/// Appends text. Checks that it has no control character except white space, and none that changes the writing
+/// direction.
 fn push_text(out: &mut String, text: &str) {
     let mut rest = text;
     while let Some(at) = rest.find('&') {

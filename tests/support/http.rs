@@ -1,4 +1,4 @@
-//! The server's side of HTTP/1.1: a request in, an answer's head out.
+//! The server's side of HTTP/1.1: reads a request, formats the head of a response.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Read};
@@ -7,39 +7,39 @@ use serde_json::Value;
 
 use super::clock;
 
-/// What the fake reads of a request head, and of one line in it.
+/// The fake's limit for a request head, and for one line in it.
 const HEAD_BYTES_MAX: usize = 64 << 10;
-/// What the real server reads of a request body.
+/// The real server's limit for a request body.
 const BODY_BYTES_MAX: usize = 3 << 20;
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug)]
 pub struct Request {
     /// `GET`, `POST`, ….
     pub method: String,
     /// The path without the query, not decoded.
     pub path: String,
-    /// What follows the `?`, not decoded.
+    /// The part after the `?`, not decoded.
     pub query: String,
-    /// Names in lower case.
+    /// The headers, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// Empty when there was none.
+    /// The body; empty if there was none.
     pub body: Vec<u8>,
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub struct Response {
-    /// 200, ….
+    /// The status code.
     pub status: u16,
-    /// Besides Content-Type and the framing ones.
+    /// The headers other than those that every response has.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
 
 impl Request {
-    /// Reads one; `None` when the peer closed between requests.
+    /// Reads a request; returns `None` if the peer closed the connection between requests.
     pub fn read(wire: &mut impl BufRead) -> io::Result<Option<Self>> {
         let mut head_left = HEAD_BYTES_MAX;
         let Some(first) = read_line(wire, &mut head_left)? else {
@@ -53,7 +53,7 @@ impl Request {
         };
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let mut headers = Vec::new();
-        // Bounded by head_left.
+        // The loop is bounded by head_left.
         loop {
             let line = read_line(wire, &mut head_left)?.ok_or_else(|| invalid("head"))?;
             if line.is_empty() {
@@ -79,29 +79,29 @@ impl Request {
         Ok(Some(request))
     }
 
-    /// The value of a header, by its lower-case name.
+    /// Returns the value of a header; `name` is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The decoded value of a query parameter; empty when it is absent.
+    /// Returns the decoded value of a query parameter; empty if it is absent.
     pub fn param(&self, name: &str) -> String {
         query_param(&self.query, name)
     }
 
-    /// Whether a boolean parameter is set, as Kubernetes reads it.
+    /// Returns true if a boolean parameter is set, by the rules of Kubernetes.
     pub fn flag(&self, name: &str) -> bool {
         matches!(self.param(name).as_str(), "1" | "true")
     }
 }
 
 impl Response {
-    /// A JSON answer.
+    /// Creates a response with a JSON body.
     pub fn json(status: u16, body: &Value) -> Self {
         Self::text(status, body.to_string())
     }
 
-    /// An answer with a ready body.
+    /// Creates a response with this body.
     pub fn text(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self { status, headers: Vec::new(), body: body.into() }
     }
@@ -113,14 +113,14 @@ impl Response {
     }
 }
 
-/// The decoded value of a parameter of a query; empty when it is absent.
+/// Returns the decoded value of a query's parameter; empty if it is absent.
 pub fn query_param(query: &str, name: &str) -> String {
     let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let value = pairs.find(|(key, _)| percent_decode(key) == name).map(|(_, value)| value);
     percent_decode(value.unwrap_or_default())
 }
 
-/// The status line and headers, blank line included; `length` is `None` for a chunked body.
+/// Formats the status line and headers, including the blank line; `length` is `None` for a chunked body.
 pub fn head(status: u16, headers: &[(String, String)], length: Option<usize>) -> String {
     let mut head = head_start(status);
     if headers.iter().any(|(name, _)| name == "Date") {
@@ -138,7 +138,7 @@ pub fn head(status: u16, headers: &[(String, String)], length: Option<usize>) ->
     head
 }
 
-/// The status line and the headers that every answer has.
+/// Formats the status line and the headers that every response has.
 pub fn head_start(status: u16) -> String {
     let (reason, date) = (reason(status), date(clock::unix_seconds()));
     format!(
@@ -149,7 +149,7 @@ pub fn head_start(status: u16) -> String {
     )
 }
 
-/// A time as HTTP writes it.
+/// Formats a time as in HTTP headers.
 pub fn date(unix_seconds: i64) -> String {
     let time = jiff::Timestamp::from_second(unix_seconds).unwrap();
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
@@ -174,7 +174,7 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// One line without its ending; `None` at the end of the stream.
+/// Reads one line without its line end; returns `None` at the end of the stream.
 fn read_line(wire: &mut impl BufRead, left: &mut usize) -> io::Result<Option<String>> {
     let mut line = Vec::new();
     let read = wire.by_ref().take(*left as u64).read_until(b'\n', &mut line)?;

@@ -1,11 +1,11 @@
-//! The files a client reads to find and trust the fake.
+//! The files with which a client finds and trusts the fake.
 
 use std::fs;
 use std::path::Path;
 
 use super::base64;
 
-/// The text of a kubeconfig with one context.
+/// Returns the text of a kubeconfig with one context.
 pub fn kubeconfig(url: &str, ca_pem: &str, token: &str) -> String {
     let ca = base64::encode(ca_pem.as_bytes());
     format!(
@@ -30,7 +30,7 @@ pub fn kubeconfig(url: &str, ca_pem: &str, token: &str) -> String {
     )
 }
 
-/// Writes the three files that a pod finds its service account in.
+/// Writes the three files of a pod's service account.
 pub fn write_service_account(dir: &Path, ca_pem: &str, token: &str) {
     fs::create_dir_all(dir).unwrap();
     fs::write(dir.join("ca.crt"), ca_pem).unwrap();

@@ -31,7 +31,7 @@ pub fn list(
     };
     let (mut objects, current) = shared.store.snapshot(resource);
     objects.retain(|object| selector.matches(object) && place(object) > after);
-    // A list from the watch cache (version 0) is never cut into pages.
+    // A list from the watch cache (version 0) is never split into pages.
     let limit = request.param("limit").parse().unwrap_or(0);
     let mut next = String::new();
     if limit > 0 && version != "0" && objects.len() > limit {
@@ -50,14 +50,14 @@ pub fn list(
         metadata["continue"] = json!(next);
     }
     let kind = format!("{}List", resource.kind());
-    // In the order that the API server writes: the version is known before the first item.
+    // The same order as the API server's: metadata, and so the version, before the first item.
     let items = Value::from(items);
     let body =
         format!(r#"{{"kind":"{kind}","apiVersion":"v1","metadata":{metadata},"items":{items}}}"#);
     Response::text(200, body)
 }
 
-/// The refusal for a version that is no number or that the store does not reach in time.
+/// Returns the refusal for a version that is not a number or that the store does not reach in time.
 fn wait_for(shared: &Shared, version: &str) -> Option<Response> {
     if version.is_empty() {
         return None;
@@ -69,7 +69,7 @@ fn wait_for(shared: &Shared, version: &str) -> Option<Response> {
     (current < asked).then(|| status::too_large_version(asked, current))
 }
 
-/// The place (`namespace/name`) after which the page starts.
+/// Returns the place (`namespace/name`) after which the page starts.
 fn continue_from(shared: &Shared, resource: Resource, token: &str) -> Result<String, Response> {
     if token.is_empty() {
         return Ok(String::new());
@@ -94,7 +94,7 @@ fn place(object: &Value) -> String {
     format!("{}/{}", field(object, "metadata.namespace"), field(object, "metadata.name"))
 }
 
-/// A list's items do not repeat the kind.
+/// Removes kind and apiVersion, which a list's items do not have.
 fn without_type(object: &Value) -> Value {
     let mut item = object.clone();
     if let Some(fields) = item.as_object_mut() {

@@ -4,13 +4,13 @@
 //! ```text
 //! FakeApi ── accept ── one thread per connection
 //!               │            conn      socket, TLS, the four ways to close it
-//!               │            http      request in, response head out
+//!               │            http      reads the request, writes the response head
 //!               │            answer    path -> list | watch | get | review | discovery
-//!               │            exchange  bytes out, bent by the script's Behaviour
+//!               │            exchange  writes the response, modified by the script's Behaviour
 //!               └─ store (pods, events, nodes; one version counter) <- apply, delete, Player
 //! ```
 //!
-//! What it answers was checked against recordings of a Kubernetes 1.36 server (`fixtures/http`).
+//! Its responses were checked against recordings of a Kubernetes 1.36 server (`fixtures/http`).
 
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 #![allow(unreachable_pub, reason = "pub is the interface to the test that includes this module")]
@@ -66,7 +66,7 @@ pub use store::Store;
 
 use std::path::PathBuf;
 
-/// A file or folder below `fixtures/`.
+/// Returns the path of a file or folder below `fixtures/`.
 pub fn fixture(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path)
 }

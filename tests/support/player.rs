@@ -1,4 +1,4 @@
-//! Plays a recording folder into a store: the same objects, versions, bytes and, if wanted, pace.
+//! Plays a recording folder into a store: the same objects, versions, bytes and, optionally, pace.
 
 use std::fs;
 use std::path::Path;
@@ -24,19 +24,19 @@ pub enum Pace {
 
 /// A recording folder in memory.
 pub struct Recording {
-    /// What was there when the recording began.
+    /// The pods that existed when the recording began.
     listed: Vec<Value>,
     list_version: u64,
     /// The watch lines of pods and events in the order of their versions.
     steps: Vec<Step>,
-    /// Changes get the store's next versions instead of their recorded ones.
+    /// Whether changes get the store's next versions instead of their recorded ones.
     is_repeated: bool,
 }
 
 struct Step {
     version: u64,
     bookmark: bool,
-    /// When it happened, after the recording's first step.
+    /// Time of the step, after the recording's first step.
     at: Duration,
     line: String,
 }
@@ -48,7 +48,7 @@ pub struct Player {
 }
 
 impl Recording {
-    /// Reads `pods.list.json`, `pods.watch.jsonl` and, if there, `events.watch.jsonl`.
+    /// Reads `pods.list.json`, `pods.watch.jsonl` and, if it exists, `events.watch.jsonl`.
     pub fn load(dir: &Path) -> Self {
         let list: Value =
             serde_json::from_slice(&fs::read(dir.join("pods.list.json")).unwrap()).unwrap();
@@ -61,14 +61,14 @@ impl Recording {
         let events = fs::read_to_string(dir.join("events.watch.jsonl")).unwrap_or_default();
         let mut steps: Vec<(Option<Timestamp>, Step)> =
             pods.lines().chain(events.lines()).map(step).collect();
-        // A bookmark speaks of what came before it.
+        // A bookmark covers everything up to its version, so it comes after a change with that version.
         steps.sort_by_key(|(_, step)| (step.version, step.bookmark));
         let list_version = object_version(&list);
         Self { listed, list_version, steps: timed(steps, list_version), is_repeated: false }
     }
 
-    /// The same changes made so much later: every time in them is moved, and their versions are the store's
-    /// next ones, so that somebody else may write to the store meanwhile.
+    /// Moves the recording by this time: every timestamp is changed, and the changes get the store's next versions,
+    /// so that other writers can change the store meanwhile.
     pub fn repeated(mut self, by: SignedDuration) -> Self {
         self.is_repeated = true;
         for item in &mut self.listed {
@@ -80,34 +80,34 @@ impl Recording {
         self
     }
 
-    /// When it began.
+    /// Returns the time of the first change after the list.
     pub fn began(&self) -> Option<Timestamp> {
         let first = self.steps.iter().find(|step| step.version > self.list_version)?;
         happened(&serde_json::from_str::<Value>(&first.line).unwrap()["object"])
     }
 
-    /// How many pod and event changes the recording holds.
+    /// Returns the number of pod and event changes in the recording.
     pub fn changes(&self) -> usize {
         self.steps.iter().filter(|step| !step.bookmark).count()
     }
 
-    /// How many of them come after its list.
+    /// Returns the number of changes after the recording's list.
     pub fn changes_after_list(&self) -> usize {
         let is_played = |step: &&Step| !step.bookmark && step.version > self.list_version;
         self.steps.iter().filter(is_played).count()
     }
 
-    /// The version of the list that the recording begins with.
+    /// Returns the version of the list that the recording begins with.
     pub fn list_version(&self) -> u64 {
         self.list_version
     }
 
-    /// The last version in the recording.
+    /// Returns the last version in the recording.
     pub fn last_version(&self) -> u64 {
         self.steps.last().map_or(self.list_version, |step| step.version)
     }
 
-    /// Puts in place what was there before the recording's watch began.
+    /// Puts the objects into the store that existed before the recording's watch began.
     pub fn install(&self, store: &Store) {
         let before = self.steps.iter().take_while(|step| step.version <= self.list_version);
         before.for_each(|step| self.apply(store, step));
@@ -123,7 +123,7 @@ impl Recording {
         }
     }
 
-    /// Installs, then plays the rest on a thread of its own.
+    /// Installs the recording, then plays the rest on its own thread.
     pub fn play(self, store: &Arc<Store>, pace: Pace) -> Player {
         self.install(store);
         let stopper = Arc::new(Stopper::default());
@@ -141,8 +141,8 @@ impl Recording {
         Player { thread: Some(thread), stopper }
     }
 
-    /// Plays what came after the list. Before each step `wait` is told when it is due, after the start, and
-    /// says whether to go on.
+    /// Plays what came after the list. Before each step `wait` gets the time at which it is due, after the start, and
+    /// returns whether to continue.
     pub fn play_steps(&self, store: &Store, pace: Pace, mut wait: impl FnMut(Duration) -> bool) {
         for step in self.steps.iter().filter(|step| step.version > self.list_version) {
             let at = match pace {
@@ -163,7 +163,7 @@ impl Player {
         self.join();
     }
 
-    /// Whether all of it has been played.
+    /// Returns true if all of it has been played.
     pub fn is_done(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
@@ -184,7 +184,7 @@ impl Drop for Player {
     }
 }
 
-/// Every text that is a time as Kubernetes writes it, that much later; runtimes write 1970 for never.
+/// Moves every string that is a Kubernetes timestamp by this time; 1970 is left alone, runtimes write it for "never".
 fn times_moved(json: &str, by: SignedDuration) -> String {
     let mut parts: Vec<String> = json.split('"').map(str::to_owned).collect();
     for part in parts.iter_mut().filter(|part| part.len() >= 20 && part.ends_with('Z')) {
@@ -209,7 +209,7 @@ fn step(line: &str) -> (Option<Timestamp>, Step) {
     (happened(object), step)
 }
 
-/// When a line was written: its last write, or for an event the last time it was seen.
+/// Returns when a line was written: the newest managed-fields time, or for an event its last timestamp.
 fn happened(object: &Value) -> Option<Timestamp> {
     let parse = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
     match object["kind"].as_str() {
@@ -221,7 +221,7 @@ fn happened(object: &Value) -> Option<Timestamp> {
     }
 }
 
-/// Gives each step its time after the list: never before the step ahead of it.
+/// Gives each step its time after the list; a step is never earlier than the one before it.
 fn timed(steps: Vec<(Option<Timestamp>, Step)>, list_version: u64) -> Vec<Step> {
     let mut played = steps.iter().filter(|(_, step)| step.version > list_version);
     let Some(start) = played.find_map(|(time, _)| *time) else {

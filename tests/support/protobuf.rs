@@ -1,11 +1,11 @@
-//! As much protobuf as `kubectl auth can-i` speaks: it takes JSON back but sends only this.
+//! The part of protobuf that `kubectl auth can-i` needs: it accepts JSON but sends only protobuf.
 
 use serde_json::{Value, json};
 
-/// What every Kubernetes protobuf message begins with.
+/// The prefix of every Kubernetes protobuf message.
 const MAGIC: &[u8] = b"k8s\0";
 
-/// The `spec` of an encoded SelfSubjectAccessReview, as JSON would have it.
+/// Returns the `spec` of an encoded SelfSubjectAccessReview, in its JSON form.
 pub fn review_spec(body: &[u8]) -> Option<Value> {
     // An envelope {1: type, 2: object}; the object {1: metadata, 2: spec}; the spec {1: attributes}.
     let envelope = body.strip_prefix(MAGIC)?;
@@ -21,12 +21,12 @@ pub fn review_spec(body: &[u8]) -> Option<Value> {
     Some(json!({"resourceAttributes": asked}))
 }
 
-/// The bytes of a length-delimited field.
+/// Returns the bytes of a length-delimited field.
 fn field(mut message: &[u8], number: u64) -> Option<&[u8]> {
     while !message.is_empty() {
         let key = varint(&mut message)?;
         let value = varint(&mut message)?;
-        // Wire type 0 is the varint itself, 2 the length of what follows; others do not occur.
+        // Wire type 0 is the varint itself, 2 the length of the bytes that follow; others do not occur.
         match key & 7 {
             0 => {}
             2 => {

@@ -1,8 +1,8 @@
-//! A TCP proxy between the agent and the fake: what a network does to bytes it does not understand.
+//! A TCP proxy between the agent and the fake, which simulates network faults below the protocol.
 //!
 //! ```text
 //! agent ── accept ── connection thread ── fake
-//!                    every byte of both ways passes the Link of the moment
+//!                    every byte in both directions passes the current Link
 //! ```
 
 use std::io::{self, Read, Write};
@@ -16,29 +16,29 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use super::clock::{self, Stopper};
 
-/// How often a connection looks for bytes and for the link's state.
+/// How often a connection checks for bytes and for the link's state.
 const TICK: Duration = Duration::from_millis(2);
-/// A connection on which nothing passes for this long is let go.
+/// A connection that passes nothing for this long is closed.
 const IDLE_MAX: Duration = Duration::from_secs(60);
-/// What one look takes from a socket.
+/// Maximum number of bytes read from a socket at once.
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// What happens to bytes.
+/// What happens to the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// They pass.
     Open,
-    /// Nobody listens, and open connections are closed.
+    /// Connections are refused, and open ones are closed.
     Refused,
-    /// New connections get no answer at all, not even a refusal; open ones are closed.
+    /// New connections get no response at all, not even a refusal; open ones are closed.
     Unanswered,
-    /// They go nowhere, new connections included, and nobody is told.
+    /// All bytes are dropped, also of new connections, and neither side is notified.
     Silent,
-    /// Connections end with RST as soon as they are made.
+    /// Connections are closed with RST as soon as they are accepted.
     Reset,
-    /// They pass this much later.
+    /// They pass with this delay.
     Late(Duration),
-    /// So many of the server's pass each tick.
+    /// This many of the server's bytes pass in each tick.
     Slow(usize),
 }
 
@@ -54,23 +54,23 @@ struct Shared {
     link: Mutex<Link>,
     /// Connections of an earlier epoch are reset.
     reset_epoch: AtomicU64,
-    /// Connections of an earlier epoch are closed after so many more bytes of the server.
+    /// Connections of an earlier epoch are closed after this many more bytes of the server.
     cut: Mutex<(u64, usize)>,
     open: AtomicUsize,
-    /// All that were ever accepted.
+    /// Number of connections ever accepted.
     accepted: AtomicU64,
-    /// Bytes of both ways.
+    /// Number of bytes passed in both directions.
     passed: AtomicU64,
     run: Stopper,
 }
 
 impl Proxy {
-    /// Listens on a free port of the loopback and passes everything on to `target`.
+    /// Listens on a free loopback port and passes everything on to `target`.
     pub fn start(target: SocketAddr) -> Self {
         Self::listen("127.0.0.1:0".parse().unwrap(), target)
     }
 
-    /// The same on an address of choice.
+    /// Like [`Proxy::start`], on a given address.
     pub fn listen(on: SocketAddr, target: SocketAddr) -> Self {
         let listener = TcpListener::bind(on).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -90,43 +90,43 @@ impl Proxy {
         Self { shared, addr, thread: Some(thread) }
     }
 
-    /// Where the agent is to connect.
+    /// Returns the address to which the agent must connect.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// What happens to all bytes from now on.
+    /// Sets what happens to all bytes from now on.
     pub fn set(&self, link: Link) {
         *self.shared.link.lock().unwrap() = link;
     }
 
-    /// Sends new connections elsewhere; those that are open stay.
+    /// Sends new connections to another target; open ones stay.
     pub fn retarget(&self, target: SocketAddr) {
         *self.shared.target.lock().unwrap() = target;
     }
 
-    /// Ends all open connections with RST.
+    /// Closes all open connections with RST.
     pub fn reset_all(&self) {
         self.shared.reset_epoch.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Ends all open connections with FIN once so many more bytes of the server have passed.
+    /// Closes all open connections with FIN after this many more bytes of the server have passed.
     pub fn cut_all_after(&self, bytes: usize) {
         let mut cut = self.shared.cut.lock().unwrap();
         *cut = (cut.0 + 1, bytes);
     }
 
-    /// Connections that were ever made.
+    /// Returns the number of connections ever accepted.
     pub fn accepted(&self) -> u64 {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
-    /// Bytes that passed, both ways.
+    /// Returns the number of bytes passed in both directions.
     pub fn passed(&self) -> u64 {
         self.shared.passed.load(Ordering::SeqCst)
     }
 
-    /// Connections that are open now.
+    /// Returns the number of open connections.
     pub fn open(&self) -> usize {
         self.shared.open.load(Ordering::SeqCst)
     }
@@ -173,7 +173,7 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// A socket whose queue of connections is full: the kernel lets further ones wait for an answer.
+/// Returns a socket whose accept queue is full: the kernel leaves further connection attempts unanswered.
 fn full_queue(addr: SocketAddr) -> io::Result<(Socket, Vec<TcpStream>)> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
@@ -183,10 +183,10 @@ fn full_queue(addr: SocketAddr) -> io::Result<(Socket, Vec<TcpStream>)> {
     Ok((socket, (0..100).map_while(connect).collect()))
 }
 
-/// Carries one connection to its end, whoever brings it about.
+/// Carries one connection until either side closes it.
 fn carry(client: &TcpStream, shared: &Shared) {
     shared.open.fetch_add(1, Ordering::SeqCst);
-    // A failure is a side that is gone: the drop of the sockets tells the other one.
+    // An error means that one side is gone; dropping the sockets notifies the other side.
     let _ = Carried::new(client, shared).and_then(Carried::run);
     shared.open.fetch_sub(1, Ordering::SeqCst);
 }
@@ -197,9 +197,9 @@ struct Carried<'a> {
     shared: &'a Shared,
     reset_epoch: u64,
     cut_epoch: u64,
-    /// Bytes of the server that still pass before a cut.
+    /// Bytes of the server that may still pass before a cut.
     left: Option<usize>,
-    /// Bytes of the server that the agent has not taken yet: one block at most.
+    /// Bytes of the server that the agent has not accepted yet: at most one block.
     pending: Vec<u8>,
     moved_at: Instant,
 }
@@ -227,7 +227,7 @@ impl<'a> Carried<'a> {
             let link = *self.shared.link.lock().unwrap();
             let is_reset = self.reset_epoch != self.shared.reset_epoch.load(Ordering::SeqCst);
             if is_reset || link == Link::Reset {
-                // Without lingering a close sends RST.
+                // With SO_LINGER at zero a close sends RST.
                 return SockRef::from(self.client).set_linger(Some(Duration::ZERO));
             }
             self.heed_cut();
@@ -267,7 +267,7 @@ impl<'a> Carried<'a> {
         }
     }
 
-    /// Passes on what is there, at most `limit` bytes of the server. Whether anything was.
+    /// Passes on the available bytes, at most `limit` of the server's. Returns whether there were any.
     fn pass(&mut self, buffer: &mut [u8], limit: usize) -> io::Result<bool> {
         let asked = self.pass_up(buffer)?;
         Ok(self.pass_down(buffer, limit)? || asked)
@@ -298,7 +298,7 @@ impl<'a> Carried<'a> {
         if self.pending.is_empty() && !self.take_down(buffer, limit)? {
             return Ok(false);
         }
-        // A full socket of a slow agent holds up its bytes, never the look at what the agent does.
+        // A slow agent's full socket delays only its own bytes; the proxy still checks what the agent sends.
         match self.client.write(&self.pending) {
             Ok(written) => {
                 self.shared.passed.fetch_add(written as u64, Ordering::SeqCst);
@@ -310,7 +310,7 @@ impl<'a> Carried<'a> {
         Ok(true)
     }
 
-    /// Takes what the server has sent. Whether anything was there.
+    /// Reads what the server has sent. Returns whether there was anything.
     fn take_down(&mut self, buffer: &mut [u8], limit: usize) -> io::Result<bool> {
         let limit = limit.min(self.left.unwrap_or(limit)).min(buffer.len());
         let Some(server) = self.server.as_mut().filter(|_| limit > 0) else {

@@ -1,4 +1,4 @@
-//! What was asked: the log of requests that tests look at.
+//! The log of the fake's requests, for tests to inspect.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -8,10 +8,10 @@ use super::answer::Call;
 use super::calls;
 use super::http::{Request, query_param};
 
-/// The log forgets the oldest beyond this many.
+/// Maximum number of records; beyond it the oldest is dropped.
 const RECORDS_MAX: usize = 100_000;
 
-/// One request, as the log keeps it.
+/// One request in the log.
 #[derive(Clone, Debug)]
 pub struct RequestRecord {
     /// `list`, `watch`, `get` or `create`.
@@ -22,28 +22,28 @@ pub struct RequestRecord {
     pub namespace: Option<String>,
     /// The object's name in the path.
     pub name: Option<String>,
-    /// The path alone.
+    /// The path without the query.
     pub path: String,
     /// The query as sent.
     pub query: String,
-    /// The User-Agent header, or nothing.
+    /// The User-Agent header, or empty.
     pub user_agent: String,
-    /// The Accept header, or nothing.
+    /// The Accept header, or empty.
     pub accept: String,
-    /// Whether an Authorization header came along.
+    /// Whether the request had an Authorization header.
     pub authorized: bool,
-    /// Number of the connection, from 1: equal numbers are a reused connection.
+    /// Number of the connection, from 1: equal numbers mean a reused connection.
     pub connection: u64,
     /// When the request had been read.
     pub at: Instant,
 }
 
-/// Every request since the start, the oldest first.
+/// Every request since the start, oldest first.
 #[derive(Default)]
 pub struct RequestLog(Mutex<VecDeque<RequestRecord>>);
 
 impl RequestRecord {
-    /// The record of a request.
+    /// Creates the record of a request.
     pub fn new(call: &Call, request: &Request, connection: u64, at: Instant) -> Self {
         let header = |name| request.header(name).unwrap_or_default().to_owned();
         Self {
@@ -61,14 +61,14 @@ impl RequestRecord {
         }
     }
 
-    /// The decoded value of a query parameter; empty when it is absent.
+    /// Returns the decoded value of a query parameter; empty if it is absent.
     pub fn param(&self, name: &str) -> String {
         query_param(&self.query, name)
     }
 }
 
 impl RequestLog {
-    /// Adds one.
+    /// Adds a record.
     pub fn push(&self, record: RequestRecord) {
         calls::note(&record);
         let mut records = self.0.lock().unwrap();
@@ -78,7 +78,7 @@ impl RequestLog {
         records.push_back(record);
     }
 
-    /// A copy of all.
+    /// Returns a copy of all records.
     pub fn all(&self) -> Vec<RequestRecord> {
         self.0.lock().unwrap().iter().cloned().collect()
     }

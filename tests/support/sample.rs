@@ -1,8 +1,8 @@
-//! Small objects, and looks at what the server sent.
+//! Small test objects, and functions to inspect responses.
 
 use serde_json::{Value, json};
 
-/// A pod in namespace `shop` whose UID is its name.
+/// Returns a pod in namespace `shop` whose UID is its name.
 pub fn pod(name: &str, node: &str, phase: &str) -> Value {
     json!({
         "kind": "Pod", "apiVersion": "v1",
@@ -11,13 +11,13 @@ pub fn pod(name: &str, node: &str, phase: &str) -> Value {
     })
 }
 
-/// The names in a list.
+/// Returns the names in a list.
 pub fn names(list: &Value) -> Vec<&str> {
     let items = list["items"].as_array().unwrap();
     items.iter().map(|item| item["metadata"]["name"].as_str().unwrap()).collect()
 }
 
-/// An object's or a list's version.
+/// Returns the resourceVersion of an object or a list.
 pub fn version(value: &Value) -> u64 {
     value["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
 }

@@ -1,14 +1,13 @@
-//! Holds incident lines against the JSON Schema that the project ships, by the few keywords that it
-//! uses.
+//! Validates incident lines against the project's JSON Schema; supports only the keywords that the schema uses.
 
 use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// Container runtimes cut lines at 16 KiB.
+/// Container runtimes split lines at 16 KiB.
 const LINE_BYTES_MAX: usize = 16_000;
 
-/// What is wrong with a line; `None`: nothing.
+/// Returns what is wrong with a line, or `None`.
 pub fn flaw(line: &str) -> Option<String> {
     if line.len() >= LINE_BYTES_MAX {
         return Some(format!("{} bytes", line.len() + 1));
@@ -33,7 +32,7 @@ impl Check {
         for (keyword, rule) in schema {
             let ok = match keyword.as_str() {
                 "$schema" | "$id" | "$defs" | "title" | "description" => true,
-                // Part of `properties`.
+                // Checked together with `properties`.
                 "additionalProperties" => true,
                 "$ref" => {
                     let name = rule.as_str().unwrap().strip_prefix("#/$defs/").unwrap();

@@ -1,4 +1,4 @@
-//! A temporary folder that goes with the test.
+//! A temporary folder that is removed with the test.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,11 +6,11 @@ use std::{env, fs, process};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// A fresh empty folder, removed when dropped.
+/// A new empty folder, removed when dropped.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes one; `name` only helps to recognise it.
+    /// Creates the folder; `name` only makes it easier to recognise.
     pub fn new(name: &str) -> Self {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = env::temp_dir().join(format!("blackbox-{name}-{}-{number}", process::id()));
@@ -18,12 +18,12 @@ impl Scratch {
         Self(path)
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// A path inside it.
+    /// Returns a path inside it.
     pub fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -31,7 +31,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A file still being written must not fail the test that is over.
+        // A file that is still being written must not fail a test that is over.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Faults on demand: which requests are answered otherwise, and how.
+//! Faults on demand: which requests get a different response, and which one.
 //!
 //! ```ignore
 //! api.once(Target::LIST_PODS, Behaviour::answer(503, "").header("Retry-After", "1"));
@@ -12,49 +12,49 @@ use std::time::Duration;
 use super::answer::Call;
 use super::http::Response;
 
-/// The requests a behaviour is for.
+/// The requests that a behaviour applies to.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
     verb: Option<&'static str>,
     resource: Option<&'static str>,
 }
 
-/// How an exchange ends before its time.
+/// How an exchange ends early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Neatly: the terminal chunk, and the connection stays usable.
+    /// Cleanly: with the terminal chunk, and the connection can be reused.
     Close,
-    /// FIN without the terminal chunk, as a dying proxy does.
+    /// With FIN but without the terminal chunk, as from a dying proxy.
     Cut,
-    /// Silence on an open connection.
+    /// With silence on an open connection.
     Hang,
-    /// RST.
+    /// With RST.
     Reset,
 }
 
-/// When a scripted ending comes.
+/// When a scripted ending happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
-    /// So long after the head of a watch; a whole answer is not begun and ends there.
+    /// This long after the head of a watch. A complete response is not started; the exchange ends instead.
     After(Duration),
-    /// After so many bytes of the body; 0 is after the head.
+    /// After this many bytes of the body; 0 is after the head.
     Bytes(usize),
-    /// After so many lines of a watch; a whole answer counts as one line.
+    /// After this many lines of a watch; a complete response counts as one line.
     Events(usize),
     /// Before the status line.
     Head,
 }
 
-/// Something that is no part of the answer.
+/// Something that does not belong to the response.
 #[derive(Clone, Debug)]
 pub enum Insertion {
-    /// These bytes as they are.
+    /// These bytes, unchanged.
     Bytes(Vec<u8>),
     /// A JSON line of this many bytes, with or without its newline.
     GiantLine {
-        /// Its length.
+        /// The length of the line.
         bytes: usize,
-        /// Whether it ever ends.
+        /// Whether the line has a newline.
         newline: bool,
     },
 }
@@ -79,7 +79,7 @@ pub struct Script(Mutex<Vec<Entry>>);
 
 struct Entry {
     target: Target,
-    /// `None`: for ever.
+    /// Number of requests left; `None` for no limit.
     left: Option<usize>,
     behaviour: Behaviour,
 }
@@ -108,12 +108,12 @@ impl Target {
 }
 
 impl Behaviour {
-    /// What the API answers, as a start for the faults below.
+    /// The normal response of the API, as a base for the faults below.
     pub fn api() -> Self {
         Self::default()
     }
 
-    /// This status and body instead.
+    /// This status and body instead of the normal response.
     pub fn answer(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self { answer: Some(Response::text(status, body)), ..Self::default() }
     }
@@ -141,7 +141,7 @@ impl Behaviour {
         self
     }
 
-    /// Sends the body in chunks of this many bytes, cutting lines anywhere.
+    /// Sends the body in chunks of this many bytes, which cut lines anywhere.
     pub fn chunks(mut self, bytes: usize) -> Self {
         self.chunk_bytes = Some(bytes.max(1));
         self
@@ -153,19 +153,19 @@ impl Behaviour {
         self
     }
 
-    /// Puts something into a watch after so many lines.
+    /// Inserts something into a watch after this many lines.
     pub fn insert(mut self, after_events: usize, insertion: Insertion) -> Self {
         self.insertions.push((after_events, insertion));
         self
     }
 
-    /// Puts a line that is not JSON into a watch after so many lines.
+    /// Inserts a line that is not valid JSON into a watch after this many lines.
     pub fn garbage_line(self, after_events: usize) -> Self {
         let garbage = b"{\"type\":\"MODIFIED\",\"obj<html>\xFF\xFE\n".to_vec();
         self.insert(after_events, Insertion::Bytes(garbage))
     }
 
-    /// Ends a watch's line number `event` (from 0) after `bytes`, with a newline.
+    /// Cuts a watch's line number `event` (from 0) after `bytes`, followed by a newline.
     pub fn truncated_line(mut self, event: usize, bytes: usize) -> Self {
         self.truncated = Some((event, bytes));
         self
@@ -190,12 +190,12 @@ impl Script {
         self.0.lock().unwrap().push(Entry { target, left: times, behaviour });
     }
 
-    /// Drops all behaviours that wait.
+    /// Removes all waiting behaviours.
     pub fn clear(&self) {
         self.0.lock().unwrap().clear();
     }
 
-    /// The behaviour for a request: counted ones first, in order, then the latest permanent one.
+    /// Returns the behaviour for a request: counted ones first, in order, then the latest permanent one.
     pub fn take(&self, call: &Call) -> Behaviour {
         let mut entries = self.0.lock().unwrap();
         let fits = |entry: &Entry| entry.target.matches(call);
@@ -212,7 +212,7 @@ impl Script {
         permanent.map(|entry| entry.behaviour.clone()).unwrap_or_default()
     }
 
-    /// How many counted behaviours still wait.
+    /// Returns how many uses of counted behaviours are left.
     pub fn waiting(&self) -> usize {
         self.0.lock().unwrap().iter().filter_map(|entry| entry.left).sum()
     }

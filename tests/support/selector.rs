@@ -1,4 +1,4 @@
-//! Field selectors: which labels each resource knows, and what they match.
+//! Field selectors: the supported labels of each resource, and what they match.
 
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ impl Selector {
         Ok(Self { namespace: namespace.map(ToOwned::to_owned), terms })
     }
 
-    /// Whether an object is selected.
+    /// Returns true if the selector matches an object.
     pub fn matches(&self, object: &Value) -> bool {
         let namespace = field(object, "metadata.namespace");
         self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
@@ -67,7 +67,7 @@ fn known_labels(resource: Resource) -> &'static [&'static str] {
     }
 }
 
-/// The text at a dotted path, empty when there is none.
+/// Returns the text at a dotted path, or an empty string.
 pub fn field<'a>(object: &'a Value, path: &str) -> &'a str {
     path.split('.').fold(object, |value, key| &value[key]).as_str().unwrap_or_default()
 }

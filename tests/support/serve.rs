@@ -1,4 +1,4 @@
-//! The threads: one accepts, one serves each connection.
+//! The fake's threads: one accepts, and each connection has its own.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -16,14 +16,14 @@ use super::record::RequestRecord;
 use super::script::Ending;
 use super::server::Shared;
 
-/// Requests on one connection; more means that a client loops.
+/// Maximum number of requests on one connection; a client that sends more is in a loop.
 const REQUESTS_MAX: usize = 1_000_000;
-/// How long the listener rests after a failed accept.
+/// How long the listener pauses after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// How long a stop waits for the threads.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-/// One life of the listener.
+/// One run of the server, from start to stop.
 pub struct Run {
     stopper: Arc<Stopper>,
     acceptor: JoinHandle<()>,
@@ -33,7 +33,7 @@ pub struct Run {
 type OpenStreams = Arc<Mutex<Vec<Weak<TcpStream>>>>;
 
 impl Run {
-    /// Starts to accept.
+    /// Starts to accept connections.
     pub fn start(listener: TcpListener, shared: &Arc<Shared>) -> Self {
         let (stopper, open) = (Arc::new(Stopper::default()), OpenStreams::default());
         let (shared, run, streams) = (Arc::clone(shared), Arc::clone(&stopper), Arc::clone(&open));
@@ -48,7 +48,7 @@ impl Run {
     pub fn stop(self, addr: SocketAddr, shared: &Shared) {
         self.stopper.stop();
         shared.store.wake();
-        // Only this wakes a thread in accept().
+        // Only a connection wakes a thread in accept().
         let _ = TcpStream::connect(addr);
         self.acceptor.join().unwrap();
         for stream in self.open.lock().unwrap().iter().filter_map(Weak::upgrade) {
@@ -59,10 +59,10 @@ impl Run {
     }
 }
 
-/// Bounded by the stop of the server.
+/// Accepts connections until the server stops.
 fn accept(listener: &TcpListener, shared: &Arc<Shared>, run: &Arc<Stopper>, open: &OpenStreams) {
     while !run.is_stopped() {
-        // A client that was gone before it was accepted, or too many open files: neither lasts.
+        // The client disconnected before the accept, or there are too many open files: both are temporary.
         let Ok((stream, _)) = listener.accept() else {
             run.wait(ACCEPT_PAUSE);
             continue;
@@ -79,7 +79,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, run: &Arc<Stopper>, open
         let number = shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
         thread::Builder::new()
             .name(format!("fake-conn-{number}"))
-            // A connection that breaks is the client's business; the next one is a new thread.
+            // A broken connection is not an error of the fake; the next connection gets a new thread.
             .spawn(move || drop(connection(stream, &shared, &run, number)))
             .unwrap();
     }
@@ -94,7 +94,7 @@ fn connection(
     let fault = *shared.accept_fault.lock().unwrap();
     if let Some(fault) = fault {
         let mut conn = Conn::new(stream, None)?;
-        // Something must have come for a reset to be one.
+        // A reset needs unread data, so something must have arrived.
         if conn.read(&mut [0])? > 0 {
             end(conn, fault);
         }

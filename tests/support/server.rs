@@ -1,4 +1,4 @@
-//! The fake as tests see it.
+//! The fake's interface for tests.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -24,25 +24,25 @@ use super::tls::{Authority, Identity, SERVER_NAMES, Validity};
 /// How long a restart waits for its port.
 const PORT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How a fake is set up.
+/// The configuration of a fake.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// 0: any free one.
+    /// The port; 0 for any free one.
     pub port: u16,
-    /// False: plain HTTP.
+    /// False for plain HTTP.
     pub tls: bool,
     /// The token that is accepted from the start.
     pub token: String,
-    /// The one node there is.
+    /// The name of the only node.
     pub node: String,
-    /// Changes of each resource that a watch can still start from.
+    /// Number of changes of each resource from which a watch can still resume.
     pub history_max: usize,
-    /// Between two bookmarks of a watch.
+    /// The interval between two bookmarks of a watch.
     pub bookmark_interval: Duration,
-    /// Whether etcd tells the watch cache of writes to other resources, so that bookmarks come even where no pod
-    /// changes. Without them a watch from the newest version is silent.
+    /// Whether etcd notifies the watch cache of writes to other resources, so that bookmarks are sent even if no pod
+    /// changes. Without the notices a watch from the newest version is silent.
     pub progress_notices: bool,
-    /// How long a list waits for a version of the future.
+    /// How long a list waits for a version that the store has not reached yet.
     pub list_wait: Duration,
 }
 
@@ -54,7 +54,7 @@ pub struct FakeApi {
     run: Mutex<Option<Run>>,
 }
 
-/// What all connections look at.
+/// The state shared by all connections.
 pub struct Shared {
     pub(super) options: Options,
     pub(super) store: Arc<Store>,
@@ -85,7 +85,7 @@ impl Default for Options {
 }
 
 impl FakeApi {
-    /// Starts one.
+    /// Starts a fake.
     pub fn start(options: Options) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", options.port)).unwrap();
         let addr = listener.local_addr().unwrap();
@@ -110,38 +110,38 @@ impl FakeApi {
         Self { shared, authority, addr, run: Mutex::new(Some(run)) }
     }
 
-    /// `https://127.0.0.1:port`.
+    /// Returns `https://127.0.0.1:port` (or `http:`).
     pub fn url(&self) -> String {
         let scheme = if self.shared.options.tls { "https" } else { "http" };
         format!("{scheme}://{}", self.addr)
     }
 
-    /// Where it listens; the same after a restart.
+    /// Returns the listen address, which a restart does not change.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The certificate to trust.
+    /// Returns the CA certificate that clients must trust.
     pub fn ca_pem(&self) -> String {
         self.authority.pem()
     }
 
-    /// The authority, to issue other certificates.
+    /// Returns the authority, to issue other certificates.
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
 
-    /// The objects.
+    /// Returns the object store.
     pub fn store(&self) -> &Arc<Store> {
         &self.shared.store
     }
 
-    /// Tokens and denials.
+    /// Returns the accepted tokens and the denials.
     pub fn access(&self) -> &Access {
         &self.shared.access
     }
 
-    /// The token that the written files carry.
+    /// Returns the token that the written files contain.
     pub fn token(&self) -> String {
         self.shared.token.lock().unwrap().clone()
     }
@@ -157,87 +157,87 @@ impl FakeApi {
         kubeconfig::write_service_account(dir, &self.ca_pem(), &self.token());
     }
 
-    /// Accepts only this token of the two from now on, and writes it into files written later.
+    /// Accepts this token instead of the current one, and writes it into files written later.
     pub fn rotate_token(&self, token: &str) {
         let old = std::mem::replace(&mut *self.shared.token.lock().unwrap(), token.to_owned());
         self.shared.access.accept_token(token);
         self.shared.access.revoke_token(&old);
     }
 
-    /// Shows this certificate to new connections.
+    /// Uses this certificate for new connections.
     pub fn use_identity(&self, identity: &Identity) {
         *self.shared.tls.lock().unwrap() = Some(identity.server_config());
     }
 
-    /// Creates or replaces an object (it needs kind and metadata); its version.
+    /// Creates or replaces an object (it needs kind and metadata); returns its version.
     pub fn apply(&self, object: Value) -> u64 {
         self.shared.store.apply(object)
     }
 
-    /// Deletes a pod; the version of the deletion, if there was one.
+    /// Deletes a pod; returns the version of the deletion, or `None` if there was no such pod.
     pub fn delete_pod(&self, namespace: &str, name: &str) -> Option<u64> {
         self.shared.store.delete(Resource::Pods, namespace, name)
     }
 
-    /// The next request of that kind gets this behaviour; several wait in order.
+    /// Applies this behaviour to the next request of that kind; several behaviours are used in order.
     pub fn once(&self, target: Target, behaviour: Behaviour) {
         self.times(1, target, behaviour);
     }
 
-    /// The next `times` requests of that kind get this behaviour.
+    /// Applies this behaviour to the next `times` requests of that kind.
     pub fn times(&self, times: usize, target: Target, behaviour: Behaviour) {
         self.shared.script.push(target, Some(times), behaviour);
     }
 
-    /// Every request of that kind gets this behaviour, unless a counted one waits for it.
+    /// Applies this behaviour to every request of that kind for which no counted one is waiting.
     pub fn always(&self, target: Target, behaviour: Behaviour) {
         self.shared.script.push(target, None, behaviour);
     }
 
-    /// The script, to clear it or to see what still waits.
+    /// Returns the script, to clear it or to see what is still waiting.
     pub fn script(&self) -> &Script {
         &self.shared.script
     }
 
-    /// What happens to new connections before TLS: nothing, or this ending.
+    /// Sets what happens to new connections before TLS: nothing, or this ending.
     pub fn on_accept(&self, fault: Option<Ending>) {
         *self.shared.accept_fault.lock().unwrap() = fault;
     }
 
-    /// Every request so far, the oldest first.
+    /// Returns every request so far, oldest first.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.shared.log.all()
     }
 
-    /// How many requests of a verb and resource there were.
+    /// Returns the number of requests with this verb and resource.
     pub fn count(&self, verb: &str, resource: &str) -> usize {
         self.requests().iter().filter(|r| r.verb == verb && r.resource == resource).count()
     }
 
-    /// Watches past their beginning and not over. A client's goodbye is noticed within a tenth of a second.
+    /// Returns the number of watches that have started and are not over. A client's close is noticed within 0.1 s.
     pub fn open_watches(&self) -> usize {
         self.shared.open_watches.load(Ordering::SeqCst)
     }
 
-    /// Ends all running watches neatly, as the server does to slow clients or at shutdown.
+    /// Closes all running watches cleanly, as the server does to slow clients or at its shutdown.
     pub fn end_watches(&self) {
         self.shared.watch_epoch.fetch_add(1, Ordering::SeqCst);
         self.shared.store.wake();
     }
 
-    /// Closes the listener and cuts all connections: from now on connects are refused.
+    /// Closes the listener and cuts all connections; new connections are refused.
     pub fn stop(&self) {
         if let Some(run) = self.run.lock().unwrap().take() {
             run.stop(self.addr, &self.shared);
         }
     }
 
-    /// Stops, and starts on the same port with a watch cache that knows no history.
+    /// Stops, and starts on the same port with a watch cache without history.
     pub fn restart(&self) {
         self.stop();
         self.shared.store.compact();
         let mut listener = None;
-        // Another test's connection may have the port for a moment.
+        // A connection of another test may use the port for a moment.
         clock::eventually(PORT_PATIENCE, || {
             listener = TcpListener::bind(self.addr).ok();
             listener.is_some()

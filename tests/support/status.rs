@@ -1,10 +1,10 @@
-//! The Status objects a Kubernetes API server answers with, as recorded in `fixtures/http`.
+//! The Status objects of a Kubernetes API server, as recorded in `fixtures/http`.
 
 use serde_json::{Value, json};
 
 use super::http::Response;
 
-/// A failure Status.
+/// Returns a failure Status.
 pub fn status(code: u16, reason: &str, message: &str) -> Value {
     json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
@@ -12,7 +12,7 @@ pub fn status(code: u16, reason: &str, message: &str) -> Value {
     })
 }
 
-/// The answer that carries `status`; its retryAfterSeconds becomes a header too, as in the server.
+/// Returns the response with `status`; retryAfterSeconds also becomes a header, as in the server.
 pub fn response(status: &Value) -> Response {
     let code = status["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(500);
     let answer = Response::text(code, serde_json::to_string_pretty(status).unwrap());
@@ -22,46 +22,46 @@ pub fn response(status: &Value) -> Response {
     }
 }
 
-/// 400.
+/// Returns a 400 response.
 pub fn bad_request(message: &str) -> Response {
     response(&status(400, "BadRequest", message))
 }
 
-/// 401: no token, or one that is not accepted.
+/// Returns a 401 response: no token, or one that is not accepted.
 pub fn unauthorized() -> Response {
     response(&status(401, "Unauthorized", "Unauthorized"))
 }
 
-/// 404 for an object.
+/// Returns a 404 response for an object.
 pub fn not_found(resource: &str, name: &str) -> Response {
     let mut body = status(404, "NotFound", &format!("{resource} \"{name}\" not found"));
     body["details"] = json!({"name": name, "kind": resource});
     response(&body)
 }
 
-/// 404 for a path.
+/// Returns a 404 response for a path.
 pub fn no_such_path() -> Response {
     let message = "the server could not find the requested resource";
     response(&status(404, "NotFound", message))
 }
 
-/// 405.
+/// Returns a 405 response.
 pub fn method_not_allowed() -> Response {
     let message = "the server does not allow this method on the requested resource";
     response(&status(405, "MethodNotAllowed", message))
 }
 
-/// 422: parameters that contradict each other.
+/// Returns a 422 response: parameters that contradict each other.
 pub fn invalid(message: &str) -> Response {
     response(&status(422, "Invalid", message))
 }
 
-/// The 410 of a version that is gone: an ERROR event's object, or a list's answer.
+/// Returns the Status of a version that is too old (410): an ERROR event's object, or a list's response.
 pub fn expired(asked: u64, oldest: u64) -> Value {
     status(410, "Expired", &format!("too old resource version: {asked} ({oldest})"))
 }
 
-/// 504 for a list at a version the server has not reached.
+/// Returns a 504 response for a list at a version that the server has not reached.
 pub fn too_large_version(asked: u64, current: u64) -> Response {
     let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
     let mut body = status(504, "Timeout", &message);

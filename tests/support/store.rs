@@ -1,4 +1,4 @@
-//! The objects, their history and the one version counter: etcd and the watch caches in small.
+//! The objects, their history and the one version counter: a small version of etcd and the watch caches.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::change::{Change, ChangeKind, Resource, object_version, watch_line};
 
-/// What [`Store::wait`] came back with.
+/// The result of [`Store::wait`].
 pub enum Waited {
     /// Changes after the cursor, in order.
     Changes(Vec<Arc<Change>>),
     /// The history no longer reaches back to the cursor.
     Lost,
-    /// Nothing; the cursor may go on to this version.
+    /// No change; the cursor may move to this version.
     Quiet(u64),
 }
 
@@ -25,7 +25,7 @@ pub struct Store {
     history_max: usize,
 }
 
-/// Sorted as the server lists them: by namespace, then name.
+/// Namespace and name, sorted as in the server's lists.
 type Key = (String, String);
 
 #[derive(Default)]
@@ -40,25 +40,25 @@ struct State {
 struct Collection {
     objects: BTreeMap<Key, Arc<Value>>,
     history: VecDeque<Arc<Change>>,
-    /// A new watch must start at this version or later.
+    /// The oldest version from which a new watch may start.
     horizon: u64,
-    /// The newest version that was dropped from the history for want of room.
+    /// The newest version that was dropped because the history was full.
     dropped: u64,
 }
 
 impl Store {
-    /// An empty store that keeps `history_max` changes of each resource.
+    /// Creates an empty store that keeps `history_max` changes of each resource.
     pub fn new(history_max: usize) -> Self {
         let state = State { version: 1, ..State::default() };
         Self { state: Mutex::new(state), changed: Condvar::new(), history_max }
     }
 
-    /// The current version.
+    /// Returns the current version.
     pub fn version(&self) -> u64 {
         self.lock().version
     }
 
-    /// Creates or replaces an object under the next version, which it returns.
+    /// Creates or replaces an object; returns its version, which is the next one.
     pub fn apply(&self, mut object: Value) -> u64 {
         let resource = Resource::of(&object);
         let mut state = self.lock();
@@ -71,7 +71,7 @@ impl Store {
         version
     }
 
-    /// Deletes an object; the version of the deletion, if the object was there.
+    /// Deletes an object; returns the version of the deletion, or `None` if there was no such object.
     pub fn delete(&self, resource: Resource, namespace: &str, name: &str) -> Option<u64> {
         let mut state = self.lock();
         let version = state.version + 1;
@@ -83,7 +83,7 @@ impl Store {
         Some(version)
     }
 
-    /// Takes a recorded watch line as it is, its version included. A BOOKMARK moves the counter.
+    /// Applies a recorded watch line unchanged, with its version. A BOOKMARK only advances the counter.
     pub fn apply_recorded(&self, line: &str) {
         let (kind, object) = recorded_change(line);
         let version = object_version(&object);
@@ -93,7 +93,7 @@ impl Store {
         self.record(state, Resource::of(&object), kind, object, format!("{}\n", line.trim_end()));
     }
 
-    /// Makes the change of a recorded watch line now, under the next version. A BOOKMARK changes nothing.
+    /// Applies the change of a recorded watch line now, with the next version. A BOOKMARK changes nothing.
     pub fn repeat_recorded(&self, line: &str) {
         let (Some(kind), mut object) = recorded_change(line) else { return };
         let state = self.lock();
@@ -102,7 +102,7 @@ impl Store {
         self.record(state, Resource::of(&object), kind, object, line);
     }
 
-    /// Puts objects in place as if they had always been there: no watch sees them come.
+    /// Adds objects as if they had always existed: no watch sees them being created.
     pub fn preload(&self, objects: impl IntoIterator<Item = Value>, version: u64) {
         let mut state = self.lock();
         for object in objects {
@@ -113,21 +113,21 @@ impl Store {
         self.compact();
     }
 
-    /// Moves the counter on to `version`, as writes to other resources do.
+    /// Advances the counter to `version`, as writes to other resources do.
     pub fn advance(&self, version: u64) {
         let mut state = self.lock();
         state.version = state.version.max(version);
         self.changed.notify_all();
     }
 
-    /// Forgets all history: a new watch from before now gets 410, running watches do not notice.
+    /// Drops all history: a new watch from an earlier version gets 410, running watches are not affected.
     pub fn compact(&self) {
         let mut state = self.lock();
         let version = state.version;
         state.collections().for_each(|collection| collection.horizon = version);
     }
 
-    /// Sets the counter back and forgets all history, as a restore of etcd from a backup does.
+    /// Sets the counter back and drops all history, as a restore of etcd from a backup does.
     pub fn roll_back(&self, version: u64) {
         let mut state = self.lock();
         state.version = version;
@@ -145,25 +145,25 @@ impl Store {
         self.changed.notify_all();
     }
 
-    /// All objects of a resource, and the version they are of.
+    /// Returns all objects of a resource, and the current version.
     pub fn snapshot(&self, resource: Resource) -> (Vec<Arc<Value>>, u64) {
         let mut state = self.lock();
         let version = state.version;
         (state.collection(resource).objects.values().cloned().collect(), version)
     }
 
-    /// One object.
+    /// Returns one object.
     pub fn object(&self, resource: Resource, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let key = (namespace.to_owned(), name.to_owned());
         self.lock().collection(resource).objects.get(&key).cloned()
     }
 
-    /// The oldest version a new watch of the resource may start from.
+    /// Returns the oldest version from which a new watch of the resource may start.
     pub fn horizon(&self, resource: Resource) -> u64 {
         self.lock().collection(resource).horizon
     }
 
-    /// Changes after `cursor`; waits for up to `patience` when there is none.
+    /// Returns the changes after `cursor`; waits for up to `patience` if there are none.
     pub fn wait(&self, resource: Resource, cursor: u64, patience: Duration) -> Waited {
         let mut state = self.lock();
         if state.collection(resource).is_quiet_after(cursor) {
@@ -181,16 +181,16 @@ impl Store {
         }
     }
 
-    /// Waits until the counter has reached `version`; the counter afterwards.
+    /// Waits until the counter has reached `version`; returns the counter.
     pub fn wait_for_version(&self, version: u64, patience: Duration) -> u64 {
         let state = self.lock();
         let behind = |state: &mut State| state.version < version;
         self.changed.wait_timeout_while(state, patience, behind).unwrap().0.version
     }
 
-    /// Wakes every waiting watch to look at its own reasons to end.
+    /// Wakes every waiting watch, so that it checks whether it has to end.
     pub fn wake(&self) {
-        // Under the lock, so that no watch can be between its look and its wait.
+        // Hold the lock, so that no watch is between its check and its wait.
         let _state = self.lock();
         self.changed.notify_all();
     }
@@ -248,7 +248,7 @@ impl Collection {
     }
 }
 
-/// The change that a recorded watch line holds; `None` for a BOOKMARK, which has a version alone.
+/// Returns the change in a recorded watch line; `None` for a BOOKMARK, which has only a version.
 fn recorded_change(line: &str) -> (Option<ChangeKind>, Value) {
     let mut event: Value = serde_json::from_str(line).unwrap();
     let kind = match event["type"].as_str() {

@@ -1,4 +1,4 @@
-//! Tables as the server prints them: without one, kubectl shows names and ages only.
+//! Tables as the server prints them; without a table, kubectl shows only names and ages.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use super::clock;
 use super::http::Request;
 use super::selector::field;
 
-/// Whether the client would rather have a table.
+/// Returns true if the client prefers a table.
 pub fn is_wanted(request: &Request) -> bool {
     request.header("accept").is_some_and(|accept| accept.contains("as=Table"))
 }
 
-/// A table of these objects. In a watch only the first event has columns.
+/// Builds a table of these objects. In a watch only the first event has columns.
 pub fn table(
     resource: Resource,
     objects: &[Arc<Value>],
@@ -88,7 +88,7 @@ struct PodCells {
     restarts: u64,
 }
 
-/// The server's `printPod`, without the finer points of sidecars.
+/// Follows the server's `printPod`, without the details for sidecars.
 fn pod_cells(pod: &Value) -> PodCells {
     let statuses = |name: &str| pod["status"][name].as_array().cloned().unwrap_or_default();
     let containers = statuses("containerStatuses");

@@ -1,4 +1,4 @@
-//! Certificates made on the spot, and the TLS configurations that use them.
+//! Generated certificates, and the TLS configurations that use them.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-/// The names an API server's certificate usually carries, as far as a test can reach them.
+/// The usual names in an API server's certificate, as far as a test can use them.
 pub const SERVER_NAMES: [&str; 4] = ["localhost", "127.0.0.1", "::1", "kubernetes.default.svc"];
 
-/// A certificate authority; two of them trust nothing of each other.
+/// A certificate authority, independent of all others.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
@@ -24,19 +24,19 @@ pub struct Identity {
     key: Vec<u8>,
 }
 
-/// When a certificate is good.
+/// When a certificate is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validity {
-    /// Over since 2001.
+    /// Expired in 2001.
     Expired,
-    /// From 3000 on.
+    /// Not valid before the year 3000.
     Future,
-    /// Now.
+    /// Valid now.
     Valid,
 }
 
 impl Authority {
-    /// A new authority with a new key.
+    /// Creates an authority with a new key.
     pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -46,12 +46,12 @@ impl Authority {
         Self { issuer: CertifiedIssuer::self_signed(params, key).unwrap() }
     }
 
-    /// The certificate that clients trust.
+    /// Returns the certificate that clients must trust.
     pub fn pem(&self) -> String {
         self.issuer.pem()
     }
 
-    /// A server certificate for DNS names and IP addresses.
+    /// Issues a server certificate for DNS names and IP addresses.
     pub fn issue(&self, names: &[&str], validity: Validity) -> Identity {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).unwrap();
@@ -71,7 +71,7 @@ impl Authority {
 }
 
 impl Identity {
-    /// The server's side of TLS with this certificate.
+    /// Returns a TLS server configuration with this certificate.
     pub fn server_config(&self) -> Arc<ServerConfig> {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -85,7 +85,7 @@ impl Identity {
     }
 }
 
-/// The client's side of TLS, trusting the authorities of `ca_pem`.
+/// Returns a TLS client configuration that trusts the authorities in `ca_pem`.
 pub fn client_config(ca_pem: &str) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {

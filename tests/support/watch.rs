@@ -18,12 +18,12 @@ use super::status;
 use super::store::Waited;
 use super::table;
 
-/// How long a quiet watch waits before it looks whether its client is still there.
+/// How often a quiet watch checks whether its client is still connected.
 const TICK: Duration = Duration::from_millis(100);
-/// The last bookmark comes this long before timeoutSeconds is over, or at half time if sooner.
+/// The last bookmark is sent this long before timeoutSeconds is over, or at half time if that is sooner.
 const LAST_BOOKMARK_LEAD: Duration = Duration::from_secs(2);
 
-/// A watch request, understood.
+/// A parsed watch request.
 pub struct WatchPlan {
     resource: Resource,
     selector: Selector,
@@ -36,7 +36,7 @@ pub struct WatchPlan {
 enum Start {
     /// The changes after this version.
     After(u64),
-    /// The current state as ADDED events, and a bookmark behind it if asked for.
+    /// The current state as ADDED events, followed by a bookmark if requested.
     State { end_mark: bool },
 }
 
@@ -44,9 +44,9 @@ struct Stream<'a, 'b> {
     shared: &'a Shared,
     plan: &'a WatchPlan,
     body: &'a mut Body<'b>,
-    /// Everything up to this version has been sent or passed over.
+    /// Everything up to this version has been sent or skipped.
     cursor: u64,
-    /// The version the watch began at: nothing at or below it is ever sent.
+    /// The version at which the watch began: nothing at or below it is ever sent.
     floor: u64,
     bookmark_at: Option<Instant>,
     deadline: Option<Instant>,
@@ -54,7 +54,7 @@ struct Stream<'a, 'b> {
 }
 
 impl WatchPlan {
-    /// Understands the parameters, or refuses them.
+    /// Parses the parameters, or returns the refusal.
     pub fn new(
         resource: Resource,
         selector: Selector,
@@ -85,7 +85,7 @@ impl WatchPlan {
         })
     }
 
-    /// Sends the watch until it ends; how the connection goes on is in the answer.
+    /// Sends the watch until it ends; returns how the connection ends.
     pub fn run(&self, shared: &Shared, body: &mut Body<'_>) -> io::Result<Ending> {
         let now = clock::now();
         let mut stream = Stream {
@@ -140,9 +140,10 @@ impl Stream<'_, '_> {
         }
     }
 
-    /// Counted as open from here on: it has its start, no later compaction can refuse it.
+    /// Follows the changes. The watch counts as open from here on: it has its start, so no later compaction can
+    /// refuse it.
     fn follow(&mut self) -> io::Result<Ending> {
-        // In this order: who sees it counted can end it.
+        // The order matters: a test that sees the watch counted must be able to end it.
         let epoch = self.shared.watch_epoch.load(Ordering::SeqCst);
         self.shared.open_watches.fetch_add(1, Ordering::SeqCst);
         let ending = self.follow_until_over(epoch);
@@ -150,12 +151,12 @@ impl Stream<'_, '_> {
         ending
     }
 
-    /// Bounded by the stop of the server, the close of the client, timeoutSeconds or the script.
+    /// Runs until the server stops, the client closes, timeoutSeconds is over or the script ends it.
     fn follow_until_over(&mut self, epoch: u64) -> io::Result<Ending> {
         loop {
             let patience = self.patience();
             match self.shared.store.wait(self.plan.resource, self.cursor, patience) {
-                // A client that is too slow for the history: the server ends the watch neatly.
+                // The client is too slow for the history: the server closes the watch cleanly.
                 Waited::Lost => return Ok(Ending::Close),
                 Waited::Quiet(version) if self.shared.options.progress_notices => {
                     self.cursor = self.cursor.max(version);
@@ -167,8 +168,7 @@ impl Stream<'_, '_> {
                         if let Flow::End(ending) = self.change(&change)? {
                             return Ok(ending);
                         }
-                        // The rest comes with the next round: a slow batch must not hold up the
-                        // timeout.
+                        // The rest is sent in the next round: a slow batch must not delay the timeout.
                         if self.patience().is_zero() {
                             break;
                         }
@@ -195,7 +195,7 @@ impl Stream<'_, '_> {
         }
     }
 
-    /// How long there is nothing to do but wait for changes.
+    /// Returns how long to wait for changes before there is something else to do.
     fn patience(&self) -> Duration {
         let now = clock::now();
         let ends = [self.bookmark_at, self.deadline, self.body.scripted_end()];
@@ -207,7 +207,7 @@ impl Stream<'_, '_> {
         let selector = &self.plan.selector;
         let is = change.kind != ChangeKind::Deleted && selector.matches(&change.object);
         let was = change.previous.as_ref().is_some_and(|previous| selector.matches(previous));
-        // A recorded deletion's object may never have been seen here: then its own word counts.
+        // A recorded deletion may be of an object that was never stored here; then its own state counts.
         let was = was || change.previous.is_none() && selector.matches(&change.object);
         let kind = match (was, is) {
             (false, false) => return Ok(Flow::Go),
@@ -239,9 +239,9 @@ impl Stream<'_, '_> {
     }
 
     fn bookmark(&mut self) -> io::Result<Flow> {
-        // Nothing but a newer version than the watch's own is ever sent (`cacher/cache_watcher.go`, `process`).
-        // With progress notices the real counter never stands still; here one at the floor itself is let
-        // through for them.
+        // Only a newer version than the watch's own is ever sent (`cacher/cache_watcher.go`, `process`). With
+        // progress notices the real counter never stands still; so here, with notices, a version equal to the floor
+        // counts as newer.
         let has_moved = if self.shared.options.progress_notices {
             self.shared.store.version() >= self.floor
         } else {
@@ -254,7 +254,7 @@ impl Stream<'_, '_> {
     }
 
     fn schedule_bookmark(&mut self, now: Instant) {
-        // Events are not in the watch cache, and only the watch cache makes bookmarks.
+        // Events are not in the watch cache, and only the watch cache sends bookmarks.
         if !self.plan.bookmarks || self.plan.resource == Resource::Events {
             return;
         }

@@ -1,9 +1,8 @@
-//! A node's pods that crash by chance, and the book of every end: the slow and plain reference for
-//! what the agent must have said.
+//! Simulates a node's pods that crash at random, and records every termination in a book: the slow and simple
+//! reference for what the agent must report.
 //!
-//! It goes through the states that a kubelet shows (terminated, CrashLoopBackOff, running again),
-//! skips some of them, and skips whole instances, as a kubelet does that could not reach the API
-//! server for a while.
+//! The containers go through the states that a kubelet reports (terminated, CrashLoopBackOff, running again). Some
+//! states are skipped, and so are whole instances, as by a kubelet that could not reach the API server for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,7 +14,7 @@ use super::change::Resource;
 use super::clock;
 use super::store::Store;
 
-/// What a container may end with, and what the agent has to call it.
+/// The possible terminations: exit code, reason, and the type that the agent must report.
 const ENDS: [(i32, &str, &str); 9] = [
     (1, "Error", "error"),
     (1, "Error", "error"),
@@ -27,15 +26,15 @@ const ENDS: [(i32, &str, &str); 9] = [
     (137, "OOMKilled", "oom"),
     (139, "Error", "signal"),
 ];
-/// Ends that are held until it is known what did them.
+/// Terminations that the agent holds back until the cause is known.
 const HELD_ENDS: [(i32, &str, &str); 3] =
     [(0, "Completed", "graceful"), (137, "Error", "killed"), (143, "Error", "terminated")];
 
-/// Where the id ends in a line; before it stands the schema.
+/// Offset in a line at which the id ends; the schema comes before the id.
 pub const ID_END: usize =
     r#"{"schema":"blackbox.incident/v1","id":"00112233445566778899aabbccddeeff""#.len();
 
-/// A random number generator that a seed repeats (SplitMix64).
+/// A random number generator with a seed, so that its sequence is reproducible (SplitMix64).
 pub struct Dice(u64);
 
 impl Dice {
@@ -51,12 +50,12 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// From 0 to `n` - 1.
+    /// Returns a number from 0 to `n` - 1.
     pub fn below(&mut self, n: usize) -> usize {
         usize::try_from(self.next() % n as u64).unwrap()
     }
 
-    /// Once in `n` times.
+    /// Returns true once in `n` times on average.
     pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
@@ -65,23 +64,23 @@ impl Dice {
 /// A pod's UID and a container's name.
 type Key = (String, String);
 
-/// Every end there was, by container.
+/// Every termination so far, by container.
 #[derive(Default)]
 pub struct Book {
     containers: BTreeMap<Key, Entry>,
-    /// All container IDs, in the order of their ends.
+    /// All container IDs, in the order of their terminations.
     pub order: Vec<String>,
 }
 
 #[derive(Default)]
 struct Entry {
-    /// Container ID and what it has to be called.
+    /// For each container ID, the type that the agent must report.
     ends: BTreeMap<String, &'static str>,
-    /// It was deleted while the agent could not see it: what was not said by then never can be.
+    /// The pod was deleted while the agent could not see it: unreported terminations can never be reported.
     blind: bool,
 }
 
-/// What the agent's lines say.
+/// What the agent's lines report.
 #[derive(Default)]
 pub struct Tally {
     said: BTreeMap<Key, BTreeMap<String, String>>,
@@ -91,21 +90,21 @@ pub struct Tally {
     lines: usize,
 }
 
-/// How book and tally stand to each other.
+/// The result of comparing book and tally.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
     pub ended: i64,
     pub seen: i64,
     pub unseen: i64,
-    /// Neither seen nor counted as unseen.
+    /// Neither reported nor counted as unseen.
     pub lost: i64,
-    /// Counted as unseen, though they were told or never were.
+    /// Counted as unseen although they were reported or never happened.
     pub overcounted: i64,
-    /// Told twice, or of nothing.
+    /// Number of lines that repeat an incident already reported.
     pub doubled: usize,
-    /// Called by another name than the book's.
+    /// Reported with another type than the book's, or never terminated.
     pub misnamed: Vec<String>,
-    /// The first containers that do not add up.
+    /// The first containers whose numbers do not match.
     pub wrong: Vec<String>,
 }
 
@@ -118,7 +117,7 @@ struct Pod {
 
 struct Container {
     name: String,
-    /// Instances before the present one.
+    /// Number of instances before the present one.
     restarts: u32,
     last: Option<Value>,
     state: State,
@@ -136,18 +135,18 @@ pub struct Workload {
     dice: Dice,
     pods: Vec<Pod>,
     made: u32,
-    /// What may happen besides crashes: pods that come, go and come again.
+    /// Whether pods are also deleted and created, not only crashed.
     pub churns: bool,
-    /// One in so many ends is of a kind that is held back; 0: none.
+    /// One in this many terminations is of a kind that the agent holds back; 0 for none.
     pub held_one_in: usize,
-    /// Ends of which no object ever shows the record.
+    /// Terminations that no version of any object ever shows.
     pub skipped: i64,
-    /// Deletions are blind: the agent cannot see them, nor what was before them.
+    /// Deletions are blind: the agent sees neither them nor what was just before them.
     pub blind: bool,
 }
 
 impl Workload {
-    /// `pods` pods of one or two containers.
+    /// Creates `pods` pods with one or two containers each.
     pub fn new(seed: u64, pods: usize) -> Self {
         let mut workload = Self {
             dice: Dice::new(seed),
@@ -189,7 +188,8 @@ impl Workload {
         }
     }
 
-    /// One step of one pod. A pod goes only when the agent has told all of its ends, or blindly.
+    /// Makes one step of one pod. A pod is deleted only if the agent has reported all of its terminations, or
+    /// blindly.
     pub fn step(&mut self, store: &Store, book: &mut Book, tally: &Mutex<Tally>) {
         let at = self.dice.below(self.pods.len());
         if self.churns && self.dice.one_in(60) {
@@ -208,7 +208,7 @@ impl Workload {
         store.apply(self.pods[at].object());
     }
 
-    /// Every container ends once more, in sight of the agent, and runs again.
+    /// Terminates every container once more, visibly for the agent; terminated containers are restarted first.
     pub fn flush(&mut self, store: &Store, book: &mut Book) {
         for at in 0..self.pods.len() {
             for container in 0..self.pods[at].containers.len() {
@@ -222,7 +222,7 @@ impl Workload {
         }
     }
 
-    /// A container ends `instances` times before anybody sees it again.
+    /// Terminates a container `instances` times before the next version of its pod is stored.
     pub fn end_unseen(&mut self, store: &Store, book: &mut Book, instances: usize) {
         if self.pods[0].containers[0].state != State::Running {
             self.pods[0].containers[0].go_on(false);
@@ -231,7 +231,7 @@ impl Workload {
         store.apply(self.pods[0].object());
     }
 
-    /// A pod is deleted and another takes its place, sometimes under the same name.
+    /// Deletes a pod and creates another one in its place, sometimes with the same name.
     fn churn(&mut self, at: usize, store: &Store, book: &mut Book, tally: &Mutex<Tally>) {
         let is_settled = book.is_settled(&tally.lock().unwrap(), &self.pods[at].uid);
         if !is_settled && !self.blind {
@@ -241,7 +241,7 @@ impl Workload {
         if self.blind {
             book.blind(&pod.uid);
         } else if self.dice.one_in(2) {
-            // As a rollout does: asked to go, stopped, gone.
+            // As in a rollout: marked for deletion, stopped, deleted.
             let mut object = pod.object();
             object["metadata"]["deletionTimestamp"] = time(clock::unix_seconds() + 30);
             object["metadata"]["deletionGracePeriodSeconds"] = json!(30);
@@ -265,9 +265,9 @@ impl Workload {
         store.apply(self.pods[at].object());
     }
 
-    /// `instances` instances of a container end, the last of them for all to see.
+    /// Terminates `instances` instances of a container; the store shows at most the last two.
     fn end(&mut self, at: usize, container: usize, instances: usize, book: &mut Book) {
-        // Of several, the two newest stand in the status.
+        // The container status has room for the two newest ones only.
         self.skipped += instances.saturating_sub(2) as i64;
         let pod = &mut self.pods[at];
         for n in 0..instances {
@@ -328,7 +328,7 @@ impl Pod {
         json!({
             "kind": "Pod", "apiVersion": "v1",
             "metadata": {"name": self.name, "namespace": "shop", "uid": self.uid,
-                // Characters of two, three and four bytes, to be cut through.
+                // Characters of two, three and four bytes, so that cuts fall inside them.
                 "labels": {"note": "\u{e9}\u{4e2d}\u{1f642}".repeat(20)}},
             "spec": {"nodeName": "node1", "restartPolicy": "Always",
                 "containers": specs.collect::<Vec<_>>()},
@@ -361,7 +361,7 @@ impl Book {
         }
     }
 
-    /// Holds the agent's lines against what happened.
+    /// Compares the agent's lines with what happened.
     pub fn balance(&self, tally: &Tally) -> Balance {
         let mut balance = Balance { doubled: tally.doubled.len(), ..Balance::default() };
         balance.wrong.clone_from(&tally.doubled);
@@ -398,7 +398,7 @@ impl Book {
         balance
     }
 
-    /// Whether all ends of a pod were told.
+    /// Returns true if all terminations of a pod are accounted for.
     pub fn is_settled(&self, tally: &Tally, uid: &str) -> bool {
         let of_pod = self.containers.iter().filter(|((pod, _), _)| pod == uid);
         of_pod.into_iter().all(|(key, entry)| {
@@ -410,7 +410,7 @@ impl Book {
 }
 
 impl Tally {
-    /// Takes in a line of the agent.
+    /// Adds a line of the agent.
     pub fn take(&mut self, line: &str) {
         let incident: Value = serde_json::from_str(line).unwrap();
         let text = |name: &str| incident[name].as_str().unwrap_or_default().to_owned();
@@ -426,19 +426,19 @@ impl Tally {
         self.lines += 1;
     }
 
-    /// Lines taken in.
+    /// Returns the number of lines added.
     pub fn lines(&self) -> usize {
         self.lines
     }
 
-    /// Whether that container's end was told.
+    /// Returns true if the termination of this container ID was reported.
     pub fn has(&self, id: &str) -> bool {
         self.said.values().any(|said| said.contains_key(id))
     }
 }
 
 impl Balance {
-    /// Whether everything that happened was told once and by its name.
+    /// Returns true if every termination was accounted for exactly once, with the right type.
     pub fn is_even(&self) -> bool {
         self.lost == 0 && self.overcounted == 0 && self.doubled == 0 && self.misnamed.is_empty()
     }

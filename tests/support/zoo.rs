@@ -1,4 +1,4 @@
-//! The incidents that the recorded zoo holds, as `expected.tsv` has them.
+//! The incidents in the recorded crash zoo, as listed in `expected.tsv`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::fixture;
 /// How often each (pod, container, type, instance) occurs.
 pub type Score = BTreeMap<[String; 4], usize>;
 
-/// What a correct agent reports.
+/// Returns what a correct agent reports.
 pub fn expected() -> Score {
     let text = std::fs::read_to_string(fixture("crash-zoo/expected.tsv")).unwrap();
     let mut score = Score::new();
@@ -20,7 +20,7 @@ pub fn expected() -> Score {
     score
 }
 
-/// What these incidents come to.
+/// Counts these incidents.
 pub fn score(incidents: &[Value]) -> Score {
     let expected = expected();
     let mut score = Score::new();
@@ -42,7 +42,7 @@ pub fn score(incidents: &[Value]) -> Score {
     score
 }
 
-/// Fails with the difference unless these are exactly the zoo's incidents.
+/// Panics with the difference unless these are exactly the zoo's incidents.
 #[track_caller]
 pub fn assert_all_and_nothing_else(incidents: &[Value]) {
     let (want, got) = (expected(), score(incidents));

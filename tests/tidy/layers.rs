@@ -1,11 +1,11 @@
-//! Imports point down the layers, and no two files or folders import each other.
+//! Checks that imports point down the layers, and that no two files or folders import each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::{code_below, root};
 
-/// The folders of `src/` from the top down; those in one line are beside each other and do not know each other.
+/// The folders of `src/` from the top down; the folders in one line must not import each other.
 const LAYERS: [&[&str]; 8] = [
     &["commands"],
     &["agent"],
@@ -17,10 +17,10 @@ const LAYERS: [&[&str]; 8] = [
     &["limits"],
 ];
 
-/// What the code of each module imports: modules by their path below the crate, as `core::stream::frame`.
+/// The imports of each module. Modules are named by their path below the crate, such as `core::stream::frame`.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// Reads the imports of all product code. A `use` names what it takes; a path in the code names it, too.
+/// Reads the imports of all product code, from `use` declarations and from paths in the code.
 fn imports() -> Imports {
     let src = root().join("src");
     let files = code_below("src");
@@ -67,7 +67,7 @@ fn paths(code: &str) -> Vec<String> {
     paths
 }
 
-/// Takes one path from the start of `text`, with all that stands in its braces.
+/// Reads one path from the start of `text` and expands its braces.
 fn expand(text: &str, prefix: &str, paths: &mut Vec<String>) {
     let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
@@ -96,7 +96,7 @@ fn expand(text: &str, prefix: &str, paths: &mut Vec<String>) {
     }
 }
 
-/// The path below the crate that a module means by a path of its own.
+/// Resolves a module's path to the path below the crate.
 fn absolute(own: &str, path: &str) -> Option<String> {
     if let Some(path) = path.strip_prefix("crate::") {
         return Some(path.to_owned());
@@ -115,13 +115,13 @@ fn absolute(own: &str, path: &str) -> Option<String> {
     Some(base.join("::"))
 }
 
-/// The module that a path lies in; `None`: it is no module of ours.
+/// Returns the module that a path lies in; `None` if it is not a module of this crate.
 fn longest_module(path: &str, modules: &BTreeSet<String>) -> Option<String> {
     let words: Vec<&str> = path.split("::").collect();
     (1..=words.len()).rev().map(|n| words[..n].join("::")).find(|path| modules.contains(path))
 }
 
-/// A way from a module back to itself, if there is one.
+/// Returns an import cycle, if there is one.
 fn ring(imports: &Imports) -> Option<Vec<String>> {
     fn walk(
         at: &str,
@@ -148,7 +148,7 @@ fn ring(imports: &Imports) -> Option<Vec<String>> {
     imports.keys().any(|module| walk(module, imports, &mut way, &mut done)).then_some(way)
 }
 
-/// The same between the folders that lie so deep.
+/// Merges the imports of modules into imports between the folders at this depth.
 fn between_folders(imports: &Imports, depth: usize) -> Imports {
     let folder = |module: &str| module.split("::").take(depth).collect::<Vec<_>>().join("::");
     let mut folders = Imports::new();

@@ -1,4 +1,4 @@
-//! Rules of the tree that no compiler holds.
+//! Rules of the source tree that the compiler does not check.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -8,7 +8,7 @@ mod layers;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Code of a file ends where its tests begin.
+/// Maximum number of lines of code in a file; inline tests do not count.
 const LINES_MAX: usize = 700;
 
 fn root() -> PathBuf {
@@ -26,7 +26,7 @@ fn files_below(folder: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// The files below a folder, without their tests.
+/// Returns the files below a folder, without tests.
 fn code_below(folder: &str) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     files_below(&root().join(folder), &mut files);
@@ -80,7 +80,8 @@ fn no_file_is_too_long_to_read() {
     }
 }
 
-/// The words of a `cargo build` in a script, sorted. Paths and the architecture differ from machine to machine.
+/// Returns the words of a `cargo build` in a script, sorted, without what differs between machines: paths,
+/// architecture.
 fn build_words(script: &str, first: &str) -> Vec<String> {
     let (_, rest) = script.split_once(first).unwrap_or_else(|| panic!("no {first} in the script"));
     let end = rest.find([';', '>']).unwrap();
@@ -105,7 +106,7 @@ fn what_ci_measures_is_built_as_the_image_is() {
     assert_eq!(image, build_words(&script, "\"${build[@]}\""));
     assert!(image.len() > 8, "{image:?}");
     assert!(dockerfile.contains("\nCOPY .cargo .cargo\n"), "the linker's flags are there");
-    // Both architectures are linked alike.
+    // Both architectures use the same linker flags.
     let config = read(".cargo/config.toml");
     let flags = |arch: &str| {
         let (_, rest) =
@@ -113,7 +114,7 @@ fn what_ci_measures_is_built_as_the_image_is() {
         rest.split("\n]\n").next().unwrap().to_owned()
     };
     assert_eq!(flags("x86_64"), flags("aarch64"));
-    // Of one version of Rust, whose std is part of the binary.
+    // All builds use the same version of Rust, because its std is part of the binary.
     let version = dockerfile.split_once("docker.io/library/rust:").unwrap().1;
     let version = version.split('-').next().unwrap();
     for workflow in ["ci", "nightly", "release"] {
@@ -126,6 +127,6 @@ fn what_ci_measures_is_built_as_the_image_is() {
             );
         }
     }
-    // The bound that users are told is the one that is judged.
+    // The limit that the documentation states is the one that CI checks.
     assert!(script.contains(&format!("bytes_max={}\n", 3 << 20)));
 }

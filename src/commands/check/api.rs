@@ -1,4 +1,4 @@
-//! What the agent asks of the API server: that it answers and is the right one, the rights, the node,
+//! Checks what the agent needs of the API server: that it responds and is the right one, the permissions, the node,
 //! the pods.
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::runtime::clock::Clock;
 use crate::commands::check::node::Running;
 use crate::commands::check::say::{Report, Verdict};
 
-/// A right that the agent uses, and what it is without it.
+/// A permission that the agent uses, and the effect of its absence.
 struct Right {
     verb: &'static str,
     resource: &'static str,
@@ -31,7 +31,7 @@ struct Right {
     consequence: &'static str,
 }
 
-/// What the ClusterRole grants.
+/// The permissions that the ClusterRole grants.
 const RIGHTS: [Right; 4] = [
     Right {
         verb: "list",
@@ -61,7 +61,7 @@ const RIGHTS: [Right; 4] = [
 
 const GRANT: &str = "kubectl apply -k of your overlay of deploy/ grants it; does the binding name this service account and namespace?";
 
-/// The questions to the API server.
+/// The checks against the API server.
 pub(super) struct Api<'c> {
     pub(super) client: Client,
     pub(super) config: &'c Config,
@@ -69,7 +69,7 @@ pub(super) struct Api<'c> {
 }
 
 impl Api<'_> {
-    /// All of them, as long as it answers. What runs on the node.
+    /// Runs all checks, if the API server responds. Returns the containers that run on the node.
     pub(super) fn check(&mut self, report: &mut Report<'_>) -> Vec<Running> {
         if !self.version(report) {
             return Vec::new();
@@ -81,7 +81,7 @@ impl Api<'_> {
         self.pods(report)
     }
 
-    /// Whether it can be reached and trusted. What else there is to ask makes sense only then.
+    /// Checks that the API server can be reached and trusted; returns false if not, since the other checks need it.
     fn version(&mut self, report: &mut Report<'_>) -> bool {
         #[derive(Default)]
         struct Version<'a> {
@@ -109,7 +109,7 @@ impl Api<'_> {
                 let version = version.git_version.some().unwrap_or("of no known version");
                 report.ok("API server", &format!("{version} at {server}, {trust}; {took_ms} ms"));
             }
-            // An authorizer may keep the version for itself; it was reached all the same.
+            // An authorizer may deny access to the version; the API server was reached all the same.
             Err(Error::Status { code: 403, .. }) => {
                 report.ok("API server", &format!("at {server}; {took_ms} ms"));
             }
@@ -125,7 +125,7 @@ impl Api<'_> {
         true
     }
 
-    /// Whether a right is granted, by the API server's own judgement.
+    /// Checks whether a permission is granted, by asking the API server.
     fn right(&mut self, report: &mut Report<'_>, right: &Right) {
         #[derive(Default)]
         struct Review<'a> {
@@ -174,7 +174,7 @@ impl Api<'_> {
         }
     }
 
-    /// Whether the node exists.
+    /// Checks that the node exists and is healthy.
     fn node(&mut self, report: &mut Report<'_>) {
         let name = &self.config.node_name;
         let path = format!("/api/v1/nodes/{name}?resourceVersion=0");
@@ -185,7 +185,7 @@ impl Api<'_> {
                 let Some(node) = node::parse(&json, self.clock.wall()) else {
                     return report.warning("node", &format!("{name}: the answer is no node"));
                 };
-                // Ready is to be True, and each pressure not.
+                // Ready must be True, and every pressure condition must not.
                 let bad =
                     node.conditions.iter().find(|c| (c.kind == "Ready") != (c.status == "True"));
                 match bad {
@@ -210,7 +210,7 @@ impl Api<'_> {
         }
     }
 
-    /// The pods of the node, as the agent lists them. Their containers that run.
+    /// Lists the pods of the node as the agent does; returns their running containers.
     fn pods(&mut self, report: &mut Report<'_>) -> Vec<Running> {
         let path = format!("{}&resourceVersion=0", pods_path(&self.config.node_name));
         let mut seen = Seen::default();
@@ -240,7 +240,7 @@ impl Api<'_> {
     }
 }
 
-/// What a LIST showed.
+/// The result of a LIST.
 #[derive(Default)]
 struct Seen {
     pods: usize,
@@ -281,7 +281,7 @@ impl Seen {
     }
 }
 
-/// How far this node's clock is ahead of the API server's.
+/// Reports how far this node's clock is ahead of the API server's.
 fn clock(report: &mut Report<'_>, ahead_seconds: i64) {
     let far = sentence::duration(Duration::from_secs(ahead_seconds.unsigned_abs()));
     let which = if ahead_seconds < 0 { "behind" } else { "ahead of" };
@@ -295,7 +295,7 @@ fn clock(report: &mut Report<'_>, ahead_seconds: i64) {
     report.warning("clock", &text);
 }
 
-/// What to do about a failed request.
+/// Returns what to do about a failed request.
 fn advice(error: &Error) -> &'static str {
     match error {
         Error::Connect(_) | Error::Timeout(_) | Error::Io(_) => {

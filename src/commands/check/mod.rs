@@ -1,9 +1,9 @@
-//! The command `check`: asks for all that the agent needs, and says of each whether it is there and
-//! what to do about it, a line each.
+//! The command `check`: tests everything that the agent needs and writes one line for each: whether it works, and if
+//! not, what to do.
 //!
-//! It is meant for `kubectl exec` into the agent's own container, where environment, mounts and
-//! credentials are the agent's. It changes nothing; where files are to be written it makes one beside
-//! them and removes it.
+//! It is meant for `kubectl exec` into the agent's own container, where environment, mounts and credentials are the
+//! agent's. It changes nothing, except that where the agent writes files it creates a file in the same folder and
+//! removes it again.
 
 mod api;
 mod node;
@@ -26,10 +26,10 @@ use self::api::Api;
 use self::say::Report;
 use self::token::TokenAge;
 
-/// Checks everything, and writes a line for each thing. `true`: nothing failed, warnings aside.
+/// Runs all checks and writes one line for each. Returns true if nothing failed; warnings do not count.
 ///
 /// # Errors
-/// The lines could not be written.
+/// If the lines cannot be written.
 pub fn run(
     vars: impl IntoIterator<Item = (OsString, OsString)>,
     out: &mut dyn Write,
@@ -72,7 +72,7 @@ pub fn run(
     report.end()
 }
 
-/// Whether an agent serves where this configuration would have it.
+/// Checks whether an agent answers at this configuration's listen address.
 fn own_agent(report: &mut Report<'_>, config: &Config, clock: Clock) {
     let host = match config.listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -110,7 +110,7 @@ fn own_agent(report: &mut Report<'_>, config: &Config, clock: Clock) {
     }
 }
 
-/// What the token says of itself.
+/// Checks the token by its own claims.
 fn own_token(report: &mut Report<'_>, config: &Config, clock: Clock) {
     let subject = "token";
     let read;

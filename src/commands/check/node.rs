@@ -1,4 +1,4 @@
-//! What the agent reads on its node: logs, control groups, procfs; and where it writes.
+//! Checks what the agent reads on its node (logs, control groups, procfs) and the files it writes.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -13,24 +13,24 @@ use crate::node::procfs::SystemSource;
 
 use crate::commands::check::say::Report;
 
-/// A container that the API server says runs on this node.
+/// A container that is running on this node according to the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Running {
-    /// Its pod's namespace.
+    /// The namespace of its pod.
     pub(super) namespace: String,
-    /// Its pod's name.
+    /// The name of its pod.
     pub(super) pod_name: String,
-    /// Its pod's UID as the kubelet has it.
+    /// The UID of its pod as the kubelet uses it.
     pub(super) pod_uid: String,
-    /// Its name.
+    /// The container's name.
     pub(super) name: String,
-    /// As the API server shows it.
+    /// The container id as in the container status.
     pub(super) id: String,
-    /// The number of its instance.
+    /// The restart count, which numbers the instance.
     pub(super) restart_count: i64,
 }
 
-/// Whether the log folder has files of these containers that can be read.
+/// Checks that the log folder has readable logs of these containers.
 pub(super) fn pod_logs(report: &mut Report<'_>, config: &Config, running: &[Running]) {
     let (subject, root) = ("pod logs", config.pod_logs.display());
     if config.log_lines == 0 {
@@ -61,7 +61,7 @@ pub(super) fn pod_logs(report: &mut Report<'_>, config: &Config, running: &[Runn
     }
 }
 
-/// Whether the control groups of these containers are there.
+/// Checks that the control groups of these containers exist.
 pub(super) fn control_groups(report: &mut Report<'_>, config: &Config, running: &[Running]) {
     let (subject, root) = ("cgroups", config.cgroup.display());
     let mut tree = CgroupTree::new(&config.cgroup);
@@ -88,7 +88,7 @@ pub(super) fn control_groups(report: &mut Report<'_>, config: &Config, running: 
     report.ok(subject, &text);
 }
 
-/// Whether the node's own files are there.
+/// Checks that the node's procfs files are readable.
 pub(super) fn procfs(report: &mut Report<'_>, config: &Config) {
     let (subject, root) = ("proc", config.proc.display());
     let mut source = SystemSource::new(&config.proc);
@@ -98,7 +98,7 @@ pub(super) fn procfs(report: &mut Report<'_>, config: &Config) {
         return report.ok(subject, &format!("{root}: all of it can be read"));
     }
     let missing = missing.join(", ");
-    // A kernel without PSI has no pressure files, and there is nothing to be done about it.
+    // A kernel without PSI has no pressure files; nothing can be done about that.
     if source.missing().all(|(name, _)| name.starts_with("pressure/")) {
         return report.ok(subject, &format!("{root}: all but {missing}"));
     }
@@ -109,7 +109,7 @@ pub(super) fn procfs(report: &mut Report<'_>, config: &Config) {
     report.warning(subject, &text);
 }
 
-/// Whether a file that is to be written could be: a file beside it is made and removed.
+/// Checks that a file could be written: creates a file in the same folder and removes it again.
 pub(super) fn writable(report: &mut Report<'_>, subject: &str, key: &str, path: &Path) {
     let probe = path.with_file_name(format!(".blackbox-check-{}", std::process::id()));
     let made = OpenOptions::new().write(true).create_new(true).open(&probe);
@@ -127,7 +127,7 @@ pub(super) fn writable(report: &mut Report<'_>, subject: &str, key: &str, path: 
     }
 }
 
-/// What is there already can be written on. It is not touched.
+/// Checks that the file, if it exists, can be opened for appending. Does not change it.
 fn opens(path: &Path) -> io::Result<()> {
     match OpenOptions::new().append(true).open(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -1,48 +1,48 @@
-//! What a check found, as lines.
+//! The results of a check, one line each.
 
 use std::io::{self, Write};
 
-/// How something stands.
+/// The result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// As it should be.
+    /// It works.
     Ok,
-    /// The agent does its work, but not all of it, or not for long.
+    /// The agent works, but not fully, or not for long.
     Warning,
-    /// The agent cannot do its work.
+    /// The agent cannot work.
     Failure,
 }
 
-/// Writes the lines, and remembers whether one of them was a failure.
+/// Writes the lines and remembers whether one of them was a failure.
 pub(super) struct Report<'w> {
     out: &'w mut dyn Write,
     failed: bool,
-    /// The pipe is closed, the disk is full: kept until the end, so that no check has to look.
+    /// The first write error (closed pipe, full disk), returned at the end so that no check has to handle it.
     broken: io::Result<()>,
 }
 
 impl<'w> Report<'w> {
-    /// Nothing was found yet.
+    /// Creates a report without results.
     pub(super) fn new(out: &'w mut dyn Write) -> Self {
         Self { out, failed: false, broken: Ok(()) }
     }
 
-    /// All is well with this.
+    /// Reports that this works.
     pub(super) fn ok(&mut self, subject: &str, text: &str) {
         self.say(Verdict::Ok, subject, text);
     }
 
-    /// A part of the agent's work suffers from this; the text ends with what to do.
+    /// Reports that a part of the agent's work is affected; the text ends with what to do.
     pub(super) fn warning(&mut self, subject: &str, text: &str) {
         self.say(Verdict::Warning, subject, text);
     }
 
-    /// The agent cannot work like this; the text ends with what to do.
+    /// Reports that the agent cannot work like this; the text ends with what to do.
     pub(super) fn failure(&mut self, subject: &str, text: &str) {
         self.say(Verdict::Failure, subject, text);
     }
 
-    /// One line, whatever the text carries: much of it comes from servers and files.
+    /// Writes one line. Control characters become spaces, since the text may come from servers and files.
     pub(super) fn say(&mut self, verdict: Verdict, subject: &str, text: &str) {
         let word = match verdict {
             Verdict::Ok => "ok     ",
@@ -58,10 +58,10 @@ impl<'w> Report<'w> {
         }
     }
 
-    /// Whether nothing failed.
+    /// Returns true if nothing failed.
     ///
     /// # Errors
-    /// The lines could not be written.
+    /// If the lines could not be written.
     pub(super) fn end(self) -> io::Result<bool> {
         self.broken.map(|()| !self.failed)
     }

@@ -1,13 +1,13 @@
-//! What a service account's token says of itself.
+//! Reads the lifetime of a service account token from its claims.
 //!
-//! It is a JSON web token (RFC 7519); nothing here judges its signature, which is the API server's to do.
+//! The token is a JSON web token (RFC 7519). The signature is not verified here; that is the API server's job.
 
 use jiff::Timestamp;
 
 use crate::config::base64;
 use crate::core::wire::json::{self, Text, members};
 
-/// The claims that matter. Times are Unix seconds; 0: not said.
+/// The relevant claims. Times are Unix seconds; 0 means missing.
 #[derive(Debug, Default)]
 struct Claims<'a> {
     iat: i64,
@@ -25,8 +25,8 @@ members! { Claims<'a> {
 
 #[derive(Debug, Default)]
 struct Kubernetes {
-    /// Where the API server lets a token live a year, though an hour was asked for, the time from which
-    /// it counts the token's use as stale (`pkg/serviceaccount/claims.go`).
+    /// Where the API server lets a token live for a year although an hour was requested: the time from which
+    /// the API server counts the token's use as stale (`pkg/serviceaccount/claims.go`).
     warnafter: i64,
 }
 
@@ -34,27 +34,27 @@ members! { Kubernetes {
     b"warnafter" => warnafter,
 } }
 
-/// What becomes of a token.
+/// The state of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TokenAge {
-    /// It says nothing of its times.
+    /// The token has no usable times.
     Timeless,
-    /// It serves.
+    /// The token is valid.
     Good {
-        /// Whose it is.
+        /// The account that the token belongs to.
         subject: String,
-        /// Seconds since it was made.
+        /// Seconds since the token was issued.
         age_seconds: i64,
-        /// Seconds until it expires; `None`: never.
+        /// Seconds until the token expires; `None` if it never does.
         left_seconds: Option<i64>,
     },
-    /// It serves, but the kubelet should have replaced it so many seconds ago.
+    /// The token is valid, but the kubelet should have replaced it this many seconds ago.
     Stale(i64),
-    /// It expired so many seconds ago.
+    /// The token expired this many seconds ago.
     Expired(i64),
 }
 
-/// Looks into a token.
+/// Determines the state of a token at this time.
 pub(super) fn age(token: &str, now: Timestamp) -> TokenAge {
     let Some(json) = payload(token) else { return TokenAge::Timeless };
     let Ok(claims) = json::from_slice::<Claims<'_>>(&json) else { return TokenAge::Timeless };
@@ -76,7 +76,7 @@ pub(super) fn age(token: &str, now: Timestamp) -> TokenAge {
     }
 }
 
-/// The second of three parts, which are base64url without padding (RFC 7515, 2).
+/// Decodes the second of the three parts, which are base64url without padding (RFC 7515, 2).
 fn payload(token: &str) -> Option<Vec<u8>> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
@@ -98,7 +98,7 @@ mod tests {
             age_seconds,
             left_seconds,
         };
-        // The payloads are: {"iat":100,"exp":200,"sub":"sa"} and so on; base64url as `jq @base64d` reads it.
+        // The payloads are {"iat":100,"exp":200,"sub":"sa"} and so on, in base64url; `jq @base64d` decodes them.
         for (payload, now, expected) in [
             ("eyJpYXQiOjEwMCwiZXhwIjoyMDAsInN1YiI6InNhIn0", 150, good(50, Some(50))),
             ("eyJpYXQiOjEwMCwiZXhwIjoyMDAsInN1YiI6InNhIn0", 200, TokenAge::Expired(0)),

@@ -1,4 +1,4 @@
-//! What is to be shown: the words behind `show`.
+//! The arguments of `show`.
 
 use std::path::PathBuf;
 
@@ -9,26 +9,26 @@ use crate::core::case::Severity;
 use crate::core::display::line::Json;
 use crate::limits::SHOWN_MAX;
 
-/// What the command line asks for.
+/// The parsed arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Arguments {
-    /// The incident file; `None`: standard input.
+    /// The incident file; `None` for standard input.
     pub(super) file: Option<PathBuf>,
-    /// Oldest first, and what comes.
+    /// Show the oldest first, then new incidents as they arrive.
     pub(super) is_following: bool,
-    /// With the minutes before each.
+    /// Show the minutes before each incident.
     pub(super) is_full: bool,
-    /// How many of the newest.
+    /// Show at most this many of the newest incidents.
     pub(super) limit: usize,
-    /// Which.
+    /// Which incidents to show.
     pub(super) filter: Filter,
 }
 
-/// Which incidents.
+/// Which incidents to show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Filter {
     namespace: Option<String>,
-    /// A name, or the beginning of one and `*`.
+    /// A name, or the start of a name followed by `*`.
     pod: Option<String>,
     kinds: Vec<String>,
     severity: Option<Severity>,
@@ -37,7 +37,7 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Whether the incident is one of those.
+    /// Returns true if the incident matches.
     pub(super) fn takes(&self, incident: &Json) -> bool {
         let is = |wanted: &Option<String>, name: &str| {
             wanted.as_ref().is_none_or(|wanted| wanted == incident.text(name))
@@ -60,10 +60,10 @@ impl Filter {
     }
 }
 
-/// Reads the words behind `show`. `file` is what there is without one: `BLACKBOX_INCIDENT_FILE`.
+/// Parses the arguments of `show`. `file` is the default file: `BLACKBOX_INCIDENT_FILE`.
 ///
 /// # Errors
-/// What is wrong, a sentence for each word.
+/// One sentence for each problem.
 pub(super) fn read(
     words: &[&str],
     file: Option<PathBuf>,
@@ -79,7 +79,7 @@ pub(super) fn read(
     let (mut problems, mut named) = (Vec::new(), false);
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        // Both `--pod web` and `--pod=web`.
+        // Both `--pod web` and `--pod=web` are accepted.
         let (option, own) = match word.split_once('=') {
             Some((option, value)) if word.starts_with("--") => (option, Some(value)),
             _ => (*word, None),

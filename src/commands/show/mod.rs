@@ -1,8 +1,8 @@
-//! The command `show`: incident lines for a person.
+//! The command `show`: incident lines in readable form.
 //!
-//! Newest first, from the incident file and those that it was rotated into, or from standard input; or
-//! as they come. What is not an incident is passed over and counted, since `kubectl logs` mixes the
-//! agent's log into its lines.
+//! It shows incidents newest first, from the incident file and its rotated predecessors or from standard input, or
+//! (with `--follow`) as they arrive. Lines that are not incidents are skipped and counted, since `kubectl logs`
+//! mixes the agent's log with its incident lines.
 
 mod arguments;
 mod render;
@@ -26,21 +26,21 @@ use self::arguments::Arguments;
 use self::render::Style;
 use self::screen::Colours;
 
-/// Why nothing, or not all, is shown.
+/// Why not all incidents are shown.
 #[derive(Debug)]
 pub enum Error {
-    /// The command line is wrong; a sentence each.
+    /// The command line is wrong; one sentence per problem.
     Usage(Vec<String>),
     /// A file cannot be read.
     Read(PathBuf, io::Error),
-    /// It cannot be written; a closed pipe is none.
+    /// The output cannot be written. A closed pipe is not an error.
     Write(io::Error),
 }
 
-/// How it is written, and what there is without a word.
+/// The output terminal and the defaults from the environment.
 #[derive(Clone, Debug, Default)]
 pub struct Terminal {
-    /// Whether standard output is one that shows colours.
+    /// True if standard output shows colours.
     pub has_colours: bool,
     /// `COLUMNS`.
     pub columns: Option<usize>,
@@ -48,10 +48,10 @@ pub struct Terminal {
     pub incident_file: Option<PathBuf>,
 }
 
-/// Shows incidents. What was passed over and why: a sentence for standard error, if anything was.
+/// Shows incidents. Returns a sentence for standard error about skipped lines, if there were any.
 ///
 /// # Errors
-/// See [`Error`].
+/// An [`Error`] if the arguments are wrong, or if reading or writing fails.
 pub fn run(
     words: &[&str],
     terminal: Terminal,
@@ -80,12 +80,12 @@ pub fn run(
     }
 }
 
-/// What was not shown.
+/// The counts of what was not shown.
 #[derive(Debug, Default)]
 struct Passed {
-    /// Lines that are no incidents.
+    /// Lines that are not incidents.
     other: u64,
-    /// Incidents that are older than those that are shown.
+    /// Incidents older than those shown.
     older: u64,
 }
 
@@ -106,7 +106,7 @@ impl Passed {
 struct Show<'o> {
     arguments: Arguments,
     style: Style,
-    /// Rendered, the newest last; what is shown newest first must wait for the end.
+    /// Rendered incidents, newest last. They are written at the end, because the newest comes first.
     held: VecDeque<String>,
     held_bytes: usize,
     out: &'o mut dyn Write,
@@ -130,7 +130,7 @@ impl Show<'_> {
         self.out.flush().map_err(Error::Write)
     }
 
-    /// The file and those before it, the oldest first.
+    /// Reads the file and its rotated predecessors, oldest first.
     fn files(&mut self, path: &Path) -> Result<(), Error> {
         for n in (1..INCIDENT_FILES_MAX).rev() {
             let mut name = path.as_os_str().to_owned();
@@ -152,19 +152,19 @@ impl Show<'_> {
             let before = lines.bytes_read;
             self.read(&mut file, &mut lines, path)?;
             len += lines.bytes_read - before;
-            // Rotated: a new file is there. Emptied by another tool: it is shorter than it was.
+            // Rotated: the name points to a new file. Truncated by another tool: the file is shorter than before.
             let is_same = |now: &std::fs::Metadata| {
                 file.metadata().is_ok_and(|own| own.ino() == now.ino() && own.dev() == now.dev())
             };
             match std::fs::metadata(path) {
                 Ok(now) if !is_same(&now) || now.len() < len => {
-                    // What was written to the old one between the read and the rotation.
+                    // Lines written to the old file between the last read and the rotation.
                     self.read(&mut file, &mut lines, path)?;
                     lines.end();
                     self.take(&mut lines)?;
                     (file, len) = (open()?, 0);
                 }
-                // It may come back; until then there is nothing to be read.
+                // The file is missing (it may come back) or unchanged: wait.
                 _ => drop(never.wait(SHOW_FOLLOW_INTERVAL)),
             }
         }
@@ -177,7 +177,7 @@ impl Show<'_> {
         self.take(&mut lines)
     }
 
-    /// Reads to the end that there is now.
+    /// Reads to the current end of the input.
     fn read(&mut self, from: &mut dyn Read, lines: &mut Lines, path: &Path) -> Result<(), Error> {
         let mut block = vec![0; READ_BLOCK_BYTES];
         loop {
@@ -195,7 +195,7 @@ impl Show<'_> {
 
     fn take(&mut self, lines: &mut Lines) -> Result<(), Error> {
         while let Some(line) = lines.ready.pop_front() {
-            // In front of it kubectl may have written the pod's name, or the time.
+            // kubectl may prefix a line with the pod's name or the time.
             let start = line.iter().position(|b| *b == b'{').unwrap_or(line.len());
             let Some(incident) = Json::parse(&line[start..]) else {
                 self.passed.other += u64::from(!line.trim_ascii().is_empty());
@@ -229,7 +229,7 @@ impl Show<'_> {
     }
 }
 
-/// Cuts bytes into lines of at most [`SHOW_LINE_BYTES_MAX`].
+/// Splits bytes into lines of at most [`SHOW_LINE_BYTES_MAX`].
 #[derive(Debug, Default)]
 struct Lines {
     partial: Vec<u8>,
@@ -258,7 +258,7 @@ impl Lines {
         }
     }
 
-    /// The line is whole, or never will be.
+    /// Completes the current line, at its newline or at the end of the input.
     fn end(&mut self) {
         let line = std::mem::take(&mut self.partial);
         if !std::mem::take(&mut self.is_skipping) && !line.is_empty() {

@@ -1,40 +1,40 @@
-//! One incident as lines of a terminal.
+//! Renders one incident as lines of a terminal.
 
 use crate::commands::show::screen::{Colours, bars, cell, fit};
 use crate::core::display::line::Json;
 use crate::core::display::timeline::{self, LOG, THIS};
 use crate::core::display::units::{bytes, clock_time, cores, date_time, offset};
 
-/// Columns of a timeline's time, distance and kind.
+/// Widths of the timeline's columns: time, distance from the termination, and kind.
 const WHEN: usize = 8;
 const DISTANCE: usize = 12;
 const WHAT: usize = 9;
-/// Columns of a chart's name.
+/// Width of a chart's name.
 const NAME: usize = 8;
-/// Columns of a chart's bars.
+/// Width of a chart's bars.
 const BARS: usize = 40;
-/// Columns of the kinds that most incidents have.
+/// Width of the type column; the names of the common types fit in it.
 const KIND: usize = 14;
-/// Log lines: the last ones say most, and the whole line is where it came from.
+/// Maximum number of log lines. The last ones are the most useful, and the incident line has all of them.
 const LOG_LINES: usize = 10;
 
-/// Lines of a sentence: the longest that the agent writes has four hundred bytes or so.
+/// Maximum number of lines of a message; the longest that the agent writes has about four hundred bytes.
 const MESSAGE_LINES: usize = 6;
 
-/// How incidents are written.
+/// How incidents are rendered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
-    /// Of the terminal.
+    /// The width of the terminal.
     pub(super) columns: usize,
     pub(super) colours: Colours,
-    /// With the minutes before.
+    /// True to show the minutes before the termination.
     pub(super) is_full: bool,
 }
 
 const DIM: &str = "2";
 
 impl Style {
-    /// Writes an incident, each line at most as wide as the terminal.
+    /// Writes an incident; no line is wider than the terminal.
     pub(super) fn write(self, out: &mut String, incident: &Json) {
         self.head(out, incident);
         let message = incident.text("message");
@@ -53,7 +53,7 @@ impl Style {
         out.push('\n');
     }
 
-    /// When, how bad, what, whose.
+    /// Writes the first line: time, severity, type, pod and container.
     fn head(self, out: &mut String, incident: &Json) {
         let severity = incident.text("severity");
         let colour = match severity {
@@ -83,7 +83,7 @@ impl Style {
         out.push('\n');
     }
 
-    /// A sentence, broken between its words, over so many lines at most.
+    /// Writes a text, broken between words, in at most this many lines.
     fn wrap(self, out: &mut String, style: &str, text: &str, lines: usize) {
         let columns = self.columns.saturating_sub(4);
         let mut rest = text.trim();
@@ -213,7 +213,7 @@ impl Style {
     }
 }
 
-/// Of an incident's sentence what its own line does not say already.
+/// Returns the message without its start, if that repeats the pod and container of the first line.
 fn own_words<'m>(incident: &Json, message: &'m str) -> &'m str {
     let pod = format!("{}/{} ", incident.text("namespace"), incident.text("pod_name"));
     let start = match incident.text("container") {
@@ -223,7 +223,7 @@ fn own_words<'m>(incident: &Json, message: &'m str) -> &'m str {
     message.strip_prefix(start.as_str()).unwrap_or(message)
 }
 
-/// Where to break a text so that what comes before fits: behind a word, else anywhere.
+/// Returns where to break a text so that the part before fits: after a word if possible, else anywhere.
 fn break_at(text: &str, columns: usize) -> usize {
     let mut probe = String::new();
     let (mut good, mut end) = (0, 0);
@@ -233,7 +233,7 @@ fn break_at(text: &str, columns: usize) -> usize {
         }
         end = at + c.len_utf8();
         probe.clear();
-        // Short texts: what fits is found by trying.
+        // The texts are short, so testing each length is fast enough.
         if fit(&mut probe, &text[..end], columns) == columns && probe.ends_with('\u{2026}') {
             return if good > 0 { good } else { at };
         }

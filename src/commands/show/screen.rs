@@ -1,7 +1,7 @@
-//! Text on a terminal: what of it may stand there, how wide it is, bars, colours.
+//! Text on a terminal: safe characters, width, bars, colours.
 
-/// What a terminal would not show as a character, or take for an order: control characters, and marks
-/// that turn the text around or hide in it.
+/// Returns true for characters that a terminal does not show or would interpret: control characters, and invisible
+/// marks such as those that reverse the writing direction.
 fn is_special(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}')
@@ -9,7 +9,7 @@ fn is_special(c: char) -> bool {
         || matches!(c, '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Columns that a character takes, never too few: whatever might be wide counts as wide.
+/// Returns the number of columns that a character takes. Never too few: characters that may be wide count as wide.
 fn width_of(c: char) -> usize {
     let is_wide = matches!(u32::from(c),
         0x1100..=0x115f | 0x231a..=0x2bff | 0x2e80..=0xa4cf | 0xa960..=0xa97c | 0xac00..=0xd7ff
@@ -17,8 +17,8 @@ fn width_of(c: char) -> usize {
     if is_wide { 2 } else { 1 }
 }
 
-/// Adds as much of a text as fits into so many columns; cut ones end with `…`. Nothing of it reaches the
-/// terminal as an order. The columns it took.
+/// Appends as much of a text as fits into this many columns; a text that is cut ends with `…`. Special characters are
+/// replaced, so the terminal interprets nothing in it. Returns the number of columns used.
 pub(super) fn fit(out: &mut String, text: &str, columns: usize) -> usize {
     let start = out.len();
     let (mut taken, mut whole) = (0, (start, 0));
@@ -40,14 +40,14 @@ pub(super) fn fit(out: &mut String, text: &str, columns: usize) -> usize {
     taken
 }
 
-/// The same, filled up with blanks.
+/// Like [`fit`], padded with spaces.
 pub(super) fn cell(out: &mut String, text: &str, columns: usize) {
     let taken = fit(out, text, columns);
     out.extend(std::iter::repeat_n(' ', columns.saturating_sub(taken)));
 }
 
-/// A row of bars, one for each value or, where there are more of these than columns, for the largest of
-/// several. `top` is a full bar. What is not known is blank.
+/// Appends a row of bars, one per value, or one for the largest of several values if there are more values than
+/// columns. `top` is the value of a full bar; unknown values are blank. Returns the number of columns used.
 pub(super) fn bars(out: &mut String, values: &[Option<f64>], top: f64, columns: usize) -> usize {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let each = values.len().div_ceil(columns.max(1)).max(1);
@@ -56,19 +56,19 @@ pub(super) fn bars(out: &mut String, values: &[Option<f64>], top: f64, columns: 
         out.push(if most.is_nan() || top <= 0.0 {
             ' '
         } else {
-            // Clamped by the conversion.
+            // The conversion to a whole number clamps.
             BARS[((most / top * 7.0 + 0.5) as usize).min(7)]
         });
     }
     values.len().div_ceil(each)
 }
 
-/// Whether there are colours.
+/// True if the terminal shows colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Colours(pub(super) bool);
 
 impl Colours {
-    /// Writes in the style of an SGR sequence, where there are colours.
+    /// Writes in the style of an SGR sequence if there are colours, else plain.
     pub(super) fn paint(self, out: &mut String, style: &str, write: impl FnOnce(&mut String)) {
         if !self.0 || style.is_empty() {
             return write(out);

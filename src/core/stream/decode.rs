@@ -1,8 +1,7 @@
-//! One line of the watch, one item of the LIST, one failed answer: what it says, or what is wrong
-//! with it.
+//! Decodes a line of the watch, an item of the LIST or an error response, and reports what is wrong with it.
 //!
-//! A line that cannot be read costs that line: its version is taken where it can be found, so that
-//! the stream goes on behind it, and its pod's name, so that the operator knows whose it was.
+//! An unreadable line costs only that line. Its resourceVersion is still used if it can be found, so that the
+//! stream resumes after it, and its pod's name is logged, so that the operator knows which pod was affected.
 
 use std::time::Duration;
 
@@ -14,60 +13,60 @@ use crate::core::wire::json::{self, Wrong};
 use crate::core::wire::{Metadata, Pod, Salvage, SalvageObject, Status, StatusDetails, WatchLine};
 use crate::limits::FLAW_BYTES_MAX;
 
-/// What a line of the watch says.
+/// A decoded line of the watch.
 #[derive(Debug)]
 pub enum Decoded<'l> {
     /// The pod is new or has changed.
     Applied(Pod<'l>),
-    /// The pod is gone; this was its last state.
+    /// The pod was deleted; this is its last state.
     Deleted(Pod<'l>),
-    /// The pod has another version, and all else that matters of it is known.
+    /// The pod has a new version, but nothing relevant in it has changed.
     Known(Metadata<'l>),
-    /// Nothing happened up to this version.
+    /// A bookmark: no relevant change up to this version.
     Bookmark(Metadata<'l>),
-    /// The server ends the stream, and why.
+    /// The server ended the stream with an `ERROR` event: the failure and its text.
     Error(Failure, String),
-    /// Nothing that can be used; its version, where there is one.
+    /// Nothing usable, except the line's version if it has one (else empty).
     Nothing(String),
 }
 
-/// What is wrong with a line or an item, by kind, for the metric and one log line each.
+/// The kind of flaw in a line or an item, for the metric and for one log line per kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FlawKind {
-    /// It is no JSON.
+    /// It is not valid JSON.
     Json,
-    /// It is JSON, but a field has the wrong form or one that is needed is missing.
+    /// It is JSON, but a field has the wrong type, or a required field is missing.
     Field,
-    /// It holds bytes that are not UTF-8; they were replaced, the rest was used.
+    /// It contains bytes that are not UTF-8; they were replaced and the rest was used.
     Utf8,
-    /// A line is over the limit.
+    /// A line is longer than the limit.
     LineTooLong,
-    /// The stream ended within a line.
+    /// The stream ended in the middle of a line.
     Truncated,
-    /// An event type that this version does not know.
+    /// The event type is not known to this version of the agent.
     UnknownType,
-    /// An item of the LIST.
+    /// An item of the LIST is unusable.
     ListItem,
 }
 
-/// One flaw.
+/// A flaw in the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flaw {
-    /// Its kind.
+    /// The kind of flaw.
     pub kind: FlawKind,
-    /// The pod, where its name could be found, and what is wrong.
+    /// The pod's name, if it could be found, and what is wrong.
     pub text: String,
 }
 
 impl Flaw {
-    /// A flaw, its text cut to size.
+    /// Creates a flaw; the text is cut to the size limit.
     pub fn new(kind: FlawKind, text: &str) -> Self {
         Self { kind, text: cut(text, FLAW_BYTES_MAX) }
     }
 }
 
-/// Reads a line of the watch. `scratch` holds a repaired copy where one is needed. Of a pod whose metadata and
-/// mark ([`Outline::mark`]) are known no more is read.
+/// Decodes a line of the watch. `scratch` holds a repaired copy if one is needed. If `is_known` returns true for the
+/// pod's metadata and fingerprint ([`Outline::mark`]), the rest of the pod is not decoded.
 pub fn line<'l>(
     line: &'l [u8],
     scratch: &'l mut String,
@@ -78,7 +77,7 @@ pub fn line<'l>(
         Err(error) => error,
     };
     if std::str::from_utf8(line).is_err() {
-        // One wrong byte in a message must not cost the crash that it tells of.
+        // One wrong byte in a message must not cost the crash that the line reports.
         *scratch = String::from_utf8_lossy(line).into_owned();
         if let Ok(line) = json::from_slice::<WatchLine<'_>>(scratch.as_bytes()) {
             let name = name_of(&line.object.metadata);
@@ -100,7 +99,7 @@ pub fn line<'l>(
     (Decoded::Nothing(meta.resource_version.to_string()), Some(Flaw::new(kind, &text)))
 }
 
-/// Reads an item of the LIST.
+/// Decodes an item of the LIST.
 pub fn item<'l>(item: &'l [u8], scratch: &'l mut String) -> (Option<Pod<'l>>, Option<Flaw>) {
     let error = match json::from_slice::<Pod<'_>>(item) {
         Ok(pod) => return check_item(pod),
@@ -120,7 +119,7 @@ pub fn item<'l>(item: &'l [u8], scratch: &'l mut String) -> (Option<Pod<'l>>, Op
     (None, Some(Flaw::new(FlawKind::ListItem, &text)))
 }
 
-/// Hands on the metadata of an item that cannot be read otherwise, where they can be.
+/// Calls `then` with the metadata of an otherwise unreadable item, if at least the metadata can be read.
 pub fn named(item: &[u8], then: impl FnOnce(&Metadata<'_>)) {
     let text = String::from_utf8_lossy(item);
     if let Ok(salvage) = json::from_slice::<SalvageObject<'_>>(text.as_bytes()) {
@@ -136,7 +135,7 @@ fn check_item(pod: Pod<'_>) -> (Option<Pod<'_>>, Option<Flaw>) {
     (Some(pod), None)
 }
 
-/// The name of a pod as people write it.
+/// Returns the pod's name as `namespace/name`.
 pub fn name(pod: &Pod<'_>) -> String {
     name_of(&pod.metadata)
 }
@@ -184,8 +183,7 @@ fn nothing<'l>(metadata: &Metadata<'_>, flaw: Flaw) -> (Decoded<'l>, Option<Flaw
     (Decoded::Nothing(metadata.resource_version.to_string()), Some(flaw))
 }
 
-/// What follows from an answer that is not 200: its code, its body where that is a `Status`, its
-/// `Retry-After` header.
+/// Classifies a response other than 200 by its code, its body (if that is a `Status`) and its `Retry-After` header.
 pub fn answer(code: u16, body: &[u8], retry_after: Option<Duration>) -> (Failure, String) {
     let status: Status<'_> = json::from_slice(body).unwrap_or_default();
     let text = match status.message.some() {
@@ -196,8 +194,8 @@ pub fn answer(code: u16, body: &[u8], retry_after: Option<Duration>) -> (Failure
     (failure, cut(&text, FLAW_BYTES_MAX))
 }
 
-/// client-go's `isExpiredError` and `isTooLargeResourceVersionError` (`tools/cache/reflector.go`,
-/// apimachinery `pkg/api/errors`): code and reason both count, since servers differ in which they set.
+/// Follows client-go's `isExpiredError` and `isTooLargeResourceVersionError` (`tools/cache/reflector.go`,
+/// apimachinery `pkg/api/errors`). Both code and reason count, because servers differ in which of them they set.
 fn failure(
     code: u16,
     reason: &str,

@@ -1,14 +1,14 @@
-//! Splits a byte stream into lines, with a limit on the length of one.
+//! Splits a byte stream into lines of limited length.
 //!
-//! The API server writes one JSON document a line and flushes after each, but neither HTTP chunks nor
-//! TLS records nor reads respect those borders: a block may end anywhere, also inside a UTF-8
-//! sequence. A line that lies within one block is handed out without a copy.
+//! The API server writes one JSON document per line and flushes after each, but HTTP chunks, TLS records and
+//! reads do not follow line boundaries: a block may end anywhere, even inside a UTF-8 sequence. A line that
+//! lies within one block is returned without a copy.
 
 use memchr::memchr;
 
 use crate::limits::{LINE_BYTES_KEPT, LINE_BYTES_MAX};
 
-/// A line grew past the limit: the stream cannot be followed any further.
+/// A line is longer than the limit, so the stream cannot be read any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineTooLong {
     /// The limit in bytes.
@@ -21,9 +21,9 @@ impl std::fmt::Display for LineTooLong {
     }
 }
 
-/// Collects the start of a line until the block with its end arrives.
+/// Holds the start of a line until the block with its end arrives.
 ///
-/// Invariant: `partial` never holds a newline and never more than `limit` bytes.
+/// Invariant: `partial` never contains a newline and never more than `limit` bytes.
 #[derive(Debug)]
 pub struct FrameSplitter {
     partial: Vec<u8>,
@@ -37,24 +37,24 @@ impl Default for FrameSplitter {
 }
 
 impl FrameSplitter {
-    /// A splitter that gives up at a line of more than `limit` bytes.
+    /// Creates a splitter that fails at a line of more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self { partial: Vec::new(), limit }
     }
 
-    /// Takes the next block of the stream; the lines that it completes come out of
-    /// [`Frames::next`]. A [`Frames`] that is dropped early loses the rest of its block.
+    /// Takes in the next block of the stream; [`Frames::next`] returns the lines that it completes. Dropping
+    /// [`Frames`] early loses the rest of the block.
     pub fn feed<'a>(&'a mut self, block: &'a [u8]) -> Frames<'a> {
         Frames { splitter: self, rest: block, hand_back: false }
     }
 
-    /// Bytes of a line whose end has not come yet. At the end of a stream they are the half line that
-    /// a cut left behind, to be counted and thrown away.
+    /// Returns the number of bytes of an incomplete line. At the end of a stream they are the partial line that
+    /// a broken connection left behind, to be counted and discarded.
     pub fn pending(&self) -> usize {
         self.partial.len()
     }
 
-    /// Forgets a half line, as at the start of a new stream.
+    /// Discards a partial line, for the start of a new stream.
     pub fn reset(&mut self) {
         self.partial.clear();
         self.partial.shrink_to(LINE_BYTES_KEPT);
@@ -66,13 +66,13 @@ impl FrameSplitter {
 pub struct Frames<'a> {
     splitter: &'a mut FrameSplitter,
     rest: &'a [u8],
-    /// The line in `partial` was handed out and goes at the next call.
+    /// The line in `partial` was returned and is cleared at the next call.
     hand_back: bool,
 }
 
 impl Frames<'_> {
-    /// The next whole line, without its newline; blank lines are skipped. `None`: the block is used
-    /// up. After an error the stream must be ended.
+    /// Returns the next whole line without its newline, skipping blank lines, or `None` when the block is used
+    /// up. After an error the stream must be closed.
     #[expect(clippy::should_implement_trait, reason = "lends the line: no Iterator can do that")]
     pub fn next(&mut self) -> Option<Result<&[u8], LineTooLong>> {
         loop {

@@ -1,9 +1,9 @@
-//! Takes a LIST answer apart while it arrives, one pod at a time.
+//! Splits a LIST response into pods while it arrives, one pod at a time.
 //!
-//! A node with 500 pods answers with 10 MB; only one pod of it is ever held. The scanner knows just
-//! enough JSON to find the members of the outermost object and the elements of its `items` array
-//! (strings, escapes and nesting); what an element means is for [`crate::core::wire`]. So one pod
-//! that cannot be read costs that pod, not the LIST. Members may come in any order and any layout.
+//! The response for a node with 500 pods has 10 MB; only one pod of it is ever held in memory. The scanner
+//! knows just enough JSON (strings, escapes and nesting) to find the members of the outermost object and the
+//! elements of its `items` array; [`crate::core::wire`] decodes the elements. So an unreadable pod costs only
+//! that pod, not the LIST. Members may come in any order and with any whitespace.
 //!
 //! ```text
 //! Start ─'{'▶ Key ─'"'▶ InKey ─'"'▶ Colon ─':'▶ Value ─▶ InValue ─▶ Key
@@ -15,7 +15,7 @@ use memchr::memchr2;
 
 use crate::limits::{LINE_BYTES_KEPT, LINE_BYTES_MAX};
 
-/// What a LIST answer is made of.
+/// A part of a LIST response.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
     /// One element of `items`, as sent.
@@ -24,14 +24,14 @@ pub enum Piece<'a> {
     Metadata(&'a [u8]),
 }
 
-/// Why a LIST answer could not be followed to its end.
+/// Why a LIST response could not be read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListError {
-    /// The bytes are no JSON object; the number is the offset of the first wrong byte.
+    /// The bytes are not a JSON object; the number is the offset of the first wrong byte.
     NotJson(u64),
-    /// One element is larger than the limit in bytes.
+    /// One item, or the metadata, is larger than this limit in bytes.
     ItemTooLong(usize),
-    /// The answer ended before the list did.
+    /// The response ended before the list did.
     Truncated,
 }
 
@@ -71,7 +71,7 @@ enum Key {
 pub struct ListSplitter {
     at: At,
     key: Key,
-    /// The start of a key, value or item whose end has not come yet.
+    /// The start of a key, value or item that is not complete yet.
     partial: Vec<u8>,
     depth: u32,
     in_string: bool,
@@ -87,7 +87,7 @@ impl Default for ListSplitter {
 }
 
 impl ListSplitter {
-    /// A splitter that gives up at an item of more than `limit` bytes.
+    /// Creates a splitter that fails at an item of more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self {
             at: At::Start,
@@ -101,20 +101,20 @@ impl ListSplitter {
         }
     }
 
-    /// Takes the next block of the answer.
+    /// Takes in the next block of the response.
     pub fn feed<'a>(&'a mut self, block: &'a [u8]) -> Pieces<'a> {
         Pieces { splitter: self, block, from: 0, hand_back: false }
     }
 
-    /// Whether the outermost object was closed: only then was the list whole.
+    /// Checks that the outermost object was closed, so that the list is complete.
     ///
     /// # Errors
-    /// [`ListError::Truncated`] when it was not.
+    /// [`ListError::Truncated`] if it was not.
     pub fn finish(&self) -> Result<(), ListError> {
         if self.at == At::Done { Ok(()) } else { Err(ListError::Truncated) }
     }
 
-    /// Scans a value from `bytes[0]`; the number of bytes that belong to it, and whether it ended.
+    /// Scans a value from `bytes[0]`; returns how many bytes belong to it, and whether it is complete.
     fn scan_value(&mut self, bytes: &[u8]) -> (usize, bool) {
         let mut i = 0;
         while i < bytes.len() {
@@ -166,7 +166,7 @@ pub struct Pieces<'a> {
 }
 
 impl Pieces<'_> {
-    /// The next piece; `None`: the block is used up. After an error the answer must be dropped.
+    /// Returns the next piece, or `None` when the block is used up. After an error the response must be dropped.
     #[expect(clippy::should_implement_trait, reason = "lends the piece: no Iterator can do that")]
     pub fn next(&mut self) -> Option<Result<Piece<'_>, ListError>> {
         if std::mem::take(&mut self.hand_back) {
@@ -192,7 +192,7 @@ impl Pieces<'_> {
         None
     }
 
-    /// One byte outside of values.
+    /// Handles one byte outside of values.
     fn structure(&mut self, byte: u8) -> Result<(), ListError> {
         let s = &mut *self.splitter;
         if s.at != At::InKey && byte.is_ascii_whitespace() {
@@ -214,7 +214,7 @@ impl Pieces<'_> {
                 At::Colon
             }
             (At::InKey, _) => {
-                // Nothing that matters has a key longer than `metadata`; a longer one stays unequal.
+                // No relevant key is longer than `metadata`; a longer one, cut, still matches none of them.
                 if s.partial.len() <= "metadata".len() {
                     s.partial.push(byte);
                 }
@@ -242,8 +242,8 @@ impl Pieces<'_> {
         Ok(())
     }
 
-    /// Bytes of a value: its range in the block when it ended here and did not start before it,
-    /// an empty range when it lies in `partial`; `None` when there is nothing to hand out.
+    /// Scans bytes of a value. Returns its range in the block if it lies wholly in this block, an empty range if
+    /// the complete value is in `partial`, and `None` if there is nothing to return yet.
     fn value(&mut self) -> Result<Option<std::ops::Range<usize>>, ListError> {
         let s = &mut *self.splitter;
         let wanted = s.at == At::InItem || s.key == Key::Metadata;

@@ -1,5 +1,5 @@
-//! All of the core behind one door: blocks of bytes as they come from the API server go in, what to
-//! ask next and what was detected comes out. The live agent's detection is a lock around this.
+//! The single entry point of the core. Blocks of bytes from the API server go in; the next request and the
+//! detected incidents come out. The live agent's detection is a lock around this.
 
 pub mod decode;
 pub mod frame;
@@ -16,39 +16,39 @@ use crate::core::stream::reflector::{Failure, Reflector, Step, WatchEnd};
 use crate::core::wire::json;
 use crate::core::wire::{self, is_older};
 
-/// What came in, beside what was detected: for metrics and the log.
+/// What was read, apart from detected incidents; for metrics and the log.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Note {
-    /// A line of the watch.
+    /// A line of the watch was read.
     Line {
-        /// Whether it is the API server's at all, as far as can be told.
+        /// False for lines that cannot have come from an API server (no resourceVersion found).
         used: bool,
     },
-    /// Something in it was wrong.
+    /// Something in the input was wrong.
     Flaw(Flaw),
-    /// The server ended the watch with an `ERROR` event, and why.
+    /// The server ended the watch with an `ERROR` event: the failure and its text.
     Error(Failure, String),
-    /// The LIST is complete. `went_back`: its version lies behind one that was seen before.
+    /// The LIST is complete.
     Listed {
-        /// See above.
+        /// True if the list's resourceVersion is older than one that was seen before.
         went_back: bool,
     },
-    /// The LIST cannot be used, and why.
+    /// The LIST cannot be used; the text gives the reason.
     ListFailed(String),
-    /// The server ended the watch when it was asked to: it has told all that there was.
+    /// The server ended the watch at the requested timeout, so the server is alive and no event is missing.
     WatchServed,
 }
 
-/// Whether the answer that is being read is still of use.
+/// Whether the reader continues with the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// More of it.
+    /// Read more of the response.
     Continue,
-    /// The reader is to drop it; its end has been dealt with.
+    /// Drop the response; its end has already been handled.
     Stop,
 }
 
-/// What the bytes that come in are part of.
+/// The kind of response that is being read.
 #[derive(Debug)]
 enum Reading {
     Nothing,
@@ -57,11 +57,11 @@ enum Reading {
     Watch,
 }
 
-/// The state of the stream.
+/// The state of the list/watch stream.
 #[derive(Debug)]
 pub struct Stream {
     reflector: Reflector,
-    /// The detection, which the caller also asks and tells directly.
+    /// The detection; the caller also uses it directly.
     pub detector: Detector,
     frames: FrameSplitter,
     reading: Reading,
@@ -69,7 +69,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A stream that has not begun.
+    /// Creates a stream that has not started.
     pub fn new(reflector: Reflector, detector: Detector) -> Self {
         Self {
             reflector,
@@ -80,7 +80,7 @@ impl Stream {
         }
     }
 
-    /// What to do next, when nothing is being read.
+    /// Returns the next step. Call it only when no response is being read.
     pub fn next(&mut self, now: Duration) -> Step {
         let step = self.reflector.next(now);
         self.reading = match &step {
@@ -101,7 +101,7 @@ impl Stream {
         step
     }
 
-    /// A block of the answer's body. After [`Flow::Stop`] no more of it may come.
+    /// Takes in one block of the response body. After [`Flow::Stop`] no more blocks of it may follow.
     pub fn on_block(
         &mut self,
         block: &[u8],
@@ -117,7 +117,7 @@ impl Stream {
         }
     }
 
-    /// The answer's body came to its end, in whatever way.
+    /// Reports that the response body ended, for whatever reason.
     pub fn on_end(
         &mut self,
         end: WatchEnd,
@@ -162,7 +162,7 @@ impl Stream {
         }
     }
 
-    /// The request failed before there was a body of use.
+    /// Reports that the request failed before a usable body arrived.
     pub fn on_failure(&mut self, failure: Failure, now: Now) {
         if !matches!(self.reading, Reading::Nothing) {
             self.reading = Reading::Nothing;
@@ -195,8 +195,8 @@ impl Stream {
                 }
                 Ok(Piece::Item(bytes)) => {
                     if !std::mem::replace(begun, true) {
-                        // The API server writes metadata first. A list that does not cannot be
-                        // known to have gone back, and older pods in it are taken for stale.
+                        // The API server writes `metadata` first. If a list does not, an older resourceVersion
+                        // cannot be noticed in time, and older pods in the list are treated as stale.
                         let went_back = is_older(version, self.reflector.version());
                         self.detector.begin_list(went_back);
                     }
@@ -216,7 +216,7 @@ impl Stream {
         Flow::Continue
     }
 
-    /// Items are passed over: none was asked for.
+    /// Reads only the list's version. Items are skipped: the request asked for none.
     fn on_version_block(&mut self, block: &[u8], now: Now) -> Flow {
         let Reading::Version { splitter, version } = &mut self.reading else { return Flow::Stop };
         let mut pieces = splitter.feed(block);
@@ -285,7 +285,7 @@ impl Stream {
     }
 }
 
-/// The version in a list's metadata; empty where there is none.
+/// Returns the resourceVersion in a list's metadata, or an empty string.
 fn version_of(metadata: &[u8]) -> String {
     let metadata: wire::Metadata<'_> = json::from_slice(metadata).unwrap_or_default();
     (*metadata.resource_version).to_owned()

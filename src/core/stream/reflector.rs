@@ -1,4 +1,4 @@
-//! The list/watch state machine: says what to ask the API server next, and learns from how it went.
+//! The list/watch state machine: decides what to request next, from the outcome of the requests so far.
 //!
 //! ```text
 //!            ┌────── 410, too large, periodic, the server's version is older ──────┐
@@ -6,34 +6,37 @@
 //!   ┌──▶ List(version) ──on_listed──▶ Watch(version) ──on_closed──▶ Watch(version) …
 //!   │        │                          │   ▲    │
 //!   │        │                          │   └────┴─ silent ─▶ Version ─on_version─▶ …
-//!   └─ Wait ◀┴──────── on_failure ──────┴─▶ Wait, then the same again
+//!   └─ Wait ◀┴──────── on_failure ──────┴─▶ Wait, then retry
 //! ```
 //!
-//! | state | what goes wrong | what follows |
+//! | state | problem | next step |
 //! | --- | --- | --- |
-//! | List at "0" | anything | wait, the same again |
+//! | List at "0" or "" | anything | wait, retry |
 //! | List at a version | 410, 504 ResourceVersionTooLarge | List at "" (newest) at once |
-//! | Watch | 410 as a status or as an event | List at the last version |
+//! | List at a version | any other failure | wait, retry |
+//! | Watch | 410, as a status or as an event | wait, List at the last version |
 //! | Watch | 401, 429, 502 to 504, a broken connection | wait, Watch at the last version |
 //! | Watch | connection refused | a short wait that does not grow, Watch at the last version |
-//! | Watch | 403, 500, what makes no sense | wait; the fifth in a row at one version: List |
-//! | Watch | clean end, idle end, cut | Watch at the last version at once, unless it was very short and for nothing |
+//! | Watch | 403, 500, an invalid response | wait, Watch; after the fifth in a row at one version: List |
+//! | Watch | clean close, idle timeout, cut | Watch at the last version at once |
+//! | Watch | very short and the version did not move, or cut while silent | wait, Watch at the last version |
 //! | Watch | 1, then 2, 4, … 32 in a row without event and bookmark | Version |
 //! | Version | the server's version is older than ours, or cannot be compared | List at the last version |
-//! | Version | no answer, 401, 429, 502 to 504 | wait, Watch at the last version |
+//! | Version | no response, 401, 429, 502 to 504 | wait, Watch at the last version |
+//! | Version | any other failure | wait, List at the last version |
 //! | Watch | 30 to 60 minutes since the last list | List at the last version when the watch ends |
 //!
-//! **Silence.** The API server sends a bookmark only when its version has moved since the watch began
-//! (`storage/cacher/cache_watcher.go`, `process`). That of pods moves with each change of any pod, and with etcd's
-//! progress notices, which come each ten minutes by default. So in a quiet cluster a healthy watch says nothing at
-//! all. To tell it from a dead path, a watch is asked to end a little before the idle timeout: an API server that
-//! lives ends it on time, and the next one goes over the same connection. Only where bookmarks do come, watch after
-//! watch, are watches as long as client-go's.
+//! **Silence.** The API server sends a bookmark only if its version has moved since the watch began
+//! (`storage/cacher/cache_watcher.go`, `process`). The version of pods moves with each change of any pod, and with
+//! etcd's progress notices, which come every ten minutes by default. So in a quiet cluster a healthy watch sends
+//! nothing at all. To distinguish it from a dead path, each watch asks for a timeout a little before the idle
+//! timeout: a live API server closes it on time, and the next watch uses the same connection. Only where bookmarks do
+//! arrive, watch after watch, are watches as long as client-go's.
 //!
-//! Resuming beats relisting wherever the server still has the version: a relist folds many crashes of
-//! one container into a jump of its restart count. The reference is client-go's
-//! `tools/cache/reflector.go`; what differs is on purpose (an HTTP-level 403 or 500 does not relist
-//! at once; the guards against silence and the periodic list do not exist there).
+//! Resuming is better than relisting as long as the server still has the version: after a relist, several crashes of
+//! one container are visible only as a jump of its restart count. The reference is client-go's
+//! `tools/cache/reflector.go`. The differences are deliberate: here an HTTP-level 403 or 500 does not relist at once,
+//! and client-go has neither the guards against silence nor the periodic list.
 
 use std::time::Duration;
 
@@ -44,14 +47,14 @@ use crate::limits::{
     SILENT_WATCHES_MAX, STREAM_ERRORS_MAX, VERY_SHORT_WATCH, WATCH_TIMEOUT_SECONDS,
 };
 
-/// What to do next.
+/// The next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// LIST at this version: `"0"` (whatever the cache has), `"N"` (at least N) or `""` (newest).
     List {
         /// The `resourceVersion` parameter.
         resource_version: String,
-        /// Why, for the metric and the log.
+        /// Why the LIST is needed, for the metric and the log.
         reason: ListReason,
     },
     /// WATCH from this version on.
@@ -61,56 +64,56 @@ pub enum Step {
         /// The `timeoutSeconds` parameter.
         timeout_seconds: u64,
     },
-    /// LIST at `"0"`, with a selector that no pod matches: the server's version, and nothing else.
+    /// LIST at `"0"` with a selector that matches no pod: returns the server's version and nothing else.
     Version,
-    /// Nothing before this time (monotonic).
+    /// Send no request before this time (monotonic).
     Wait {
-        /// When to ask again.
+        /// When to call [`Reflector::next`] again.
         until: Duration,
     },
 }
 
-/// Why a LIST is due.
+/// Why a LIST is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ListReason {
-    /// Nothing is known yet.
+    /// Nothing has been listed yet.
     Start,
-    /// The server has forgotten our version.
+    /// The server no longer has our version.
     Expired,
-    /// Watches were silent, and the server's version is older than ours, or cannot be compared with it.
+    /// Watches were silent, and the server's version is older than ours or cannot be compared with it.
     Silent,
-    /// Half an hour to an hour has passed.
+    /// Half an hour to an hour has passed since the last LIST.
     Periodic,
-    /// The stream failed again and again.
+    /// The watch failed several times in a row.
     Error,
 }
 
-/// Why a request or a stream failed, grouped by what follows.
+/// Why a request or a stream failed, grouped by the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// 410, reason Expired or Gone: the version is too old.
     Expired,
     /// 504 with cause ResourceVersionTooLarge: the version is too new for this server.
     VersionTooLarge,
-    /// 429 or 5xx: the server asks for patience, perhaps for this long.
+    /// 429, or 5xx with a retry time: the server asks for a delay, of this length if it gives one.
     Throttled(Option<Duration>),
-    /// No answer, or one from a gateway or a gatekeeper: a broken connection, a timeout, 401, 502, 503, 504.
-    /// Nothing is known against our version, and a LIST would fare no better.
+    /// No response, or one from a gateway or an authenticator: a broken connection, a timeout, 401, 502, 503, 504.
+    /// This does not make our version invalid, and a LIST would fail in the same way.
     Unavailable,
-    /// The connection was refused, or there is no way to the server: to try costs nobody much.
+    /// The connection was refused, or there is no route to the server: a retry is cheap.
     Unreachable,
-    /// Anything else that the next try may not meet: 403, 500, an answer that makes no sense.
+    /// Anything else that may not happen again at the next try: 403, 500, an invalid response.
     Transient,
 }
 
-/// How a watch ended that had begun well.
+/// How an established watch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchEnd {
-    /// The server ended it: at its timeout, at its shutdown, because we were slow.
+    /// The server closed it: at its timeout, at its shutdown, or because the agent read too slowly.
     Clean,
     /// The connection broke.
     Cut,
-    /// Nothing came for the idle timeout.
+    /// Nothing arrived for the idle timeout.
     Idle,
 }
 
@@ -121,28 +124,28 @@ enum Next {
     Version,
 }
 
-/// The state machine. It reads no clock: `now` is monotonic and passed in.
+/// The state machine. It reads no clock: the caller passes `now`, a monotonic time.
 #[derive(Debug)]
 pub struct Reflector {
     next: Next,
-    /// The last version that was seen; empty until the first list.
+    /// The last version seen; empty until the first list.
     version: String,
-    /// The version of the next LIST, when it is not the last one seen.
+    /// The version for the next LIST if it is not the last version seen.
     list_at: Option<&'static str>,
     wait_until: Option<Duration>,
     relist_due: Duration,
     backoff: Backoff,
     jitter: Jitter,
-    /// `BLACKBOX_WATCH_IDLE_TIMEOUT`: silence after which the watch's path counts as dead.
+    /// `BLACKBOX_WATCH_IDLE_TIMEOUT`: silence after which the watch's network path counts as dead.
     idle_timeout: Duration,
     watch: WatchRecord,
-    /// The version that the last watch was asked for.
+    /// The version from which the last watch started.
     watched_from: String,
-    /// Watches in a row that gave nothing.
+    /// Number of consecutive watches without any line.
     silent_watches: u32,
-    /// After so many of them the server's version is asked for.
+    /// Number of consecutive silent watches after which the server's version is requested.
     check_after: u32,
-    /// Watches in a row that gave something and lasted their time.
+    /// Number of consecutive watches with at least one line that lasted until their timeout.
     lively_watches: u32,
     stream_errors: u32,
 }
@@ -150,15 +153,15 @@ pub struct Reflector {
 #[derive(Clone, Copy, Debug, Default)]
 struct WatchRecord {
     opened: Duration,
-    /// What was asked for.
+    /// The requested timeout.
     timeout: Duration,
-    /// Lines of whatever kind: something is there and speaks.
+    /// Lines of any kind; one is enough to show that the server is alive.
     lines: u64,
 }
 
 impl Reflector {
-    /// A reflector that knows nothing yet. `idle_timeout`: silence after which whoever reads a watch ends it
-    /// ([`WatchEnd::Idle`]). The seed spreads agents over time.
+    /// Creates a reflector that has listed nothing yet. `idle_timeout` is the silence after which the reader closes a
+    /// watch ([`WatchEnd::Idle`]). The seed spreads the requests of different agents over time.
     pub fn new(retry_interval: Duration, idle_timeout: Duration, seed: u64) -> Self {
         Self {
             next: Next::List(ListReason::Start),
@@ -178,12 +181,12 @@ impl Reflector {
         }
     }
 
-    /// The last version seen, empty before the first list.
+    /// Returns the last version seen; empty before the first list.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// What to do now. After `List` or `Watch` the answer is due through one of the `on_` functions.
+    /// Returns the next step. After `List` or `Watch` the caller must report the outcome with an `on_` function.
     pub fn next(&mut self, now: Duration) -> Step {
         if let Some(until) = self.wait_until {
             if now < until {
@@ -207,8 +210,8 @@ impl Reflector {
         }
     }
 
-    /// A long watch where bookmarks keep it from falling silent for the idle timeout, else one that the server
-    /// ends before that.
+    /// Returns a long timeout if bookmarks arrive often enough that the watch is never silent for the idle timeout,
+    /// otherwise one shorter than the idle timeout.
     fn watch_timeout_seconds(&mut self) -> u64 {
         let is_lively = self.lively_watches >= LIVELY_WATCHES_MIN;
         let (from, to) = if is_lively && self.idle_timeout >= BOOKMARK_DUE {
@@ -219,8 +222,8 @@ impl Reflector {
         self.jitter.between(from, to).as_secs().max(1)
     }
 
-    /// A LIST came to its end, with this version. Returns whether the server's history went back
-    /// behind what was seen before (etcd restored, another cluster behind the same address).
+    /// Reports a complete LIST with this version. Returns true if it is older than a version seen before (etcd was
+    /// restored from a backup, or the address now leads to another cluster).
     pub fn on_listed(&mut self, version: &str, now: Duration) -> bool {
         let went_back = is_older(version, &self.version);
         version.clone_into(&mut self.version);
@@ -232,17 +235,17 @@ impl Reflector {
         went_back
     }
 
-    /// A line of the watch was taken in, with the version it carried (empty: none).
+    /// Reports a line of the watch, with the version it carried (empty if none).
     pub fn on_line(&mut self, version: &str) {
         self.watch.lines += 1;
-        // A late event must not throw the position away: the server may no longer have its version.
+        // A late event must not move our position back: the server may no longer have its version.
         if !version.is_empty() && version != self.version && !is_older(version, &self.version) {
             self.stream_errors = 0;
             version.clone_into(&mut self.version);
         }
     }
 
-    /// The request failed, or an `ERROR` event came: that stream is over.
+    /// Reports that the request failed or an `ERROR` event arrived: that stream is over.
     pub fn on_failure(&mut self, failure: Failure, now: Duration) {
         self.check_after = 1;
         self.lively_watches = 0;
@@ -263,12 +266,12 @@ impl Reflector {
                     self.relist(ListReason::Error);
                 }
             }
-            // The version is kept: a LIST would fold the crashes of the outage into a restart count.
+            // Keep the version: a LIST would merge the crashes during the outage into one restart count.
             (
                 Failure::Throttled(_) | Failure::Unavailable | Failure::Unreachable,
                 Next::Watch | Next::Version,
             ) => self.next = Next::Watch,
-            // A server that does not tell its version can still be asked for the pods.
+            // A server that does not report its version may still answer a LIST of the pods.
             (_, Next::Version) => self.on_version(""),
             (_, Next::List(_)) => {}
         }
@@ -281,11 +284,11 @@ impl Reflector {
         }
     }
 
-    /// The watch ended without a failure of its own. Returns whether the server ended it when it was asked to: then
-    /// it lives, and has told all that there was.
+    /// Reports that the watch ended without a failure. Returns true if the server closed it at the requested timeout:
+    /// then the server is alive and has sent everything.
     pub fn on_closed(&mut self, end: WatchEnd, now: Duration) -> bool {
         let lived = now.saturating_sub(self.watch.opened);
-        // The server counts from when the request reached it, by its own clock.
+        // The server counts from the arrival of the request, by its own clock; hence the tolerance.
         let is_on_time = end == WatchEnd::Clean && lived >= self.watch.timeout * 9 / 10;
         let is_silent = self.watch.lines == 0;
         if !is_silent {
@@ -296,7 +299,7 @@ impl Reflector {
         self.lively_watches =
             if is_on_time && !is_silent { self.lively_watches.saturating_add(1) } else { 0 };
         if !is_on_time {
-            // The next watch may meet another server, or this one with another history.
+            // The next watch may reach another server, or this one with another history.
             self.check_after = 1;
         }
         if self.silent_watches >= self.check_after {
@@ -304,8 +307,8 @@ impl Reflector {
         } else if now >= self.relist_due {
             self.relist(ListReason::Periodic);
         }
-        // Lines alone are no progress: a proxy's page is made of lines, too, and a server that forgets
-        // what it was asked for begins anew each time.
+        // Lines alone are not progress: a proxy's error page has lines too, and a server that ignores the requested
+        // version sends the same lines again on each watch.
         let stands_still = self.version == self.watched_from;
         if stands_still && lived < VERY_SHORT_WATCH && !is_on_time
             || is_silent && end == WatchEnd::Cut
@@ -315,8 +318,9 @@ impl Reflector {
         is_on_time
     }
 
-    /// The answer to [`Step::Version`]. Only a server whose version is older than ours can be silent because it
-    /// has yet to come to ours; each answer that says otherwise doubles the time to the next question.
+    /// Takes in the response to [`Step::Version`]. A server whose version is older than ours may be silent because it
+    /// has not caught up yet, so an older version leads to a relist. Each response doubles the number of silent
+    /// watches before the next check.
     pub fn on_version(&mut self, version: &str) {
         self.silent_watches = 0;
         self.check_after = (self.check_after * 2).min(SILENT_WATCHES_MAX);
@@ -336,11 +340,13 @@ impl Reflector {
     fn back_off(&mut self, now: Duration, at_least: Option<Duration>) {
         let step = self.backoff.step(now, &mut self.jitter);
         let asked = at_least.unwrap_or_default().min(RETRY_AFTER_MAX);
-        // Everyone was told the same number: the jitter goes on top of it.
+        // Every agent gets the same Retry-After value, so the jitter is added to it.
         let delay = if asked > step { self.jitter.between(asked, asked + step) } else { step };
         self.wait_until = Some(now + delay);
     }
 }
 
+/// Returns true if both versions are numbers and `version` is the smaller one. Versions are opaque by contract before
+/// Kubernetes 1.35, but numbers in practice.
 #[cfg(test)]
 mod tests;

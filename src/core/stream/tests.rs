@@ -22,7 +22,7 @@ fn at(monotonic: Duration) -> Now {
     Now { monotonic, wall: start.saturating_add(monotonic).unwrap() }
 }
 
-/// Feeds a body in blocks of the given sizes, over and over.
+/// Feeds a body in blocks of the sizes that `sizes` returns.
 fn feed(
     stream: &mut Stream,
     body: &[u8],
@@ -43,7 +43,7 @@ fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/fixtures/crash-zoo/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-/// The incidents as `expected.tsv` has them: pod, container, type, instance.
+/// Formats the incidents as in `expected.tsv`: pod, container, type, instance.
 fn rows(out: &[Output]) -> Vec<String> {
     let mut rows: Vec<String> = out
         .iter()
@@ -68,7 +68,7 @@ fn row(case: &Case) -> String {
     format!("{}/{}\t{container}\t{kind}\t{instance}", pod.namespace, pod.name)
 }
 
-/// The kubelet's events of the recording, by the UID of their pod.
+/// Returns the recorded kubelet events, each with the UID of its pod.
 fn recorded_events() -> Vec<(String, PodEvent)> {
     let text = String::from_utf8(fixture("events.watch.jsonl")).unwrap();
     let lines = text
@@ -77,7 +77,7 @@ fn recorded_events() -> Vec<(String, PodEvent)> {
     lines.map(|e| (e.involved_object.uid.to_string(), PodEvent::from_wire(&e))).collect()
 }
 
-/// Everything that comes out of the zoo, fed in blocks of these sizes.
+/// Feeds the zoo in blocks of these sizes and returns the rows of all its incidents.
 fn zoo(events: &[(String, PodEvent)], sizes: &mut dyn FnMut() -> usize) -> Vec<String> {
     let mut s = stream();
     let (mut out, mut notes) = (Vec::new(), Vec::new());
@@ -231,8 +231,8 @@ fn a_half_line_at_the_end_is_counted_and_forgotten() {
     }
 }
 
-/// Lines of the zoo with bytes replaced, cut out and doubled, and with numbers and times at the ends
-/// of their ranges: whatever they mean, nothing panics, overflows or gets out of its bounds.
+/// Feeds lines of the zoo with bytes replaced, removed and duplicated, and with numbers and times at the limits of
+/// their ranges: nothing may panic, overflow or exceed its size limit.
 #[test]
 fn mutated_lines_never_panic() {
     let text = String::from_utf8(fixture("pods.watch.jsonl")).unwrap();

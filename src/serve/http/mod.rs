@@ -1,10 +1,8 @@
-//! A small HTTP/1.1 server: GET and HEAD, a page each, and POST where a path takes it; then the
-//! connection closes.
+//! A small HTTP/1.1 server: one GET, HEAD or (for some paths) POST request per connection, which is then closed.
 //!
-//! It is reachable by every pod of the node, so everything has a bound: the head's bytes, the body's,
-//! the time that a connection may take from its first byte to its last, and the number of connections, each
-//! on a small thread. When all are taken the oldest is cut off: whoever only holds connections open
-//! cannot keep the kubelet's probe out.
+//! Every pod of the node can reach it, so everything is bounded: the size of the head and of the body, the total time
+//! of a connection, and the number of connections, each on a thread with a small stack. At the connection limit the
+//! oldest connection is cut off, so a client that only holds connections open cannot lock out the kubelet's probe.
 
 pub mod request;
 
@@ -28,60 +26,60 @@ use self::request::{Head, Refusal};
 
 pub use self::request::Method;
 
-/// A path that takes POST, and nothing else. All other paths take GET and HEAD.
+/// A path that takes POST and nothing else. All other paths take GET and HEAD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Post {
     /// The path, without a query.
     pub path: &'static str,
-    /// The longest body that is read.
+    /// The largest body that is read.
     pub body_bytes_max: usize,
 }
 
-/// Why a body was not read. The answer is the handler's affair.
+/// Why a body was not read. The handler chooses the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
-    /// Its length was not told (it may come in chunks): 411.
+    /// The length is unknown (for example a chunked body): 411.
     NoLength,
-    /// It is longer than [`Post::body_bytes_max`]: 413.
+    /// The body is longer than [`Post::body_bytes_max`]: 413.
     TooLong,
 }
 
 /// A request as the handler sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// How it asks: POST for the paths that take it, GET or HEAD for all others. The answer to HEAD is
-    /// that to GET: its body is left out here.
+    /// The method: POST for the paths that take it, GET or HEAD for all others. The handler answers HEAD like GET;
+    /// the server leaves out the body.
     pub method: Method,
     /// The path, without a query.
     pub path: &'a str,
-    /// Who asks.
+    /// The client's address.
     pub peer: SocketAddr,
-    /// Whom it asks: the name and port that the client believes to be talking to.
+    /// The `Host` header: the name and port that the client believes it is connected to.
     pub host: Option<&'a str>,
-    /// The type of what was posted, as the client calls it.
+    /// The `Content-Type` of the posted body, as the client sent it.
     pub content_type: Option<&'a str>,
-    /// What was posted, whole; empty for GET and HEAD.
+    /// The complete posted body; empty for GET and HEAD.
     pub body: Result<&'a [u8], Unread>,
 }
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
-    /// The HTTP status; with 204 goes no body.
+    /// The HTTP status; a 204 response has no body.
     pub status: u16,
-    /// The body's type.
+    /// The content type of the body.
     pub content_type: &'static str,
     /// The body.
     pub body: Vec<u8>,
-    /// When to come back, at the earliest; said with 429 and 503.
+    /// The `Retry-After` header in seconds; used with 429 and 503.
     pub retry_after_seconds: Option<u64>,
-    /// Further header lines, each with its end.
+    /// Additional header lines, each with its line end.
     pub headers: &'static str,
-    /// Whoever counts such answers holds another one of it: it goes when this one is sent.
+    /// Concurrency token: dropped when the response has been sent, which frees a reader slot.
     pub turn: Option<Arc<()>>,
 }
 
-/// A bound listener.
+/// A server with a bound listener.
 #[derive(Debug)]
 pub struct HttpServer {
     listener: TcpListener,
@@ -89,32 +87,32 @@ pub struct HttpServer {
     posts: &'static [Post],
 }
 
-/// The connections that are being served, the oldest first.
+/// The connections being served, oldest first.
 type Open = Arc<Mutex<VecDeque<(u64, TcpStream)>>>;
 
 impl HttpServer {
     /// Binds the address.
     ///
     /// # Errors
-    /// When it is taken, or not ours.
+    /// If the address is in use or not an address of this host.
     pub fn bind(addr: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(addr)?;
         let addr = listener.local_addr()?;
         Ok(Self { listener, addr, posts: &[] })
     }
 
-    /// Has these paths take POST. At first there is none that does.
+    /// Sets the paths that take POST; by default there are none.
     #[must_use]
     pub fn with_posts(self, posts: &'static [Post]) -> Self {
         Self { posts, ..self }
     }
 
-    /// The address that it was bound to; the port where 0 was asked for.
+    /// Returns the bound address, with the actual port if port 0 was requested.
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Serves for ever; ends with the process.
+    /// Serves for ever; stops only with the process.
     pub fn run<H>(self, clock: Clock, handler: H)
     where
         H: Fn(&Request<'_>) -> Response + Send + Sync + 'static,
@@ -124,7 +122,7 @@ impl HttpServer {
         let open = Open::default();
         let mut trouble = Once::new("http");
         for id in 0.. {
-            // Each thread holds `open`, and so does this one.
+            // Each connection thread holds one reference to `open`, and this thread holds one too.
             while Arc::strong_count(&open) > HTTP_THREADS_MAX {
                 trouble.say("connections that were cut off do not end");
                 Stop::default().wait(HTTP_PAUSE);
@@ -134,7 +132,7 @@ impl HttpServer {
                 lock(&open).push_back((id, stream.try_clone()?));
                 let (served, handler) = (open.clone(), handler.clone());
                 let run = move || {
-                    // A peer that goes away is its own affair.
+                    // A disconnected peer is not an error of ours.
                     let _ = serve(Connection::new(stream, clock), peer, posts, &*handler);
                     lock(&served).retain(|(other, _)| *other != id);
                 };
@@ -146,8 +144,8 @@ impl HttpServer {
                 Err(error) => {
                     lock(&open).retain(|(other, _)| *other != id);
                     trouble.say(&format!("cannot serve a connection: {error}"));
-                    // Out of file descriptors or threads: whoever holds one longest gives it up, and
-                    // at once again would be a hot loop.
+                    // Out of file descriptors or threads: cut off the oldest connection, and pause, because an
+                    // immediate retry would be a hot loop.
                     cut_off_oldest(&mut lock(&open));
                     Stop::default().wait(HTTP_PAUSE);
                 }
@@ -160,7 +158,7 @@ fn lock(open: &Open) -> std::sync::MutexGuard<'_, VecDeque<(u64, TcpStream)>> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Cuts off the oldest connections until there is room for one more. Their threads end at their next
+/// Cuts off the oldest connections until there is room for one more. Their threads stop at their next
 /// read or write.
 fn make_room(open: &Open) {
     let mut open = lock(open);
@@ -195,14 +193,14 @@ fn serve(
             return Ok(());
         }
     };
-    // In two pieces: a page is not copied behind its head.
+    // Two writes, so that the page is not copied behind its head.
     connection.write(answer.head().as_bytes())?;
     connection.write(answer.content())?;
     drop(answer);
     connection.finish()
 }
 
-/// The answer to a head that was read; `bytes` begin with it, and with what came along of the body.
+/// Answers a parsed head. `bytes` starts with the head, followed by any part of the body that came with it.
 fn answer(
     connection: &mut Connection,
     bytes: &[u8],
@@ -231,10 +229,10 @@ fn answer(
     Ok(Answer { response, allow: "", with_body: head.method != Method::Head })
 }
 
-/// An answer, and what only the server knows of it.
+/// A response, and what the server adds to it.
 struct Answer {
     response: Response,
-    /// The methods to be told, if any.
+    /// The methods for the `Allow` header; empty for no header.
     allow: &'static str,
     with_body: bool,
 }
@@ -244,15 +242,15 @@ impl Answer {
         Self { response: refusal(status), allow: "", with_body: true }
     }
 
-    /// Another method than those that the path takes.
+    /// Returns a 405 response for a method that the path does not take.
     fn not_allowed(allow: &'static str) -> Self {
         let body = format!("this path takes {allow}\n").into_bytes();
         Self { response: Response { body, ..refusal(405) }, allow, with_body: true }
     }
 
-    /// What is sent of the body.
+    /// Returns the part of the body that is sent.
     fn content(&self) -> &[u8] {
-        // An answer without content must not tell of its length either (RFC 9110, 8.6).
+        // A response without content must not send a Content-Length either (RFC 9110, 8.6).
         let has_content = self.with_body && self.response.status != NO_CONTENT;
         if has_content { &self.response.body } else { &[] }
     }
@@ -280,7 +278,7 @@ impl Answer {
     }
 }
 
-/// A connection, with the time until which it must be over, whatever the peer does.
+/// A connection with a deadline that no peer can extend.
 struct Connection {
     stream: TcpStream,
     clock: Clock,
@@ -292,13 +290,13 @@ impl Connection {
         Self { stream, clock, deadline: clock.monotonic() + HTTP_CONNECTION_MAX }
     }
 
-    /// The time that is left; a timeout of zero would mean none at all.
+    /// Returns the time until the deadline, or an error if there is none: a timeout of zero would mean no timeout.
     fn left(&self) -> io::Result<Duration> {
         let left = self.deadline.saturating_sub(self.clock.monotonic());
         if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
     }
 
-    /// Reads some bytes, `room` at most, and appends them. 0: no more will come.
+    /// Reads at most `room` bytes and appends them; returns 0 at the end of the stream.
     fn read(&mut self, bytes: &mut Vec<u8>, room: usize) -> io::Result<usize> {
         let mut block = [0; 1024];
         self.stream.set_read_timeout(Some(self.left()?))?;
@@ -308,11 +306,11 @@ impl Connection {
         Ok(n)
     }
 
-    /// Reads the body of which `begun`, and perhaps more than it, has come with the head. One that is not
-    /// to be read is not asked for, and no memory is taken for it.
+    /// Reads the body; `begun` holds the bytes that came with the head, perhaps more than the body. A body that is
+    /// too long is neither requested (`100 Continue`) nor given memory.
     ///
     /// # Errors
-    /// When the peer goes away, or its time is over, before the body's end.
+    /// If the peer disconnects or the deadline passes before the end of the body.
     fn body(
         &mut self,
         head: &Head<'_>,
@@ -351,8 +349,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Closing with bytes unread makes the kernel send a reset, which may overtake the answer: what the
-    /// peer still sends is taken in, up to a bound.
+    /// Closes the connection. Closing a socket with unread bytes makes the kernel send a reset, which may overtake
+    /// the response; so the rest of the request is read first, up to a limit.
     fn finish(mut self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)?;
         let mut block = [0; 1024];

@@ -1,56 +1,56 @@
-//! The head of an HTTP request: bytes in; method, path and what is said of a body out.
+//! Parses the head of an HTTP request: method, path, and the headers that describe the body.
 
-/// How is asked.
+/// The request method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// The page.
+    /// GET.
     Get,
-    /// The page's head.
+    /// HEAD.
     Head,
-    /// Something is brought.
+    /// POST.
     Post,
-    /// Nothing that is served anywhere.
+    /// Any other method; no path takes it.
     Other,
 }
 
-/// What a head asks for.
+/// The parsed head of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head<'a> {
-    /// How.
+    /// The method.
     pub method: Method,
-    /// What, without its query.
+    /// The path, without its query.
     pub path: &'a str,
-    /// Whom it asks (`Host`), as it is written there.
+    /// The `Host` header as sent.
     pub host: Option<&'a str>,
-    /// What is said of the body; of POST alone, that of others is not looked at.
+    /// The headers about the body; read for POST only.
     pub body: BodyHead<'a>,
-    /// The head's own length in bytes, with the blank line: there the body begins.
+    /// The length of the head in bytes, including the blank line; the body starts there.
     pub bytes: usize,
 }
 
-/// What a head says of the body that follows.
+/// What the head says about the body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BodyHead<'a> {
-    /// Its length in bytes, where it is told: not of one in chunks.
+    /// The length in bytes, if it is given; `None` for a chunked body.
     pub length_bytes: Option<u64>,
-    /// Its type, as it is written there.
+    /// The `Content-Type` header as sent.
     pub content_type: Option<&'a str>,
-    /// Whether it is held back until it is asked for (`Expect: 100-continue`).
+    /// True if the client waits for `100 Continue` before it sends the body (`Expect: 100-continue`).
     pub waits: bool,
 }
 
-/// Why a head is refused; each has a status of its own.
+/// Why a head is refused; each reason has its own status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// No HTTP: 400.
+    /// Not valid HTTP: 400.
     Malformed,
     /// Neither HTTP/1.0 nor HTTP/1.1: 505.
     Version,
 }
 
-/// Reads the head at the start of `bytes`. `None`: its end has not come yet.
+/// Parses the head at the start of `bytes`; returns `None` if the head is not complete yet.
 ///
-/// Another protocol (TLS to this port) may never send what ends a head, and is refused at once.
+/// Bytes of another protocol (TLS to this port) are refused at once, since the end of a head may never come.
 pub fn parse(bytes: &[u8]) -> Option<Result<Head<'_>, Refusal>> {
     let mut method = bytes.iter().take_while(|b| **b != b' ');
     if !method.all(|b| b.is_ascii_alphabetic() || *b == b'-') {
@@ -60,8 +60,8 @@ pub fn parse(bytes: &[u8]) -> Option<Result<Head<'_>, Refusal>> {
     Some(parse_head(&bytes[..end], body))
 }
 
-/// Where the blank line begins that ends the head, and where it ends. A bare line feed ends a line, too
-/// (RFC 9112, 2.2).
+/// Finds the blank line that ends the head; returns where it starts and where it ends. A bare line feed ends a line,
+/// too (RFC 9112, 2.2).
 fn head_end(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut from = 0;
     while let Some(at) = memchr::memchr(b'\n', &bytes[from..]) {
@@ -109,21 +109,21 @@ fn parse_head(head: &[u8], bytes: usize) -> Result<Head<'_>, Refusal> {
         name.eq_ignore_ascii_case("host").then(|| value.trim_matches([' ', '\t']))
     });
     let host = hosts.next();
-    // Two readers might see two of them (RFC 9112, 3.2).
+    // With two hosts, two readers might see different ones (RFC 9112, 3.2).
     if hosts.next().is_some() {
         return Err(Refusal::Malformed);
     }
     let mut body = BodyHead::default();
     if method == Method::Post {
         body = body_head(lines)?;
-        // HTTP/1.0 knows no such answer (RFC 9110, 10.1.1).
+        // A client of HTTP/1.0 cannot handle `100 Continue` (RFC 9110, 10.1.1).
         body.waits &= version == "HTTP/1.1";
     }
     Ok(Head { method, path, host, body, bytes })
 }
 
-/// What the header lines say of a body. Two lengths, even equal ones, are a sign of somebody who wants
-/// two readers to see two bodies; so is a length that is no number.
+/// Reads the header lines about the body. Two lengths, even equal ones, are a sign of request smuggling (two readers
+/// see two different bodies); so is a length that is not a number.
 fn body_head<'a>(lines: impl Iterator<Item = &'a str>) -> Result<BodyHead<'a>, Refusal> {
     let mut body = BodyHead::default();
     let mut in_chunks = false;
@@ -150,7 +150,7 @@ fn body_head<'a>(lines: impl Iterator<Item = &'a str>) -> Result<BodyHead<'a>, R
     Ok(body)
 }
 
-/// A length in digits; one beyond every number is beyond every limit, too.
+/// Parses a decimal length. A number too large for u64 becomes `u64::MAX`, which is over every limit.
 fn length_bytes(text: &str) -> Result<u64, Refusal> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(Refusal::Malformed);
@@ -178,7 +178,7 @@ mod tests {
             ("GET /metrics?x=1 HTTP/1.0\r\n\r\n", Method::Get, "/metrics"),
             ("GET / HTTP/1.1\n\n", Method::Get, "/"),
             ("GET / HTTP/1.1\r\na: b\n\r\nrest", Method::Get, "/"),
-            // Whatever it says of a body is not looked at.
+            // For GET, headers about a body are ignored, even malformed ones.
             ("GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", Method::Get, "/"),
             ("HEAD / HTTP/1.1\r\n\r\n", Method::Head, "/"),
             ("POST /v1?x HTTP/1.1\r\n\r\nrest", Method::Post, "/v1"),

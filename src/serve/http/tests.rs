@@ -24,9 +24,9 @@ fn pause(millis: u64) {
 
 fn connect(addr: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(addr).unwrap();
-    // Far beyond every deadline of the server: only a broken server meets it.
+    // Far longer than every deadline of the server: only a broken server reaches it.
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    // Otherwise the kernel would join what a test sends in parts.
+    // Otherwise the kernel would merge what a test sends in parts.
     stream.set_nodelay(true).unwrap();
     stream
 }
@@ -73,7 +73,7 @@ fn requests_get_their_status() {
 
 const POSTS: &[Post] = &[Post { path: "/in", body_bytes_max: 100 }];
 
-/// A server that says what it was brought.
+/// Starts a server that responds with what was posted.
 fn start_taking() -> SocketAddr {
     let server = HttpServer::bind("127.0.0.1:0".parse().unwrap()).unwrap().with_posts(POSTS);
     let addr = server.local_addr();
@@ -241,7 +241,7 @@ fn the_oldest_is_cut_off_and_the_others_go_on() {
     let addr = start();
     let mut held: VecDeque<TcpStream> = (0..=HTTP_CONNECTIONS_MAX).map(|_| connect(addr)).collect();
     assert_eq!(answer(held.pop_front().unwrap()), "");
-    // Still within their deadline: nobody else was touched.
+    // These connections are still within their deadline and were not cut off.
     for mut stream in held {
         stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
         assert!(answer(stream).starts_with("HTTP/1.1 200 OK\r\n"));
@@ -307,7 +307,7 @@ fn a_request_that_drips_is_cut_at_the_deadline() {
     let addr = start();
     let clock = Clock::start();
     let mut stream = connect(addr);
-    // A timeout for each read would never end this.
+    // A timeout per read would never end this connection.
     while clock.monotonic() < 5 * HTTP_CONNECTION_MAX && stream.write_all(b"G").is_ok() {
         pause(50);
     }
@@ -329,7 +329,7 @@ fn a_peer_that_does_not_read_is_cut_at_the_deadline() {
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     Stop::default().wait(HTTP_CONNECTION_MAX + HTTP_CONNECTION_MAX / 2);
     let mut got = Vec::new();
-    // Whether it ends or is reset, most of it was never sent.
+    // Whether the connection is closed or reset, most of the body was never sent.
     let _ = stream.read_to_end(&mut got);
     assert!(got.len() < BODY, "{}", got.len());
 }

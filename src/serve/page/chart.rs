@@ -1,24 +1,24 @@
-//! One quantity over time as an inline SVG.
+//! Draws one quantity over time as inline SVG.
 //!
-//! The curve lies in a drawing of its own that is stretched to the width there is; words and dots lie
-//! outside of it, placed by percent, so that they keep their size on a phone. All coordinates are whole
-//! numbers from 0 to [`SIDE`], whatever the samples say.
+//! The curve is in a nested drawing that is stretched to the available width. Labels and dots are outside of it,
+//! positioned by percent, so that they keep their size on a phone. All coordinates are whole numbers from 0 to
+//! [`SIDE`], for any sample values.
 
 use crate::core::display::line::Json;
 use crate::core::display::units::span as age;
 use crate::limits::CHART_SAMPLES_MAX;
 use crate::serve::page::html::{clamped, number, put, tenths, text};
 
-/// The drawing's width and height in units of its own.
+/// The width and height of the nested drawing, in its own units.
 const SIDE: u64 = 1000;
-/// Where the curve's drawing begins, and its height, in pixels.
+/// The vertical position of the nested drawing, and its height, in pixels.
 const TOP: u64 = 18;
 const HEIGHT: u64 = 84;
 
-/// A limit over so many times the peak would press the curve flat: it is told, not drawn.
+/// A limit more than this many times the peak would flatten the curve, so it is only named in the text, not drawn.
 const LIMIT_OVER_PEAK_MAX: u64 = 4;
 
-/// A sample: how long before the newest it was taken, and the value.
+/// A sample: how long before the newest sample it was taken, and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sample {
     age_millis: u64,
@@ -28,20 +28,20 @@ pub(super) struct Sample {
 /// A chart.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chart<'a> {
-    /// The quantity.
+    /// The name of the quantity.
     pub(super) title: &'static str,
-    /// As a line, where it is near.
+    /// The limit; drawn as a line if it is near the curve.
     pub(super) limit: Option<f64>,
-    /// How many seconds before the newest each sample was taken.
+    /// For each sample, how many seconds before the newest one it was taken.
     pub(super) ages: &'a [Json],
-    /// The samples; what is no number is not known. The newest is last.
+    /// The samples, newest last; an entry that is not a number is unknown.
     pub(super) values: &'a [Json],
-    /// How a value is written.
+    /// Formats a value with its unit.
     pub(super) unit: fn(u64) -> String,
 }
 
 impl Chart<'_> {
-    /// Draws it; of no known sample there is nothing to draw.
+    /// Draws the chart; writes nothing if no sample is known.
     pub(super) fn draw(&self, out: &mut String) {
         let samples = self.samples();
         let known = || samples.iter().flatten();
@@ -93,7 +93,7 @@ impl Chart<'_> {
         put(out, "</svg></figure>");
     }
 
-    /// The newest samples that are drawn.
+    /// Returns the samples to draw: the newest ones, up to a limit.
     fn samples(&self) -> Vec<Option<Sample>> {
         let count = self.values.len().min(self.ages.len());
         let from = count.saturating_sub(CHART_SAMPLES_MAX);
@@ -109,7 +109,7 @@ impl Chart<'_> {
             .collect()
     }
 
-    /// What the chart says, in words.
+    /// Describes the chart in words.
     fn facts(
         &self,
         samples: &[Option<Sample>],
@@ -135,9 +135,9 @@ impl Chart<'_> {
     }
 }
 
-/// From samples to the drawing.
+/// Converts samples to coordinates in the nested drawing.
 struct Scale {
-    /// The oldest sample's age.
+    /// The age of the oldest sample.
     span: u64,
     /// The value at the upper edge.
     top: u64,
@@ -152,7 +152,7 @@ impl Scale {
         SIDE - (value.min(self.top) * SIDE / self.top).min(SIDE)
     }
 
-    /// Samples without a gap: the area below them, and the line.
+    /// Draws consecutive known samples: the area below them, and the line.
     fn curve(&self, out: &mut String, run: &[Option<Sample>]) {
         let (Some(Some(first)), Some(Some(last))) = (run.first(), run.last()) else {
             return;
@@ -166,7 +166,7 @@ impl Scale {
         put(out, " 1000Z\"/><path class=\"line\" d=\"");
         self.points(out, run, "M");
         if run.len() == 1 {
-            // A line to itself: a dot, by its round ends.
+            // A line from a point to itself: its round ends show as a dot.
             self.points(out, run, "L");
         }
         put(out, "\"/>");
@@ -183,8 +183,8 @@ impl Scale {
         }
     }
 
-    /// The peak, with its value beside it, towards the middle, where neither the limit's name nor, as a
-    /// rule, the curve is.
+    /// Marks the peak. Its label points towards the middle, where it collides neither with the limit's label nor,
+    /// usually, with the curve.
     fn mark(&self, out: &mut String, peak: Sample, value: &str) {
         let (x, y) = (self.x(peak), pixels(self.y(peak.value)));
         put(out, "<circle r=\"3.5\" cx=\"");
@@ -194,7 +194,7 @@ impl Scale {
         put(out, "\"/>");
         let is_late = x >= SIDE / 2;
         let place = match (y < TOP + HEIGHT / 3, is_late) {
-            // Beside the limit's, which begins at the left.
+            // On the same height as the limit's label, which starts at the left.
             (true, true) => TOP - 6,
             (true, false) => y + 17,
             (false, _) => y - 8,
@@ -203,7 +203,7 @@ impl Scale {
     }
 }
 
-/// From the drawing's height to the pixels of what is around it.
+/// Converts a height in the nested drawing to pixels in the outer one.
 fn pixels(y: u64) -> u64 {
     TOP + y * HEIGHT / SIDE
 }

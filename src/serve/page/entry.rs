@@ -9,7 +9,7 @@ use crate::serve::page::chart::Chart;
 use crate::serve::page::html::{clamped, element, number, put, text, time_tag};
 use crate::serve::page::timeline;
 
-/// Writes the incident of a line; one that cannot be read is shown as it is.
+/// Writes the incident of a line. A line that cannot be parsed is shown as raw text.
 pub(super) fn write(out: &mut String, line: &[u8], now: Timestamp) {
     match Json::parse(line) {
         Some(incident) => {
@@ -75,7 +75,7 @@ fn charts(out: &mut String, incident: &Json) {
     ] {
         let values = samples.at(&[name]).items();
         let is_none = |value: &Json| !matches!(value, Json::Number(n) if *n > 0.0);
-        // The share of throttled time is mostly none at all.
+        // The throttled share is usually zero for the whole chart; leave it out then.
         if name == "cpu_throttled_percent" && values.iter().all(is_none) {
             continue;
         }
@@ -89,12 +89,12 @@ fn charts(out: &mut String, incident: &Json) {
     }
 }
 
-/// Whether the incident is of that container.
+/// Returns true if the incident is about this container.
 fn is_own(incident: &Json, container: &Json) -> bool {
     incident.text("container") == container.text("name")
 }
 
-/// Short facts; nothing of none.
+/// Writes a list of short facts; writes nothing if the list is empty.
 fn list(out: &mut String, title: &str, items: &Json) {
     if items.items().is_empty() {
         return;
@@ -156,7 +156,7 @@ fn limits(out: &mut String, resources: &Json) {
     put(out, if before.is_empty() { "none" } else { "" });
 }
 
-/// The node's conditions that are not as they should be.
+/// Writes the node's conditions that are not in their healthy state.
 fn node(out: &mut String, incident: &Json) {
     let is_bad = |c: &&Json| (c.text("type") == "Ready") != (c.text("status") == "True");
     let conditions = incident.at(&["telemetry", "node", "conditions"]).items();

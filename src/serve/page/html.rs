@@ -1,13 +1,13 @@
-//! Text into HTML. Whatever an incident carries was said by a pod, an image or a label, and goes through
-//! [`text`]; everything else on the page is written in this program.
+//! Writes text into HTML. Every value of an incident may come from a pod, an image or a label, so it goes through
+//! [`text`]; everything else on the page is a constant of this program.
 
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-/// A value as text: nothing in it begins or ends a tag or an attribute, no control character stays (but
-/// line feed and tab, which are white space), and none that would show a text in another order. Those
-/// become `\uNNNN`, as in JSON, so that a copied line has the same meaning.
+/// Appends a value as text. Characters that could begin or end a tag or an attribute are escaped. Control characters
+/// (except line feed and tab, which are white space) and characters that change the reading direction become
+/// `\uNNNN`, as in JSON, so that a copied line keeps its meaning.
 pub(super) fn text(out: &mut String, value: &str) {
     let mut rest = value;
     while let Some(at) = rest.find(is_special) {
@@ -19,7 +19,7 @@ pub(super) fn text(out: &mut String, value: &str) {
             Some('>') => out.push_str("&gt;"),
             Some('"') => out.push_str("&#34;"),
             Some('\'') => out.push_str("&#39;"),
-            // None of them is beyond U+FFFF.
+            // None of these characters is beyond U+FFFF.
             Some(other) => {
                 let _ = write!(out, "\\u{:04x}", u32::from(other));
             }
@@ -34,23 +34,23 @@ fn is_special(c: char) -> bool {
     match c {
         '&' | '<' | '>' | '"' | '\'' => true,
         '\n' | '\t' => false,
-        // Marks, embeddings, overrides and isolates of the writing's direction.
+        // Marks, embeddings, overrides and isolates of the writing direction.
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
             true
         }
-        // Line ends that are not ASCII, and what no HTML text may have.
+        // Line ends that are not ASCII, and characters that HTML text must not contain.
         '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => true,
         c => c.is_control(),
     }
 }
 
-/// Markup of this program. Never inlined, as those below: there are a hundred calls.
+/// Appends constant markup. Not inlined, like the functions below: there are about a hundred calls.
 #[inline(never)]
 pub(super) fn put(out: &mut String, markup: &'static str) {
     out.push_str(markup);
 }
 
-/// A value as text, between markup of this program.
+/// Appends a value as text between constant markup.
 #[inline(never)]
 pub(super) fn element(out: &mut String, open: &'static str, value: &str, close: &'static str) {
     out.push_str(open);
@@ -58,7 +58,7 @@ pub(super) fn element(out: &mut String, open: &'static str, value: &str, close: 
     out.push_str(close);
 }
 
-/// How often, where it was more than once.
+/// Appends how often something happened, if more than once.
 pub(super) fn times(out: &mut String, count: f64) {
     if count > 1.0 {
         put(out, " <span class=\"dim\">(");
@@ -67,18 +67,18 @@ pub(super) fn times(out: &mut String, count: f64) {
     }
 }
 
-/// A whole number.
+/// Appends a whole number.
 #[inline(never)]
 pub(super) fn number(out: &mut String, n: u64) {
     let _ = write!(out, "{n}");
 }
 
-/// Tenths, as percentages of a chart's width are written.
+/// Appends a number of tenths as a decimal; the positions in a chart are such percentages.
 pub(super) fn tenths(out: &mut String, n: u64) {
     let _ = write!(out, "{}.{}", n / 10, n % 10);
 }
 
-/// Numbers of a line: whatever they are, they become finite ones that the arithmetic has room for.
+/// Converts a number from a line to a whole number in a range that is safe for the arithmetic.
 pub(super) fn clamped(value: f64) -> u64 {
     const MOST: u64 = 1 << 52;
     #[allow(

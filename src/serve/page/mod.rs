@@ -1,8 +1,8 @@
-//! The page at `/`: the last incidents for a person with a browser behind `kubectl port-forward`.
+//! The page at `/`: the most recent incidents for a person with a browser behind `kubectl port-forward`.
 //!
-//! Plain HTML with one style sheet in it, whose hash the `Content-Security-Policy` names, and nothing
-//! else: no script, nothing from elsewhere, no attribute with a value that somebody else chose. A page
-//! that reloads itself would close what its reader opened, so there is a link for that.
+//! Plain HTML with one inline style sheet, whose hash is in the `Content-Security-Policy`, and nothing else: no
+//! script, nothing from other sites, no attribute whose value comes from outside. There is a reload link rather
+//! than an automatic reload, which would close what the reader has opened.
 
 mod chart;
 mod entry;
@@ -17,36 +17,36 @@ use crate::limits::{PAGE_BYTES_MAX, PAGE_INCIDENT_BYTES_MAX};
 use crate::metrics::health::Ailment;
 use crate::serve::recent::Snapshot;
 
-/// The page's own style sheet.
+/// The page's style sheet.
 pub const STYLE: &str = include_str!("page.css");
 
-/// What a browser is told besides: the page is what it is sent, for the one who asked. The hash is
-/// SHA-256 of [`STYLE`], which a test holds.
+/// Security headers: the page may load nothing, and may not be embedded in other pages. The hash is the SHA-256 of
+/// [`STYLE`]; a test checks it.
 pub const HEADERS: &str = "Content-Security-Policy: default-src 'none'; \
     style-src 'sha256-Bi28QHYx898IhnervBmUIGVylkW4owfPZPfmW63SYew='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\nReferrer-Policy: no-referrer\r\n";
 
-/// What the page tells.
+/// The content of the page.
 #[derive(Debug)]
 pub struct Page<'a> {
     /// `NODE_NAME`.
     pub node_name: &'a str,
-    /// The last incidents.
+    /// The most recent incidents.
     pub snapshot: &'a Snapshot,
-    /// `/healthz`.
+    /// The result of `/healthz`.
     pub alive: Result<(), Ailment>,
-    /// `/readyz`.
+    /// The result of `/readyz`.
     pub ready: Result<(), Ailment>,
-    /// By the node's clock.
+    /// The time by the node's clock.
     pub now: Timestamp,
 }
 
 impl Page<'_> {
-    /// The page, of [`PAGE_BYTES_MAX`] bytes and its end. The newest incident comes first; where there
-    /// is no room for the oldest ones it says so.
+    /// Renders the page, at most [`PAGE_BYTES_MAX`] bytes plus the closing part. The newest incident comes first. If
+    /// there is no room for the oldest ones, the page says so.
     pub fn render(&self) -> String {
-        // All at once: growing by and by would take half as much again.
+        // Allocate once: growing step by step would need half as much memory again.
         let mut out = String::with_capacity(PAGE_BYTES_MAX + PAGE_INCIDENT_BYTES_MAX);
         self.header(&mut out);
         put(&mut out, "<main>");
@@ -96,7 +96,7 @@ impl Page<'_> {
         );
     }
 
-    /// What is not on the page.
+    /// Writes how many incidents are not on the page.
     fn rest(&self, out: &mut String, shown: usize) {
         let kept = self.snapshot.items.len();
         let forgotten = self.snapshot.told.saturating_sub(kept as u64);

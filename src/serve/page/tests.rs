@@ -26,7 +26,7 @@ fn render(node_name: &str, lines: &[String]) -> String {
     Page { node_name, snapshot: &snapshot, alive, ready, now: now() }.render()
 }
 
-/// An incident with everything in it.
+/// Returns an incident with every field set.
 fn incident() -> Value {
     json!({
         "schema": "blackbox.incident/v1", "id": "5ef8f17055c73db4150bf65f57a4c97b",
@@ -116,7 +116,7 @@ fn the_newest_comes_first() {
     assert!(at("number 3.") < at("number 2.") && at("number 2.") < at("number 1."));
 }
 
-/// Each place of a value in it, as a JSON pointer.
+/// Collects the JSON pointer of every value in `value`.
 fn places(value: &Value, at: &str, out: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
@@ -191,7 +191,7 @@ fn a_line_that_is_no_incident_is_shown_as_it_is() {
     }
 }
 
-/// As many of a line's bytes as may be are such as take the most room on the page.
+/// Returns a line of nearly the maximum size, filled with text that takes the most room on the page.
 fn large(fill: &str) -> String {
     let mut incident = incident();
     let fits = |incident: &Value| incident.to_string().len() < INCIDENT_LINE_BYTES_MAX - 200;
@@ -223,7 +223,7 @@ fn the_policy_names_the_style_sheet_that_the_page_has() {
     let hash = suite.common.hash_provider.hash(STYLE.as_bytes());
     let hash = base64(hash.as_ref());
     assert!(HEADERS.contains(&format!("style-src 'sha256-{hash}'")), "it is sha256-{hash}");
-    // Neither a way out of the element, nor anything to be fetched.
+    // The style sheet can neither close its element nor fetch anything.
     for words in ["</", "url(", "@import", "\\"] {
         assert!(!STYLE.contains(words), "{words}");
     }

@@ -1,4 +1,4 @@
-//! What happened around the end, in order: starts, ends, the pod's events, the last lines of the log.
+//! What happened around the termination, in order: starts, terminations, the pod's events, the last log lines.
 
 use crate::core::display::line::Json;
 use crate::core::display::timeline::{LOG, THIS, rows};

@@ -6,7 +6,7 @@ use crate::core::case::IncidentId;
 use crate::scratch::Scratch;
 use crate::sinks::Outlet;
 
-/// The `n`-th line, as long as all others.
+/// Returns the `n`-th line; all lines have the same length.
 fn line(n: usize) -> String {
     let id = IncidentId::of_test(&n.to_string());
     format!(
@@ -36,13 +36,13 @@ impl Bench {
         Self { scratch, metrics, file }
     }
 
-    /// Another agent on the same file.
+    /// Simulates the next agent, on the same file.
     fn again(self) -> Self {
         let bytes_max = self.file.bytes_max;
         Self::with(self.scratch, bytes_max)
     }
 
-    /// Writes a batch; how many of it are left, and whether that went well.
+    /// Writes a batch; returns the number of lines left in it, and the result.
     fn write(&mut self, numbers: impl IntoIterator<Item = usize>) -> (usize, io::Result<()>) {
         let mut batch: VecDeque<_> = numbers.into_iter().map(delivery).collect();
         (0..batch.len()).for_each(|_| self.metrics.sink_queued.add(SinkName::File));
@@ -85,7 +85,7 @@ fn each_line_is_written_once_for_its_owner_alone() {
     assert_eq!(b.metrics.sink_written.get(SinkName::File), 3);
     assert_eq!(b.metrics.sink_queued.get(SinkName::File), 0);
 
-    // The next agent knows them, told again or not.
+    // The next agent knows the lines in the file, so it does not write them twice.
     let mut b = b.again();
     b.write_all([2, 4, 3]);
     assert_eq!(b.text(), lines([1, 2, 3, 4]));
@@ -116,7 +116,7 @@ fn it_is_rotated_before_it_exceeds_its_size_and_the_oldest_part_goes() {
     assert_eq!(fs::read_dir(b.scratch.path()).unwrap().count(), INCIDENT_FILES_MAX);
     assert_eq!(b.metrics.incident_file_rotations.load(Ordering::Relaxed), 5);
 
-    // A line that is longer than a file may be has one for itself.
+    // A line longer than the size limit of a file gets a file of its own.
     let mut b = Bench::with(Scratch::new("incidents"), 10);
     b.write_all(0..2);
     assert_eq!((b.text(), b.text_of("incidents.1")), (line(1), line(0)));
@@ -134,7 +134,7 @@ fn a_torn_line_is_cut_off_wherever_it_breaks_off() {
             assert!(b.file.was_torn());
         }
     }
-    // Far more zeros than are looked at in one go.
+    // Many more zero bytes than one repair step reads.
     let mut b = Bench::new();
     let torn = [line(1).as_bytes(), &vec![0; 5 * INCIDENT_REPAIR_BYTES]].concat();
     fs::write(b.scratch.join("incidents"), torn).unwrap();
@@ -165,7 +165,7 @@ fn a_file_that_another_tool_took_away_or_emptied_is_made_anew() {
     fs::rename(b.scratch.join("incidents"), b.scratch.join("elsewhere")).unwrap();
     b.write_all([3]);
     assert_eq!((b.text(), b.text_of("elsewhere")), (line(3), line(2)));
-    // As `copytruncate` does.
+    // Truncated in place, as logrotate's `copytruncate` does.
     fs::write(b.scratch.join("incidents"), "").unwrap();
     b.write_all([4]);
     assert_eq!(b.text(), line(4));
@@ -180,7 +180,7 @@ fn what_cannot_be_written_stays_in_its_order() {
     assert_eq!(left, 3);
     assert!(result.unwrap_err().to_string().contains("no regular file"));
     fs::remove_dir(&path).unwrap();
-    // A pipe would have the agent wait for a reader.
+    // Opening a pipe would block the agent until a reader opens it.
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     assert_eq!(b.write([3]).0, 1);
     fs::remove_file(&path).unwrap();
@@ -194,7 +194,7 @@ fn what_cannot_be_written_stays_in_its_order() {
 
 #[test]
 fn a_full_disk_takes_what_fits_and_the_rest_later_whole() {
-    // The kernel's own full disk takes no byte; files beside it are never touched.
+    // /dev/full accepts no byte; the files beside it are never touched.
     let mut b = Bench::new();
     b.write_all([1]);
     let whole = b.file.open.take().unwrap();

@@ -10,7 +10,7 @@ fn entry(key: &str) -> PodEntry {
     PodEntry { key: key.into(), uid: key.into(), ..PodEntry::default() }
 }
 
-/// Keeps these pods, as an agent does from its first LIST to its end.
+/// Runs a keeper with these pods, as an agent does from its first LIST to its shutdown.
 fn keep(path: &Path, keys: &[&str]) -> Metrics {
     let (keeper, metrics) = (Arc::new(Keeper::new(Ledger::new("node1", None))), Metrics::default());
     thread::scope(|scope| {
@@ -93,7 +93,7 @@ fn a_page_that_cannot_be_written_is_tried_again() {
             thread::yield_now();
         }
         fs::create_dir(&folder).unwrap();
-        // The end does not wait for the next try, and is one.
+        // Closing does not wait for the next retry, and writes once more.
         keeper.close();
     });
     assert_eq!(keys(read(&path, "node1")).unwrap(), [""; 0]);

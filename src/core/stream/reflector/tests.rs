@@ -29,7 +29,7 @@ fn watch_version(step: &Step) -> String {
     resource_version.clone()
 }
 
-/// The length of the watch that is asked for now.
+/// Returns the timeout of the watch that is requested next.
 #[track_caller]
 fn watch_seconds(r: &mut Reflector, now: Duration) -> u64 {
     let step = r.next(now);
@@ -37,7 +37,8 @@ fn watch_seconds(r: &mut Reflector, now: Duration) -> u64 {
     timeout_seconds
 }
 
-/// A watch that the server ends on time, after so many bookmarks of our own version; when it ended.
+/// Simulates a watch that the server closes on time, after this many bookmarks at our own version; returns the time
+/// of the close.
 #[track_caller]
 fn served_watch(r: &mut Reflector, now: Duration, bookmarks: usize) -> Duration {
     let now = now + Duration::from_secs(watch_seconds(r, now));
@@ -47,7 +48,7 @@ fn served_watch(r: &mut Reflector, now: Duration, bookmarks: usize) -> Duration 
     now
 }
 
-/// Sits out a wait, which must be there, and returns what follows.
+/// Asserts that the next step is a wait; returns the step after it, and its time.
 #[track_caller]
 fn after_wait(r: &mut Reflector, now: Duration) -> (Step, Duration) {
     let Step::Wait { until } = r.next(now) else { panic!("no wait at {now:?}") };
@@ -73,7 +74,7 @@ fn a_watch_ends_before_the_idle_timeout_until_four_in_a_row_gave_something() {
         }
     }
     assert!((300..600).contains(&watch_seconds(&mut r, now)));
-    // It gave something, and then nothing for the idle timeout.
+    // This watch had one line, and then nothing for the idle timeout.
     r.on_line("10");
     assert!(!r.on_closed(WatchEnd::Idle, now + 150 * SECOND));
     assert!((60..75).contains(&watch_seconds(&mut r, now + 150 * SECOND)));
@@ -232,7 +233,7 @@ fn a_hundred_very_short_watches_are_no_hot_loop() {
 fn the_servers_version_is_asked_for_after_silent_watches_in_growing_intervals() {
     let mut r = watching("10");
     let mut now = SECOND;
-    // Not what this is about.
+    // Keep the periodic relist out of this test.
     r.relist_due = Duration::MAX;
     for silent in [1, 2, 4, 8, 16, 32, 32, 32] {
         for _ in 0..silent {
@@ -241,7 +242,7 @@ fn the_servers_version_is_asked_for_after_silent_watches_in_growing_intervals() 
         assert_eq!(r.next(now), Step::Version, "after {silent}");
         r.on_version("10");
     }
-    // What broke off may go on with another server.
+    // After a cut, the next watch may reach another server, so the interval starts at 1 again.
     r.on_closed(WatchEnd::Cut, now);
     (_, now) = after_wait(&mut r, now);
     now = served_watch(&mut r, now, 0);
@@ -317,7 +318,7 @@ fn a_server_that_does_not_tell_its_version_is_listed_in_growing_intervals() {
 fn a_refused_connection_is_tried_again_soon_after_any_outage() {
     let mut r = watching("10");
     let mut now = SECOND;
-    // One refused request, whose backoff grows, and two minutes of refused connections.
+    // One failed request, whose backoff grows, then two minutes of refused connections.
     r.on_failure(Failure::Unavailable, now);
     (_, now) = after_wait(&mut r, now);
     let began = now;
@@ -328,27 +329,28 @@ fn a_refused_connection_is_tried_again_soon_after_any_outage() {
         assert_eq!(watch_version(&step), "10");
         now = next;
     }
-    // It is back, less than three seconds ago, and has forgotten our version.
+    // The server has been back for less than three seconds, and no longer has our version.
     r.on_failure(Failure::Expired, now);
     let (step, listed) = after_wait(&mut r, now);
     assert_eq!(list_version(&step), "10");
     assert!(listed - now < 4 * SECOND, "{:?} after the 410", listed - now);
 }
 
-/// What an hour costs. `bookmark_each`: how often the version of pods moves; `None`: never.
+/// The requests of one simulated hour.
 #[derive(Debug, Default)]
 struct Hour {
     watches: u32,
     lists: u32,
     versions: u32,
-    /// Watches cut by the idle timeout, each of which costs a connection.
+    /// Watches closed by the idle timeout; each costs a connection.
     idle: u32,
-    /// The longest time in which nothing was heard.
+    /// The longest time without a sign of life from the server.
     unheard: Duration,
 }
 
-/// An API server as `storage/cacher/cache_watcher.go` has it: bookmarks each minute and two seconds before a watch's
-/// end, where the version has moved since the last one.
+/// Simulates an API server as in `storage/cacher/cache_watcher.go`: it sends a bookmark each minute and two seconds
+/// before a watch's timeout, if the version has moved since the last one. `bookmark_each` is how often the version of
+/// pods moves; `None` means never.
 fn hour(seed: u64, bookmark_each: Option<Duration>, from: Duration) -> Hour {
     let mut r = Reflector::new(5 * SECOND, IDLE, seed);
     let (mut now, mut heard) = (Duration::ZERO, Duration::ZERO);
@@ -405,7 +407,7 @@ fn hour(seed: u64, bookmark_each: Option<Duration>, from: Duration) -> Hour {
     hour
 }
 
-/// `cargo test --lib a_quiet_hour -- --nocapture` prints it.
+/// `cargo test --lib a_quiet_hour -- --nocapture` prints the results.
 #[test]
 fn a_quiet_hour_lists_the_pods_for_no_reason_but_the_clock_and_is_heard_all_the_time() {
     let servers = [
@@ -423,7 +425,7 @@ fn a_quiet_hour_lists_the_pods_for_no_reason_but_the_clock_and_is_heard_all_the_
                 assert!(hour.lists <= 2 + is_first, "{server}, seed {seed}: {hour:?}");
                 assert!(hour.versions <= 5, "{server}, seed {seed}: {hour:?}");
                 assert!(hour.idle <= idle_max, "{server}, seed {seed}: {hour:?}");
-                // Ready up to 120 s, and the alert waits for 300 s.
+                // The agent stays ready for up to 120 s of silence, and the alert waits for 300 s.
                 assert!(hour.unheard <= IDLE, "{server}, seed {seed}: {hour:?}");
                 if !from.is_zero() && hour.watches >= most.watches {
                     most = hour;
@@ -450,7 +452,7 @@ fn a_partition_in_a_quiet_hour_is_found_within_the_idle_timeout() {
                 Step::Wait { .. } => panic!("nothing failed"),
                 Step::Watch { timeout_seconds, .. } => {
                     let end = now + Duration::from_secs(timeout_seconds);
-                    // Whoever reads hears nothing, not even the end.
+                    // Behind a partition the reader receives nothing, not even the close of the watch.
                     if end.min(now + IDLE) > partition {
                         break now + IDLE;
                     }
@@ -492,8 +494,8 @@ fn a_full_relist_comes_every_half_hour_to_hour() {
     assert!(requests <= 150, "{requests} in ten quiet hours");
 }
 
-/// Whatever the server does, the machine asks for something, never spins, and never watches before
-/// it has listed.
+/// Whatever the server does, the reflector always has a next step, never spins, and never watches before the first
+/// list.
 #[test]
 fn random_histories_never_spin_and_never_watch_unlisted() {
     for seed in 1..200_u64 {
