@@ -108,7 +108,7 @@ pub const EVENT_LOOKUP_BURST: u32 = 20;
 /// The longest namespace or UID that is put into a request. Labels have at most 63 bytes, UIDs 36.
 pub const PLAIN_WORD_BYTES_MAX: usize = 64;
 
-/// How long a lookup waits for the API server. A termination is held back for [`SETTLE_MAX`], and all lookups
+/// How long a lookup waits for the API server. A termination is held back for [`SETTLE_MAX`](crate::limits::SETTLE_MAX), and all lookups
 /// share one queue.
 pub const EVENT_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -17,7 +17,7 @@ pub const RING_STEP: usize = 60;
 pub const CGROUP_DEPTH_MAX: usize = 6;
 
 /// Maximum number of pod directories read in one scan: one for each pod, and a few above them. A full node has
-/// [`PODS_MAX`].
+/// [`PODS_MAX`](crate::limits::PODS_MAX).
 pub const CGROUP_DIRECTORIES_MAX: usize = 2048;
 
 /// Maximum number of directories searched for the root of the pods' cgroups, upper levels first. A node has
@@ -65,7 +65,7 @@ pub const FAST_SAMPLES_PER_INTERVAL: u32 = 10;
 pub const FAST_INTERVAL_MIN: Duration = Duration::from_millis(500);
 
 /// How long the samples of a container that is gone are kept. The API reports a termination within seconds,
-/// after a network partition within a minute or two, and the incident may wait for [`SETTLE_STOPPING_MAX`].
+/// after a network partition within a minute or two, and the incident may wait for [`SETTLE_STOPPING_MAX`](crate::limits::SETTLE_STOPPING_MAX).
 pub const RECORDS_KEPT: Duration = Duration::from_secs(120);
 
 /// The shortest pause between two scans, however many containers are missing.

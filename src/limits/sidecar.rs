@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::limits::detect::PODS_MAX;
 
 /// Maximum size of a post's body. 16 names of 64 bytes, each with a number, and the pod's name are under 3 kB,
-/// however they are indented. A thread reads one body at a time, on a stack of [`HTTP_STACK_BYTES`].
+/// however they are indented. A thread reads one body at a time, on a stack of [`HTTP_STACK_BYTES`](crate::limits::HTTP_STACK_BYTES).
 pub const TELEMETRY_BODY_BYTES_MAX: usize = 8 << 10;
 
 /// Maximum number of different names of one pod, and so of one post. An incident line has 16,000 bytes for

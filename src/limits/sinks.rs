@@ -36,7 +36,7 @@ pub const FILE_RETRY_MIN: Duration = Duration::from_millis(100);
 /// The longest wait; see [`FILE_RETRY_MIN`].
 pub const FILE_RETRY_MAX: Duration = Duration::from_secs(5);
 
-/// The largest state file that is read: [`LEDGER_CONTAINERS_MAX`] containers with the longest names.
+/// The largest state file that is read: [`LEDGER_CONTAINERS_MAX`](crate::limits::LEDGER_CONTAINERS_MAX) containers with the longest names.
 pub const STATE_FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// The shortest interval between two writes of the state file. Incidents delivered in between are reported

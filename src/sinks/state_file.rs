@@ -65,9 +65,9 @@ impl Keeper {
     }
 
     /// Records that the incident is on its way to the sinks.
-    // No write is due: an incident still on its way does not count as delivered.
     pub fn open(&self, case: &Case) {
         let ends = case.terminations();
+        // No write is due: an incident still on its way does not count as delivered.
         self.lock().ledger.open(case.id, case.pod.key(), case.container_name(), ends);
     }
 

@@ -346,7 +346,5 @@ impl Reflector {
     }
 }
 
-/// Returns true if both versions are numbers and `version` is the smaller one. Versions are opaque by contract before
-/// Kubernetes 1.35, but numbers in practice.
 #[cfg(test)]
 mod tests;

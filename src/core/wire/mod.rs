@@ -29,8 +29,8 @@ members! { WatchLine<'a> {
     b"object" => object,
 } }
 
-/// Versions are opaque by contract before Kubernetes 1.35 and numbers in practice: only two numbers
-/// are ever compared.
+/// Returns true if both versions are numbers and `version` is the smaller one. Versions are opaque by contract before
+/// Kubernetes 1.35, but numbers in practice.
 pub fn is_older(version: &str, than: &str) -> bool {
     match (version.parse::<u64>(), than.parse::<u64>()) {
         (Ok(version), Ok(than)) => version < than,
