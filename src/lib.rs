@@ -1,68 +1,155 @@
-//! A crash flight recorder for Kubernetes nodes: watches the pods of one node through the API
-//! server and writes one JSON line for every container that died, and why.
+//! A crash flight recorder for Kubernetes nodes: it watches the pods of one node through the API server and writes
+//! one JSON line for every container that crashed, with the cause.
 //!
 //! # How the data flows
 //!
 //! ```text
-//!                 ┌────────────── steps: LIST or WATCH, from which version ──────────────┐
-//!                 ▼                                                                      │
-//! API server ─▶ watch ──blocks of bytes──▶ detection: core::stream::Stream ──────────────┤
-//!               kube::Client   (on the       ListSplitter / FrameSplitter  what is one   │
-//!                               same         decode                        pod, or not   │
-//!                               thread)      Reflector ──────────────────────────────────┘
+//!                 ┌────────── Step: LIST or WATCH, from which resourceVersion ──────────┐
+//!                 ▼                                                                     │
+//! API server ─▶ Watch ──blocks of bytes──▶ Detection: core::stream::Stream ─────────────┤
+//!               kube::Client   (on the       ListSplitter / FrameSplitter  cut          │
+//!                               same         decode                        parse        │
+//!                               thread)      Reflector ─────────────────────────────────┘
 //!                                            Detector
 //!                                              PodTable   is it new?
-//!                                              classify   what is it called?
+//!                                              classify   what type is it?
 //!                                              Settling   may it still be something else?
 //!                                                │  ▲
-//! API server ◀─── GET events of one pod ── events◀┘  │ (bounded, never waited for)
+//! API server ◀── LIST events of one pod ── Events◀┘  │ (bounded queue, never waited for)
 //!                                            └───────┘
-//!                                          EventHandler
-//!                                                │ Work (bounded, never waited for)
-//! /proc, cgroups ─▶ sampler ─▶ Flight ─────────▶ enrich: the log's end, samples, counters, the node
-//!                              rings, roster     │ Arc<Delivery>, one bounded queue a sink, oldest drops
-//!                                                ▼
-//!                                             stdout, file, webhook ─▶ Ledger ─▶ state
+//!                                          Hand: EventHandler
+//!                                                │ Work (bounded queue, never waited for)
+//! /proc, cgroups ─▶ sampler ─▶ Flight ─────────▶ Enrich: log lines, samples, counters, the node
+//!                              rings, roster     │ Arc<Delivery>, a bounded queue per sink, the oldest drops
+//!                                                ├─▶ stdout, file, webhook ─▶ Keeper: Ledger ─▶ state file
+//!                                                └─▶ Recent ─▶ HttpServer ─▶ / and /incidents, to loopback
 //!
-//!                                                │       └▶ Recent ─▶ http ─▶ / and /incidents, to loopback
-//! /metrics /healthz /readyz ◀── http ◀── POST /v1/telemetry     SIGTERM, SIGINT ──▶ signal ──▶ main (daemon)
+//! POST /v1/telemetry ─▶ HttpServer ─▶ Flight: Sidecars           HttpServer ─▶ /metrics /healthz /readyz
+//! SIGTERM, SIGINT ─▶ signal ─▶ main (agent::run)
 //! ```
 //!
 //! [`commands::replay`] feeds a recording through the same [`core`] without any of the threads.
 //!
 //! # Where what is
 //!
-//! Imports point down this list, never up, and no two modules import each other (`tests/tidy/`).
+//! Imports point down this list, never up, and no two modules import each other (`tests/tidy/` checks that).
 //!
 //! | folder | what |
 //! | --- | --- |
 //! | `main.rs` | the command line |
 //! | [`commands`] | `check`, `show`, `replay` |
-//! | [`agent`] | the threads and how they are wired: [`mod@agent::watch`], [`agent::detection`], [`agent::lookups`], [`agent::enrichment`] |
+//! | [`agent`] | the threads and how they are wired: [`watch`], [`detection`], [`lookups`], [`enrichment`] |
 //! | [`serve`] | HTTP: metrics, health, the page, `/incidents`, posts of telemetry |
-//! | [`sinks`] | who delivers incident lines, and the state file that remembers which were delivered |
-//! | [`kube`], [`node`] | what asks the API server; what reads the node: procfs, control groups, logs |
-//! | [`config`], [`metrics`], [`runtime`] | settings; the agent about itself; clocks, stop, signals |
-//! | [`core`] | pure: bytes, values and the time in, values out |
+//! | [`sinks`] | deliver incident lines; the state file, which records the delivered ones |
+//! | [`kube`], [`node`] | the client of the API server; the reading of the node: procfs, cgroups, logs |
+//! | [`config`], [`metrics`], [`runtime`] | settings; metrics of the agent itself; clocks, the stop flag, signals |
+//! | [`core`] | pure: bytes, values and the time go in, values come out |
 //! | [`limits`] | every bound, with its reason |
 //!
-//! The core, in the order in which a crash passes through it: [`core::stream`] makes objects of bytes and says what
-//! to ask next, [`core::wire`] is what of an object is read, [`core::detect`] has the rules and judges a
-//! [`core::case`], [`core::incident`] composes of it what is written, [`core::display`] reads a line back for people.
+//! The modules of the core, in the order in which a crash passes through them: [`core::stream`] cuts the bytes into
+//! objects and decides what to request next, [`core::wire`] reads the needed fields of an object, [`core::detect`]
+//! has the rules and judges a [`core::case`], [`core::incident`] composes what is written about it, and
+//! [`core::display`] reads a line back for people.
+//!
+//! # A crash, walked through the code
+//!
+//! A case is a crash while it is judged. One crash passes these stations:
+//!
+//! 1. `Watch::run` (`agent/watch.rs`) gets the next `Step` from the detection. `Watch::carry_out` sends the request
+//!    and reads the response from the socket in blocks (`Body::read` in `kube/mod.rs`).
+//! 2. `Detection::on_block` (`agent/detection.rs`) locks the detection, reads the clock, and calls the core on the
+//!    same thread.
+//! 3. `Stream::on_watch_block` (`core/stream/mod.rs`) cuts the blocks into lines (`FrameSplitter`,
+//!    `core/stream/frame.rs`).
+//! 4. `decode::line` (`core/stream/decode.rs`) parses a line only as far as the fingerprint needs (`Outline`,
+//!    `core/wire/outline.rs`). If `Detector::knows` (`core/detect/mod.rs`) knows the fingerprint, the line is done;
+//!    else the whole pod is parsed.
+//! 5. `Detector::on_applied` calls `Detector::observe` (`core/detect/mod.rs`). `PodTable::sight`
+//!    (`core/detect/pods/mod.rs`) rejects stale versions of the pod.
+//! 6. `View::container` (`core/detect/observe.rs`) counts unseen terminations. `View::ends` asks
+//!    `PodTable::learn_end` whether a shown termination is new.
+//! 7. `View::judge` collects the facts, and `classify::end` (`core/detect/classify.rs`) returns the verdict: a type
+//!    and severity, or a reason why it is not a crash.
+//! 8. `CaseOpener::termination` (`core/detect/open.rs`) makes the case from the pod's status.
+//! 9. `View::release` reports the case, or `Settling::hold` (`core/detect/settle.rs`) holds it back: then
+//!    `Output::Held` lets the node's data be gathered now, and `Output::LookUp` requests the pod's events from
+//!    `Events::run` (`agent/lookups.rs`). `evidence::judge` (`core/detect/evidence.rs`) weighs them.
+//! 10. `output::report` (`core/detect/output.rs`) makes a reported case an `Output::Crash`; `output::emit` does so
+//!     for settled ones.
+//! 11. `Detect::dispatch` passes it to `Hand::on_pod_crash` (`agent/detection.rs`), which opens it in the ledger
+//!     (`Keeper::open`, `sinks/state_file.rs`) and queues it (`Tell::crash`, `agent/enrichment.rs`).
+//! 12. `Enrich::run` (`agent/enrichment.rs`) gathers the container's data with `Flight::remains` and the node's data
+//!     with `Flight::around` (`node/flight.rs`). `classify::weigh_oom_count` makes the verdict final.
+//! 13. `compose` (`core/incident/compose.rs`) makes the incident, with its `sentence` (`core/incident/sentence.rs`).
+//! 14. `Deliver::incident` (`agent/enrichment.rs`) drops it if it is below `BLACKBOX_MIN_SEVERITY`. Else
+//!     `Delivery::new` (`sinks/delivery.rs`) renders it with `line` (`core/incident/line.rs`), and `Outlet::send`
+//!     (`sinks/outlet.rs`) queues it for each sink.
+//! 15. `stdout::run`, `file::run` or `Webhook::run` (`sinks/`) writes the line. After the last sink, `Delivery::done`
+//!     settles the incident in the ledger.
+//!
+//! # Who remembers a pod, and until when
+//!
+//! The key of a pod is its UID, or for a static pod the kubelet's own UID, which outlives the mirror pod. All bounds
+//! are in [`limits`].
+//!
+//! | who | key | what is kept | until | bound |
+//! | --- | --- | --- | --- | --- |
+//! | [`PodTable`] | pod | known terminations, counts | `DELETED`, or a LIST without the pod | `PODS_MAX` |
+//! | its `statics` | static pod | its record | its mirror comes back | `STATIC_PODS_REMEMBERED_MAX` |
+//! | its `gone` | pod, API UID | that it was deleted | newer ones replace it | `PODS_GONE_REMEMBERED_MAX` |
+//! | its `ends` | incident id | that it was judged | newer ones replace it | `ENDS_REMEMBERED_MAX` |
+//! | [`Settling`] | pod | cases that are held back | the verdict, or a deadline | `PENDING_MAX` |
+//! | [`Ledger`] | pod | accounted terminations | `Output::Forgotten` | `LEDGER_CONTAINERS_MAX` |
+//! | its `recent` | incident id | what was delivered last | newer ones replace it | `LEDGER_RECENT_MAX` |
+//! | [`Roster`] | pod | running containers, addresses | `Output::Gone` | `PODS_MAX` |
+//! | [`Sidecars`] | pod | posted numbers | `Work::Gone` | `TELEMETRY_SERIES_MAX` |
+//! | [`CgroupTree`] | pod, container ID | directories | the next scan, or a failed read | `CGROUP_CONTAINERS_MAX` |
+//! | [`ContainerRecorder`] | pod, container ID | samples, OOM kills | `RECORDS_KEPT` | `RECORDED_CONTAINERS_MAX` |
+//! | [`Recurrences`] | pod, container name | times of incidents | the table is full | `RECURRENCES_MAX` |
+//!
+//! * A record of the [`PodTable`] has at most `CONTAINERS_PER_POD_MAX` containers, each with
+//!   `ENDS_KNOWN_PER_CONTAINER` known terminations and episodes. `Output::Gone` follows when a record is removed.
+//!   `Output::Forgotten` follows as well, but for a static pod only when its record is pushed out of `statics`.
+//! * The [`Ledger`] also holds each incident that is on its way to the sinks. Its content survives the agent in the
+//!   state file.
+//! * `Work::Gone` is queued behind the pod's reported incidents, so that they still show the posted numbers. If that
+//!   message is lost, [`Sidecars`] drops the pod when it needs the room. It keeps at most `PODS_MAX` pods, and for
+//!   each pod `TELEMETRY_NAMES_MAX` names with `TELEMETRY_SAMPLES_MAX` samples each.
+//! * [`ContainerRecorder`] counts `RECORDS_KEPT` from the moment when the container is no longer wanted and its pod
+//!   or its directory is gone; it also keeps at most `PODS_MAX` pods. If a new container needs the room, the one that
+//!   disappeared first is forgotten earlier. A container has `WINDOW_SAMPLES_MAX` regular and `FAST_SAMPLES_MAX` fast
+//!   samples at most.
+//! * [`CgroupTree`] also keeps at most `PODS_MAX` pods.
+//! * [`Recurrences`] keeps `RECURRENCE_TIMES_MAX` times of each container, also after the pod is gone. When the table
+//!   is full, containers without an incident within `BRIEF_WITHIN` are forgotten first, and if that is not enough,
+//!   all of them.
 //!
 //! # What holds
 //!
 //! * [`core`] is pure: no clock, no I/O, no log. The time is an argument, failures are values.
 //! * Whatever is buffered, queued, kept or retried has a bound in [`limits`].
-//! * The thread that reads the watch waits for nothing else: neither does the detection, which it runs.
-//! * There is no global state. What threads share are atomics, bounded queues, and what lies behind a lock
-//!   that nobody keeps while waiting; a panic ends the process, and the kubelet starts it anew.
-//! * Only [`runtime::clock`] asks what time it is, only [`agent`], [`mod@runtime::signal`], [`serve::http`] and
-//!   [`kube`] start threads.
+//! * The thread that reads the watch waits for nothing else, and neither does the detection, which runs on it.
+//! * There is no global state. Threads share atomics, bounded queues, and data behind locks that no thread holds
+//!   while it waits. A panic terminates the process, and the kubelet restarts it.
+//! * Only [`runtime::clock`] reads the time; only [`agent`], [`mod@runtime::signal`], [`serve::http`] and [`kube`]
+//!   start threads.
 //!
 //! # What is not here
 //!
 //! No async runtime, no Kubernetes client library, no write to the API server, no child process.
+//!
+//! [`watch`]: mod@agent::watch
+//! [`detection`]: agent::detection
+//! [`lookups`]: agent::lookups
+//! [`enrichment`]: agent::enrichment
+//! [`PodTable`]: core::detect::pods::PodTable
+//! [`Settling`]: core::detect::settle::Settling
+//! [`Ledger`]: core::detect::ledger::Ledger
+//! [`Roster`]: core::roster::Roster
+//! [`Sidecars`]: core::sidecar::Sidecars
+//! [`CgroupTree`]: node::cgroup::CgroupTree
+//! [`ContainerRecorder`]: node::cgroup::ContainerRecorder
+//! [`Recurrences`]: core::incident::recurrence::Recurrences
 
 #![forbid(unsafe_code)]
 

@@ -1,12 +1,12 @@
 //! The detection: turns bytes into incidents.
 //!
-//! A lock around [`Stream`], which decides everything. Whoever hears something looks at it at once, with
-//! [`Detection`]: the thread that reads the watch at each block, the thread that looks up events at its
-//! answers, and the thread "detect", whose clock it is, at each deadline. What comes of it is handed to
-//! the [`EventHandler`], and to channels that are never waited for.
+//! It is a lock around [`Stream`], which makes all decisions. Every thread that has news calls [`Detection`] at once:
+//! the thread "watch" for each block that it reads, the thread "events" for each answer to a lookup, and the thread
+//! "detect", its clock, at each deadline. The results go to the [`EventHandler`], and to channels on which nothing
+//! ever waits.
 //!
-//! No queue lies between: to give an event's bytes to a thread on another core cost more than to look at
-//! them ("Cost" in the README). The queue is the socket's, whose buffer holds more than the API server's own.
+//! There is no queue in front of it: passing the bytes of an event to a thread on another core cost more than looking
+//! at them (`docs/cost.md`). The queue is the socket, whose buffer holds more than the API server's own.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
@@ -33,28 +33,28 @@ use crate::runtime::clock::Clock;
 use crate::runtime::trouble::Once;
 use crate::sinks::state_file::Keeper;
 
-/// The detection, for all who hear something.
+/// The detection, shared by all threads that have news for it.
 #[derive(Debug)]
 pub struct Detection<H> {
     state: Mutex<State<H>>,
-    /// A deadline came nearer than the one that is waited for, or the agent ends.
+    /// Notified when a deadline is nearer than the one that the thread "detect" waits for, or when the agent stops.
     news: Condvar,
 }
 
 #[derive(Debug)]
 struct State<H> {
-    /// `None`: it has ended.
+    /// `None` after the detection has finished.
     detect: Option<Detect<H>>,
-    /// The thread is to end.
+    /// True if the thread "detect" is to stop.
     is_ending: bool,
-    /// What the thread waits for (monotonic).
+    /// Until when the thread "detect" sleeps (monotonic).
     wakes_at: Duration,
     out: Vec<Output>,
     notes: Vec<Note>,
 }
 
 impl<H: EventHandler> Detection<H> {
-    /// Behind its lock.
+    /// Creates the detection, behind its lock.
     pub fn new(detect: Detect<H>) -> Self {
         let state = State {
             detect: Some(detect),
@@ -66,8 +66,8 @@ impl<H: EventHandler> Detection<H> {
         Self { state: Mutex::new(state), news: Condvar::new() }
     }
 
-    /// The thread "detect": looks at the clock until it is told to end; then tells everything that is held
-    /// back, and lets go of all channels, so that those behind them end as well.
+    /// Runs the thread "detect": handles deadlines until [`Detection::end`] is called. Then it reports every
+    /// termination that is still held back and drops all channels, so that the threads behind them finish as well.
     pub fn run(&self) {
         let Some(mut state) = self.lock() else { return };
         while !state.is_ending {
@@ -81,7 +81,7 @@ impl<H: EventHandler> Detection<H> {
         }
     }
 
-    /// Tells the thread to end.
+    /// Asks the thread "detect" to stop.
     pub fn end(&self) {
         if let Some(mut state) = self.lock() {
             state.is_ending = true;
@@ -89,18 +89,21 @@ impl<H: EventHandler> Detection<H> {
         }
     }
 
-    /// What to ask the API server next, when nothing is being read. `None`: it has ended.
+    /// Returns the next request to the API server. Call it only when no response is being read. `None`: the detection
+    /// has finished.
     pub fn next(&self) -> Option<Step> {
         self.look(|stream, now, _, _| stream.next(now.monotonic))
     }
 
-    /// A block of the answer's body. After [`Flow::Stop`] neither more of it nor its end is of interest.
+    /// Takes in one block of the response's body. After [`Flow::Stop`], neither more of the body nor its end is
+    /// needed.
     pub fn on_block(&self, block: &[u8]) -> Flow {
         let flow = self.look(|stream, now, out, notes| stream.on_block(block, now, out, notes));
         flow.unwrap_or(Flow::Stop)
     }
 
-    /// The answer's body came to its end. Returns whether it was a watch that the server ended on time.
+    /// Takes in the end of the response's body. Returns true if it was a watch that the server ended at the requested
+    /// timeout.
     pub fn on_end(&self, end: WatchEnd) -> bool {
         let is_on_time = self.look(|stream, now, out, notes| {
             stream.on_end(end, now, out, notes);
@@ -109,17 +112,17 @@ impl<H: EventHandler> Detection<H> {
         is_on_time.unwrap_or(false)
     }
 
-    /// The request failed.
+    /// Takes in the failure of a request.
     pub fn on_failure(&self, failure: Failure) {
         self.look(|stream, now, _, _| stream.on_failure(failure, now));
     }
 
-    /// What came of the lookup that was wanted with this key.
+    /// Takes in the result of the lookup that was requested with this key.
     pub fn on_events(&self, key: &str, lookup: &Lookup) {
         self.look(|stream, _, out, _| stream.detector.on_events(key, lookup, out));
     }
 
-    /// `None`: it has ended.
+    /// Locks the detection, calls `at`, and passes on the results. `None`: the detection has finished.
     fn look<T>(
         &self,
         at: impl FnOnce(&mut Stream, Now, &mut Vec<Output>, &mut Vec<Note>) -> T,
@@ -137,14 +140,14 @@ impl<H: EventHandler> Detection<H> {
         Some(found)
     }
 
-    /// `None`: somebody panicked under it, which ends the agent.
+    /// `None`: a thread panicked while it held the lock, which terminates the agent.
     fn lock(&self) -> Option<MutexGuard<'_, State<H>>> {
         self.state.lock().ok()
     }
 }
 
 impl<H: EventHandler> State<H> {
-    /// Does what is due; how long nothing will be.
+    /// Does what is due; returns the time until the next deadline.
     fn on_time(&mut self) -> Duration {
         let Self { detect: Some(detect), out, .. } = self else { return DETECT_TICK };
         let now = detect.clock.now();
@@ -159,31 +162,31 @@ impl<H: EventHandler> State<H> {
     }
 }
 
-/// What the detection knows, and whom it tells.
+/// The state of the detection, and the receivers of its results.
 #[derive(Debug)]
 pub struct Detect<H> {
     /// The core.
     pub stream: Stream,
-    /// What the events thread is to look up.
+    /// Lookups requested from the thread "events".
     pub wanted: SyncSender<Wanted>,
-    /// What the next agent is to know.
+    /// The ledger for the next agent.
     pub keeper: Option<Arc<Keeper>>,
-    /// What the node knows.
+    /// The flight recorder, which keeps the roster.
     pub flight: Arc<Flight>,
-    /// What happens next.
+    /// The receiver of detected pods and crashes.
     pub handler: H,
-    /// Where it is counted.
+    /// Metrics of the detection.
     pub metrics: Arc<Metrics>,
-    /// What health is told.
+    /// The agent's health.
     pub health: Arc<Health>,
     /// The clocks.
     pub clock: Clock,
-    /// What was said.
+    /// Remembers which bad input was logged.
     pub log: NoteLog,
 }
 
 impl<H: EventHandler> Detect<H> {
-    /// Tells what was found, and empties the lists of it.
+    /// Passes on the results, and empties both lists.
     fn tell(&mut self, now: Now, out: &mut Vec<Output>, notes: &mut Vec<Note>) {
         let is_listed = notes.iter().any(|note| matches!(note, Note::Listed { .. }));
         for note in notes.drain(..) {
@@ -226,7 +229,7 @@ impl<H: EventHandler> Detect<H> {
         }
     }
 
-    /// The watch works.
+    /// Records that the watch works.
     fn heard(&self, now: Now) {
         let millis = now.wall.as_millisecond().try_into().unwrap_or(0);
         self.metrics.watch_last_event_millis.store(millis, Ordering::Relaxed);
@@ -286,13 +289,13 @@ impl<H: EventHandler> Detect<H> {
         self.metrics.pods_watched.store(gauge(self.stream.detector.pods()), Ordering::Relaxed);
         self.metrics.incidents_held.store(gauge(self.stream.detector.held()), Ordering::Relaxed);
         if !out.is_empty() {
-            // Only what the refused lookups settled: it wants no lookups itself.
+            // Only results of refused lookups are left; these request no lookups themselves.
             self.dispatch(out);
         }
     }
 }
 
-/// What was said of bad input: once a kind, with the first one's words.
+/// Logs bad input once for each kind, with the text of the first occurrence.
 #[derive(Debug)]
 pub struct NoteLog {
     said: Vec<FlawKind>,
@@ -315,14 +318,14 @@ impl NoteLog {
     }
 }
 
-/// What happens to the finds of the live agent: they are counted, and incidents go on.
+/// Handles the results of the live agent: counts them, and passes incidents on.
 #[derive(Debug)]
 pub struct Hand {
-    /// To the thread that puts telemetry around them.
+    /// The sender to the thread "enrich", which adds telemetry to incidents.
     pub tell: Tell,
-    /// What the next agent is to know.
+    /// The ledger for the next agent.
     pub keeper: Option<Arc<Keeper>>,
-    /// Where it is counted.
+    /// Metrics of pods and crashes.
     pub metrics: Arc<Metrics>,
 }
 
@@ -333,7 +336,7 @@ impl EventHandler for Hand {
 
     fn on_pod_crash(&mut self, case: Box<Case>) {
         self.metrics.pod_events.add(PodEvent::Crash);
-        // Before the ledger hears of the pod: until it is delivered it does not count as told.
+        // Before the ledger receives the pod's entry: until the incident is delivered, it must not count as reported.
         if let Some(keeper) = &self.keeper {
             keeper.open(&case);
         }

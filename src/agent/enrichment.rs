@@ -1,8 +1,8 @@
-//! The thread "enrich": puts around each incident what the node knows, and hands it to the sinks.
+//! The thread "enrich": adds to each incident what the node knows, and hands the incident to the sinks.
 //!
-//! It does what may take its time: reading the dead container's log and its last counters. What it
-//! cannot get in time it does without, and says so in the incident's `gaps`. The detection hears
-//! nothing of it and waits for nothing.
+//! It does the work that may take time: it reads the terminated container's log and its last counters. Data that it
+//! cannot get in time is left out and listed in the incident's `gaps`. The detection never waits for this thread and
+//! gets nothing back from it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -28,19 +28,19 @@ use crate::serve::recent::Recent;
 use crate::sinks::state_file::Keeper;
 use crate::sinks::{Delivery, Outlet};
 
-/// The near end: hands incidents over, and never waits.
+/// The sending side: hands incidents over, and never waits.
 #[derive(Clone, Debug)]
 pub struct Tell {
-    /// To the thread.
+    /// The queue to the thread "enrich".
     pub work: SyncSender<Work>,
     /// The clocks.
     pub clock: Clock,
-    /// Past it, should it hang in a read of a dying disk.
+    /// Delivery past the thread, in case it hangs in a read from a failing disk.
     pub deliver: Arc<Mutex<Deliver>>,
 }
 
 impl Tell {
-    /// Hands a case over. Without room for it, the case is reported as it is.
+    /// Hands a case over. If the queue has no room, the case is reported at once without telemetry.
     pub fn crash(&self, case: Box<Case>) {
         let full = match self.work.try_send(Work::Crash(case, self.clock.monotonic())) {
             Ok(()) => return,
@@ -53,20 +53,20 @@ impl Tell {
         }
     }
 
-    /// Says that a pod is gone.
+    /// Sends the message that a pod is gone.
     pub fn gone(&self, key: Box<str>) {
-        // Without it the table lets go of the pod when it needs the room.
+        // If this message is lost, the table of posted telemetry drops the pod once it needs the room.
         let _ = self.work.try_send(Work::Gone(key));
     }
 
-    /// Says that a container ended of which more is told later.
+    /// Sends the message that a container terminated and that its verdict follows later.
     pub fn held(&self, instance: Box<InstanceRef>) {
-        // Without it there is less to tell, later.
+        // If this message is lost, the incident has less telemetry later.
         let _ = self.work.try_send(Work::Held(instance));
     }
 }
 
-/// The gap of a case for which there is no time to gather anything.
+/// Returns the gap of a case for which there is no time to gather telemetry.
 fn busy() -> Gap {
     Gap::new(Part::Telemetry, "left out, there were too many incidents at once")
 }
@@ -80,13 +80,13 @@ fn lock(deliver: &Mutex<Deliver>) -> MutexGuard<'_, Deliver> {
 pub struct Deliver {
     /// The sinks.
     pub outlets: Vec<Outlet>,
-    /// What the next agent is to know.
+    /// The ledger for the next agent.
     pub keeper: Option<Arc<Keeper>>,
     /// `BLACKBOX_MIN_SEVERITY`.
     pub min_severity: Severity,
-    /// Where the last ones are kept for readers.
+    /// The most recent incidents, for readers of the page.
     pub recent: Arc<Recent>,
-    /// Where it is counted.
+    /// Metrics of incidents.
     pub metrics: Arc<Metrics>,
 }
 
@@ -112,19 +112,19 @@ impl Deliver {
 /// The thread's state.
 #[derive(Debug)]
 pub struct Enrich {
-    /// What it hears.
+    /// The queue of messages to this thread.
     pub work: Receiver<Work>,
-    /// What the node knows.
+    /// The flight recorder.
     pub flight: Arc<Flight>,
-    /// Where incidents go.
+    /// The way to the sinks.
     pub deliver: Arc<Mutex<Deliver>>,
-    /// What is to be looked up for the next one.
+    /// Requests a lookup of the node, for the next incident.
     pub wanted: SyncSender<Wanted>,
     /// The clocks.
     pub clock: Clock,
 }
 
-/// An OOM kill that may have been of a child.
+/// An OOM kill that may have hit a child process only.
 #[derive(Debug)]
 struct Survivor {
     kill: OomKill,
@@ -133,7 +133,7 @@ struct Survivor {
 }
 
 impl Enrich {
-    /// Runs until the detection and the sampler are gone and all is told.
+    /// Runs until the detection and the sampler have dropped their senders and all messages are handled.
     pub fn run(self) {
         let mut desk = Desk::default();
         loop {
@@ -168,7 +168,7 @@ impl Enrich {
         }
     }
 
-    /// `is_late`: others wait behind it, and there is no time to gather anything.
+    /// `is_late`: other incidents wait behind this one, so there is no time to gather telemetry.
     fn crash(&self, case: Case, is_late: bool, desk: &mut Desk) {
         let instance = case.instance();
         if let Some(instance) = &instance {
@@ -191,7 +191,7 @@ impl Enrich {
         };
         let gathered = self.flight.around(gathered, now);
         if self.flight.wants_node(now.monotonic) {
-            // No room: the next incident wants it as well.
+            // If the queue is full, the next incident requests the node again.
             let _ = self.wanted.try_send(Wanted::Node);
         }
         classify::weigh_oom_count(&mut case, gathered.oom);
@@ -200,7 +200,7 @@ impl Enrich {
     }
 }
 
-/// What lies on the thread's desk.
+/// What the thread keeps between messages.
 #[derive(Debug, Default)]
 struct Desk {
     gathered: VecDeque<(IncidentId, Gathered)>,
@@ -209,7 +209,7 @@ struct Desk {
 }
 
 impl Desk {
-    /// Keeps what was gathered until the incident is told.
+    /// Keeps gathered telemetry until the incident is reported.
     fn put(&mut self, id: IncidentId, gathered: Gathered) {
         if self.gathered.len() >= GATHERED_KEPT_MAX {
             self.gathered.pop_front();
@@ -222,7 +222,7 @@ impl Desk {
         self.gathered.remove(at).map(|(_, gathered)| gathered)
     }
 
-    /// Kills that no end of a container explains yet.
+    /// Keeps OOM kills that no termination explains yet.
     fn wonder(&mut self, kills: Vec<OomKill>, at: Timestamp, now: Duration) {
         for kill in kills {
             if self.survivors.len() < SURVIVED_WAITING_MAX {
@@ -231,7 +231,7 @@ impl Desk {
         }
     }
 
-    /// A container of that pod ended.
+    /// Drops the kills of that pod, because one of its containers terminated.
     fn is_explained(&mut self, pod_key: &str) {
         self.survivors.retain(|survivor| *survivor.kill.pod_uid != *pod_key);
     }
@@ -240,7 +240,7 @@ impl Desk {
         self.survivors.front().map(|survivor| survivor.due)
     }
 
-    /// Kills that nothing explained in time.
+    /// Removes and returns the kills that no termination explained in time.
     fn due(&mut self, now: Duration) -> Vec<Survivor> {
         let due = self.survivors.iter().take_while(|survivor| survivor.due <= now).count();
         self.survivors.drain(..due).collect()

@@ -1,9 +1,9 @@
-//! The thread "events": looks up a pod's Kubernetes events when the detection wants them, and the
-//! node when an incident does.
+//! The thread "events": looks up the Kubernetes events of a pod when the detection needs them, and the node when an
+//! incident needs it.
 //!
-//! Events have no watch cache in the API server: every list of them reads etcd, and a watch of them
-//! would never hear a bookmark. So they are only asked for where they decide something, in the pod's
-//! own namespace, by its UID, and at a bounded rate.
+//! The API server has no watch cache for events: every list of events reads etcd, and a watch of them would never
+//! receive a bookmark. So events are requested only where they decide something, in the pod's own namespace, by its
+//! UID, and at a bounded rate.
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -36,28 +36,28 @@ use crate::runtime::trouble::Once;
 /// The thread's state.
 #[derive(Debug)]
 pub struct Events {
-    /// Its own client.
+    /// The thread's own client.
     pub client: Client,
-    /// What the detection wants.
+    /// The requested lookups.
     pub wanted: Receiver<Wanted>,
-    /// Where the events go.
+    /// The detection, which receives the events.
     pub detection: Arc<Detection<Hand>>,
-    /// Where the node goes.
+    /// The flight recorder, which receives the node.
     pub flight: Arc<Flight>,
-    /// Its name.
+    /// The node's name.
     pub node_name: String,
-    /// What keeps nodes from asking together.
+    /// Random delays, so that nodes do not send their requests together.
     pub jitter: Jitter,
-    /// Where it is counted.
+    /// Metrics of requests and lookups.
     pub metrics: Arc<Metrics>,
     /// The clocks.
     pub clock: Clock,
-    /// The word to stop.
+    /// The stop flag.
     pub stop: Stop,
 }
 
 impl Events {
-    /// Runs until it is stopped or nobody wants anything any more.
+    /// Runs until the stop flag is set or until all senders of lookups are gone.
     pub fn run(mut self) {
         let mut trouble = Once::new("events of pods");
         let mut pace = Pace::default();
@@ -74,7 +74,8 @@ impl Events {
                 self.metrics.event_lookups.add(LookupResult::Skipped);
                 Lookup::Failed("the pod's namespace or UID is none".to_owned())
             } else if now > since + SETTLE_MAX {
-                // Its end went out without. Who waits behind it must not.
+                // The termination was already reported without events. The lookups behind this one must not be
+                // delayed as well.
                 self.metrics.event_lookups.add(LookupResult::Skipped);
                 Lookup::Failed("the lookups before it took too long".to_owned())
             } else if now < silent_until && denied {
@@ -107,12 +108,13 @@ impl Events {
         }
     }
 
-    /// Asks for the node, unless that was of no use a short while ago.
+    /// Requests the node, unless such a request failed a short while ago.
     fn look_at_node(&mut self, lookup: &mut NodeLookup, now: Duration) {
         if now < lookup.silent_until {
             return;
         }
-        // From the API server's cache: the kubelet tells it of changes at once.
+        // `resourceVersion=0`: served from the API server's cache, which is fresh enough because the kubelet reports
+        // changes at once.
         let path = format!("/api/v1/nodes/{}?resourceVersion=0", self.node_name);
         self.metrics.api_requests.add(Verb::Get);
         let asked = self.clock.monotonic();
@@ -145,7 +147,7 @@ impl Events {
 
     fn look_up(&mut self, namespace: &str, key: &str) -> Result<Vec<PodEvent>, Error> {
         debug!("events of {key} in {namespace}");
-        // The limit is allowed here: with no resourceVersion beside it, it pages what is newest.
+        // `limit` is allowed here: without a resourceVersion the newest state is listed, and can be paged.
         let path = format!(
             "/api/v1/namespaces/{namespace}/events?fieldSelector=involvedObject.uid%3D{key}\
              &limit={EVENTS_PER_POD_MAX}"
@@ -188,7 +190,7 @@ impl Events {
     }
 }
 
-/// How the lookups of the node go.
+/// State of the lookups of the node.
 #[derive(Debug)]
 struct NodeLookup {
     trouble: Once,
@@ -205,7 +207,7 @@ fn take_events(
         let piece = piece.map_err(|e| Error::Protocol(e.to_string()))?;
         if let Piece::Item(item) = piece
             && events.len() < EVENTS_PER_POD_MAX
-            // An event that cannot be read is one that says nothing.
+            // An event that cannot be read is skipped, because it proves nothing.
             && let Ok(event) = json::from_slice::<Event<'_>>(item)
         {
             events.push(PodEvent::from_wire(&event));
@@ -214,7 +216,7 @@ fn take_events(
     Ok(())
 }
 
-/// How long not to ask again after that.
+/// Returns how long to send no lookups after this error.
 fn pause(error: &Error, denied: bool) -> Duration {
     match error.failure() {
         _ if denied => EVENT_LOOKUP_DENIED_PAUSE,
@@ -226,12 +228,12 @@ fn pause(error: &Error, denied: bool) -> Duration {
 /// A token bucket.
 #[derive(Debug, Default)]
 struct Pace {
-    /// When the bucket would be full again.
+    /// When the bucket will be full again.
     full_at: Duration,
 }
 
 impl Pace {
-    /// Takes a token; how long to wait for it.
+    /// Takes a token and returns how long to wait for it.
     fn wait(&mut self, now: Duration) -> Duration {
         self.full_at = self.full_at.max(now) + EVENT_LOOKUP_INTERVAL;
         self.full_at.saturating_sub(now + EVENT_LOOKUP_INTERVAL * EVENT_LOOKUP_BURST)

@@ -1,4 +1,4 @@
-//! What the threads hand to each other.
+//! The messages that the threads send to each other.
 
 use std::time::Duration;
 
@@ -7,31 +7,31 @@ use jiff::Timestamp;
 use crate::core::case::{Case, InstanceRef};
 use crate::node::cgroup::OomKill;
 
-/// What is to be looked up.
+/// A request to the thread "events".
 #[derive(Debug)]
 pub enum Wanted {
-    /// A pod's events.
+    /// Look up the events of a pod.
     Events {
-        /// Its namespace.
+        /// The pod's namespace.
         namespace: Box<str>,
-        /// The UID that its events name.
+        /// The UID that the events name as their object.
         key: Box<str>,
-        /// Since when (monotonic).
+        /// When the lookup was requested (monotonic).
         since: Duration,
     },
-    /// The node itself.
+    /// Look up the node itself.
     Node,
 }
 
-/// What the enrichment hears.
+/// A message to the thread "enrich".
 #[derive(Debug)]
 pub enum Work {
-    /// A container ended; what it was is told later.
+    /// A container terminated; the verdict follows later.
     Held(Box<InstanceRef>),
-    /// An incident, to be told, handed over at that time (monotonic).
+    /// An incident to be reported, and when it was handed over (monotonic).
     Crash(Box<Case>, Duration),
-    /// The pod of that key is gone, and all its incidents were handed over.
+    /// The pod with this key is gone, and all its incidents were handed over before this message.
     Gone(Box<str>),
-    /// The sampler saw counters rise, at that time.
+    /// The sampler saw OOM counters rise, at this time.
     OomKills(Vec<OomKill>, Timestamp),
 }

@@ -1,29 +1,29 @@
-//! The wiring: every channel, every thread, and the order in which they end.
+//! The wiring of the agent: all channels, all threads, and the order of the shutdown.
 //!
 //! ```text
-//!  thread    owns                        hears                          tells
+//!  thread    owns                        receives from                  sends to
 //!  watch     the stream's client         detection                      detection
-//!  events    a client of its own         wanted (64, never waited for)  detection
+//!  events    a client of its own         wanted (64, never waited for)  detection, flight
 //!  detect    -                           detection: its deadlines       -
 //!  sampler   -                           (its own clock)                flight, work
-//!  enrich    what was gathered           work (256, never waited for)   sinks
+//!  enrich    what was gathered           work (256, never waited for)   sinks, wanted
 //!  stdout    standard output             its queue (1024, oldest drops) keeper
 //!  file      the incident file           its queue (1024, oldest drops) keeper
 //!  webhook   the collector's client      its queue (1024, oldest drops) keeper
 //!  state     the state file              keeper                         -
 //!  http      the listener                one thread a connection        -
 //!  signal    -                           SIGTERM, SIGINT                main
-//!  resolve   one look-up of a name       -                              the client that asked
-//!  main      this page                   what ends the agent            -
+//!  resolve   one lookup of a name        -                              the client that asked
+//!  main      this wiring                 signals, terminated threads    -
 //! ```
 //!
-//! The detection ([`Detection`]: all of the core, behind a lock) belongs to no thread: whoever hears
-//! something looks at it at once. It tells flight, wanted and work, and waits for none of them.
+//! The detection ([`Detection`]: the core, behind a lock) belongs to no thread: each thread that has news calls it at
+//! once. It sends to flight, wanted and work, and waits for none of them.
 //!
-//! The end: the word to stop is set, requests under way are broken, the detection is told, tells what
-//! it holds and closes the sinks' queues, the sinks write what they have, and the state comes last.
-//! Past a deadline the process ends anyway. `http`, `signal` and `resolve` are not waited for: they end
-//! with the process.
+//! Shutdown: the stop flag is set and requests in progress are interrupted. The detection reports what it holds back
+//! and drops its channels. When the sampler and `enrich` have finished too, the sinks' queues are closed and the
+//! sinks write what they have. The state file is written last. Past a deadline the process terminates anyway. Nothing
+//! waits for `watch`, `events`, `http`, `signal` and `resolve`: they terminate with the process.
 
 pub mod detection;
 pub mod enrichment;
@@ -77,14 +77,14 @@ use crate::sinks::state_file::{self, Keeper};
 use crate::sinks::webhook::Webhook;
 use crate::sinks::{Outlet, stdout};
 
-/// Why the agent cannot start, or ends without a signal.
+/// Why the agent cannot start, or terminates without a signal.
 #[derive(Debug)]
 pub enum Error {
-    /// A thread came to its end by itself.
+    /// A thread terminated by itself.
     Ended(&'static str),
-    /// The address of `BLACKBOX_LISTEN` cannot be had.
+    /// The address in `BLACKBOX_LISTEN` cannot be bound.
     Listen(SocketAddr, io::Error),
-    /// The kernel gives no thread.
+    /// The kernel refuses to start a thread.
     Thread(&'static str, io::Error),
     /// Signals cannot be caught.
     Signals(io::Error),
@@ -103,24 +103,24 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What ends the agent.
+/// What makes the agent terminate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
     /// SIGTERM or SIGINT.
     Signal(i32),
-    /// A thread came to its end.
+    /// A thread terminated.
     Ended(&'static str),
 }
 
-/// Runs the agent until a signal ends it in order.
+/// Runs the agent until a signal; then shuts it down in order.
 ///
 /// # Errors
-/// When it cannot start, or a thread ends by itself. Nothing that the API server or the network does
-/// makes it end.
+/// The agent cannot start, or a thread terminates by itself. Nothing that the API server or the network does causes
+/// an error here.
 pub fn run(config: &Config) -> Result<(), Error> {
     let clock = Clock::start();
     let (control, ended) = mpsc::sync_channel(CONTROL_MAX);
-    // First of all: as PID 1 the process would otherwise ignore its signals.
+    // Catch signals first: as PID 1 the process would otherwise ignore them.
     let heard = control.clone();
     signal::watch(move |signal| heard.send(Control::Signal(signal)).is_ok())
         .map_err(Error::Signals)?;
@@ -192,7 +192,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
     why
 }
 
-/// What every thread may have a part of.
+/// What the threads share.
 struct Shared {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
@@ -211,7 +211,7 @@ impl Shared {
         Ok(outlet)
     }
 
-    /// Starts the sink "file" on a file that was read back.
+    /// Starts the sink "file" with a file that was read back.
     fn file(&self, file: IncidentFile) -> Result<Outlet, Error> {
         let outlet = Outlet::new(SinkName::File, self.metrics.clone());
         let queue = outlet.queue();
@@ -219,7 +219,7 @@ impl Shared {
         Ok(outlet)
     }
 
-    /// Starts the sink "webhook", if there is to be one.
+    /// Starts the sink "webhook", if it is configured.
     fn webhook(&self, config: &Config) -> Result<Option<Outlet>, Error> {
         let Some(settings) = &config.webhook else {
             return Ok(None);
@@ -232,7 +232,7 @@ impl Shared {
         Ok(Some(outlet))
     }
 
-    /// Starts "state", with what an earlier agent left.
+    /// Starts the thread "state" with what an earlier agent left.
     fn state(&self, config: &Config, left: Option<Left>) -> Result<Option<Arc<Keeper>>, Error> {
         let Some(path) = config.state_file.clone() else {
             return Ok(None);
@@ -243,7 +243,7 @@ impl Shared {
         Ok(Some(keeper))
     }
 
-    /// Starts "sampler" and "enrich", and the channel to the latter.
+    /// Starts the threads "sampler" and "enrich", and creates the channel to "enrich".
     fn recording(
         &self,
         flight: &Arc<Flight>,
@@ -264,7 +264,7 @@ impl Shared {
         let (sampled, sampler_work) = (flight.clone(), work_sender.clone());
         let (metrics, clock, stop) = (self.metrics.clone(), self.clock, self.stop.clone());
         self.spawn("sampler", move || {
-            // No room: so many incidents are under way that this one more would not be missed.
+            // If the queue is full, so many incidents are in progress that this one would not be missed.
             let report = |kills, now: Now| {
                 let _ = sampler_work.try_send(Work::OomKills(kills, now.wall));
             };
@@ -273,7 +273,7 @@ impl Shared {
         Ok(Tell { work: work_sender, clock: self.clock, deliver })
     }
 
-    /// Starts "watch", "events" and "detect", and the channels between them.
+    /// Starts the threads "watch", "events" and "detect", and creates the channels between them.
     fn detection(
         &self,
         config: &Config,
@@ -332,7 +332,7 @@ impl Shared {
         let control = self.control.clone();
         let run = move || {
             body();
-            // Nobody listens any more when the agent ends anyway.
+            // During the shutdown nothing may receive this any more.
             let _ = control.try_send(Control::Ended(name));
         };
         let builder = Builder::new().name(name.to_owned()).stack_size(THREAD_STACK_BYTES);
@@ -355,7 +355,7 @@ fn detector(config: &Config, clock: Clock) -> Detector {
     Detector::new(&config.node_name, &ignored, history)
 }
 
-/// Has the detector know what an earlier agent told: by the incident file, and by the state file.
+/// Restores into the detector what an earlier agent reported, from the incident file and the state file.
 fn recall(
     config: &Config,
     metrics: &Arc<Metrics>,
@@ -383,21 +383,22 @@ fn recall(
         }
         file
     });
-    // After the file: what only the state knows is not to be pushed out.
+    // After the file: entries that only the state file has must not be pushed out by the others.
     if let Some(left) = &left {
         detector.restore(&left.pods, true);
     }
     (file, left)
 }
 
-/// Agents that start together must not ask together: the node's name and the time make the seed.
+/// Returns a seed made of the node's name and the time, so that agents that start together do not send their requests
+/// together.
 fn seed(config: &Config, clock: Clock) -> u64 {
     let words = [config.node_name.as_str(), &clock.wall().to_string()];
     id::fold(id::fnv128(&words))
 }
 
-/// Waits for a signal. A thread that ends without one has lost its partner: the agent ends too, and
-/// the kubelet starts it anew.
+/// Waits for a signal. If a thread terminates without one, the other threads cannot go on without it: the agent
+/// terminates too, and the kubelet restarts it.
 fn wait_for_the_end(ended: &Receiver<Control>) -> Result<(), Error> {
     match ended.recv() {
         Ok(Control::Signal(signal)) => {
@@ -409,14 +410,14 @@ fn wait_for_the_end(ended: &Receiver<Control>) -> Result<(), Error> {
     }
 }
 
-/// What is heard at the end.
+/// What is needed to wait for threads during the shutdown.
 struct End<'a> {
     ended: &'a Receiver<Control>,
     clock: Clock,
 }
 
 impl End<'_> {
-    /// Waits for these threads.
+    /// Waits until these threads have terminated, or until the deadline.
     fn wait(&self, mut names: Vec<&'static str>, deadline: Duration) {
         let left = || deadline.saturating_sub(self.clock.monotonic());
         while !names.is_empty() && left() > Duration::ZERO {

@@ -1,7 +1,8 @@
-//! The thread "watch": carries out what the reflector wants, and shows the detection the bytes.
+//! The thread "watch": carries out the requests that the reflector asks for, and passes the bytes to the detection.
 //!
-//! Nothing that happens between two reads waits for anybody: the API server drops a watcher that is ten
-//! events behind what the sockets hold. Should that happen, the watch is resumed where the detection got to.
+//! Between two reads this thread waits for nothing: the API server drops a watcher that is ten events behind, beyond
+//! what the socket buffers hold. If that happens, the watch is resumed from the resourceVersion that the detection
+//! has reached.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,46 +25,46 @@ use crate::runtime::trouble::Once;
 /// The thread's state.
 #[derive(Debug)]
 pub struct Watch {
-    /// Its own client.
+    /// The thread's own client.
     pub client: Client,
     /// The path of the node's pods, with the selector.
     pub path: String,
     /// `BLACKBOX_WATCH_IDLE_TIMEOUT`.
     pub idle_timeout: Duration,
-    /// What looks at the bytes, and says what to ask next.
+    /// The detection, which takes the bytes and returns the next request.
     pub detection: Arc<Detection<Hand>>,
-    /// Where it is counted.
+    /// Metrics of the requests.
     pub metrics: Arc<Metrics>,
-    /// What readiness is told.
+    /// The agent's health, for readiness.
     pub health: Arc<Health>,
     /// The clocks.
     pub clock: Clock,
-    /// The word to stop.
+    /// The stop flag.
     pub stop: Stop,
 }
 
-/// The path of the pods of a node. The selector is exactly what an authorizer that confines agents
+/// Returns the path of the pods of a node. The selector is exactly the one that an authorizer which confines agents
 /// to their node looks for.
 pub fn pods_path(node_name: &str) -> String {
     format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node_name}")
 }
 
-/// A name that no pod can have: names are in lower case.
+/// A name that no pod can have: names of pods are in lower case.
 const NO_POD: &str = "NONE";
 
-/// How the reading of an answer came to its end.
+/// How the reading of a response finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Read {
     Over(WatchEnd),
-    /// The detection wants no more of it.
+    /// The detection wants no more of the response.
     Dropped,
 }
 
 impl Watch {
-    /// Runs until it is stopped or the detection has ended.
+    /// Runs until the stop flag is set or the detection has finished.
     pub fn run(mut self) {
         let mut trouble = Once::new("API server");
-        // The last watch did not end on time.
+        // True if the last watch did not end at its requested timeout.
         let mut is_broken = false;
         let mut buffer = vec![0; READ_BLOCK_BYTES];
         while let Some(step) = self.detection.next() {
@@ -121,7 +122,8 @@ impl Watch {
         }
     }
 
-    /// One request, to the end of its body. `Err`: it failed before there was one, or a LIST in it.
+    /// Sends one request and reads the body of its response. Returns `Err` if the request failed before there was a
+    /// body, or if the body of a LIST broke off.
     fn carry_out(
         &mut self,
         verb: Verb,
@@ -148,12 +150,12 @@ impl Watch {
             }
         };
         drop(body);
-        // The rest of the answer is in it.
+        // The connection may still hold the rest of the response.
         self.client.renew();
         read
     }
 
-    /// What the watch ended with that broke.
+    /// Returns how a broken watch ended.
     fn end_of_watch(&self, error: &Error) -> WatchEnd {
         if self.stop.is_set() {
             return WatchEnd::Cut;
@@ -162,7 +164,7 @@ impl Watch {
         debug!("the watch ended: {error}");
         match error {
             Error::Timeout(Timeout::PerRead) => WatchEnd::Idle,
-            // The server forgot to end it; it was heard meanwhile.
+            // The server did not end the watch in time, but it sent data until now.
             Error::Timeout(_) => WatchEnd::Clean,
             _ => WatchEnd::Cut,
         }

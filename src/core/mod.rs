@@ -1,7 +1,7 @@
-//! The pure part: bytes, values and `now` in, values out.
+//! The pure part of the agent: bytes, values and the current time go in, values come out.
 //!
-//! Nothing below this module opens a file or a socket, reads a clock, spawns a thread or writes a
-//! log line (`tests/tidy` holds that).
+//! Nothing in this module opens a file or a socket, reads a clock, starts a thread or writes a log line (`tests/tidy`
+//! checks that).
 
 pub mod backoff;
 pub mod case;
@@ -23,11 +23,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// The time, as the core is told it.
+/// The current time, which the caller passes into the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// Since the agent's start; never jumps. All deadlines are on this one.
+    /// Time since the agent's start; it never jumps. All deadlines use this clock.
     pub monotonic: Duration,
-    /// By the node's clock, which may jump. Incidents carry this one.
+    /// Time of the node's wall clock, which may jump. Incidents carry this time.
     pub wall: Timestamp,
 }

@@ -1,72 +1,73 @@
-//! Who is on the node now: which containers run, and which pod has which address.
+//! The roster: the pods that are on the node now, their running containers and their addresses.
 //!
-//! The detection says it whenever it changes; the sampler takes from it what to sample, and whoever
-//! posts telemetry is known by it.
+//! The detection updates it at every change. The sampler reads from it which containers to sample, and the HTTP
+//! server identifies by it the pod that posts telemetry.
 
-// Of `core`, where there are addresses and no sockets.
+// From the `core` crate, which has addresses but no sockets.
 use core::net::IpAddr;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::core::case::PodFacts;
 
-/// A pod in its place.
+/// A pod on the node: its containers, addresses and description.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// Its key: the UID, of a static pod the kubelet's own, which its cgroup and its log folder carry.
+    /// The pod's key: its UID, or for a static pod the kubelet's own UID, which appears in the names of its cgroup
+    /// and log folder.
     pub key: Box<str>,
-    /// Its addresses; of a pod on the host's network: the node's.
+    /// The pod's addresses. A pod on the host's network has the node's addresses.
     pub addresses: Vec<IpAddr>,
-    /// Whether it is on the host's network, and shares its addresses with the node and others.
+    /// True if the pod is on the host's network, where it shares its addresses with the node and with other pods.
     pub is_host_network: bool,
-    /// Containers that run now: name, and ID without the runtime's name.
+    /// The containers that run now: each with its name and its ID without the runtime's name.
     pub running: Vec<(Box<str>, Box<str>)>,
-    /// The description of the pod, which its incidents share.
+    /// The description of the pod; its incidents share it.
     pub pod: Arc<PodFacts>,
 }
 
-/// Who may ask from an address.
+/// The sender of a request, as far as its address shows it.
 #[derive(Clone, Copy, Debug)]
 pub enum Speaker<'r> {
-    /// The pod that has it for itself.
+    /// The only pod that has this address.
     Pod(&'r Place),
-    /// The node, and all pods on its network.
+    /// The node, or any pod on the host's network.
     Host,
-    /// More than one running pod is said to have it for itself.
+    /// More than one running pod claims this address for itself.
     Several,
-    /// Nobody that is known.
+    /// The address belongs to no known pod.
     Nobody,
 }
 
-/// All pods of the node that the detection knows; as many as it knows at most.
+/// All pods of the node that the detection knows. The detection bounds their number.
 #[derive(Debug, Default)]
 pub struct Roster {
     places: HashMap<Box<str>, Place>,
 }
 
 impl Roster {
-    /// A pod is as it says now.
+    /// Adds a pod, or replaces what is known about it.
     pub fn place(&mut self, place: Place) {
         self.places.insert(place.key.clone(), place);
     }
 
-    /// The pod of that key is gone.
+    /// Removes the pod with this key.
     pub fn remove(&mut self, key: &str) {
         self.places.remove(key);
     }
 
-    /// The pod of that key.
+    /// Returns the pod with this key.
     pub fn get(&self, key: &str) -> Option<&Place> {
         self.places.get(key)
     }
 
-    /// All of them.
+    /// Returns all pods.
     pub fn iter(&self) -> impl Iterator<Item = &Place> {
         self.places.values()
     }
 
-    /// Who asks from this address. A pod of which nothing runs does not ask: addresses are used again,
-    /// and a pod that has ended keeps its own on the record.
+    /// Returns the sender that has this address. A pod without a running container cannot send: addresses are reused,
+    /// and the status of a completed pod still shows its old address.
     pub fn speaker(&self, address: IpAddr) -> Speaker<'_> {
         let address = address.to_canonical();
         let has = |place: &&Place| place.addresses.iter().any(|own| own.to_canonical() == address);
@@ -77,7 +78,7 @@ impl Roster {
             (Some(place), None) => Speaker::Pod(place),
             (Some(_), Some(_)) => Speaker::Several,
             (None, _) => {
-                // The addresses of pods on the host's network are the node's.
+                // The addresses of pods on the host's network are the node's own.
                 let is_host = |place: &Place| place.is_host_network && has(&place);
                 let is_host = address.is_loopback() || self.places.values().any(is_host);
                 if is_host { Speaker::Host } else { Speaker::Nobody }
@@ -85,7 +86,7 @@ impl Roster {
         }
     }
 
-    /// The pod of that name, if it is on the host's network.
+    /// Returns the pod with this name if it is on the host's network.
     pub fn on_host_network(&self, namespace: &str, name: &str) -> Option<&Place> {
         self.places.values().find(|place| {
             place.is_host_network && place.pod.namespace == namespace && place.pod.name == name

@@ -1,4 +1,4 @@
-//! The recorded cluster, told by several threads as the agent's are.
+//! Feeds the recorded cluster to the detection from several threads, as the agent does.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::thread;
@@ -12,7 +12,7 @@ use crate::limits::READ_BLOCK_BYTES;
 use crate::node::cgroup::{CgroupTree, ContainerRecorder};
 use crate::node::procfs::{SystemRecorder, SystemSource};
 
-/// What the detection tells.
+/// Sends on the cases that the detection reports.
 #[derive(Debug)]
 struct Sender(mpsc::Sender<Box<Case>>);
 
@@ -50,7 +50,7 @@ fn detection() -> (Detection<Sender>, Receiver<Wanted>, Receiver<Box<Case>>) {
     (Detection::new(detect), looked_up, incidents)
 }
 
-/// Ends it when the test does, in whatever way: the scope waits for its thread.
+/// Stops the detection when the test ends, also when it fails: the scope waits for the detection's thread.
 struct Ending<'d>(&'d Detection<Sender>);
 
 impl Drop for Ending<'_> {
@@ -59,7 +59,7 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// Reads the recording as the watch thread reads answers.
+/// Reads the recording as the thread "watch" reads responses.
 fn read_recording(detection: &Detection<Sender>) {
     for (name, end) in [("pods.list.json", Some(WatchEnd::Clean)), ("pods.watch.jsonl", None)] {
         let path = format!("{}/fixtures/crash-zoo/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -79,14 +79,14 @@ fn what_several_threads_hear_is_told_and_what_is_held_back_is_looked_at_in_time(
     thread::scope(|scope| {
         scope.spawn(|| detection.run());
         let _ending = Ending(&detection);
-        // It sleeps, and nothing is due before its next tick.
+        // Wait until the thread sleeps. Nothing is due before its next tick.
         while detection.lock().unwrap().wakes_at.is_zero() {
             thread::yield_now();
         }
         read_recording(&detection);
         let mut answered = 0;
         loop {
-            // The first lookups are due a second after an end: long before the tick.
+            // The first lookups are due a second after a termination, long before the tick.
             match wanted.recv_timeout(if answered == 0 { DETECT_TICK / 2 } else { Duration::ZERO })
             {
                 Ok(Wanted::Events { key, .. }) => {

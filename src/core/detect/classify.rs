@@ -1,68 +1,68 @@
-//! The rules: what an end, a waiting reason or a failed pod is called, and what is nobody's crash.
+//! The rules: the type of a termination, of a waiting reason and of a failed pod, and what is not a crash.
 //!
-//! One table each, no state. The seed's exit-code table is kept; where its example would report
-//! what is no crash (every 137 as out of memory, an exit during a rollout) the rules here go
-//! further, with what the kubelet and the runtimes really do beside them.
+//! Each rule is one table without state. The seed's exit-code table is kept. Its example would report some
+//! terminations that are not crashes (every 137 as out of memory, an exit during a rollout); the rules here go
+//! further, and cite what the kubelet and the runtimes really do.
 
 use crate::core::case::{Case, Confidence, ContainerKind, IncidentType, OomCount, Severity};
 
-/// What is known about the end of a container instance.
+/// What is known about the termination of a container instance.
 #[derive(Clone, Copy, Debug)]
 pub struct End<'a> {
-    /// 128 + n after signal n.
+    /// Exit code; 128 + n after signal n.
     pub exit_code: i32,
-    /// Set by few runtimes; 0 otherwise.
+    /// Signal number; set by few runtimes, otherwise 0.
     pub signal: i32,
-    /// `OOMKilled`, `Error`, `Completed`, …
+    /// Reason: `OOMKilled`, `Error`, `Completed`, …
     pub reason: &'a str,
-    /// Which list of the pod the container stands in.
+    /// The list of the pod's spec that contains the container.
     pub kind: ContainerKind,
-    /// Whether the kubelet restarts it whatever its exit code.
+    /// True if the kubelet restarts the container whatever its exit code.
     pub restarts_always: bool,
-    /// The pod's deletion was asked for before the end.
+    /// True if the pod's deletion was requested before the termination.
     pub under_deletion: bool,
-    /// A sidecar that ended after the pod's main containers were done.
+    /// True for a sidecar that terminated after the pod's main containers were done.
     pub teardown: bool,
-    /// The kubelet names the failed postStart hook beside this very instance.
+    /// True if the kubelet reports a failed postStart hook for this very instance.
     pub hook_failed: bool,
-    /// The kubelet says of this very instance that it could not be started.
+    /// True if the kubelet reports that this very instance could not be started.
     pub start_failed: bool,
 }
 
-/// What the rules make of an end.
+/// The verdict of the rules on a termination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// A crash.
     Incident(IncidentType, Severity),
-    /// Nobody's crash.
+    /// Not a crash.
     Quiet(Quiet),
 }
 
-/// Why an end is nobody's crash.
+/// Why a termination is not a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Quiet {
     /// The pod was being deleted: a rollout, a scale-down, a drain.
     Deletion,
-    /// It did what it was for.
+    /// The container finished its work.
     CleanExit,
-    /// A sidecar after its pod's work.
+    /// A sidecar terminated after the pod's work was done.
     SidecarTeardown,
-    /// The kubelet made the record up: no instance ended.
+    /// The kubelet made the record up; no instance terminated.
     Synthetic,
-    /// Part of the pod's own failure, which is reported.
+    /// The termination is part of the pod's own failure, which is reported.
     PodFailure,
     /// The kubelet restarted the container to apply a change of its spec.
     SpecChange,
-    /// Before the agent's time.
+    /// The termination was before the agent's time.
     History,
 }
 
-/// Judges an end on what the pod's status says.
+/// Judges a termination by the pod's status.
 pub fn end(end: &End<'_>) -> Verdict {
     let (kind, severity) = exit_code(end.exit_code);
     if end.under_deletion && !is_fault(end.exit_code, end.signal) {
-        // `OOMKilled` proves nothing here: containerd sets the reason on a *running* container that
-        // lost a child, and it stays (internal/cri/server/events.go).
+        // `OOMKilled` proves nothing here: containerd sets the reason on a *running* container that lost a child
+        // process, and the reason stays (internal/cri/server/events.go).
         return Verdict::Quiet(Quiet::Deletion);
     }
     if end.teardown {
@@ -83,7 +83,8 @@ pub fn end(end: &End<'_>) -> Verdict {
     Verdict::Incident(kind, severity)
 }
 
-/// The seed's table on the exit code; signals that mean a fault of the program weigh more.
+/// Returns the type and severity of an exit code, by the seed's table. Signals that mean a fault of the program have
+/// a higher severity.
 pub fn exit_code(code: i32) -> (IncidentType, Severity) {
     let kind = match code {
         0 => IncidentType::Graceful,
@@ -107,13 +108,13 @@ pub fn exit_code(code: i32) -> (IncidentType, Severity) {
     (kind, severity)
 }
 
-/// Ends that a stop by the kubelet may look like: SIGTERM obeyed (0), taken (143), or SIGKILL (137).
-/// What asked for the stop comes later, or only in an event.
+/// Returns true for exit codes that a stop by the kubelet may cause: SIGTERM handled (0), death by SIGTERM (143),
+/// SIGKILL (137). The reason for the stop is shown later, or only in an event.
 pub fn may_be_a_stop(exit_code: i32) -> bool {
     matches!(exit_code, 0 | 137 | 143)
 }
 
-/// The number of the signal that ended the process, where there is one.
+/// Returns the number of the signal that terminated the process, if there was one.
 pub fn signal(exit_code: i32, signal: i32) -> Option<i32> {
     if signal > 0 {
         return Some(signal);
@@ -122,7 +123,7 @@ pub fn signal(exit_code: i32, signal: i32) -> Option<i32> {
     (129..=192).contains(&exit_code).then(|| exit_code - 128)
 }
 
-/// The name of a signal, for sentences.
+/// Returns the name of a signal, for sentences.
 pub fn signal_name(signal: i32) -> Option<&'static str> {
     Some(match signal {
         1 => "SIGHUP",
@@ -147,17 +148,17 @@ pub fn signal_name(signal: i32) -> Option<&'static str> {
     })
 }
 
-/// SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV: no one sends these to stop a container.
+/// Returns true for SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV: nobody sends these to stop a container.
 fn is_fault(exit_code: i32, number: i32) -> bool {
     matches!(signal(exit_code, number), Some(4 | 6 | 7 | 8 | 11))
 }
 
-/// Reasons of a terminated record whose process never ran (containerd, dockershim).
+/// Returns true for reasons of terminated records whose process never ran (containerd, dockershim).
 pub fn is_start_reason(reason: &str) -> bool {
     matches!(reason, "StartError" | "ContainerCannotRun")
 }
 
-/// Records that the kubelet makes up (`pkg/kubelet/kubelet_pods.go`): no end of an instance.
+/// Returns true for records that the kubelet makes up (`pkg/kubelet/kubelet_pods.go`); no instance terminated.
 pub fn is_synthetic(reason: &str, container_id: &str) -> bool {
     container_id.is_empty()
         || matches!(reason, "RestartingAllContainers" | "ContainerStatusUnknown")
@@ -170,19 +171,19 @@ fn is_meant_to_run(end: &End<'_>) -> bool {
     }
 }
 
-/// A waiting reason that is an incident by itself, one for the whole episode.
+/// A kind of waiting reason that is an incident by itself, one for each waiting episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Episode {
-    /// The image cannot be had: the reasons flip between the try and the pause.
+    /// The image cannot be pulled. The reason alternates between the attempt and the backoff.
     ImagePull,
-    /// A config map, secret or key is missing.
+    /// A config map, a secret or one of their keys is missing.
     ConfigError,
-    /// The container cannot be created; no instance tells of it.
+    /// The container cannot be created, and no instance shows it.
     StartError,
 }
 
 impl Episode {
-    /// The incident's type.
+    /// Returns the type of the incident.
     pub fn kind(self) -> IncidentType {
         match self {
             Self::ImagePull => IncidentType::ImagePull,
@@ -192,8 +193,8 @@ impl Episode {
     }
 }
 
-/// The episode that a waiting reason belongs to. `CrashLoopBackOff`, `ContainerCreating` and
-/// `PodInitializing` are none: the ends before them are the incidents.
+/// Returns the episode that a waiting reason belongs to. `CrashLoopBackOff`, `ContainerCreating` and
+/// `PodInitializing` belong to none: the terminations before them are the incidents.
 ///
 /// Reasons: kubelet `pkg/kubelet/images/types.go`, `pkg/kubelet/container/sync_result.go`,
 /// `pkg/kubelet/kuberuntime/kuberuntime_container.go`, cri-api `pkg/errors`.
@@ -219,13 +220,13 @@ pub fn waiting(reason: &str) -> Option<Episode> {
     })
 }
 
-/// Waiting reasons that speak of an instance which was made: `containerID` is its, not that of the
-/// one before (`kuberuntime_container.go`, `startContainer`).
+/// Returns true for waiting reasons that refer to an instance that was created: `containerID` is the ID of that
+/// instance, not of the one before (`kuberuntime_container.go`, `startContainer`).
 pub fn is_made(reason: &str) -> bool {
     matches!(reason, "RunContainerError" | "PreStartHookError")
 }
 
-/// What the reason of a Failed pod means. An empty reason is none: then the containers' own ends
+/// Returns what the reason of a Failed pod means. `None` for an empty reason: then the terminations of the containers
 /// were the failure.
 pub fn pod_failure(reason: &str) -> Option<(IncidentType, Severity)> {
     let kind = match reason {
@@ -239,9 +240,9 @@ pub fn pod_failure(reason: &str) -> Option<(IncidentType, Severity)> {
     Some((kind, kind.severities()[0]))
 }
 
-/// Weighs a case with the kernel's count of OOM kills, which stands above the runtime's word: a runtime that asks
-/// too late whether there was one says `Error` (containerd and runc read the counter when the process is gone
-/// already), and one says `OOMKilled` of a container that merely lost a child.
+/// Weighs a case with the kernel's count of OOM kills. The count overrides what the runtime reports: a runtime that
+/// checks too late for an OOM kill reports `Error` (containerd and runc read the counter when the process is already
+/// gone), and another reports `OOMKilled` for a container that only lost a child process.
 pub fn weigh_oom_count(case: &mut Case, oom: OomCount) {
     let Some(end) = case.termination() else {
         return;

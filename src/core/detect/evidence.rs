@@ -1,11 +1,10 @@
-//! What the kubelet's events say about the end of a container.
+//! What the kubelet's events show about the termination of a container.
 //!
-//! A failed probe, a failed hook, an eviction leave no trace in the container's status: the exit
-//! codes are those of any SIGTERM or SIGKILL. Only the pod's events name them
-//! (kubelet `prober.go`, `kuberuntime_manager.go`). What to know about events: the same event comes
-//! again with a new `lastTimestamp` and a higher count, so an earlier occurrence is overwritten; the
-//! client's spam filter (25 at once, then one in five minutes for each pod) drops `Killing` events
-//! of noisy pods.
+//! A failed probe, a failed hook or an eviction leaves no trace in the container's status: the exit codes are those
+//! of any SIGTERM or SIGKILL. Only the pod's events name them (kubelet `prober.go`, `kuberuntime_manager.go`). Two
+//! facts about events matter here. A repeated event gets a new `lastTimestamp` and a higher count, so an earlier
+//! occurrence is overwritten. The client's spam filter (25 events at once, then one in five minutes for each pod)
+//! drops `Killing` events of noisy pods.
 
 use std::time::Duration;
 
@@ -16,17 +15,17 @@ use crate::core::text::cut;
 use crate::core::wire;
 use crate::limits::{EVENT_MESSAGE_BYTES_MAX, EVENT_SKEW, PROBE_SLACK};
 
-/// An event of a pod, in the agent's own hands.
+/// An event of a pod, copied out of the API's response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodEvent {
     /// The event as the incident shows it.
     pub info: EventInfo,
-    /// The container it is about; `None`: the pod.
+    /// The container that the event is about; `None` for the pod.
     pub container: Option<String>,
 }
 
 impl PodEvent {
-    /// Takes what matters from the API's event.
+    /// Copies the relevant fields of the API's event.
     pub fn from_wire(event: &wire::Event<'_>) -> Self {
         let path = &event.involved_object.field_path;
         let container = path.split_once('{').and_then(|(_, rest)| rest.strip_suffix('}'));
@@ -45,23 +44,23 @@ impl PodEvent {
     }
 }
 
-/// The instance whose end is in question.
+/// The instance whose termination is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Instance<'a> {
-    /// Its container.
+    /// The container's name.
     pub container: &'a str,
-    /// When it began; absent where the process never ran.
+    /// When the instance started; `None` if the process never ran.
     pub started: Option<Timestamp>,
-    /// When it ended.
+    /// When the instance terminated.
     pub finished: Timestamp,
-    /// From the first SIGTERM to SIGKILL.
+    /// The time from the first SIGTERM to SIGKILL.
     pub grace: Duration,
-    /// The longest period of its liveness and startup probes; `None`: it has none.
+    /// The longest period of the container's liveness and startup probes; `None` if it has none.
     pub probe_period: Option<Duration>,
 }
 
 impl<'a> Instance<'a> {
-    /// The instance as the events are held against it; `None` without a time of its termination.
+    /// Returns the instance that the events are compared with; `None` if the time of its termination is not known.
     pub fn of(container: &'a str, end: &Termination) -> Option<Self> {
         Some(Self {
             container,
@@ -73,46 +72,46 @@ impl<'a> Instance<'a> {
     }
 }
 
-/// What the events say.
+/// What the events show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
-    /// Who ended the container.
+    /// What terminated the container.
     pub cause: Option<Cause>,
-    /// The kubelet has restarted it, or says it will: so the pod as a whole did not fail.
+    /// True if the kubelet has restarted the container or announces it, so the pod as a whole did not fail.
     pub restarting: bool,
-    /// The kubelet was stopping the whole pod: its failure or deletion is yet to be seen.
+    /// True if the kubelet was stopping the whole pod: the pod's failure or deletion will follow.
     pub stopping_pod: bool,
-    /// And it was for a failure: an eviction, a deadline, a shutdown.
+    /// True if it was stopping the pod for a failure: an eviction, a deadline, a shutdown.
     pub failing_pod: bool,
 }
 
-/// Who ended a container, by the events.
+/// What terminated a container, according to the events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
-    /// Why it was ended.
+    /// Why the kubelet terminated the container.
     pub by: EndedBy,
-    /// Whether the kubelet said so of this very instance.
+    /// Whether the kubelet reported it for this very instance.
     pub confidence: Confidence,
     /// The fact, for the incident's evidence.
     pub fact: String,
 }
 
-/// Why the kubelet ended a container.
+/// Why the kubelet terminated a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EndedBy {
     /// A liveness or startup probe failed.
     Probe,
     /// A postStart hook failed.
     Hook,
-    /// Its spec changed: it is restarted to apply that.
+    /// The container's spec changed, and a restart applies the change.
     SpecChange,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
-    /// Its last occurrence lies in the instance's life.
+    /// The event's last occurrence is within the instance's lifetime.
     During,
-    /// It occurred before and after the instance's end; the occurrence in between is overwritten.
+    /// The event occurred before and after the instance's termination; an occurrence in between is overwritten.
     Around,
     Elsewhere,
 }
@@ -145,7 +144,7 @@ pub fn judge(events: &[PodEvent], instance: &Instance<'_>) -> Judgement {
     judgement
 }
 
-/// Confirmed before probable; then a fixed order, so that the order of events does not matter.
+/// Orders causes: confirmed before probable, then a fixed order, so that the order of the events does not matter.
 fn rank(cause: &Cause) -> (bool, EndedBy) {
     (cause.confidence == Confidence::Probable, cause.by)
 }
@@ -196,8 +195,9 @@ fn is_probe(message: &str) -> bool {
     message.starts_with("Liveness probe") || message.starts_with("Startup probe")
 }
 
-/// The kubelet kills at the last failure, then waits out the grace at most. Where the spam filter
-/// dropped that last one, an earlier one stands, by a period of the probe.
+/// Returns true if the probe failed just before the termination. The kubelet kills at the last failure, and then
+/// waits for the grace period at most. If the spam filter dropped the event of that last failure, the newest one left
+/// is older by a period of the probe.
 fn is_just_before(info: &EventInfo, instance: &Instance<'_>) -> bool {
     let (Some(last), Some(period)) = (info.last_at, instance.probe_period) else {
         return false;
@@ -208,7 +208,7 @@ fn is_just_before(info: &EventInfo, instance: &Instance<'_>) -> bool {
     last >= from && last <= later(instance.finished, EVENT_SKEW)
 }
 
-/// Events of the kubelet as it goes on with this container.
+/// Returns true for events of a kubelet that goes on with this container.
 fn is_restart(info: &EventInfo) -> bool {
     match &*info.reason {
         "BackOff" => info.message.starts_with("Back-off restarting"),
@@ -217,7 +217,7 @@ fn is_restart(info: &EventInfo) -> bool {
     }
 }
 
-/// Events of the kubelet as it ends a pod (`eviction`, `preemption`, `active_deadline`,
+/// Returns true for events of a kubelet that stops a pod (`eviction`, `preemption`, `active_deadline`,
 /// `nodeshutdown`).
 fn is_pod_stop(reason: &str) -> bool {
     matches!(reason, "Evicted" | "Preempting" | "DeadlineExceeded" | "NodeShutdown" | "Shutdown")
@@ -256,7 +256,7 @@ mod tests {
         }
     }
 
-    /// Ran from second 100 to second 110; probed each 2 s, 3 s of grace.
+    /// Returns an instance that ran from second 100 to second 110, with a probe every 2 s and a grace period of 3 s.
     fn instance() -> Instance<'static> {
         Instance {
             container: "app",

@@ -1,4 +1,4 @@
-//! What an incident says of its pod, read from the API's object.
+//! Reads the description of a pod in an incident from the API object.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ fn owner(meta: &wire::Metadata<'_>) -> Option<Owner> {
     Some(Owner { kind: cut(&owner.kind, NAME_BYTES_MAX), name: cut(&owner.name, NAME_BYTES_MAX) })
 }
 
-/// In the order of their names.
+/// Labels, sorted by name.
 #[derive(Default)]
 struct Labels<'a>(BTreeMap<String, Text<'a>>);
 
@@ -49,7 +49,7 @@ impl<'a> Object<'a> for Labels<'a> {
     }
 }
 
-/// The first few labels.
+/// Returns the first few labels.
 fn labels(meta: &wire::Metadata<'_>) -> BTreeMap<String, String> {
     let Labels(all) = meta.labels.get(LABELS_BYTES_MAX);
     let short = |(key, value): (String, Text<'_>)| {
@@ -92,7 +92,7 @@ fn info(container: &Container<'_, '_>) -> ContainerInfo {
     }
 }
 
-/// The seed's resource analysis. A quantity that cannot be read is left out.
+/// Returns the seed's resource analysis. A quantity that cannot be read is left out.
 fn resources(spec: Option<&wire::ContainerSpec<'_>>) -> ResourceAnalysis {
     let Some(resources) = spec.map(|s| &s.resources) else {
         return ResourceAnalysis::default();

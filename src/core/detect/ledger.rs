@@ -1,14 +1,15 @@
-//! What one life of the agent leaves to the next: of each container how many ends were told, and which.
+//! What the agent leaves for the next agent: for each container, how many terminations are accounted for, and which
+//! were reported.
 //!
 //! ```text
-//! detector ── entry of a pod that changed ──▶ Ledger ──▶ page ──▶ state file ──▶ parse ──▶ the next
-//!          ── incident told: open ──────────▶   │                                           detector
-//! sinks ───── incident written: settled ────▶   └ what is open counts as not told
+//! detector ── entry of a changed pod ──────▶ Ledger ──▶ page ──▶ state file ──▶ parse ──▶ the next
+//!          ── incident reported: open ─────▶   │                                           detector
+//! sinks ───── incident written: settle ────▶   └ open incidents do not count as reported
 //! ```
 //!
-//! A page is written after delivery: a crash whose line was on its way when the agent died is told
-//! again, with the same id, and none is left out. The incident file, read back line by line, says the
-//! same of what it holds ([`told`]).
+//! A page is written after delivery. If the agent dies while an incident is on its way, the next agent reports that
+//! incident again with the same id, so no incident is lost. The incident file, read back line by line ([`told`]),
+//! gives the same information about the incidents that it holds.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -20,56 +21,56 @@ use serde::{Deserialize, Serialize};
 use crate::core::case::{IncidentId, SCHEMA, id};
 use crate::limits::{LEDGER_CONTAINERS_MAX, LEDGER_RECENT_MAX, NAME_BYTES_MAX};
 
-/// The page's name and version.
+/// The name and version of the page's schema.
 pub const STATE_SCHEMA: &str = "blackbox.state/v1";
 
-/// What is known of a pod.
+/// The record of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PodEntry {
-    /// Its key: the UID, of a static pod the kubelet's own.
+    /// The pod's key: its UID, or for a static pod the kubelet's own UID.
     pub key: Box<str>,
-    /// Its namespace.
+    /// The pod's namespace.
     pub namespace: Box<str>,
-    /// Its name.
+    /// The pod's name.
     pub name: Box<str>,
-    /// The API's UID.
+    /// The pod's UID in the API.
     pub uid: Box<str>,
-    /// Whether it is a static pod.
+    /// True for a static pod.
     #[serde(default)]
     pub is_static: bool,
-    /// Its failure as a whole was told.
+    /// True if the failure of the pod as a whole was reported.
     #[serde(default)]
     pub failed: bool,
-    /// Its containers.
+    /// The pod's containers.
     pub containers: Vec<ContainerEntry>,
 }
 
-/// What is known of a container.
+/// The record of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerEntry {
-    /// Its name.
+    /// The container's name.
     pub name: Box<str>,
-    /// How many of its instances ended and are accounted for: told, quiet or counted as unseen.
+    /// Number of its terminations that are accounted for: reported, not a crash, or counted as unseen.
     pub ended: Option<i64>,
-    /// What was told, by [`IncidentId::short`]; the oldest first.
+    /// The reported terminations and waiting episodes, by [`IncidentId::short`], oldest first.
     pub ids: Vec<u64>,
 }
 
-/// What an incident accounts for.
+/// The terminations that one incident accounts for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// The incident's, by [`IncidentId::short`].
+    /// The incident's id, by [`IncidentId::short`].
     id: u64,
-    /// The pod's.
+    /// The pod's key.
     key: Box<str>,
-    /// Empty: the pod as a whole.
+    /// The container's name; empty for the pod as a whole.
     container: Box<str>,
-    /// How many ends of that.
+    /// Number of terminations of the container that the incident accounts for.
     ends: i64,
 }
 
 impl Account {
-    /// Takes it back, if it is of this pod.
+    /// Removes the incident from the entry, if the entry is of the same pod.
     fn take_back(&self, entry: &mut PodEntry) {
         if self.key != entry.key {
             return;
@@ -85,16 +86,17 @@ impl Account {
 /// What an earlier agent left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Left {
-    /// All pods that it knew.
+    /// All pods that the earlier agent knew.
     pub pods: Vec<PodEntry>,
-    /// What it delivered last, the oldest first.
+    /// The incidents that it delivered last, oldest first.
     pub recent: Vec<Account>,
 }
 
 impl Left {
-    /// The incident file holds some of what was delivered last (`holds`), and not what came after: a disk
-    /// that forgot what it had said was written. It is told again. `is_torn`: the file ended in the middle
-    /// of a line. A file that holds none of it is another one, and says nothing.
+    /// Removes from the records the last incidents that the incident file has lost, so that they are reported again;
+    /// returns their number. A disk loses the newest lines if it falsely reported that they were written. `holds`
+    /// returns true for the ids that the file contains; `is_torn` is true if the file ended in the middle of a line.
+    /// A file that is not torn and contains none of the incidents is another file and proves nothing.
     pub fn take_back_lost(&mut self, holds: impl Fn(u64) -> bool, is_torn: bool) -> usize {
         let kept = match self.recent.iter().rposition(|account| holds(account.id)) {
             Some(newest) => newest + 1,
@@ -121,7 +123,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The ledger of a node, with what an earlier agent left, if that is the whole of it.
+    /// Creates the ledger of a node. `left` is what an earlier agent left; `None` if that is not complete.
     pub fn new(node_name: &str, left: Option<Left>) -> Self {
         let mut ledger = Self { node_name: node_name.to_owned(), ..Self::default() };
         ledger.is_complete = left.is_some();
@@ -133,7 +135,7 @@ impl Ledger {
         ledger
     }
 
-    /// A pod as it is known now. False: there is no room for it.
+    /// Records a pod. Returns false if there is no room for it.
     pub fn keep(&mut self, entry: PodEntry) -> bool {
         self.forget(&entry.key);
         if self.containers + entry.containers.len() > LEDGER_CONTAINERS_MAX {
@@ -144,34 +146,35 @@ impl Ledger {
         true
     }
 
-    /// A pod is gone.
+    /// Forgets a pod.
     pub fn forget(&mut self, key: &str) {
         if let Some(entry) = self.pods.remove(key) {
             self.containers -= entry.containers.len();
         }
     }
 
-    /// Everything there is was taken in once: what is not kept is news to the next agent.
+    /// Records that all pods of the node have been seen once. From now on, a pod that is not in the ledger is new to
+    /// the next agent.
     pub fn complete(&mut self) {
         self.is_complete = true;
     }
 
-    /// An incident is on its way: until it is settled it does not count as told. `ends`: how many ends it
-    /// accounts for.
+    /// Records that an incident is on its way. It does not count as reported until [`Ledger::settle`]. `ends`: number
+    /// of terminations that it accounts for.
     pub fn open(&mut self, id: IncidentId, key: &str, container: Option<&str>, ends: i64) {
         let container = container.unwrap_or_default().into();
         let id = id.short();
         self.open.insert(id, Account { id, key: key.into(), container, ends });
     }
 
-    /// It was delivered, or its loss was counted.
+    /// Records that the incident was delivered, or that its loss was counted.
     pub fn settle(&mut self, id: IncidentId) {
         self.recent.extend(self.open.remove(&id.short()));
         let excess = self.recent.len().saturating_sub(LEDGER_RECENT_MAX);
         self.recent.drain(..excess);
     }
 
-    /// The page to write; `None` before all is known that there is.
+    /// Returns the page to write; `None` before all pods of the node are known.
     pub fn page(&self, now: Timestamp) -> Option<String> {
         if !self.is_complete {
             return None;
@@ -183,14 +186,14 @@ impl Ledger {
             pods: self.pods.values().map(|entry| self.delivered(entry)).collect(),
             recent: self.recent.iter().cloned().collect(),
         };
-        // Strings, numbers and lists: serialising to memory has no way to fail.
+        // Serializing strings, numbers and lists to memory cannot fail.
         let mut text = serde_json::to_string(&page).unwrap_or_default();
         let check = checksum(&text);
         let _ = writeln!(text, "\n{check}");
         Some(text)
     }
 
-    /// The entry without what is still open.
+    /// Returns the entry without the incidents that are still open.
     fn delivered(&self, entry: &PodEntry) -> PodEntry {
         let mut entry = entry.clone();
         self.open.values().for_each(|account| account.take_back(&mut entry));
@@ -207,20 +210,20 @@ struct Page<'a> {
     recent: Vec<Account>,
 }
 
-/// The checksum of a page's first line.
+/// Returns the checksum of a page's first line.
 fn checksum(line: &str) -> String {
-    // Not a guard against anybody, only against half a page.
+    // It protects only against an incomplete page, not against an attacker.
     format!("{:032x}", id::fnv128(&[line]))
 }
 
-/// Why a page is of no use.
+/// Why a page cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unusable {
-    /// Its checksum does not fit, or it says things that make no sense.
+    /// The checksum does not match, or the content is not valid.
     Corrupt(String),
-    /// Another version of the agent wrote it.
+    /// Another version of the agent wrote the page.
     OtherVersion(String),
-    /// It is of another node.
+    /// The page belongs to another node.
     OtherNode(String),
 }
 
@@ -239,14 +242,14 @@ impl fmt::Display for Unusable {
 /// Reads a page back.
 ///
 /// # Errors
-/// When nothing of it can be relied on.
+/// The page cannot be relied on.
 pub fn parse(bytes: &[u8], node_name: &str) -> Result<Left, Unusable> {
     let corrupt = |why: &str| Unusable::Corrupt(why.to_owned());
     let text = str::from_utf8(bytes).map_err(|_| corrupt("not UTF-8"))?;
     let Some((line, check)) = text.strip_suffix('\n').and_then(|text| text.split_once('\n')) else {
         return Err(corrupt("it is cut off"));
     };
-    // The version comes first: another one may have other ways to check itself.
+    // Check the version before the checksum: another version may use another checksum.
     let head: Head<'_> =
         serde_json::from_str(line).map_err(|e| Unusable::Corrupt(e.to_string()))?;
     if head.schema != STATE_SCHEMA {
@@ -269,16 +272,16 @@ struct Head<'a> {
     schema: Cow<'a, str>,
 }
 
-/// What an incident line says of what was told: the pod with the one container, and the id.
+/// What an incident line shows about a reported incident: its id, and the pod with the one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// Of the incident.
+    /// The incident's id.
     pub id: u64,
-    /// What it says of its pod.
+    /// What the line shows about its pod.
     pub entry: PodEntry,
 }
 
-/// Reads an incident line back; `None`: it is none.
+/// Reads an incident line back; `None` if it is not an incident line.
 pub fn told(line: &[u8]) -> Option<Told> {
     let line: Line<'_> = serde_json::from_slice(line).ok()?;
     let names = [&line.namespace, &line.pod_name, &line.pod_uid];
@@ -332,14 +335,14 @@ struct LineRestarts {
     ended: Option<i64>,
 }
 
-/// How much of a file's end, `tail`, is a line that was never written to its end and may be cut off.
-/// `None`: what stands there is no incident line, and is left alone.
+/// Returns how many bytes at the end of the file are an incompletely written line that may be cut off. `tail` is the
+/// end of the file. `None`: the last bytes are not an incident line and must not be changed.
 pub fn torn_bytes(tail: &[u8]) -> Option<usize> {
     let torn = match memchr::memrchr(b'\n', tail) {
         Some(at) => &tail[at + 1..],
         None => tail,
     };
-    // After a power cut, what was never written may read as zeros.
+    // After a power failure, bytes that were never written may read as zeros.
     let written = torn.iter().position(|byte| *byte == 0).unwrap_or(torn.len());
     let is_zero = torn[written..].iter().all(|byte| *byte == 0);
     let start = LINE_START.as_bytes();
@@ -347,7 +350,7 @@ pub fn torn_bytes(tail: &[u8]) -> Option<usize> {
     (is_zero && torn[..common] == start[..common]).then_some(torn.len())
 }
 
-/// How every incident line begins.
+/// The first bytes of every incident line.
 const LINE_START: &str = "{\"schema\":\"blackbox.incident/";
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
-//! From pods to incidents: what every object of the LIST and the WATCH passes through.
+//! From pods to incidents: the rules that every object of the LIST and the WATCH passes through.
 //!
 //! ```text
-//! object ─▶ PodTable: new, later or stale? ─▶ each end, known or new? ─▶ rules ─▶ Case
-//!              │                               each waiting reason                  │
-//!              └▶ later, and its mark says     the pod's own failure          may it still be
-//!                 what it said before: done                                   something else?
-//! Output ◀───────────────────────────── no ◀──────────────────────────────── yes ─▶ Settling
+//! object ─▶ PodTable: new, later or stale? ─▶ each termination: known or new? ─▶ rules ─▶ Case
+//!              │                               each waiting reason                          │
+//!              └▶ later, and its fingerprint   the pod's own failure            may it still be
+//!                 is unchanged: done                                            something else?
+//! Output ◀───────────────────────────────── no ◀──────────────────────────────── yes ─▶ Settling
 //! ```
 //!
-//! The key of a crash is (pod UID, container, containerID); of an end that no object shows there is
-//! only the count.
+//! The key of a crash is (pod UID, container, containerID). Terminations that no object shows are only counted.
 
 pub mod classify;
 mod container;
@@ -42,14 +41,14 @@ use crate::limits::{ADDRESSES_PER_POD_MAX, CLOCK_JUMP_MAX, NAME_BYTES_MAX};
 
 pub use self::output::{Output, PodName};
 
-/// What the first LIST counts for.
+/// Which terminations in the first LIST are history, and not reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum History {
-    /// What it shows is past, whatever its age: the replay of a recording.
+    /// Everything that the first LIST shows, whatever its age: for the replay of a recording.
     All,
-    /// What ended longer than this before the agent's start is past.
+    /// Terminations longer than `lookback` before the agent's start.
     Before {
-        /// The start, by the wall clock of that moment.
+        /// The agent's start, by the wall clock of that moment.
         started: Timestamp,
         /// `BLACKBOX_LOOKBACK`.
         lookback: Duration,
@@ -74,12 +73,13 @@ pub struct Detector {
     settling: Settling,
     listed: bool,
     origin: Origin,
-    /// Whether a pod that is not in the table was made since an earlier agent saw all of them.
+    /// True if an earlier agent's list of all pods was restored: a pod that is not in the table was then created
+    /// after that.
     knows_all: bool,
 }
 
 impl Detector {
-    /// A detector that has seen nothing.
+    /// Creates a detector that has seen nothing.
     pub fn new(node_name: &str, ignored_namespaces: &[String], history: History) -> Self {
         Self {
             node_name: node_name.to_owned(),
@@ -93,8 +93,8 @@ impl Detector {
         }
     }
 
-    /// Takes over what an earlier agent knew, before anything is seen. `is_all`: of the pods that are not
-    /// in it the earlier agent had seen nothing.
+    /// Restores what an earlier agent knew; call it before the first object. `is_all`: the earlier agent had seen no
+    /// pods except these.
     pub fn restore<'e>(&mut self, entries: impl IntoIterator<Item = &'e PodEntry>, is_all: bool) {
         for entry in entries {
             self.table.restore(entry);
@@ -102,34 +102,34 @@ impl Detector {
         self.knows_all |= is_all;
     }
 
-    /// Pods now known.
+    /// Returns the number of known pods.
     pub fn pods(&self) -> usize {
         self.table.len()
     }
 
-    /// Ends that are held back now.
+    /// Returns the number of terminations that are held back now.
     pub fn held(&self) -> usize {
         self.settling.len()
     }
 
-    /// A LIST begins. `went_back`: its version lies behind one that was seen before.
+    /// Takes in the start of a LIST. `went_back`: the list's resourceVersion is older than one that was seen before.
     pub fn begin_list(&mut self, went_back: bool) {
         self.table.begin_list();
         self.origin = if self.listed { Origin::Relist { went_back } } else { Origin::FirstList };
     }
 
-    /// A pod of the LIST.
+    /// Takes in a pod of the LIST.
     pub fn on_listed(&mut self, pod: &wire::Pod<'_>, now: Now, out: &mut Vec<Output>) {
         self.observe(pod, self.origin, now, out);
     }
 
-    /// A pod of the LIST of which no more than its metadata can be read: it is there.
+    /// Takes in a pod of the LIST of which only the metadata can be read: the pod exists.
     pub fn on_unreadable(&mut self, metadata: &wire::Metadata<'_>) {
         let key = self.table.key(metadata);
         self.table.mark_listed(key);
     }
 
-    /// The LIST came to its end: the pods that it did not name are gone.
+    /// Takes in the end of the LIST: pods that it did not contain are gone.
     pub fn end_list(&mut self, out: &mut Vec<Output>) {
         for key in self.table.unlisted() {
             self.forget(&key, out);
@@ -138,18 +138,18 @@ impl Detector {
         self.origin = Origin::Watch;
     }
 
-    /// The LIST broke off: nothing is said of the pods that it did not name.
+    /// Takes in that the LIST broke off: it proves nothing about the pods that it did not contain.
     pub fn abort_list(&mut self) {
         self.origin = Origin::Watch;
     }
 
-    /// An `ADDED` or `MODIFIED`.
+    /// Takes in an `ADDED` or `MODIFIED` event.
     pub fn on_applied(&mut self, pod: &wire::Pod<'_>, now: Now, out: &mut Vec<Output>) {
         self.observe(pod, Origin::Watch, now, out);
     }
 
-    /// Whether the rules were last held against an object of this pod with this mark, so that they say nothing
-    /// new of it. An end that is held may settle by what an object says that is no news otherwise.
+    /// Returns true if the rules have already judged an object of this pod with this fingerprint, so that they would
+    /// find nothing new. False while a termination of the pod is held back: the unchanged object may still settle it.
     pub fn knows(&self, metadata: &wire::Metadata<'_>, mark: u64) -> bool {
         if self.ignores(metadata) {
             return true;
@@ -158,7 +158,7 @@ impl Detector {
         self.table.looked_at(key) == Some(mark) && !self.settling.is_held(key)
     }
 
-    /// An `ADDED` or `MODIFIED` that is known.
+    /// Takes in an `ADDED` or `MODIFIED` event for which [`Detector::knows`] returned true.
     pub fn on_known(&mut self, metadata: &wire::Metadata<'_>) {
         if !self.ignores(metadata) {
             self.table.sight(metadata, false);
@@ -169,18 +169,18 @@ impl Detector {
         self.ignored_namespaces.iter().any(|ns| **ns == *metadata.namespace)
     }
 
-    /// A `DELETED`, which carries the pod's last state.
+    /// Takes in a `DELETED` event, which carries the pod's last state.
     pub fn on_deleted(&mut self, pod: &wire::Pod<'_>, now: Now, out: &mut Vec<Output>) {
         self.observe(pod, Origin::Watch, now, out);
         let key = self.table.key(&pod.metadata);
-        // The mirror of a static pod may be made again before the old one's DELETED comes.
+        // The mirror of a static pod may be created again before the DELETED event of the old one arrives.
         if self.table.get(key).is_some_and(|record| *record.uid == *pod.metadata.uid) {
             self.table.bury(key);
             self.forget(key, out);
         }
     }
 
-    /// The answer to an [`Output::LookUp`].
+    /// Takes in the answer to an [`Output::LookUp`].
     pub fn on_events(&mut self, key: &str, lookup: &Lookup, out: &mut Vec<Output>) {
         let mut settled = Vec::new();
         self.settling.on_events(key, lookup, &mut settled);
@@ -188,7 +188,7 @@ impl Detector {
         self.keep(out);
     }
 
-    /// To be called at [`Detector::next_deadline`], and may be at any time.
+    /// Does what is due. Call it at [`Detector::next_deadline`]; any other time is allowed as well.
     pub fn on_time(&mut self, now: Now, out: &mut Vec<Output>) {
         let mut settled = Vec::new();
         for key in self.settling.on_time(now.monotonic, &mut settled) {
@@ -200,12 +200,12 @@ impl Detector {
         self.keep(out);
     }
 
-    /// When [`Detector::on_time`] has something to do (monotonic).
+    /// Returns when [`Detector::on_time`] has something to do (monotonic).
     pub fn next_deadline(&self) -> Option<Duration> {
         self.settling.next_deadline()
     }
 
-    /// The agent ends: what is held back goes out with what is known.
+    /// Reports what is held back, with what is known: the agent terminates.
     pub fn finish(&mut self, out: &mut Vec<Output>) {
         let mut settled = Vec::new();
         self.settling.finish(&mut settled);
@@ -213,7 +213,7 @@ impl Detector {
         self.keep(out);
     }
 
-    /// Says what changed for the next agent.
+    /// Outputs the changed records for the next agent.
     fn keep(&mut self, out: &mut Vec<Output>) {
         for key in self.table.changed() {
             let held = |container: &str| self.settling.held_ends(&key, container);
@@ -226,7 +226,7 @@ impl Detector {
         let mut settled = Vec::new();
         self.settling.on_gone(key, &mut settled);
         emit(&mut self.table, &self.settling, settled, out);
-        // What went while no agent was there did not stop just now.
+        // A pod that disappeared while no agent was running did not stop just now.
         if let Some(record) = self.table.get(key).filter(|record| !record.stopped && self.listed) {
             let (namespace, name) = (record.namespace.clone(), record.name.clone());
             out.push(Output::Stopped(PodName { namespace, name }));
@@ -270,7 +270,7 @@ impl Detector {
         let deletion = record.deletion;
         let past = match origin {
             Origin::FirstList if !self.knows_all => {
-                // A pod that is younger than that has no history.
+                // A pod that started after the cut-off has no history.
                 let cut_off = self.history.cut_off(now);
                 let is_young = pod.status.start_time.time().is_some_and(|at| at >= cut_off);
                 (!is_young).then_some(cut_off)
@@ -303,27 +303,29 @@ impl Detector {
 }
 
 impl History {
-    /// Ends before this time are past.
+    /// Returns the time before which terminations are history.
     fn cut_off(self, now: Now) -> Timestamp {
         match self {
             Self::All => Timestamp::MAX,
             Self::Before { started, lookback } => {
-                // The wall clock may have been set since the start. By how much it was wrong before
-                // is known; by which of the two the kubelet wrote a time is not. Of two that are near
-                // each other the earlier one loses nothing; a node without a clock of its own begins
-                // in 1970, and everything would be news.
+                // The wall clock may have been set since the agent's start. The size of that correction is known, but
+                // not whether the kubelet wrote a time before or after it. If both candidates for the start are near
+                // each other, the earlier one is used, so that no termination is lost. If they are far apart, the old
+                // clock was never right: a node without a battery-backed clock starts in 1970, and with that start
+                // every termination would be news.
                 let by_now = now.wall.saturating_sub(now.monotonic).unwrap_or(Timestamp::MIN);
                 let is_jump = by_now.duration_since(started).unsigned_abs() <= CLOCK_JUMP_MAX;
                 let start = if is_jump { by_now.min(started) } else { by_now };
                 let cut_off = start.saturating_sub(lookback).unwrap_or(Timestamp::MIN);
-                // Times of the API are cut to whole seconds.
+                // Times in the API are cut to whole seconds.
                 Timestamp::from_second(cut_off.as_second()).unwrap_or(cut_off)
             }
         }
     }
 }
 
-/// A mark of what [`place`] says, quick to make: of one event in a hundred it is another one.
+/// Returns a fingerprint of what [`place`] returns. It is cheap to compute, and changes with about one event in a
+/// hundred.
 fn place_mark(pod: &wire::Pod<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
     pod.metadata.uid.hash(&mut hasher);
@@ -336,7 +338,7 @@ fn place_mark(pod: &wire::Pod<'_>) -> u64 {
     hasher.finish()
 }
 
-/// Where the pod is, by what the API shows.
+/// Returns the pod's place, as the API shows it.
 fn place(opener: &CaseOpener<'_, '_>) -> Place {
     let pod = opener.pod;
     let running = containers(pod).map(|container| container.status).filter_map(|status| {
@@ -354,10 +356,9 @@ fn place(opener: &CaseOpener<'_, '_>) -> Place {
     }
 }
 
-/// When the pod's deletion was asked for: `deletionTimestamp` is that plus the grace
-/// (apiserver `registry/rest/delete.go`), and is moved when the grace is shortened. The kubelet's
-/// last deletion has a grace of 0; where that is all that was ever seen of it, the pod's own grace
-/// is taken to have passed.
+/// Returns when the pod's deletion was requested. `deletionTimestamp` is that time plus the grace period (apiserver
+/// `registry/rest/delete.go`), and it is moved when the grace period is shortened. The kubelet's last deletion has a
+/// grace period of 0. If no earlier object of the pod was seen, the pod's own grace period is used.
 fn deletion_asked(pod: &wire::Pod<'_>, fresh: bool) -> Option<Timestamp> {
     let at = pod.metadata.deletion_timestamp.time()?;
     let grace = match pod.metadata.deletion_grace_period_seconds {

@@ -1,4 +1,4 @@
-//! One object of the API on its way through the rules: what in it is new, and what follows.
+//! Applies the rules to one API object: finds what is new in it, and what follows from that.
 
 use jiff::Timestamp;
 
@@ -11,25 +11,26 @@ use crate::core::detect::pods::{ContainerRecord, PodTable};
 use crate::core::detect::settle::{self, PodState, Settling};
 use crate::core::wire;
 
-/// One object on its way through the rules.
+/// One API object while the rules are applied to it.
 #[derive(Debug)]
 pub(super) struct View<'d, 'p, 'a> {
     pub(super) key: &'p str,
     pub(super) opener: CaseOpener<'p, 'a>,
     pub(super) table: &'d mut PodTable,
     pub(super) settling: &'d mut Settling,
-    /// In the first LIST: what happened before this is history, of containers that no earlier agent knew.
+    /// The cut-off, only in the first LIST: earlier terminations are history, except in containers that an earlier
+    /// agent knew.
     pub(super) past: Option<Timestamp>,
-    /// Whether this is the first LIST: its pods did not start or stop just now.
+    /// True in the first LIST: its pods did not start or stop just now.
     pub(super) is_baseline: bool,
     pub(super) deletion: Option<Timestamp>,
-    /// An earlier object had said so already.
+    /// True if an earlier object already showed the pod's deletion.
     pub(super) deletion_known: bool,
     pub(super) pod_state: PodState,
 }
 
 impl<'p, 'a> View<'_, 'p, 'a> {
-    /// The pod's first Running, and its completion.
+    /// Detects that the pod runs for the first time, and that it has completed.
     pub(super) fn lifecycle(&mut self, out: &mut Vec<Output>) {
         let Some(record) = self.table.get(self.key) else {
             return;
@@ -53,7 +54,7 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         }
     }
 
-    /// The pod as a whole failed, for a reason of its own.
+    /// Detects that the pod as a whole failed, for a reason of its own.
     pub(super) fn pod_failure(&mut self, out: &mut Vec<Output>) {
         let status = &self.opener.pod.status;
         if &*status.phase != "Failed" {
@@ -74,7 +75,8 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         }
         let started = record.started;
         self.table.touch(self.key);
-        // Init containers ended long ago, and so did the pod's start when it ran.
+        // Init containers terminated long ago, so only app containers count. If the pod has been running, its start
+        // is long ago as well, and the time of detection is used.
         let apps = containers(self.opener.pod).filter(|c| c.kind == ContainerKind::App);
         let ends = apps.filter_map(|c| c.status.state.terminated.as_ref());
         let at = ends.filter_map(|t| t.finished_at.time()).max().or_else(|| match started {
@@ -98,7 +100,8 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         self.waits(container, out);
     }
 
-    /// Ends since the last look that no object shows, kept until an incident tells of them.
+    /// Counts the terminations since the previous object that no object shows. The count is kept until an incident
+    /// reports it.
     fn count_unseen(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
         let status = container.status;
         let (mut shown, mut made_up) = (0, 0);
@@ -107,7 +110,8 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         for (end, is_current) in [(last, false), (current, true)] {
             let Some(end) = end else { continue };
             if classify::is_synthetic(&end.reason, &end.container_id) {
-                // Its restart is counted with it (kubelet `convertToAPIContainerStatuses`).
+                // The kubelet increments the restart count for such a record too (kubelet
+                // `convertToAPIContainerStatuses`).
                 made_up += 1;
                 continue;
             }
@@ -116,7 +120,7 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             current_ended |= is_current || (waits && *end.container_id == *status.container_id);
         }
         if status.state.waiting.is_some() && !current_ended && !status.container_id.is_empty() {
-            // Told of by its waiting reason alone.
+            // An instance that was learned by its waiting reason alone also counts as terminated.
             current_ended = self.table.knows_end(self.key, &status.name, &status.container_id);
         }
         let past = self.past.is_some();
@@ -144,7 +148,7 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         }
     }
 
-    /// The ends that the object shows, the older one first.
+    /// Judges the terminations that the object shows, the older one first.
     fn ends(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
         let status = container.status;
         let last = status.last_state.terminated.as_ref().map(|end| (end, false));
@@ -156,7 +160,7 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             if self.table.learn_end(self.key, &status.name, &end.container_id) {
                 continue;
             }
-            // Whatever it waited for before, it was made.
+            // Whatever the container waited for before, an instance was created.
             let mut is_restored = false;
             if let Some(record) = self.record(&status.name) {
                 record.leave_episodes();
@@ -189,8 +193,8 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         if is_current && self.pod_state == PodState::Failed {
             return Verdict::Quiet(Quiet::PodFailure);
         }
-        // By the clocks; and where they disagree, an end that looks like a stop and came after the
-        // deletion was known is taken for one.
+        // Compare the times. If the clocks disagree, a termination that looks like a stop and was seen after the
+        // deletion counts as a stop.
         let by_clock = self.deletion.is_some_and(|asked| finished.is_none_or(|at| at >= asked));
         let by_order = self.deletion_known && classify::may_be_a_stop(end.exit_code);
         classify::end(&End {
@@ -207,14 +211,14 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         })
     }
 
-    /// The kubelet stops the sidecars when the main containers are done, or will never start.
+    /// Returns true if the kubelet stops the sidecars: the main containers are done, or will never start.
     fn sidecars_are_done(&self, finished: Option<Timestamp>, is_current: bool) -> bool {
         let done = mains_done(self.opener.pod);
         done.is_some_and(|done| finished.is_none_or(|at| at >= done))
             || (is_current && self.pod_state == PodState::Ended)
     }
 
-    /// Out with it, unless it may still turn out to be something else.
+    /// Reports the case, unless it may still turn out to be something else; then the case is held back.
     fn release(&mut self, case: Case, exit_code: i32, is_current: bool, out: &mut Vec<Output>) {
         let settled_type = matches!(
             case.kind,
@@ -231,7 +235,7 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         emit(self.table, self.settling, settled, out);
     }
 
-    /// A waiting reason that is an incident by itself.
+    /// Detects a waiting reason that is an incident by itself.
     fn waits(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
         let status = container.status;
         if status.state.running.is_some() {
@@ -253,8 +257,8 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         if episode == Episode::StartError && told_by_end {
             return;
         }
-        // An instance was made and never ran: it is told by its own key, so that a terminated record
-        // of it which comes before or later is known.
+        // An instance was created and never ran. It is reported under its own key, so that a terminated record of the
+        // same instance, which may come before or later, is recognized.
         if classify::is_made(&waiting.reason) && !status.container_id.is_empty() {
             if self.table.learn_end(self.key, &status.name, &status.container_id) {
                 return;
@@ -300,19 +304,20 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         self.table.get(self.key)?.container(container)
     }
 
-    /// The unseen ends that the next incident tells of.
+    /// Takes the count of unseen terminations that the next incident reports.
     fn take_unseen(&mut self, container: &str) -> i64 {
         self.record(container).map_or(0, |record| std::mem::take(&mut record.unseen))
     }
 
-    /// An end without a time is past when anything is.
+    /// Returns true if this time is before the cut-off. Without a time, a termination is history whenever there is a
+    /// cut-off.
     fn is_past(&self, at: Option<Timestamp>, is_restored: bool) -> bool {
         let past = self.past.filter(|_| !is_restored);
         past.is_some_and(|cut_off| at.is_none_or(|at| at < cut_off))
     }
 }
 
-/// When the last of the pod's main containers was done, if they all are and none is restarted.
+/// Returns when the last of the pod's main containers was done, if all are done and none is restarted.
 fn mains_done(pod: &wire::Pod<'_>) -> Option<Timestamp> {
     let mains: Vec<_> = containers(pod).filter(|c| c.kind == ContainerKind::App).collect();
     if mains.is_empty() || mains.len() < pod.spec.containers.len() {

@@ -16,33 +16,33 @@ use crate::core::text::cut;
 use crate::core::wire;
 use crate::limits::{NAME_BYTES_MAX, SENTENCE_QUOTE_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX};
 
-/// Opens the cases of one object of the API.
+/// Opens the cases of one API object.
 #[derive(Debug)]
 pub(super) struct CaseOpener<'p, 'a> {
     /// The pod.
     pub(super) pod: &'p wire::Pod<'a>,
-    /// The pod's key: its UID, or the one that the kubelet gave a static pod.
+    /// The pod's key: its UID, or for a static pod the UID that the kubelet gave it.
     pub(super) key: &'p str,
     /// The time of detection.
     pub(super) now: Now,
     node_name: &'p str,
-    /// Most objects open no case, so the pod is described when the first one wants it.
+    /// The description of the pod. Most objects open no case, so it is made when the first case needs it.
     facts: OnceCell<Arc<PodFacts>>,
 }
 
 impl<'p, 'a> CaseOpener<'p, 'a> {
-    /// Opens cases of this pod on this node.
+    /// Creates an opener for the cases of this pod on this node.
     pub(super) fn new(pod: &'p wire::Pod<'a>, key: &'p str, node_name: &'p str, now: Now) -> Self {
         Self { pod, key, now, node_name, facts: OnceCell::new() }
     }
 
-    /// The description of the pod.
+    /// Returns the description of the pod.
     pub(super) fn facts(&self) -> &Arc<PodFacts> {
         let static_uid = (*self.key != *self.pod.metadata.uid).then_some(self.key);
         self.facts.get_or_init(|| Arc::new(facts(self.pod, static_uid, self.node_name)))
     }
 
-    /// The case of a terminated instance. `unseen`: terminations before it that could not be seen.
+    /// Opens the case of a terminated instance. `unseen`: number of earlier terminations that could not be seen.
     pub(super) fn termination(
         &self,
         container: &Container<'p, 'a>,
@@ -80,7 +80,7 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
         }
     }
 
-    /// The case of a container that waits and cannot be started.
+    /// Opens the case of a container that waits and cannot be started.
     pub(super) fn waiting(
         &self,
         container: &Container<'p, 'a>,
@@ -102,7 +102,7 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
         Case { evidence, ..self.of_container(container, id, subject, verdict, unseen) }
     }
 
-    /// The case of a pod that failed as a whole.
+    /// Opens the case of a pod that failed as a whole.
     pub(super) fn pod_failure(
         &self,
         verdict: (IncidentType, Severity),
@@ -165,7 +165,7 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
     }
 }
 
-/// The fact that the verdict on a termination rests on, for the evidence.
+/// Returns the fact that the verdict on a termination rests on, for the evidence.
 fn end_fact(exit_code: i32, reason: &str) -> String {
     if reason.is_empty() {
         return format!("exit code {exit_code}");
@@ -177,8 +177,8 @@ fn is_waiting_for(status: &wire::ContainerStatus<'_>, reason: &str) -> bool {
     status.state.waiting.as_ref().is_some_and(|w| &*w.reason == reason)
 }
 
-/// Which instance of its container ended there: the restart count is raised when the next one is made
-/// (kubelet `convertToAPIContainerStatuses`).
+/// Returns the number of the terminated instance in its container. The kubelet increments the restart count when it
+/// creates the next instance (kubelet `convertToAPIContainerStatuses`).
 fn instance(status: &wire::ContainerStatus<'_>, end: &wire::Terminated<'_>) -> i64 {
     let is_newest = *end.container_id == *status.container_id
         || status.state.terminated.as_ref().is_some_and(|t| t.container_id == end.container_id);

@@ -1,4 +1,4 @@
-//! What detection gives, and how an end that is judged goes out.
+//! The outputs of the detection, and how a judged termination becomes an output.
 
 use crate::core::case::{Case, InstanceRef};
 use crate::core::detect::classify::Quiet;
@@ -8,7 +8,7 @@ use crate::core::detect::settle::{Outcome, Settled, Settling};
 use crate::core::roster::Place;
 use crate::core::wire;
 
-/// What detection gives.
+/// An output of the detection.
 #[derive(Debug)]
 pub enum Output {
     /// A pod runs for the first time.
@@ -17,39 +17,37 @@ pub enum Output {
     Stopped(PodName),
     /// A crash or failure.
     Crash(Box<Case>),
-    /// An end that is nobody's crash.
+    /// A termination that is not a crash.
     Quiet(Quiet),
-    /// So many ends of a container could not be seen.
+    /// This number of terminations of a container could not be seen.
     Unseen(i64),
-    /// The pod's events are wanted: answer through `Detector::on_events`.
+    /// A request for the pod's events. The answer goes to `Detector::on_events`.
     LookUp {
-        /// Of the pod.
+        /// The pod's namespace.
         namespace: Box<str>,
-        /// The key to answer with; the events' `involvedObject.uid`.
+        /// The key for the answer; it is also the events' `involvedObject.uid`.
         key: Box<str>,
     },
-    /// The table is full, this pod has more containers than are watched, or its names are longer than any is
-    /// kept.
+    /// The table is full, the pod has more containers than are watched, or its names are longer than allowed.
     NoRoom(PodName),
-    /// What the next agent has to know of a pod has changed. It comes behind the incidents that it
-    /// counts in.
+    /// The pod's record for the next agent has changed. This output follows the incidents that the record counts.
     Kept(Box<PodEntry>),
-    /// The next agent need not know the pod of that key.
+    /// The next agent does not need the record of the pod with this key.
     Forgotten(Box<str>),
-    /// A pod is on the node, or has other containers or addresses than before.
+    /// A pod is on the node, or its containers or addresses have changed.
     Placed(Box<Place>),
-    /// The pod of that key is no longer on the node.
+    /// The pod with this key is no longer on the node.
     Gone(Box<str>),
-    /// A container ended, and what it was is told later: now is the time to look at what it left.
+    /// A container terminated and its verdict follows later. What it left on the node must be read now.
     Held(Box<InstanceRef>),
 }
 
-/// A pod by name.
+/// A pod's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodName {
-    /// Its namespace.
+    /// The pod's namespace.
     pub namespace: Box<str>,
-    /// Its name.
+    /// The pod's name.
     pub name: Box<str>,
 }
 
@@ -65,7 +63,7 @@ impl std::fmt::Display for PodName {
     }
 }
 
-/// Reports a case. `later`: terminations of its container that are reported right after it.
+/// Reports a case. `later`: number of terminations of its container that are reported right after it.
 pub(super) fn report(
     table: &mut PodTable,
     settling: &Settling,
@@ -82,7 +80,7 @@ pub(super) fn report(
     Output::Crash(case)
 }
 
-/// Reports what was settled, in its order.
+/// Reports the settled terminations, in their order.
 pub(super) fn emit(
     table: &mut PodTable,
     settling: &Settling,
@@ -93,7 +91,7 @@ pub(super) fn emit(
     while let Some(Settled { key, outcome }) = settled.next() {
         match outcome {
             Outcome::Quiet(quiet, case) => {
-                // The unseen terminations that it would have reported wait for another case.
+                // This case would have reported some unseen terminations. They wait for another case.
                 let unseen = case.restarts.map_or(0, |restarts| restarts.unseen);
                 let record = table.get(&key);
                 let container = case.container_name().unwrap_or_default();

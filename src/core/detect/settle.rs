@@ -1,15 +1,16 @@
-//! Holds back the ends that may still turn out to be something else, until that is known.
+//! Holds back terminations that may still turn out to be something else, until their cause is known.
 //!
-//! An exit code of 0, 137 or 143 may be a program's own, or the kubelet's doing: a failed probe, a
-//! failed hook, an eviction, a shutdown. What did it is told elsewhere, and later: by the pod's
-//! events, or by the pod's phase, which stays behind until no container can be running
-//! (kubelet `status_manager.go`, `mergePodStatus`). So such an end waits
-//! * for the pod to move on: restarted means that only this container failed, Failed with a reason
-//!   means that its end was part of that;
+//! An exit code of 0, 137 or 143 may come from the program itself, or from a stop by the kubelet: a failed probe, a
+//! failed hook, an eviction, a shutdown. The cause is shown elsewhere, and later: in the pod's events, or in the
+//! pod's phase, which the kubelet does not change until no container can be running (kubelet `status_manager.go`,
+//! `mergePodStatus`). So such a termination waits
+//! * for the pod to move on: a restart means that only this container failed; phase Failed with a reason means that
+//!   the termination was part of the pod's failure;
 //! * for an answer to one to three lookups of the pod's events;
-//! * for twelve seconds at most, or the pod's grace while the kubelet says that it stops the pod.
+//! * for twelve seconds at most; while the kubelet reports that it stops the pod, for the grace period plus 15
+//!   seconds, but at most 120 seconds.
 //!
-//! It ends as soon as the evidence is complete. Everything else is never held.
+//! The wait is over as soon as the evidence is complete. Other terminations are never held back.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -25,38 +26,38 @@ use crate::limits::{
     SETTLE_STOPPING_MAX,
 };
 
-/// What came of a lookup of a pod's events.
+/// The result of a lookup of a pod's events.
 #[derive(Clone, Debug)]
 pub enum Lookup {
-    /// The events, perhaps none.
+    /// The events, possibly none.
     Found(Vec<PodEvent>),
-    /// The agent may not read events: asking again is of no use.
+    /// The agent may not read events; further lookups are useless.
     Denied,
-    /// It failed this time; the text says how.
+    /// The lookup failed this time; the text gives the reason.
     Failed(String),
 }
 
 /// A termination that is no longer held back.
 #[derive(Debug)]
 pub struct Settled {
-    /// The key of its pod.
+    /// The key of the pod.
     pub key: Box<str>,
-    /// What became of it.
+    /// The verdict.
     pub outcome: Outcome,
 }
 
 /// What a termination turned out to be.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It is a crash.
+    /// A crash.
     Report(Box<Case>),
-    /// It is nobody's crash: the kubelet restarted the container to apply a change of its spec, it is part of the
-    /// pod's own failure, a static pod was taken off the node, or a sidecar ended with its pod.
+    /// Not a crash: the kubelet restarted the container to apply a change of its spec, the termination is part of the
+    /// pod's own failure, a static pod was removed from the node, or a sidecar terminated with its pod.
     Quiet(Quiet, Box<Case>),
 }
 
 impl Outcome {
-    /// The case, reported or not.
+    /// Returns the case, reported or not.
     pub fn case(&self) -> &Case {
         match self {
             Self::Report(case) | Self::Quiet(_, case) => case,
@@ -70,7 +71,7 @@ enum Decision {
     Quiet(Quiet),
 }
 
-/// One end that is held back.
+/// One termination that is held back.
 #[derive(Debug)]
 struct Pending {
     key: Box<str>,
@@ -79,34 +80,34 @@ struct Pending {
     deadline: Duration,
     lookup_at: Option<Duration>,
     lookups: usize,
-    /// Whether the pod as a whole may have failed.
+    /// True if the pod as a whole may have failed.
     wants_pod: bool,
-    /// Whether the pod's events may name a cause.
+    /// True if the pod's events may name a cause.
     wants_events: bool,
-    /// The pod is gone.
+    /// True if the pod is gone.
     gone: bool,
     judgement: Judgement,
     events: Vec<PodEvent>,
 }
 
-/// The ends that are held back.
+/// The terminations that are held back.
 #[derive(Debug, Default)]
 pub struct Settling {
     pending: Vec<Pending>,
 }
 
 impl Settling {
-    /// Ends now held.
+    /// Returns the number of terminations that are held back now.
     pub fn len(&self) -> usize {
         self.pending.len()
     }
 
-    /// Whether none is held.
+    /// Returns true if no termination is held back.
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// Ends of a container that are held, with the unseen ones that they tell of.
+    /// Returns the number of held-back terminations of a container, with the unseen terminations that they report.
     pub fn held_ends(&self, key: &str, container: &str) -> i64 {
         let held = self.pending.iter().filter(|p| *p.key == *key).map(|p| &p.case);
         held.filter(|case| case.container_name() == Some(container))
@@ -114,17 +115,18 @@ impl Settling {
             .fold(0, i64::saturating_add)
     }
 
-    /// Whether an end of that pod is held.
+    /// Returns true if a termination of that pod is held back.
     pub fn is_held(&self, key: &str) -> bool {
         self.pending.iter().any(|p| *p.key == *key)
     }
 
-    /// Whether the incident of that id ([`crate::core::case::IncidentId::short`]) is held.
+    /// Returns true if the incident with this id ([`crate::core::case::IncidentId::short`]) is held back.
     pub fn holds(&self, id: u64) -> bool {
         self.pending.iter().any(|p| p.case.id.short() == id)
     }
 
-    /// Holds the case of a termination. `moved_on`: the kubelet is already at the container's next instance.
+    /// Holds back the case of a termination. `moved_on`: the kubelet already shows the container's next instance, or
+    /// the pod has completed.
     pub fn hold(
         &mut self,
         key: &str,
@@ -134,7 +136,7 @@ impl Settling {
         out: &mut Vec<Settled>,
     ) {
         if self.pending.len() >= PENDING_MAX {
-            // The oldest has waited longest: it goes with what is known.
+            // The oldest has waited longest, so it is reported with what is known.
             let oldest = self.pending.remove(0);
             out.push(oldest.settle(Some("more ends at once than are held back for evidence")));
         }
@@ -153,7 +155,7 @@ impl Settling {
         });
     }
 
-    /// The pod was seen again: `failed` as a whole, `ended` in any way, or going on.
+    /// Takes in a container of a pod that was seen again, with the state of its pod.
     pub fn on_container(
         &mut self,
         key: &str,
@@ -186,7 +188,7 @@ impl Settling {
         });
     }
 
-    /// The pod is gone: nothing more will be said of it.
+    /// Takes in that the pod is gone: its status will not change any more.
     pub fn on_gone(&mut self, key: &str, out: &mut Vec<Settled>) {
         self.update(key, out, |p| {
             p.wants_pod = false;
@@ -195,7 +197,7 @@ impl Settling {
         });
     }
 
-    /// The answer to a lookup of the pod's events.
+    /// Takes in the answer to a lookup of the pod's events.
     pub fn on_events(&mut self, key: &str, lookup: &Lookup, out: &mut Vec<Settled>) {
         self.update(key, out, |p| {
             p.take(lookup);
@@ -203,7 +205,7 @@ impl Settling {
         });
     }
 
-    /// Settles what is overdue, and names the pods whose events are to be looked up now.
+    /// Settles what is overdue, and returns the keys of the pods whose events are to be looked up now.
     pub fn on_time(&mut self, now: Duration, out: &mut Vec<Settled>) -> Vec<Box<str>> {
         let mut lookups: Vec<Box<str>> = Vec::new();
         for p in &mut self.pending {
@@ -221,7 +223,7 @@ impl Settling {
         lookups
     }
 
-    /// Settles everything with what is known, at the agent's end.
+    /// Settles everything with what is known, because the agent terminates.
     pub fn finish(&mut self, out: &mut Vec<Settled>) {
         for p in self.pending.drain(..) {
             let gap = "the agent was stopped before they could be asked for";
@@ -230,13 +232,13 @@ impl Settling {
         }
     }
 
-    /// The namespace of a pod of which an end is held.
+    /// Returns the namespace of a pod, if a termination of it is held back.
     pub fn namespace(&self, key: &str) -> Option<&str> {
         let held = self.pending.iter().find(|p| *p.key == *key)?;
         Some(&held.case.pod.namespace)
     }
 
-    /// When [`Settling::on_time`] has something to do.
+    /// Returns when [`Settling::on_time`] has something to do.
     pub fn next_deadline(&self) -> Option<Duration> {
         self.pending.iter().map(|p| p.lookup_at.unwrap_or(p.deadline).min(p.deadline)).min()
     }
@@ -263,18 +265,18 @@ impl Settling {
     }
 }
 
-/// How the pod of a held end stands.
+/// The state of the pod whose termination is held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PodState {
-    /// It goes on.
+    /// The pod goes on.
     Alive,
-    /// Its containers are done; it failed for no reason of its own.
+    /// The pod is in phase Succeeded or Failed, but did not fail for a reason of its own.
     Ended,
-    /// It failed as a whole.
+    /// The pod failed as a whole.
     Failed,
 }
 
-/// Whether the kubelet names the failed postStart hook beside this instance.
+/// Returns true if the kubelet reports a failed postStart hook for this instance.
 pub fn hook_failed(container: &Container<'_, '_>, container_id: Option<&str>) -> bool {
     let status = container.status;
     let waits = status.state.waiting.as_ref().is_some_and(|w| &*w.reason == "PostStartHookError");
@@ -282,8 +284,8 @@ pub fn hook_failed(container: &Container<'_, '_>, container_id: Option<&str>) ->
     waits && last.is_some_and(|t| Some(&*t.container_id) == container_id)
 }
 
-/// Whether the kubelet says of this instance that it could not be started. Not every runtime's record
-/// says so (CRI-O's reason is Error); what ran is not meant.
+/// Returns true if the kubelet reports that this instance could not be started. Not every runtime's record shows that
+/// (CRI-O's reason is Error). False for an instance that ran.
 pub fn start_failed(container: &Container<'_, '_>, end: &wire::Terminated<'_>) -> bool {
     let status = container.status;
     let waits = status.state.waiting.as_ref().is_some_and(|w| &*w.reason == "RunContainerError");
@@ -343,7 +345,7 @@ impl Pending {
         Decision::Settle
     }
 
-    /// `gap`: why the events are missing, when they are.
+    /// `gap`: why the events are missing, if they are.
     fn settle(mut self, gap: Option<&'static str>) -> Settled {
         if let Some(gap) = gap {
             self.gap(gap);
@@ -360,13 +362,14 @@ impl Pending {
             case.confidence = cause.confidence;
             case.evidence.push(cause.fact);
         } else if self.gone && self.judgement.stopping_pod && !self.judgement.failing_pod {
-            // Of other pods the deletion is known before their ends; a mirror is deleted after them.
+            // Of other pods the deletion is known before their terminations, but the mirror of a static pod is
+            // deleted after them.
             return self.quiet(Quiet::Deletion);
         } else if case.gaps.iter().any(|gap| gap.part == Part::Events)
             || self.wants_events
             || self.wants_pod
         {
-            // Something that would have told was not to be had, or has not been said yet.
+            // Evidence that would have decided could not be had, or is not there yet.
             case.confidence = Confidence::Probable;
         }
         Settled { key: self.key, outcome: Outcome::Report(self.case) }
@@ -377,7 +380,7 @@ impl Pending {
     }
 }
 
-/// The newest events that concern the container or the pod as a whole, oldest first.
+/// Returns the newest events about the container or the pod as a whole, oldest first.
 fn newest(events: &[PodEvent], container: Option<&str>) -> Vec<EventInfo> {
     let mut own: Vec<&EventInfo> = events
         .iter()

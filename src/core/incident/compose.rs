@@ -1,4 +1,4 @@
-//! Makes an incident of a case: the one place where the sentence and the line's parts are put together.
+//! Makes an incident from a case: the only place where the sentence and the parts of the line are put together.
 
 use std::sync::Arc;
 
@@ -16,26 +16,26 @@ use crate::limits::{
     RESTARTS_TOLD_WITHIN,
 };
 
-/// What was gathered on the node around a case.
+/// What was gathered on the node about a case.
 #[derive(Debug, Default)]
 pub struct Gathered {
-    /// Of the container.
+    /// The samples and counters of the container.
     pub container: Option<ContainerTelemetry>,
-    /// Of the node.
+    /// The samples of the node.
     pub system: Option<Columns>,
-    /// Of the node, by the API server.
+    /// The node, as the API server has it.
     pub node: Option<Arc<NodeInfo>>,
-    /// Its last lines.
+    /// The container's last log lines.
     pub logs: Option<LastWords>,
-    /// What its pod said of itself.
+    /// The numbers that the pod posted about itself.
     pub sidecar: Option<SidecarSection>,
-    /// Of the kernel.
+    /// The kernel's count of OOM kills.
     pub oom: OomCount,
     /// What could not be had, and why.
     pub gaps: Vec<Gap>,
 }
 
-/// Makes the incident of a case whose verdict stands.
+/// Makes the incident of a case whose verdict is final.
 pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incident {
     let Gathered { container, system, node, logs, sidecar, oom: _, gaps } = gathered;
     let growth = container.as_ref().and_then(|c| memory_growth(&c.samples));
@@ -107,7 +107,7 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
 }
 
 impl Telemetry {
-    /// Leaves out what the incidents before have said already.
+    /// Leaves out what the previous incidents have already shown.
     fn shorten(&mut self) {
         (self.system, self.node) = (None, None);
         if let Some(container) = &mut self.container {
@@ -122,7 +122,8 @@ impl Telemetry {
     }
 }
 
-/// How fast the memory grew before the end, in bytes a second, where that is worth a word.
+/// Returns how fast the memory grew before the termination, in bytes per second; `None` if that is not worth
+/// mentioning.
 fn memory_growth(samples: &Columns) -> Option<f64> {
     let column =
         |name: &str| samples.columns.iter().find(|(n, _)| *n == name).map(|(_, values)| values);
@@ -133,13 +134,13 @@ fn memory_growth(samples: &Columns) -> Option<f64> {
         .filter_map(|(memory, age)| Some(((*age)?, (*memory)?)))
         .filter(|(age, _)| *age <= GROWTH_WITHIN.as_secs_f64())
         .collect();
-    // A sample may have been taken of what was left when the process was gone.
+    // A sample may have been taken while the process was already being removed; it shows only the remaining memory.
     while let [.., before, last] = points[..]
         && last.1 < before.1 / 2.0
     {
         points.pop();
     }
-    // From the lowest point on: a container that was emptied in between grew since then.
+    // Start at the lowest point: if the container's memory was freed in between, the growth began there.
     let lowest = points.iter().copied().reduce(|a, b| if b.1 <= a.1 { b } else { a })?;
     let newest = points.last()?;
     let seconds = lowest.0 - newest.0;

@@ -1,19 +1,19 @@
 //! The incident as a line: JSON, UTF-8, at most [`INCIDENT_LINE_BYTES_MAX`] with its newline.
 //!
-//! What a pod says may be long, and longer once escaped, and so are samples. When a line does not fit,
-//! every other sample goes, first of the node, then of the container; then words: the messages of the
-//! other containers, of events, of the container itself; then whole parts. Facts about what died never
-//! go, and `gaps` says what went.
+//! What a pod writes may be long, and longer once escaped, and so may samples. If a line does not fit, it is made
+//! smaller step by step. First, every other sample is removed: of the pod's posts, of the node, of the container.
+//! Then log lines and messages are cut: those of the other containers, of events, of the container itself. Then whole
+//! parts are removed. The facts about the crash stay, and `gaps` lists what was removed.
 
 use crate::core::case::{ContainerInfo, Gap, Part};
 use crate::core::incident::schema::{Incident, Metadata, Telemetry};
 use crate::core::text::cut;
 use crate::limits::INCIDENT_LINE_BYTES_MAX;
 
-/// What is taken away at each step, the least important first.
+/// What one step removes.
 #[derive(Clone, Copy)]
 enum Cut {
-    /// Of telemetry, down to so many samples, or bytes of logs; 0: none of it.
+    /// Reduces a part of the telemetry to this many samples, or bytes of logs; 0 removes it.
     Down(Part, usize),
     Labels,
     OtherMessages,
@@ -51,11 +51,11 @@ const STEPS: [Cut; 27] = [
     Cut::Down(Part::Container, 0),
     Cut::AllTexts(128),
     Cut::AllTexts(32),
-    // Not reached with names as Kubernetes allows them (a test holds that).
+    // Not reached with names that Kubernetes allows (a test checks that).
     Cut::Names(128),
 ];
 
-/// The line, with its newline.
+/// Returns the line, with its newline.
 pub fn line(incident: &Incident) -> Vec<u8> {
     let whole = serialize(incident);
     if whole.len() <= INCIDENT_LINE_BYTES_MAX {
@@ -71,7 +71,7 @@ pub fn line(incident: &Incident) -> Vec<u8> {
             return line;
         }
     }
-    // Not reached: by now each text that is left has a bound. The facts alone.
+    // Not reached: every remaining text is bounded by now. If it were reached, only the facts would be written.
     smaller.containers.clear();
     smaller.telemetry.events.clear();
     smaller.telemetry.gaps.clear();
@@ -80,13 +80,13 @@ pub fn line(incident: &Incident) -> Vec<u8> {
 
 fn serialize(incident: &Incident) -> Vec<u8> {
     let mut line = Vec::with_capacity(2048);
-    // Strings, numbers and no maps: serialising to memory has no way to fail.
+    // Serializing strings, numbers and maps with string keys to memory cannot fail.
     let _ = serde_json::to_writer(&mut line, incident);
     line.push(b'\n');
     line
 }
 
-/// What became of a part that was too long.
+/// A part that was made smaller, and how.
 type Shrunk = (Part, &'static str);
 
 const LEFT_OUT: &str = "left out, the line was too long";
@@ -127,7 +127,7 @@ impl Telemetry {
 }
 
 impl Incident {
-    /// Makes the incident smaller by one step; returns what was lost, if anything was.
+    /// Makes the incident smaller by one step; returns what was removed, if anything.
     fn shrink(&mut self, step: Cut) -> Option<Shrunk> {
         let container = self.container.clone();
         let is_own = |c: &ContainerInfo| container.as_ref() == Some(&c.name);
@@ -184,7 +184,7 @@ impl Incident {
         })
     }
 
-    /// What Kubernetes keeps short, and another server may not.
+    /// Returns the names, which Kubernetes keeps short and another server may not.
     fn names(&mut self) -> impl Iterator<Item = &mut String> {
         let Metadata { owner, qos_class, restart_policy, static_pod_uid, .. } = &mut self.metadata;
         [&mut self.namespace, &mut self.pod_name, &mut self.pod_uid, &mut self.node_name]

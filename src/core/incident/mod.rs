@@ -1,4 +1,4 @@
-//! What is written of a case: the schema, the sentence, the line.
+//! The incident that is written for a case: its schema, its sentence, its line.
 
 pub mod compose;
 pub mod line;

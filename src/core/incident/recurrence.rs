@@ -1,4 +1,4 @@
-//! How often a container crashed lately.
+//! Counts how often a container crashed recently.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,32 +9,32 @@ use crate::limits::{
     RESTARTS_TOLD_WITHIN,
 };
 
-/// How often a container ended lately, this time included.
+/// How often a container crashed recently, this time included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recurrence {
-    /// Within [`RESTARTS_TOLD_WITHIN`].
+    /// Number of crashes within [`RESTARTS_TOLD_WITHIN`].
     pub recent: usize,
-    /// Within [`BRIEF_WITHIN`], up to what is remembered.
+    /// Number of crashes within [`BRIEF_WITHIN`], as far as they are remembered.
     pub within_hour: usize,
-    /// Whether that is a crash loop: [`CRASH_LOOP_AFTER`] within [`CRASH_LOOP_WITHIN`]. Not the kubelet's
-    /// `CrashLoopBackOff`, which begins when the crash is told already.
+    /// True if that is a crash loop: [`CRASH_LOOP_AFTER`] crashes within [`CRASH_LOOP_WITHIN`]. This is not the
+    /// kubelet's `CrashLoopBackOff`, which begins when the crash is already reported.
     pub in_crash_loop: bool,
 }
 
-/// When the incidents of each container were, the newest few.
+/// The times of the newest few incidents of each container.
 #[derive(Debug, Default)]
 pub struct Recurrences {
     by_container: HashMap<u64, Vec<Duration>>,
 }
 
 impl Recurrences {
-    /// Takes in an incident of that container at `now` (monotonic).
+    /// Records an incident of that container at `now` (monotonic).
     pub fn note(&mut self, pod_key: &str, container: &str, now: Duration) -> Recurrence {
         let key = id::fold(id::fnv128(&[pod_key, container]));
         if self.by_container.len() >= RECURRENCES_MAX && !self.by_container.contains_key(&key) {
             self.by_container.retain(|_, times| is_within(times, now, BRIEF_WITHIN));
             if self.by_container.len() >= RECURRENCES_MAX {
-                // Thousands of containers crash at once: nobody's line is brief for that.
+                // Thousands of containers crash at once. All counts are dropped, so no line is brief because of them.
                 self.by_container.clear();
             }
         }
@@ -68,12 +68,13 @@ mod tests {
             seconds.iter().map(note).collect::<Vec<_>>()
         };
         assert_eq!(looping(&[0, 10, 30, 70]), [false, false, true, true]);
-        // The slowest that the kubelet holds back: ten minutes of work, five of waiting.
+        // The slowest loop that the kubelet delays: ten minutes of running, five of backoff.
         assert_eq!(looping(&[0, 900, 1800, 2700]), [false, false, true, true]);
-        // What crashes each twenty minutes is in no loop, and one that was mended is out of it.
+        // A container that crashes every twenty minutes is not in a loop, and a container that was fixed is no longer
+        // in one.
         assert_eq!(looping(&[0, 1200, 2400, 3600]), [false; 4]);
         assert_eq!(looping(&[0, 10, 30, 3600, 3610]), [false, false, true, false, false]);
-        // Three containers, once each.
+        // Three containers crash once each.
         let mut recurrences = Recurrences::default();
         for name in ["a", "b", "c"] {
             assert!(!recurrences.note("u1", name, Duration::ZERO).in_crash_loop);

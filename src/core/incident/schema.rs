@@ -1,4 +1,4 @@
-//! The incident as it is written: the schema `blackbox.incident/v1`. The order of fields is their order in the line.
+//! The incident as it is written: the schema `blackbox.incident/v1`. The fields have the same order as in the line.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::core::text::time;
 pub struct Incident {
     /// Always [`SCHEMA`](crate::core::case::SCHEMA).
     pub schema: &'static str,
-    /// The identity of the crash: lines with equal ids report the same one.
+    /// The identity of the crash: lines with equal ids report the same crash.
     pub id: IncidentId,
     /// When the agent detected it.
     #[serde(serialize_with = "time")]
@@ -28,9 +28,9 @@ pub struct Incident {
     /// When it happened, by the node's clock.
     #[serde(serialize_with = "time")]
     pub occurred_at: Timestamp,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// What happened.
+    /// The type: what happened.
     #[serde(rename = "type")]
     pub kind: IncidentType,
     /// What happened, in one sentence.
@@ -78,7 +78,7 @@ pub struct Metadata {
     pub static_pod_uid: Option<String>,
     /// The version of the agent that wrote the line.
     pub agent_version: &'static str,
-    /// Whether only a process of the container was killed, and the container goes on.
+    /// True if only a process of the container was killed, and the container goes on.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub survived: bool,
 }
@@ -86,7 +86,7 @@ pub struct Metadata {
 /// What the node recorded before the crash.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Telemetry {
-    /// Whether this telemetry is shorter than usual: from the sixth crash of a container within an hour on.
+    /// True if this telemetry is shorter than usual: from the sixth crash of a container within an hour on.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub brief: bool,
     /// The samples of the container.
@@ -110,17 +110,17 @@ pub struct Telemetry {
     pub gaps: Vec<Gap>,
 }
 
-/// The minutes before the crash, of its container.
+/// The samples of the container from the minutes before the crash.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ContainerTelemetry {
-    /// The samples, a column for each quantity.
+    /// The samples, one column for each quantity.
     #[serde(flatten)]
     pub samples: Columns,
-    /// The lower of the limits of the container and its pod, in bytes.
+    /// The lower of the memory limits of the container and its pod, in bytes.
     pub memory_limit_bytes: Option<u64>,
-    /// The most memory that was in use since the container began, in bytes.
+    /// Highest memory use since the container started, in bytes.
     pub memory_peak_bytes: Option<u64>,
-    /// Processes of the container that were OOM-killed lately.
+    /// Number of the container's processes that were OOM-killed recently.
     pub oom_kills: u64,
 }
 

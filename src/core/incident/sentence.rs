@@ -1,4 +1,4 @@
-//! The one sentence of an incident: what died, how, after how long, with the numbers that matter.
+//! The sentence of an incident: what terminated, how, after how long, with the numbers that matter.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use crate::core::detect::classify;
 use crate::core::text::cut;
 use crate::limits::SENTENCE_QUOTE_BYTES_MAX;
 
-/// What is known of the time before, besides the end itself.
+/// What is known about the time before the termination.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Course {
-    /// How fast the memory grew, where that matters.
+    /// How fast the memory grew, in bytes per second, if that matters.
     pub memory_growth_bytes_per_second: Option<f64>,
-    /// How often the container ended within that time, this end included; 0: not known.
+    /// How often the container terminated within `recent_within`, this termination included; 0 if not known.
     pub recent_ends: usize,
-    /// That time.
+    /// The period of `recent_ends`.
     pub recent_within: Duration,
 }
 
-/// The sentence of a case whose verdict stands.
+/// Returns the sentence of a case whose verdict is final.
 pub fn sentence(case: &Case, course: &Course) -> String {
     let pod = format!("{}/{}", case.pod.namespace, case.pod.name);
     let mut out = match case.container_name() {
@@ -86,7 +86,7 @@ fn describe_termination(out: &mut String, case: &Case, end: &Termination, course
         let _ = write!(out, " after {}", duration(ran.try_into().unwrap_or_default()));
     }
     if let Some(growth) = course.memory_growth_bytes_per_second {
-        // Whole bytes are enough.
+        // Whole bytes are precise enough.
         let _ = write!(out, " (memory grew {}/s)", bytes(growth.round() as i64));
     }
     quote(out, &end.message);
@@ -108,7 +108,7 @@ fn describe_restarts(out: &mut String, restarts: Restarts, course: &Course) {
     }
 }
 
-/// From the second on; the last one stands for more.
+/// Ordinals from the second crash on; the last one stands for more.
 const ORDINALS: [&str; 11] = [
     "",
     "",
@@ -123,7 +123,7 @@ const ORDINALS: [&str; 11] = [
     "at least tenth",
 ];
 
-/// The first words of what a pod or the runtime says, on one line.
+/// Appends the first words of a message from a pod or the runtime, on one line.
 fn quote(out: &mut String, text: &str) {
     let line: Vec<&str> = text.split_whitespace().collect();
     let line = line.join(" ");
@@ -132,8 +132,7 @@ fn quote(out: &mut String, text: &str) {
     }
 }
 
-/// Bytes as Kubernetes writes them: in the largest binary unit that leaves no rest, else in one
-/// decimal.
+/// Returns bytes as Kubernetes writes them: in the largest binary unit, with one decimal if there is a remainder.
 fn bytes(n: i64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     let Some((shift, unit)) = units.into_iter().find(|(shift, _)| n >= 1 << shift) else {
@@ -145,7 +144,7 @@ fn bytes(n: i64) -> String {
     format!("{:.1} {unit}", n as f64 / f64::from(1 << shift))
 }
 
-/// A time in two units at most.
+/// Returns a duration in two units at most.
 pub(crate) fn duration(d: Duration) -> String {
     let s = d.as_secs();
     match s {

@@ -24,7 +24,7 @@ fn now() -> Timestamp {
     "2026-11-23T03:31:41Z".parse().unwrap()
 }
 
-/// What the next agent is told.
+/// Returns what the next agent reads.
 #[track_caller]
 fn left(ledger: &Ledger) -> Left {
     let page = ledger.page(now()).unwrap();
@@ -44,7 +44,7 @@ fn a_page_is_read_back_as_it_was() {
     }
     let read = left(&ledger);
     assert_eq!(read.pods, ledger.pods.values().cloned().collect::<Vec<_>>());
-    // The next agent's first page says the same.
+    // The next agent's first page has the same content.
     assert_eq!(left(&Ledger::new("node1", Some(read.clone()))), read);
     ledger.forget("u1");
     assert_eq!(left(&ledger).pods.len(), 2);
@@ -55,7 +55,7 @@ fn what_is_on_its_way_does_not_count_as_told() {
     let mut ledger = Ledger::new("node1", None);
     ledger.complete();
     ledger.keep(pod("u1", &[("app", 5), ("log", 1)]));
-    // With two unseen ends before it.
+    // The incident accounts for two unseen terminations as well.
     ledger.open(id("app"), "u1", Some("app"), 3);
     let entry = &left(&ledger).pods[0];
     assert_eq!((entry.containers[0].ended, entry.containers[1].ended), (Some(2), Some(1)));
@@ -122,9 +122,9 @@ fn a_file_that_lost_its_newest_lines_has_them_told_again() {
         (&["a", "b", "c"][..], false, 0, 10),
         (&["a", "b"][..], true, 1, 8),
         (&["a"][..], false, 2, 6),
-        // An older line that is missing was rotated away.
+        // An older line is missing because it was rotated away.
         (&["b", "c"][..], false, 0, 10),
-        // Another file altogether, or all of it gone.
+        // The file is another one, or lost all lines.
         (&[][..], false, 0, 10),
         (&[][..], true, 3, 4),
     ] {
@@ -145,7 +145,7 @@ fn nothing_of_it_grows_past_its_limit() {
     let key = |n: usize| format!("{n:0>253}");
     let kept = (0..100).filter(|n| ledger.keep(pod(&key(*n), &many))).count();
     assert_eq!(kept * 128, LEDGER_CONTAINERS_MAX);
-    // Room is made by what goes, and by what comes in the place of itself.
+    // Room becomes free when a pod is forgotten or replaced by its own new entry.
     assert!(ledger.keep(pod(&key(1), &many)));
     ledger.forget(&key(0));
     assert!(ledger.keep(pod(&key(200), &many)));
@@ -184,7 +184,7 @@ fn a_line_says_what_it_accounts_for() {
     let mirror = told_of(&LINE.replace(r#""static_pod_uid":null"#, r#""static_pod_uid":"h""#));
     let mirror = mirror.unwrap().entry;
     assert_eq!((&*mirror.key, &*mirror.uid, mirror.is_static), ("h", "u1", true));
-    // As an earlier version wrote it.
+    // A line as an earlier version wrote it.
     let old = told_of(&LINE.replace(r#""ended":4,"#, "")).unwrap();
     assert_eq!(old.entry.containers[0].ended, None);
 

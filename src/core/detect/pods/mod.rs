@@ -1,8 +1,8 @@
-//! What the agent remembers of the node's pods: just enough to tell a new end from a known one.
+//! What the agent remembers about the node's pods: just enough to distinguish a new termination from a known one.
 //!
-//! The API shows at most the two newest ends of a container, again and again in every event, every
-//! relist, every reconnect. A record knows the ends it has seen by their container IDs, and counts
-//! those it could not see by the restart count.
+//! The API shows at most the two newest terminations of a container, again and again in every event, every relist,
+//! every reconnect. A record knows the terminations that it has seen by their container IDs, and counts those that it
+//! could not see by the restart count.
 
 mod record;
 
@@ -19,21 +19,21 @@ use crate::limits::{
 
 pub use record::{ContainerRecord, PodRecord};
 
-/// The kubelet's own UID of a static pod (`pkg/kubelet/config/common.go`). Anyone may write these
-/// annotations, and the UID goes into paths and selectors: only what the kubelet writes is taken.
+/// Returns the kubelet's own UID of a static pod (`pkg/kubelet/config/common.go`). Anyone may write these
+/// annotations, and the UID goes into paths and selectors, so only the form that the kubelet writes is accepted.
 pub fn static_uid<'p>(metadata: &'p wire::Metadata<'_>) -> Option<&'p str> {
     metadata.annotations.config_mirror.some()?;
     metadata.annotations.config_hash.some().filter(|uid| is_plain(uid))
 }
 
-/// Letters, digits and dashes: UIDs, hashes, names of namespaces. Nothing else may become a part of a
-/// request or a path.
+/// Returns true for a text of letters, digits and dashes only: UIDs, hashes, names of namespaces. Nothing else may
+/// become part of a request or a path.
 pub fn is_plain(text: &str) -> bool {
     (1..=PLAIN_WORD_BYTES_MAX).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-/// A set that forgets the oldest past its limit.
+/// A set that forgets its oldest entry above its limit.
 #[derive(Debug)]
 struct Recent {
     set: HashSet<u64>,
@@ -46,7 +46,7 @@ impl Recent {
         Self { set: HashSet::new(), order: VecDeque::new(), limit }
     }
 
-    /// Whether it is new.
+    /// Adds a value; returns true if it is new.
     fn insert(&mut self, value: u64) -> bool {
         let is_new = self.set.insert(value);
         if is_new {
@@ -61,17 +61,18 @@ impl Recent {
     }
 }
 
-/// All pods of the node, and a bounded memory of those that went.
+/// All pods of the node, and a bounded memory of the pods that are gone.
 #[derive(Debug)]
 pub struct PodTable {
     pods: HashMap<Box<str>, PodRecord>,
-    /// Ends of pods that went, and of histories that went back.
+    /// Ids of the newest terminations and waiting episodes: for pods that were deleted, for an API server whose
+    /// history went back, and from an earlier agent.
     ends: Recent,
     gone: Recent,
-    /// Records of static pods whose mirror went: it comes back with the same containers.
+    /// Records of static pods whose mirror was deleted: the mirror comes back with the same containers.
     statics: VecDeque<(Box<str>, PodRecord)>,
     list: u32,
-    /// Keys of records that changed since [`PodTable::changed`] was asked.
+    /// Keys of the records that changed since the last call of [`PodTable::changed`].
     changed: Vec<Box<str>>,
 }
 
@@ -88,37 +89,37 @@ impl Default for PodTable {
     }
 }
 
-/// How an object stands to what is known of its pod.
+/// How an object relates to what is known of its pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sighting {
-    /// Not seen before.
+    /// The pod was not seen before.
     New,
-    /// A later version.
+    /// A later version of the pod.
     Later,
-    /// This version, an earlier one, or a pod that was deleted already.
+    /// The known version, an earlier one, or a pod that was already deleted.
     Stale,
-    /// The table is full, or the names are longer than any is kept.
+    /// The table is full, or the names are longer than allowed.
     NoRoom,
 }
 
 impl PodTable {
-    /// Pods now known.
+    /// Returns the number of known pods.
     pub fn len(&self) -> usize {
         self.pods.len()
     }
 
-    /// Whether no pod is known.
+    /// Returns true if no pod is known.
     pub fn is_empty(&self) -> bool {
         self.pods.is_empty()
     }
 
-    /// The record of that key.
+    /// Returns the record with this key.
     pub fn get(&mut self, key: &str) -> Option<&mut PodRecord> {
         self.pods.get_mut(key)
     }
 
-    /// A pod's key: its UID; of a static pod the UID that the kubelet uses, which outlives its mirror.
-    /// A pod that only claims another's has its own.
+    /// Returns a pod's key: its UID, or for a static pod the UID that the kubelet uses, which outlives the mirror
+    /// pod. A pod that only claims the UID of another pod gets its own UID as key.
     pub fn key<'p>(&self, metadata: &'p wire::Metadata<'_>) -> &'p str {
         static_uid(metadata)
             .filter(|uid| {
@@ -131,8 +132,8 @@ impl PodTable {
             .unwrap_or(&metadata.uid)
     }
 
-    /// Compares an object with what is known and makes room for it when it is new.
-    /// `went_back`: the server's history did, so that an older version may be the newest there is.
+    /// Compares an object with what is known of its pod, and creates a record if the pod is new. `went_back`: the
+    /// server's history went back, so an older version may be the newest that exists.
     pub fn sight(&mut self, metadata: &wire::Metadata<'_>, went_back: bool) -> Sighting {
         let key = self.key(metadata);
         if !can_be_kept(metadata) {
@@ -141,13 +142,13 @@ impl PodTable {
         let version = &*metadata.resource_version;
         if let Some(record) = self.pods.get_mut(key) {
             record.list = self.list;
-            // An earlier agent's.
+            // The record comes from an earlier agent.
             let is_first = record.version.is_empty();
             if *record.uid != *metadata.uid {
                 if is_older(version, &record.version) && !went_back {
                     return Sighting::Stale;
                 }
-                // A static pod's mirror, made again.
+                // The mirror of a static pod was created again.
                 record.uid = Box::from(&*metadata.uid);
                 record.deletion = None;
                 record.stopped = false;
@@ -169,7 +170,7 @@ impl PodTable {
         let revived = self.statics.iter().position(|(k, _)| **k == *key);
         let known = revived.and_then(|at| self.statics.remove(at)).map(|(_, record)| record);
         let sighting = if known.is_some() { Sighting::Later } else { Sighting::New };
-        // This much outlives a mirror; the rest is of the object.
+        // These fields outlive a mirror; the others belong to the object.
         let PodRecord { started, failed, containers, .. } = known.unwrap_or_default();
         let record = PodRecord {
             namespace: Box::from(&*metadata.namespace),
@@ -188,8 +189,8 @@ impl PodTable {
         sighting
     }
 
-    /// Whether this end of that container was seen before; it has been from now on. An end is known
-    /// by its container ID.
+    /// Learns a termination of a container by its container ID. Returns true if it was known before, or if there is
+    /// no room for a record of the container.
     pub fn learn_end(&mut self, key: &str, container: &str, container_id: &str) -> bool {
         let words = [key, container, container_id];
         let (mark, id) = (hash(&words), || id(&words));
@@ -205,7 +206,7 @@ impl PodTable {
         !self.ends.insert(id)
     }
 
-    /// Whether this end of that container was seen before.
+    /// Returns true if this termination of the container is known.
     pub fn knows_end(&mut self, key: &str, container: &str, container_id: &str) -> bool {
         let words = [key, container, container_id];
         let id = || id(&words);
@@ -214,7 +215,8 @@ impl PodTable {
             || self.ends.set.contains(&id())
     }
 
-    /// Whether this waiting episode was seen before; it has been from now on.
+    /// Learns a waiting episode. Returns true if it was known before, or if there is no room for a record of the
+    /// container.
     pub fn learn_episode(&mut self, key: &str, container: &str, id: IncidentId) -> bool {
         let id = id.short();
         let Some(record) = self.pods.get_mut(key).and_then(|pod| pod.container(container)) else {
@@ -228,7 +230,7 @@ impl PodTable {
         !self.ends.insert(id)
     }
 
-    /// The pod's record changes in what the next agent has to know.
+    /// Marks the pod's record as changed for the next agent.
     pub fn touch(&mut self, key: &str) {
         if let Some(record) = self.pods.get_mut(key)
             && !std::mem::replace(&mut record.is_changed, true)
@@ -237,18 +239,18 @@ impl PodTable {
         }
     }
 
-    /// The mark of what the pod's object said that the rules were last held against.
+    /// Returns the fingerprint of the object of this pod that the rules judged last.
     pub fn looked_at(&self, key: &str) -> Option<u64> {
         self.pods.get(key)?.looked_at
     }
 
-    /// Forgets which objects were looked at.
+    /// Forgets these fingerprints, so that the rules judge every object again.
     #[cfg(test)]
     pub(super) fn look_again(&mut self) {
         self.pods.values_mut().for_each(|record| record.looked_at = None);
     }
 
-    /// Records that changed since this was asked for the last time.
+    /// Returns the keys of the records that changed since the last call.
     pub fn changed(&mut self) -> Vec<Box<str>> {
         let mut changed = std::mem::take(&mut self.changed);
         changed.retain(|key| {
@@ -258,15 +260,15 @@ impl PodTable {
         changed
     }
 
-    /// How many ends of a container the incident that is told now and those before it account for,
-    /// when so many are `held` back.
+    /// Returns the number of terminations of a container that the incident being reported and the incidents before it
+    /// account for, while `held` terminations are held back.
     pub fn counted(&self, key: &str, container: &str, held: i64) -> Option<i64> {
         let containers = &self.pods.get(key)?.containers;
         containers.iter().find(|c| &*c.name == container)?.counted(held)
     }
 
-    /// What the next agent has to know of a pod. `held`: for a container's name how many of its ends are
-    /// held back; `is_held`: whether the incident of that id is.
+    /// Returns what the next agent has to know of a pod. `held` returns how many terminations of the container with
+    /// that name are held back; `is_held` returns true if the incident with that id is held back.
     pub fn entry(
         &self,
         key: &str,
@@ -276,7 +278,7 @@ impl PodTable {
         Some(self.pods.get(key)?.entry(key, held, is_held))
     }
 
-    /// Takes over what an earlier agent knew of a pod.
+    /// Restores what an earlier agent knew of a pod.
     pub fn restore(&mut self, entry: &PodEntry) {
         if self.pods.len() >= PODS_MAX && !self.pods.contains_key(&entry.key) {
             return;
@@ -289,22 +291,23 @@ impl PodTable {
         self.touch(&entry.key);
     }
 
-    /// The pod was deleted: what comes later of it is late. (A LIST that does not name a pod is not
-    /// so sure: what comes after it is news.)
+    /// Records that the pod was deleted: objects of it that arrive later are stale. (A LIST that does not contain a
+    /// pod is less certain evidence: an object that arrives after it is new.)
     pub fn bury(&mut self, key: &str) {
         if let Some(record) = self.pods.get(key) {
             self.gone.insert(mark(key, &record.uid));
         }
     }
 
-    /// The LIST names a pod, but nothing more of it can be read.
+    /// Records that the LIST contains a pod of which only the metadata can be read.
     pub fn mark_listed(&mut self, key: &str) {
         if let Some(record) = self.pods.get_mut(key) {
             record.list = self.list;
         }
     }
 
-    /// Forgets a pod that is gone; returns the key of the record that is forgotten for good.
+    /// Removes a pod that is gone. Returns the key of the record that is now forgotten for good: this one, or the
+    /// oldest record of a static pod, if there are too many of them.
     pub fn remove(&mut self, key: &str) -> Option<Box<str>> {
         let (key, record) = self.pods.remove_entry(key)?;
         if !record.is_static {
@@ -317,38 +320,39 @@ impl PodTable {
         self.statics.pop_front().map(|(key, _)| key)
     }
 
-    /// A LIST begins: what it does not name is gone at its end.
+    /// Takes in the start of a LIST: pods that it does not contain are gone at its end.
     pub fn begin_list(&mut self) {
         self.list = self.list.wrapping_add(1);
     }
 
-    /// Keys of the pods that the LIST which ends now did not name.
+    /// Returns the keys of the pods that the current LIST did not contain.
     pub fn unlisted(&self) -> Vec<Box<str>> {
         self.pods.iter().filter(|(_, r)| r.list != self.list).map(|(k, _)| k.clone()).collect()
     }
 }
 
-/// Whether names and version are no longer than is kept. Kubernetes has shorter ones; they are kept for as
-/// long as the pod is, and another server may send anything.
+/// Returns true if names and version are within the limits. They are kept as long as the pod is. Kubernetes has
+/// shorter ones, but another server may send anything.
 fn can_be_kept(metadata: &wire::Metadata<'_>) -> bool {
     let wire::Metadata { namespace, name, uid, resource_version, .. } = metadata;
     [namespace, name, uid].iter().all(|text| text.len() <= NAME_BYTES_MAX)
         && resource_version.len() <= VERSION_BYTES_MAX
 }
 
-/// A mirror pod that comes back has the same key and another UID.
+/// Returns a fingerprint of a deleted pod. A mirror pod that comes back has the same key and another UID.
 fn mark(key: &str, uid: &str) -> u64 {
     hash(&[key, uid])
 }
 
-/// For this process's tables only, and for every event: quicker than an incident's id.
+/// Returns a hash for tables of this process only. It is computed for every event, and is cheaper than an incident's
+/// id.
 fn hash(words: &[&str]) -> u64 {
     let mut hasher = DefaultHasher::new();
     words.hash(&mut hasher);
     hasher.finish()
 }
 
-/// The id of a termination, in short.
+/// Returns the short id of a termination.
 fn id([key, container, container_id]: &[&str; 3]) -> u64 {
     IncidentId::of_termination(key, container, container_id).short()
 }

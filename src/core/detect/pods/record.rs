@@ -6,61 +6,61 @@ use crate::core::detect::classify::Episode;
 use crate::core::detect::ledger::{ContainerEntry, PodEntry};
 use crate::limits::{CONTAINERS_PER_POD_MAX, ENDS_KNOWN_PER_CONTAINER, NAME_BYTES_MAX};
 
-/// What is known of a pod.
+/// The record of a pod.
 #[derive(Debug, Default)]
 pub struct PodRecord {
-    /// Its namespace.
+    /// The pod's namespace.
     pub namespace: Box<str>,
-    /// Its name.
+    /// The pod's name.
     pub name: Box<str>,
-    /// The API's UID.
+    /// The pod's UID in the API.
     pub uid: Box<str>,
-    /// The version last taken in.
+    /// The resourceVersion of the newest object of the pod that was taken in.
     pub version: String,
-    /// The earliest time at which its deletion was asked for.
+    /// The earliest time at which the pod's deletion was requested.
     pub deletion: Option<Timestamp>,
-    /// Its first Running was told, or lies before the agent's time.
+    /// True if the pod's first phase Running was reported, or was before the agent's time.
     pub started: bool,
-    /// Its end was told, or lies before the agent's time.
+    /// True if the pod's completion was reported, or was before the agent's time.
     pub stopped: bool,
-    /// Its failure as a whole was told, or lies before the agent's time.
+    /// True if the failure of the pod as a whole was reported, or was before the agent's time.
     pub failed: bool,
-    /// What was last said of its place, by a mark.
+    /// Fingerprint of the pod's place as it was last output.
     pub placed: u64,
-    /// What the object said that the rules were last held against, by its mark.
+    /// Fingerprint of the object that the rules judged last.
     pub looked_at: Option<u64>,
-    /// It comes from a file on the node: its mirror may go and come back.
+    /// True for a static pod, which comes from a file on the node: its mirror may be deleted and come back.
     pub(super) is_static: bool,
-    /// The last LIST that named it.
+    /// Number of the last LIST that contained the pod.
     pub(super) list: u32,
-    /// It is among the table's changed ones.
+    /// True if the record is in the table's list of changed records.
     pub(super) is_changed: bool,
     pub(super) containers: Vec<ContainerRecord>,
 }
 
-/// What is known of a container.
+/// The record of a container.
 #[derive(Debug)]
 pub struct ContainerRecord {
     pub(super) name: Box<str>,
     known: [Known; ENDS_KNOWN_PER_CONTAINER],
     next: u8,
     episodes: u8,
-    /// How many of its instances have ended, by the restart count; `None`: never looked at.
+    /// How many of its instances have terminated, by the restart count; `None` before the first object was judged.
     pub ended_total: Option<i64>,
-    /// Unseen ends that no incident has told of yet.
+    /// Unseen terminations that no incident has reported yet.
     pub unseen: i64,
-    /// Ends that the object under way shows and that were not judged yet.
+    /// Terminations that the current object shows and that are not judged yet.
     pub unjudged: i64,
-    /// An earlier agent knew it: what ended since is news, whatever its age.
+    /// True if an earlier agent knew the container: later terminations are then news, whatever their age.
     pub is_restored: bool,
 }
 
-/// Something that was told, or was nothing to tell.
+/// A termination or episode that was judged, reported or not.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
-    /// Of an end, quick to make; 0 when it comes from an earlier agent, or is an episode.
+    /// Fingerprint of the termination, cheap to compute; 0 if it is known from an earlier agent, or is an episode.
     mark: u64,
-    /// The incident's id, or what it would be.
+    /// The id of its incident, also if none was reported.
     id: u64,
 }
 
@@ -87,7 +87,7 @@ impl ContainerRecord {
         self.known.iter().any(|known| known.id == id)
     }
 
-    /// Whether this end is known; its mark is, from now on.
+    /// Returns true if this termination is known, and remembers its fingerprint.
     pub(super) fn knows_end(&mut self, mark: u64, id: impl Fn() -> u64) -> bool {
         if self.known.iter().any(|known| known.mark == mark) {
             return true;
@@ -100,16 +100,16 @@ impl ContainerRecord {
         true
     }
 
-    /// The ends that are judged and for which no incident waits to tell of them, when so many are
-    /// `held` back.
+    /// Returns the number of terminations that are judged and that no later incident will report, while `held`
+    /// terminations are held back.
     pub(super) fn counted(&self, held: i64) -> Option<i64> {
         let unaccounted = [self.unseen, self.unjudged, held];
         Some(unaccounted.into_iter().fold(self.ended_total?, i64::saturating_sub))
     }
 
-    /// What the next agent has to know of it.
+    /// Returns what the next agent has to know of the container.
     fn entry(&self, held: i64, is_held: impl Fn(u64) -> bool) -> ContainerEntry {
-        // The oldest first, as they were learned.
+        // Oldest first, in the order in which they were learned.
         let (newer, older) = self.known.split_at(usize::from(self.next));
         let ids = older.iter().chain(newer).map(|known| known.id);
         ContainerEntry {
@@ -119,7 +119,7 @@ impl ContainerRecord {
         }
     }
 
-    /// Takes over what an earlier agent knew of it.
+    /// Restores what an earlier agent knew of the container.
     fn restore(&mut self, entry: &ContainerEntry) {
         self.is_restored = true;
         // The incident file may know more than the state file.
@@ -131,7 +131,7 @@ impl ContainerRecord {
         }
     }
 
-    /// Whether the episode is new; it is under way from now on.
+    /// Starts an episode; returns true if it was not in progress already.
     pub fn enter(&mut self, episode: Episode) -> bool {
         let bit = 1 << episode as u8;
         let new = self.episodes & bit == 0;
@@ -139,22 +139,23 @@ impl ContainerRecord {
         new
     }
 
-    /// The container runs: whatever it waited for is over.
+    /// Finishes all waiting episodes, because an instance was created or runs.
     pub fn leave_episodes(&mut self) {
         self.episodes = 0;
     }
 }
 
 impl PodRecord {
-    /// The container's record, made when missing; `None` past the limit of containers, and for a name longer
-    /// than any is kept.
+    /// Returns the record of a container, and creates it if necessary. `None`: the limit of containers is reached, or
+    /// the name is longer than allowed.
     pub fn container(&mut self, name: &str) -> Option<&mut ContainerRecord> {
         let at = match self.containers.iter().position(|c| &*c.name == name) {
             Some(at) => at,
             None if self.containers.len() >= CONTAINERS_PER_POD_MAX => return None,
             None if name.len() > NAME_BYTES_MAX => return None,
             None => {
-                // Most pods keep the containers they came with, and the records are large.
+                // Most pods keep the containers that they started with, and the records are large, so no spare room
+                // is taken.
                 self.containers.reserve_exact(1);
                 self.containers.push(ContainerRecord::new(name));
                 self.containers.len() - 1
@@ -163,8 +164,8 @@ impl PodRecord {
         Some(&mut self.containers[at])
     }
 
-    /// What the next agent has to know of it. `held`: for a container's name how many of its ends are
-    /// held back; `is_held`: whether the incident of that id is.
+    /// Returns what the next agent has to know of the pod. `held` returns how many terminations of the container with
+    /// that name are held back; `is_held` returns true if the incident with that id is held back.
     pub(super) fn entry(
         &self,
         key: &str,
@@ -183,7 +184,7 @@ impl PodRecord {
         }
     }
 
-    /// Takes over what an earlier agent knew of it.
+    /// Restores what an earlier agent knew of the pod.
     pub(super) fn restore(&mut self, entry: &PodEntry) {
         self.namespace.clone_from(&entry.namespace);
         self.name.clone_from(&entry.name);

@@ -1,5 +1,5 @@
-//! The agent dies at random moments: what it leaves, in the incident file and in the state file, has
-//! the next one go on as if nothing had been.
+//! The agent dies at random moments. With what it leaves in the incident file and in the state file, the next agent
+//! goes on as if nothing had happened.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -13,7 +13,7 @@ use crate::core::incident::line;
 enum Leaves {
     File,
     FileAndState,
-    /// And stdout, which nobody reads back.
+    /// The state file; incidents go to stdout, which the agent cannot read back.
     State,
 }
 
@@ -22,11 +22,11 @@ struct Node {
     leaves: Leaves,
     detector: Detector,
     ledger: Ledger,
-    /// Not written yet.
+    /// Lines that are not written yet.
     on_the_way: VecDeque<(IncidentId, Vec<u8>)>,
-    /// What consumers see.
+    /// Lines that consumers see.
     lines: Vec<Vec<u8>>,
-    /// What of it was there when the agent started.
+    /// Ids of the lines that were there when the agent started.
     written_before: BTreeSet<u64>,
     page: Option<String>,
     now: Now,
@@ -48,7 +48,7 @@ impl Node {
         node
     }
 
-    /// As the daemon does it.
+    /// Starts an agent in the same way as the daemon does.
     fn start(&mut self) {
         let history = History::Before { started: self.now.wall, lookback: Duration::MAX };
         self.detector = Detector::new("node1", &[], history);
@@ -116,7 +116,7 @@ impl Node {
         self.take(out);
     }
 
-    /// The sink gets so far.
+    /// The sink writes this many lines.
     fn write(&mut self, lines: usize) {
         for _ in 0..lines.min(self.on_the_way.len()) {
             let (id, line) = self.on_the_way.pop_front().unwrap();
@@ -131,7 +131,7 @@ impl Node {
         self.page = self.ledger.page(self.now.wall).or_else(|| self.page.take());
     }
 
-    /// Everything told, written and kept.
+    /// Reports, writes and keeps everything.
     fn end_in_order(&mut self) {
         let mut out = Vec::new();
         self.detector.finish(&mut out);
@@ -141,7 +141,8 @@ impl Node {
     }
 }
 
-/// Of each pod: the ids that were told, and how many ends were counted as unseen.
+/// Returns for each pod the number of terminations that were reported or counted as unseen, and the number of
+/// repeated lines.
 fn told(lines: &[Vec<u8>]) -> (BTreeMap<String, i64>, usize) {
     let (mut ends, mut ids) = (BTreeMap::new(), BTreeSet::new());
     for line in lines.iter().map(|line| serde_json::from_slice::<Value>(line).unwrap()) {
@@ -152,7 +153,7 @@ fn told(lines: &[Vec<u8>]) -> (BTreeMap<String, i64>, usize) {
     (ends, lines.len() - ids.len())
 }
 
-/// Pods and ends that have a line.
+/// Returns the pods and terminations that have a line.
 fn containers_told(lines: &[Vec<u8>]) -> BTreeSet<(usize, i64)> {
     let number = |text: &Value| text.as_str().unwrap()[1..].parse::<i64>().unwrap();
     let of_line = |line: &Vec<u8>| {
@@ -169,7 +170,8 @@ fn object(version: u64, n: usize, truth: &mut Truth) -> Value {
     p
 }
 
-/// A random life of three pods, with deaths of the agent; `only_orderly`: none by force.
+/// Runs a random history of three pods, in which the agent dies several times. `only_orderly`: the agent always shuts
+/// down in order.
 fn run(seed: u64, leaves: Leaves, only_orderly: bool) {
     let mut dice = Jitter::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let mut below = |n: u32| (dice.unit() * f64::from(n)) as u32;
@@ -209,7 +211,7 @@ fn run(seed: u64, leaves: Leaves, only_orderly: bool) {
             _ => node.apply(&object(version, which, &mut truths[which])),
         }
     }
-    // One more crash each, which tells what is still to be counted.
+    // One more crash in each pod reports what is still to be counted.
     for (n, truth) in truths.iter_mut().enumerate() {
         for _ in 0..3 {
             version += 1;
@@ -229,7 +231,7 @@ fn run(seed: u64, leaves: Leaves, only_orderly: bool) {
     let want: BTreeMap<_, _> =
         truths.iter().enumerate().map(|(n, truth)| (format!("u{n}"), truth.ends)).collect();
     if leaves == Leaves::State && !only_orderly {
-        // What was delivered after the last page is told again; nothing is left out.
+        // What was delivered after the last page is reported again; nothing is lost.
         assert!(want.iter().all(|(uid, n)| ends[uid] >= *n), "{seed}: {ends:?} {want:?}");
     } else {
         assert_eq!((ends, repeats), (want, 0), "seed {seed}, {leaves:?}");

@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 mod deaths;
 mod unchanged;
 
-/// The incident of a case, with nothing gathered around it.
+/// Returns the incident of a case, without gathered telemetry.
 fn written(case: &Case) -> Incident {
     compose(case.clone(), Gathered::default(), Recurrence::default())
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Second `n` of the tests' time, as the API writes it.
+/// Returns second `n` of the tests' time, as the API writes it.
 fn t(n: i64) -> String {
     Timestamp::from_second(1_795_000_000 + n).unwrap().to_string()
 }
@@ -30,7 +30,7 @@ fn now(n: i64) -> Now {
     Now { monotonic, wall: Timestamp::from_second(1_795_000_000 + n).unwrap() }
 }
 
-/// A pod with one container `app`, in phase Running, version by `version`.
+/// Returns a pod with one container `app` in phase Running, with resourceVersion `version`.
 fn pod(version: u64, status: Value) -> Value {
     let mut status = status;
     status["name"] = "app".into();
@@ -58,7 +58,7 @@ fn status(restarts: i64, id: &str, state: Value, last: Value) -> Value {
     json!({"restartCount": restarts, "containerID": id, "state": state, "lastState": last})
 }
 
-/// The agent started at that second.
+/// Returns the history for an agent that started at that second.
 fn before(started: i64, lookback: Duration) -> History {
     History::Before { started: now(started).wall, lookback }
 }
@@ -69,7 +69,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// Past its first, empty LIST.
+    /// Creates a bench whose first LIST, an empty one, is complete.
     fn new() -> Self {
         let mut bench = Self::unlisted(before(0, 5 * SECOND));
         bench.list(0, &[]);
@@ -120,7 +120,7 @@ impl Bench {
         self
     }
 
-    /// The types of the incidents so far.
+    /// Returns the types of the incidents so far.
     fn types(&self) -> Vec<&'static str> {
         self.incidents().map(|i| i.kind.name()).collect()
     }
@@ -168,12 +168,12 @@ fn one_crash_is_reported_once_however_often_it_is_shown() {
 fn ends_that_no_object_shows_are_counted_exactly() {
     let mut b = Bench::new();
     b.apply(5, &pod(2, status(0, "c0", running(5), json!({}))));
-    // Five ends later, two of them shown.
+    // Five terminations later, the object shows two of them.
     let state = ended("c4", 1, "Error", 40, 41);
     b.apply(41, &pod(3, status(4, "c4", state, ended("c3", 1, "Error", 30, 31))));
     let unseen: Vec<i64> = b.incidents().map(|i| i.metadata.restarts.unwrap().unseen).collect();
     assert_eq!(unseen, [3, 0]);
-    // One more, shown by the restart count alone, told with the next one.
+    // One more, shown only by the restart count, is reported with the next one.
     b.apply(50, &pod(4, status(6, "c6", running(50), json!({}))));
     assert_eq!(b.unseen(), 4);
     b.apply(60, &pod(5, status(6, "c6", ended("c6", 1, "Error", 50, 60), json!({}))));
@@ -209,7 +209,7 @@ fn what_ends_after_its_deletion_was_asked_for_is_nobodys_crash() {
         dead["metadata"]["resourceVersion"] = "3".into();
         dead["status"]["containerStatuses"][0]["state"] = ended("c1", code, "Error", 5, finished);
         b.apply(23, &dead);
-        // The kubelet's last deletion moves the timestamp: what was asked for first stands.
+        // The kubelet's last deletion moves the timestamp; the first request still counts.
         dead["metadata"]["resourceVersion"] = "4".into();
         dead["metadata"]["deletionTimestamp"] = t(24).into();
         dead["metadata"]["deletionGracePeriodSeconds"] = 0.into();
@@ -380,7 +380,7 @@ fn the_first_list_is_history_but_for_the_lookback_and_what_still_waits() {
     ] {
         for (history, want) in [(before(100, 5 * SECOND), live), (History::All, replayed)] {
             let mut b = Bench::unlisted(history);
-            // The agent started at 100 and lists 40 seconds later, by a clock set right meanwhile.
+            // The agent started at 100 and lists 40 seconds later, by a clock that was corrected in between.
             b.detector.begin_list(false);
             let text = listed.to_string();
             let later = Now { monotonic: 40 * SECOND, ..now(140) };
@@ -559,13 +559,13 @@ fn every_container_carries_its_own_resources() {
     );
 }
 
-/// A container as it really is, beside what the API shows of it.
+/// The real history of a container, to compare with what the API shows of it.
 #[derive(Default)]
 struct Truth {
-    /// Ends so far: the n-th instance is `c<n>`.
+    /// Number of terminations so far: instance `n` is `c<n>`.
     ends: i64,
     alive: bool,
-    /// Ends that some object has shown.
+    /// Terminations that some object has shown.
     shown: Vec<i64>,
     ends_when_last_shown: i64,
     stops: bool,
@@ -573,7 +573,7 @@ struct Truth {
 
 impl Truth {
     fn status(&mut self) -> Value {
-        // Every third may be a stop, which is held back for a while, where that is wanted.
+        // If `stops` is set, every third exit code is one that a stop may cause, so that it is held back for a while.
         let code = |n: i64| if self.stops && n % 3 == 0 { 143 } else { 1 + (n % 2) as i32 };
         let end = |n: i64| ended(&format!("c{n}"), code(n), "Error", 2 * n, 2 * n + 1);
         let (newest, last) =
@@ -586,8 +586,8 @@ impl Truth {
     }
 }
 
-/// Random lives of containers, of which the API shows only moments, against the plain count: what was
-/// shown is reported once, and reported plus unseen is everything that ended.
+/// Compares random histories of containers, of which the API shows only moments, with a plain count: each termination
+/// that was shown is reported once, and reported plus unseen terminations add up to all of them.
 #[test]
 fn random_histories_are_reported_once_and_add_up() {
     for seed in 1..300_u64 {
@@ -646,13 +646,13 @@ fn random_histories_are_reported_once_and_add_up() {
 fn an_end_shows_that_the_image_was_had_also_when_no_running_was_seen() {
     let mut b = Bench::new();
     b.apply(5, &pod(2, status(0, "", waiting("ErrImagePull"), json!({}))));
-    // It ran for less than the kubelet takes to look: only its end is seen.
+    // The instance ran for less time than the kubelet takes to look, so only its termination is seen.
     let end = || ended("c0", 1, "Error", 6, 6);
     b.apply(7, &pod(3, status(0, "c0", waiting("CrashLoopBackOff"), end())));
     b.apply(20, &pod(4, status(0, "c0", waiting("ErrImagePull"), end())));
     b.apply(21, &pod(5, status(0, "c0", waiting("ImagePullBackOff"), end())));
     assert_eq!(b.types(), ["image_pull", "error", "image_pull"]);
-    // So does an instance that was made and could not be started.
+    // An instance that was created but could not be started also shows that its image was pulled.
     b.apply(30, &pod(6, status(1, "c1", waiting("RunContainerError"), end())));
     b.apply(40, &pod(7, status(1, "c1", waiting("ImagePullBackOff"), end())));
     assert_eq!(b.types()[3..], ["start_error", "image_pull"]);
@@ -754,7 +754,7 @@ fn a_pod_that_ran_and_fails_without_its_containers_failed_when_it_was_seen() {
     b.apply(900, &refused);
     assert_eq!(b.incidents().next().unwrap().occurred_at.to_string(), t(900));
 
-    // Its init container ended long ago; of the others the kubelet has no record.
+    // The init container terminated long ago, and the kubelet has no record of the others.
     let mut b = Bench::new();
     b.apply(5, &pod(2, status(0, "c0", running(5), json!({}))));
     let lost = json!({"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown",
@@ -786,7 +786,7 @@ fn an_end_that_the_kubelet_could_not_locate_is_counted_for_itself() {
 
 #[test]
 fn a_start_that_fails_is_told_once_whatever_the_runtime_calls_it() {
-    // CRI-O has no StartError: the record says Error, and only the kubelet's reason tells.
+    // CRI-O has no StartError: the record has the reason Error, and only the kubelet's waiting reason shows it.
     let end = || ended("c0", -1, "Error", 6, 6);
     for seen_first in [false, true] {
         let mut b = Bench::new();
@@ -798,7 +798,7 @@ fn a_start_that_fails_is_told_once_whatever_the_runtime_calls_it() {
         b.apply(8, &pod(4, status(0, "c0", waiting("CrashLoopBackOff"), end())));
         assert_eq!(b.types(), ["start_error"], "{seen_first}");
     }
-    // An instance that did run, and a next one that cannot even be made, are two matters.
+    // An instance that ran, and a next one that cannot even be created, are two incidents.
     let mut b = Bench::new();
     b.apply(7, &pod(3, status(0, "c0", waiting("CreateContainerError"), end())));
     assert_eq!(b.types(), ["unknown", "start_error"]);
@@ -877,7 +877,7 @@ fn containers_past_the_limit_are_told_of() {
 fn a_clock_that_jumps_loses_no_lookback_and_one_that_was_never_right_makes_no_news() {
     const HOUR: i64 = 3600;
     let long_ago = 0;
-    // The agent starts at second 100000 by the clock of then; 40 seconds later it can list.
+    // The agent starts at second 100000 by its clock at that moment; 40 seconds later it lists.
     for (jump, end_at, is_news) in [
         (0, 99_990, true),
         (0, 99_000, false),

@@ -1,5 +1,5 @@
-//! An object that says what the one before it said is not held against the rules again. Here one detector
-//! does so, and another one holds every object against them: nobody is to see a difference.
+//! The rules do not judge an object again that shows the same as the one before it. Here one detector skips such
+//! objects, and another one judges every object; their outputs must be equal.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn key(n: usize) -> String {
     format!("u{n}")
 }
 
-/// Everything that a status can show, by chance.
+/// Returns a random pod, with everything that a status can show.
 fn random_pod(dice: &mut Jitter, version: u64, n: usize) -> Value {
     let dice = std::cell::RefCell::new(dice);
     let below = |n: u32| (dice.borrow_mut().unit() * f64::from(n)) as u32;
@@ -33,7 +33,7 @@ fn random_pod(dice: &mut Jitter, version: u64, n: usize) -> Value {
     let mut pod = pod(version, status(ends, &id(ends), state, last));
     pod["metadata"]["uid"] = format!("u{n}").into();
     if n == STATIC {
-        // Its mirror may have been made again.
+        // The mirror may have been created again.
         pod["metadata"]["uid"] = format!("u{n}-{}", below(2)).into();
         pod["metadata"]["annotations"] =
             json!({"kubernetes.io/config.hash": key(n), "kubernetes.io/config.mirror": key(n)});
@@ -71,7 +71,7 @@ fn objects_that_say_nothing_new_change_nothing() {
         for version in 10..50 {
             at += (dice.unit() * 3.0) as i64;
             let n = (dice.unit() * 2.0) as usize;
-            // More often than not the one before, with another version and other labels.
+            // Most of the time, the previous object with another version and other labels.
             let is_of = |pod: &Value| pod["metadata"]["uid"].as_str().unwrap().starts_with(&key(n));
             let known = pods.iter().rposition(is_of);
             let pod = match known {
@@ -106,7 +106,7 @@ fn objects_that_say_nothing_new_change_nothing() {
     assert!(skipped > 1000 && told > 1000, "{skipped} {told}");
 }
 
-/// What was forgotten of it with its mirror is to be learned anew.
+/// What was forgotten with the mirror has to be learned again.
 #[test]
 fn a_static_pod_whose_mirror_comes_back_as_it_was_is_placed_again() {
     let mut b = Bench::unlisted(before(0, 5 * SECOND));

@@ -10,7 +10,7 @@ use crate::core::incident::recurrence::Recurrences;
 use crate::core::wire::json;
 use serde_json::json;
 
-/// A crash of a container with a limit of 256 MiB, as the detection tells it.
+/// Returns a crash of a container with a limit of 256 MiB, as the detection reports it.
 fn case(code: i32, reason: &str) -> Case {
     let pod = json!({
         "metadata": {"namespace": "shop", "name": "checkout", "uid": "u1", "resourceVersion": "2",
@@ -68,11 +68,11 @@ fn the_kernels_count_stands_above_the_runtimes_word() {
         (137, "OOMKilled", OomCount::Unknown, "oom", Confirmed),
         (137, "OOMKilled", OomCount::Some(1), "oom", Confirmed),
         (137, "OOMKilled", OomCount::None, "oom", Probable),
-        // The runtime asked too late.
+        // The runtime checked too late.
         (137, "Error", OomCount::Some(2), "oom", Confirmed),
         (137, "Error", OomCount::None, "killed", Probable),
         (137, "Error", OomCount::Unknown, "killed", Probable),
-        // A child was killed, and the container ended for that.
+        // A child process was killed, and the container terminated because of that.
         (1, "Error", OomCount::Some(1), "error", Confirmed),
         (1, "Error", OomCount::None, "error", Confirmed),
     ] {
@@ -116,7 +116,7 @@ fn growth_is_told_only_where_there_was_some() {
     assert_eq!(growth(&[10.0, 60.0]), Some(10.0));
     assert_eq!(growth(&[200.0, 10.0, 35.0, 60.0]), Some(5.0), "since it was emptied");
     assert_eq!(growth(&[10.0, 35.0, 60.0, 1.0]), Some(5.0), "until the process was gone");
-    // What lies further back does not count.
+    // Samples from longer ago do not count.
     let long: Vec<f64> = std::iter::repeat_n(0.0, 60).chain([600.0; 13]).collect();
     assert_eq!(growth(&long), None);
     let mut gaps = columns(&[1.0, 2.0]);

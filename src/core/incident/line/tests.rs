@@ -11,7 +11,8 @@ use crate::limits::{
 };
 use jiff::Timestamp;
 
-/// An incident with `containers` containers, every text of the greatest length, made of `fill`.
+/// Returns an incident with `containers` containers, in which every text has its maximum length and consists of
+/// `fill`.
 fn incident(containers: usize, fill: char) -> Incident {
     let text = |bytes: usize| cut(&fill.to_string().repeat(bytes), bytes);
     let name = |n: usize| format!("c{n}{}", text(60));
@@ -128,7 +129,7 @@ fn a_line_never_exceeds_its_limit_and_keeps_its_facts() {
     }
 }
 
-/// No API server hands these out; a line over the limit would be cut by the container runtime.
+/// No API server returns such names. The container runtime would split a line that is longer than the limit.
 #[test]
 fn names_that_kubernetes_forbids_do_not_make_a_line_too_long() {
     let name = || "\u{1}".repeat(NAME_BYTES_MAX);
@@ -155,7 +156,7 @@ fn a_line_that_fits_is_left_alone() {
     assert_eq!(value, serde_json::to_value(&small).unwrap());
 }
 
-/// What consumers parse: names and order of the schema's fields.
+/// Consumers parse the names and the order of the schema's fields.
 #[test]
 fn the_fields_of_the_line_are_those_of_the_schema() {
     let line = String::from_utf8(line(&incident(1, 'x'))).unwrap();
