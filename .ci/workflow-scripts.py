@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Writes each `run:` of the workflows to a file of its own, for shellcheck: workflow-scripts.py FOLDER WORKFLOW..."""
+"""Writes each `run:` script of the workflows to a separate file for shellcheck.
+
+usage: workflow-scripts.py FOLDER WORKFLOW...
+"""
 import pathlib
 import shutil
 import sys
@@ -11,7 +14,7 @@ shutil.rmtree(folder, ignore_errors=True)
 folder.mkdir(parents=True)
 for path in map(pathlib.Path, sys.argv[2:]):
     workflow = yaml.safe_load(path.read_text())
-    # Without it GitHub's shell overlooks what fails within a pipe.
+    # Without this setting, GitHub's shell ignores failures within a pipe.
     if workflow.get("defaults", {}).get("run", {}).get("shell") != "bash":
         sys.exit(f"{path}: defaults.run.shell is not bash")
     for name, job in workflow["jobs"].items():
