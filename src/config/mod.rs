@@ -5,7 +5,6 @@
 //! the README and `--help`. An empty value counts as unset, because manifests with an optional variable set it
 //! that way. The environment contains no secrets, and none is ever shown: tokens and keys come from files.
 
-pub(crate) mod base64;
 pub mod cluster;
 pub mod duration;
 mod environment;

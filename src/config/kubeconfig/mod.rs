@@ -12,11 +12,13 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::limits;
 
 use self::credentials::credentials;
 use self::file::{ClusterFields, ContextFields, Entry, Merged};
-use super::base64;
 use super::cluster::{self, Cluster, PemSource, Scheme, Server, Trust};
 use super::files::{self, Pem};
 use super::problem::{Findings, Problem};
@@ -201,8 +203,7 @@ impl PemField<'_> {
             problem_in(file, format!("{owner}: {wrong}"), remedy)
         };
         if let Some(data) = given(self.data) {
-            let text =
-                base64::decode(data).ok_or_else(|| fail(format!("{name}-data is not base64")))?;
+            let text = decoded(data).ok_or_else(|| fail(format!("{name}-data is not base64")))?;
             files::check_pem(&text, kind).map_err(|wrong| fail(format!("{name}-data {wrong}")))?;
             return Ok(Some(PemSource::Data(text)));
         }
@@ -214,6 +215,13 @@ impl PemField<'_> {
             .map_err(|wrong| fail(format!("{name} is wrong: {wrong}")))?;
         Ok(Some(PemSource::File(path)))
     }
+}
+
+/// Decodes the base64 of a `-data` field, in which YAML's block scalars and other tools put white space. Returns `None`
+/// if the text is not base64.
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    let text: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    STANDARD.decode(text).ok()
 }
 
 /// Resolves a path in a kubeconfig, which starts from the folder of that file.

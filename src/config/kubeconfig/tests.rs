@@ -1,5 +1,6 @@
 //! Kubeconfigs as people have them. Most are JSON, so that they run in builds with and without YAML.
 
+use super::decoded;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -495,4 +496,45 @@ contexts: [{name: main, context: &home {cluster: home}}, {name: copy, context: *
     let (cluster, _) = good(&[("config", text)]);
     assert_eq!(cluster.server.url(), "http://other:80");
     assert_eq!(cluster.tls_server_name.as_deref(), Some("kubernetes"));
+}
+
+#[test]
+fn data_fields_are_base64_with_white_space_in_it() {
+    for (text, expected) in [
+        ("", ""),
+        ("Zg==", "f"),
+        ("Zm8=", "fo"),
+        ("Zm9v", "foo"),
+        ("Zm9vYg==", "foob"),
+        ("Zm9vYmE=", "fooba"),
+        ("Zm9vYmFy", "foobar"),
+        (" Zm9v\r\n\tYmFy\n", "foobar"),
+        ("Zm9vYg=\n=", "foob"),
+    ] {
+        assert_eq!(decoded(text), Some(expected.as_bytes().to_vec()), "{text:?}");
+    }
+}
+
+#[test]
+fn a_data_field_that_is_not_base64_is_refused() {
+    for text in [
+        "Z",
+        "Zg",
+        "Zm8",
+        "Zg=",
+        "Zg===",
+        "Zm8==",
+        "Zm9v=",
+        "=",
+        "====",
+        "Zg==Zg==",
+        "Zm9-",
+        "Zm9_",
+        "Zm9v!",
+        "Zm9v\u{e9}",
+        "Zh==",
+        "Zm9=",
+    ] {
+        assert_eq!(decoded(text), None, "{text:?}");
+    }
 }
