@@ -261,13 +261,8 @@ impl Detector {
             return;
         };
         record.looked_at = Some(pod.mark);
-        let deletion_known = record.deletion.is_some();
-        let asked = deletion_asked(pod, fresh);
-        record.deletion = match (record.deletion, asked) {
-            (Some(known), Some(asked)) => Some(known.min(asked)),
-            (known, asked) => known.or(asked),
-        };
-        let deletion = record.deletion;
+        let deletion = record.deletion.seen(pod, fresh);
+        record.deletion = deletion.seen_before();
         let past = match origin {
             Origin::FirstList if !self.knows_all => {
                 // A pod that started after the cut-off has no history.
@@ -290,7 +285,6 @@ impl Detector {
             past,
             is_baseline: origin == Origin::FirstList,
             deletion,
-            deletion_known,
             pod_state: PodState::Alive,
         };
         view.lifecycle(out);
@@ -354,18 +348,6 @@ fn place(opener: &CaseOpener<'_, '_>) -> Place {
         running: running.collect(),
         pod: opener.facts().clone(),
     }
-}
-
-/// Returns when the pod's deletion was requested. `deletionTimestamp` is that time plus the grace period (apiserver
-/// `registry/rest/delete.go`), and it is moved when the grace period is shortened. The kubelet's last deletion has a
-/// grace period of 0. If no earlier object of the pod was seen, the pod's own grace period is used.
-fn deletion_asked(pod: &wire::Pod<'_>, fresh: bool) -> Option<Timestamp> {
-    let at = pod.metadata.deletion_timestamp.time()?;
-    let grace = match pod.metadata.deletion_grace_period_seconds {
-        0 if fresh => pod.spec.termination_grace_period_seconds.unwrap_or(30),
-        grace => grace,
-    };
-    at.saturating_sub(Duration::from_secs(grace.try_into().unwrap_or(0))).ok()
 }
 
 #[cfg(test)]

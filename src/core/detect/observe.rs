@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 
 use crate::core::case::{Case, ContainerKind, IncidentId, IncidentType};
-use crate::core::detect::classify::{self, End, Episode, Quiet, Verdict};
+use crate::core::detect::classify::{self, Deletion, End, Episode, Quiet, Verdict};
 use crate::core::detect::container::{Container, containers};
 use crate::core::detect::open::CaseOpener;
 use crate::core::detect::output::{Output, PodName, emit, report};
 use crate::core::detect::pods::{ContainerRecord, PodTable};
-use crate::core::detect::settle::{self, PodState, Settling};
+use crate::core::detect::settle::{PodState, Settling};
 use crate::core::wire;
 
 /// One API object while the rules are applied to it.
@@ -23,9 +23,8 @@ pub(super) struct View<'d, 'p, 'a> {
     pub(super) past: Option<Timestamp>,
     /// True in the first LIST: its pods did not start or stop just now.
     pub(super) is_baseline: bool,
-    pub(super) deletion: Option<Timestamp>,
-    /// True if an earlier object already showed the pod's deletion.
-    pub(super) deletion_known: bool,
+    /// The deletion of the pod, as far as its objects have shown it.
+    pub(super) deletion: Deletion,
     pub(super) pod_state: PodState,
 }
 
@@ -63,7 +62,7 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         let Some(verdict) = classify::pod_failure(&status.reason) else {
             return;
         };
-        if self.deletion_known {
+        if self.deletion.silences_pod_failure() {
             return;
         }
         self.pod_state = PodState::Failed;
@@ -193,21 +192,17 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         if is_current && self.pod_state == PodState::Failed {
             return Verdict::Quiet(Quiet::PodFailure);
         }
-        // Compare the times. If the clocks disagree, a termination that looks like a stop and was seen after the
-        // deletion counts as a stop.
-        let by_clock = self.deletion.is_some_and(|asked| finished.is_none_or(|at| at >= asked));
-        let by_order = self.deletion_known && classify::may_be_a_stop(end.exit_code);
         classify::end(&End {
             exit_code: end.exit_code,
             signal: end.signal,
             reason: &end.reason,
             kind: container.kind,
             restarts_always: container.restarts_always(),
-            under_deletion: by_clock || by_order,
+            under_deletion: self.deletion.silences_termination(finished, end.exit_code),
             teardown: container.kind == ContainerKind::Sidecar
                 && self.sidecars_are_done(finished, is_current),
-            hook_failed: settle::hook_failed(container, Some(&end.container_id)),
-            start_failed: settle::start_failed(container, end),
+            hook_failed: classify::hook_failed(container, Some(&end.container_id)),
+            start_failed: classify::start_failed(container, end),
         })
     }
 
@@ -288,7 +283,7 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         episode: Episode,
         out: &mut Vec<Output>,
     ) {
-        if self.past == Some(Timestamp::MAX) || self.deletion.is_some() {
+        if self.past == Some(Timestamp::MAX) || self.deletion.silences_waiting() {
             return;
         }
         let unseen = self.take_unseen(&container.status.name);

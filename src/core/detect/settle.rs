@@ -17,10 +17,9 @@ use std::time::Duration;
 
 use crate::core::Now;
 use crate::core::case::{Case, Confidence, ContainerKind, EventInfo, Gap, IncidentType, Part};
-use crate::core::detect::classify::Quiet;
-use crate::core::detect::container::{Container, started};
+use crate::core::detect::classify::{self, Quiet};
+use crate::core::detect::container::Container;
 use crate::core::detect::evidence::{self, EndedBy, Instance, Judgement, PodEvent};
-use crate::core::wire;
 use crate::limits::{
     EVENTS_PER_INCIDENT_MAX, PENDING_MAX, SETTLE_LOOKUPS, SETTLE_MAX, SETTLE_STOPPING_MARGIN,
     SETTLE_STOPPING_MAX,
@@ -180,7 +179,7 @@ impl Settling {
             if !is_current || pod == PodState::Ended {
                 p.wants_pod = false;
             }
-            if hook_failed(container, id) {
+            if classify::hook_failed(container, id) {
                 let fact = "waiting: PostStartHookError";
                 return Some(p.blame(EndedBy::Hook, Confidence::Confirmed, fact.to_owned()));
             }
@@ -274,25 +273,6 @@ pub enum PodState {
     Ended,
     /// The pod failed as a whole.
     Failed,
-}
-
-/// Returns true if the kubelet reports a failed postStart hook for this instance.
-pub fn hook_failed(container: &Container<'_, '_>, container_id: Option<&str>) -> bool {
-    let status = container.status;
-    let waits = status.state.waiting.as_ref().is_some_and(|w| &*w.reason == "PostStartHookError");
-    let last = status.last_state.terminated.as_ref();
-    waits && last.is_some_and(|t| Some(&*t.container_id) == container_id)
-}
-
-/// Returns true if the kubelet reports that this instance could not be started. Not every runtime's record shows that
-/// (CRI-O's reason is Error). False for an instance that ran.
-pub fn start_failed(container: &Container<'_, '_>, end: &wire::Terminated<'_>) -> bool {
-    let status = container.status;
-    let waits = status.state.waiting.as_ref().is_some_and(|w| &*w.reason == "RunContainerError");
-    let last = status.last_state.terminated.as_ref();
-    let is_last = last.is_some_and(|l| *l.container_id == *end.container_id);
-    let never_ran = started(end).is_none_or(|at| end.finished_at.time() <= Some(at));
-    waits && is_last && *status.container_id == *end.container_id && never_ran
 }
 
 impl Pending {

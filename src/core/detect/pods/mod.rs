@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::core::case::IncidentId;
+use crate::core::detect::classify::Deletion;
 use crate::core::detect::ledger::PodEntry;
 use crate::core::wire::{self, is_older};
 use crate::limits::{
@@ -150,7 +151,7 @@ impl PodTable {
                 }
                 // The mirror of a static pod was created again.
                 record.uid = Box::from(&*metadata.uid);
-                record.deletion = None;
+                record.deletion = Deletion::default();
                 record.stopped = false;
             } else if !version.is_empty() {
                 let old = version == record.version || is_older(version, &record.version);

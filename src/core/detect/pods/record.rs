@@ -1,8 +1,6 @@
 //! What is known of one pod and of its containers.
 
-use jiff::Timestamp;
-
-use crate::core::detect::classify::Episode;
+use crate::core::detect::classify::{Deletion, Episode};
 use crate::core::detect::ledger::{ContainerEntry, PodEntry};
 use crate::limits::{CONTAINERS_PER_POD_MAX, ENDS_KNOWN_PER_CONTAINER, NAME_BYTES_MAX};
 
@@ -17,8 +15,8 @@ pub struct PodRecord {
     pub uid: Box<str>,
     /// The resourceVersion of the newest object of the pod that was taken in.
     pub version: String,
-    /// The earliest time at which the pod's deletion was requested.
-    pub deletion: Option<Timestamp>,
+    /// The pod's deletion, as far as its objects have shown it.
+    pub deletion: Deletion,
     /// True if the pod's first phase Running was reported, or was before the agent's time.
     pub started: bool,
     /// True if the pod's completion was reported, or was before the agent's time.
