@@ -362,8 +362,6 @@ members! { Terminated<'a> {
 /// A core/v1 `Event`, as the kubelet writes it.
 #[derive(Debug, Default)]
 pub struct Event<'a> {
-    /// Name, UID, version.
-    pub metadata: Metadata<'a>,
     /// The object that the event is about.
     pub involved_object: ObjectReference<'a>,
     /// Reason of the event: `Killing`, `Unhealthy`, …
@@ -383,7 +381,6 @@ pub struct Event<'a> {
 }
 
 members! { Event<'a> {
-    b"metadata" => metadata,
     b"involvedObject" => involved_object,
     b"reason" => reason,
     b"message" => message,
@@ -423,14 +420,11 @@ members! { ObjectReference<'a> {
 /// cannot be parsed otherwise.
 #[derive(Debug, Default)]
 pub struct Salvage<'a> {
-    /// Type of the watch line.
-    pub kind: Text<'a>,
     /// The object, of which only the metadata is read.
     pub object: SalvageObject<'a>,
 }
 
 members! { Salvage<'a> {
-    b"type" => kind,
     b"object" => object,
 } }
 
