@@ -169,3 +169,9 @@ pub mod sinks;
 #[path = "../tests/support/scratch.rs"]
 #[allow(unreachable_pub, reason = "it is public where the tests share it")]
 mod scratch;
+
+/// How many rounds a random test does: a tenth, or all of them where `BLACKBOX_LONG_TESTS` is set, as in the nightly job.
+#[cfg(test)]
+fn rounds(all: u64) -> u64 {
+    if std::env::var_os("BLACKBOX_LONG_TESTS").is_some() { all } else { all / 10 }
+}

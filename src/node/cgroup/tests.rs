@@ -32,7 +32,10 @@ impl Made {
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
-        let root = std::env::temp_dir().join(format!("blackbox-cgroup-{}-{n}", std::process::id()));
+        // As the kernel's own, it is in memory, if it can be.
+        let memory = PathBuf::from("/dev/shm");
+        let base = if memory.is_dir() { memory } else { std::env::temp_dir() };
+        let root = base.join(format!("blackbox-cgroup-{}-{n}", std::process::id()));
         fs::create_dir_all(&root).unwrap();
         Self(root)
     }

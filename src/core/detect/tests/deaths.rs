@@ -7,6 +7,7 @@ use super::*;
 use crate::core::case::IncidentId;
 use crate::core::detect::ledger::{self, Ledger};
 use crate::core::incident::line;
+use crate::rounds;
 
 /// What outlives the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,7 +241,7 @@ fn run(seed: u64, leaves: Leaves, only_orderly: bool) {
 
 #[test]
 fn every_end_is_in_the_file_once_or_counted_however_often_the_agent_dies() {
-    for seed in 1..80 {
+    for seed in 1..=rounds(80) {
         run(seed, Leaves::File, false);
         run(seed, Leaves::FileAndState, false);
     }
@@ -248,10 +249,10 @@ fn every_end_is_in_the_file_once_or_counted_however_often_the_agent_dies() {
 
 #[test]
 fn with_a_state_file_alone_nothing_is_left_out() {
-    (1..80).for_each(|seed| run(seed, Leaves::State, false));
+    (1..=rounds(80)).for_each(|seed| run(seed, Leaves::State, false));
 }
 
 #[test]
 fn with_a_state_file_an_agent_that_ends_in_order_repeats_nothing() {
-    (1..80).for_each(|seed| run(seed, Leaves::State, true));
+    (1..=rounds(80)).for_each(|seed| run(seed, Leaves::State, true));
 }

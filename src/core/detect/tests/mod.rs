@@ -8,6 +8,7 @@ use crate::core::incident::{Gathered, Incident, compose};
 use crate::core::stream::decode::{self, Decoded};
 use crate::core::wire::json;
 use crate::limits::{CONTAINERS_PER_POD_MAX, SETTLE_MAX};
+use crate::rounds;
 use serde_json::{Value, json};
 
 mod deaths;
@@ -590,7 +591,7 @@ impl Truth {
 /// that was shown is reported once, and reported plus unseen terminations add up to all of them.
 #[test]
 fn random_histories_are_reported_once_and_add_up() {
-    for seed in 1..300_u64 {
+    for seed in 1..=rounds(300) {
         let mut dice = Jitter::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let mut b = Bench::new();
         let mut truths: Vec<Truth> =

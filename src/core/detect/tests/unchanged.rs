@@ -2,6 +2,7 @@
 //! objects, and another one judges every object; their outputs must be equal.
 
 use super::*;
+use crate::rounds;
 
 /// One of the pods is static.
 const STATIC: usize = 1;
@@ -62,7 +63,7 @@ fn random_pod(dice: &mut Jitter, version: u64, n: usize) -> Value {
 #[test]
 fn objects_that_say_nothing_new_change_nothing() {
     let (mut skipped, mut told) = (0, 0);
-    for seed in 1..400_u64 {
+    for seed in 1..=rounds(400) {
         let mut dice = Jitter::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let mut quick = Bench::unlisted(before(0, 5 * SECOND));
         let mut slow = Bench::unlisted(before(0, 5 * SECOND));
@@ -103,7 +104,8 @@ fn objects_that_say_nothing_new_change_nothing() {
         assert_eq!(shown(&quick), shown(&slow), "seed {seed}");
         told += quick.incidents().count();
     }
-    assert!(skipped > 1000 && told > 1000, "{skipped} {told}");
+    let least = rounds(1000) as usize;
+    assert!(skipped as usize > least && told > least, "{skipped} {told}");
 }
 
 /// What was forgotten with the mirror has to be learned again.

@@ -2,6 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::limits::LOG_LINES_MAX;
+use crate::rounds;
 
 const TIME: &str = "2026-11-23T04:07:52.123456789Z";
 
@@ -55,7 +56,8 @@ fn every_prefix_of_a_log_ends_with_what_was_written_last() {
     cuts.extend((0..bytes.len()).step_by(997));
     cuts.retain(|at| *at <= bytes.len());
     cuts.dedup();
-    for at in cuts {
+    let step = cuts.len() / rounds(cuts.len() as u64).max(1) as usize;
+    for at in cuts.into_iter().step_by(step) {
         let words = read(&bytes[..at], 3);
         assert_eq!(words.skipped, 0, "{at}");
         let last = bytes[..at].split(|b| *b == b'\n').rfind(|line| cri::parse(line).is_some());
