@@ -32,8 +32,8 @@ fn main() -> ExitCode {
         ["replay", folder] => replay(Path::new(folder)),
         ["--version" | "-V"] => say(concat!("blackbox-daemon ", env!("CARGO_PKG_VERSION"), "\n")),
         ["--help" | "-h"] => say(&help()),
-        ["check", ..] => usage("check takes nothing; it reads the agent's own settings"),
-        ["replay", ..] => usage("replay takes one folder"),
+        ["check", ..] => usage("check takes no arguments; it reads the agent's own settings"),
+        ["replay", ..] => usage("replay takes one argument, a folder"),
         [first, ..] => usage(&format!("unknown command or option {first:?}")),
     }
 }
@@ -140,17 +140,17 @@ fn help() -> String {
     let mut help = "\
 Crash flight recorder for Kubernetes nodes: one JSON line for every container that died, and why.
 
-  blackbox-daemon               watch the pods of NODE_NAME; incidents to stdout, log to stderr
-  blackbox-daemon check         look at everything that the agent needs, and say what to do
-  blackbox-daemon show [FILE]   incidents for a person, newest first; FILE, -, or BLACKBOX_INCIDENT_FILE
-      --full                    with the minutes before each
-      --follow                  oldest first, and then as they come
+  blackbox-daemon               watch the pods of NODE_NAME; write incidents to stdout and the log to stderr
+  blackbox-daemon check         check everything that the agent needs, and print what to do
+  blackbox-daemon show [FILE]   show incidents, newest first; from FILE, stdin (-) or BLACKBOX_INCIDENT_FILE
+      --full                    also show the minutes before each incident
+      --follow                  show the oldest first, then each new incident as it arrives
       --namespace, --pod, --type, --severity, --since, --id, --limit
-  blackbox-daemon replay DIR    find the incidents of a recording folder, without a cluster
+  blackbox-daemon replay DIR    find the incidents in a folder with a recording, without a cluster
   blackbox-daemon --version
   blackbox-daemon --help
 
-Exit codes: 0 ended by a signal or done, 1 failed, 2 wrong usage or configuration.
+Exit codes: 0 success or terminated by a signal, 1 failure, 2 wrong usage or configuration.
 
 Settings (environment):
 "

@@ -68,7 +68,7 @@ fn incidents_are_the_very_lines_of_stdout_and_on_the_page() {
     let (head, body) = ask(agent.http(), "GET /incidents", "localhost");
     assert!(head.starts_with("HTTP/1.1 200 ") && body.is_empty(), "{head}");
     let (_, page) = ask(agent.http(), "GET /", "localhost");
-    assert!(html::read(&page).text.contains("No incident since this agent started"));
+    assert!(html::read(&page).text.contains("No incidents since this agent started"));
 
     for pod in ["one", "two", "three"] {
         crash(&api, pod);

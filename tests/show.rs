@@ -106,7 +106,7 @@ fn what_is_no_incident_is_passed_over_and_counted() {
         format!("{noise}[pod/blackbox-x/agent] {first}\n{}\n\n{first}", "y".repeat(300_000));
     let output = show(&["-"], input.as_bytes());
     assert_eq!(text(&output.stdout).lines().count(), 4);
-    assert_eq!(text(&output.stderr), "4 lines are no incidents\n");
+    assert_eq!(text(&output.stderr), "4 lines are not incidents\n");
 }
 
 #[test]

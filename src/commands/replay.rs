@@ -175,7 +175,10 @@ impl Replay<'_> {
             Decoded::Applied(pod) => self.detector.on_applied(&pod, now, &mut self.outputs),
             Decoded::Deleted(pod) => self.detector.on_deleted(&pod, now, &mut self.outputs),
             Decoded::Error(_, text) => {
-                let flaw = Flaw::new(FlawKind::UnknownType, &format!("ERROR in the watch: {text}"));
+                let flaw = Flaw::new(
+                    FlawKind::UnknownType,
+                    &format!("the watch contains an ERROR event: {text}"),
+                );
                 self.summary.flaws.push(flaw);
             }
             Decoded::Bookmark(_) | Decoded::Nothing(_) => {}
@@ -190,7 +193,9 @@ impl Replay<'_> {
         self.pass(time)?;
         let Ok(line) = json::from_slice::<EventLine<'_>>(bytes) else {
             let text = String::from_utf8_lossy(&bytes[..bytes.len().min(120)]).into_owned();
-            self.summary.flaws.push(Flaw::new(FlawKind::Json, &format!("an event: {text}")));
+            self.summary
+                .flaws
+                .push(Flaw::new(FlawKind::Json, &format!("unreadable event: {text}")));
             return Ok(());
         };
         let Some(uid) = line.object.involved_object.uid.some() else { return Ok(()) };

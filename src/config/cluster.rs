@@ -87,13 +87,13 @@ impl Server {
         let path_start = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(path_start);
         if authority.contains('@') {
-            return Err("carries a user name");
+            return Err("contains a user name");
         }
         if path.contains(['?', '#']) {
-            return Err("carries a query or a fragment");
+            return Err("contains a query or a fragment");
         }
         if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("has a path with blanks or letters that are not ASCII");
+            return Err("has a path with spaces or characters that are not ASCII");
         }
         let (host, port) = split_authority(authority)?;
         Ok(Self {
@@ -101,7 +101,9 @@ impl Server {
             host: host.to_owned(),
             port: match port {
                 None => scheme.default_port(),
-                Some(port) => parse_port(port).ok_or("has a port that is not from 1 to 65535")?,
+                Some(port) => {
+                    parse_port(port).ok_or("has a port that is not between 1 and 65535")?
+                }
             },
             base_path: path.trim_end_matches('/').to_owned(),
         })
@@ -249,11 +251,11 @@ fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str
 fn split_authority(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or("has a '[' without a ']'")?;
-        host.parse::<Ipv6Addr>().map_err(|_| "has no IPv6 address between its brackets")?;
+        host.parse::<Ipv6Addr>().map_err(|_| "has no IPv6 address inside its brackets")?;
         match (after, after.strip_prefix(':')) {
             ("", _) => (host, None),
             (_, Some(port)) => (host, Some(port)),
-            (_, None) => return Err("has something other than a port behind its ']'"),
+            (_, None) => return Err("has something other than a port after its ']'"),
         }
     } else {
         match authority.split_once(':') {

@@ -86,12 +86,20 @@ impl Environment {
             .filter(|(key, _)| key.starts_with(PREFIX))
             .filter(|(key, _)| !SETTINGS.iter().any(|setting| setting.key == key.as_str()))
             .filter(|(key, value)| !is_injected_by_kubernetes(key, value.to_str().unwrap_or("")))
-            .map(|(key, _)| format!("{}: not a setting of this version; ignored", shown_key(key)));
+            .map(|(key, _)| {
+                format!(
+                    "{}: this version has no such setting; the agent ignores it",
+                    shown_key(key)
+                )
+            });
         let shown = unknown.by_ref().take(limits::UNKNOWN_SETTINGS_SHOWN_MAX);
         self.findings.warnings.extend(shown);
         let rest = unknown.count();
         if rest > 0 {
-            let warning = format!("{rest} more {PREFIX}* variables are no settings; ignored");
+            let warning = format!(
+                "{rest} more {PREFIX}* variables are not settings of this version; the agent \
+                 ignores them"
+            );
             self.findings.warnings.push(warning);
         }
     }
@@ -176,7 +184,10 @@ mod tests {
         environment.warn_of_unknown();
         let warnings = environment.findings.warnings;
         assert_eq!(warnings.len(), limits::UNKNOWN_SETTINGS_SHOWN_MAX + 1);
-        assert_eq!(warnings[0], "BLACKBOX_X000: not a setting of this version; ignored");
+        assert_eq!(
+            warnings[0],
+            "BLACKBOX_X000: this version has no such setting; the agent ignores it"
+        );
         assert!(warnings.last().unwrap().starts_with("5 more BLACKBOX_* "), "{warnings:?}");
     }
 }

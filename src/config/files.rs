@@ -56,12 +56,14 @@ pub(super) fn token(bytes: Vec<u8>) -> Result<Secret, &'static str> {
         return Err("is empty");
     }
     if token.len() > limits::TOKEN_BYTES_MAX {
-        return Err("holds more than a token can have (24 KiB)");
+        return Err("is larger than a token can be (24 KiB)");
     }
     if !token.iter().all(u8::is_ascii_graphic) {
-        return Err("holds no token: it has blanks, line breaks or bytes outside ASCII inside");
+        return Err(
+            "does not contain a token: it has spaces, line breaks or non-ASCII bytes inside",
+        );
     }
-    String::from_utf8(token.to_vec()).map(Secret::new).map_err(|_| "holds no token")
+    String::from_utf8(token.to_vec()).map(Secret::new).map_err(|_| "does not contain a token")
 }
 
 /// Checks that a file contains what the TLS client will look for in it.
@@ -78,16 +80,17 @@ pub(super) fn check_pem(text: &[u8], kind: Pem) -> Result<(), &'static str> {
         Pem::Certificates => {
             let mut certificates = 0;
             for certificate in CertificateDer::pem_slice_iter(text) {
-                certificate.map_err(|_| "holds a broken PEM block")?;
+                certificate.map_err(|_| "contains a broken PEM block")?;
                 certificates += 1;
             }
             if certificates == 0 {
-                return Err("holds no certificate (a PEM block BEGIN CERTIFICATE)");
+                return Err("contains no certificate (a PEM block BEGIN CERTIFICATE)");
             }
         }
         Pem::PrivateKey => {
-            PrivateKeyDer::from_pem_slice(text)
-                .map_err(|_| "holds no private key without a password (a PEM block PRIVATE KEY)")?;
+            PrivateKeyDer::from_pem_slice(text).map_err(
+                |_| "contains no private key without a password (a PEM block PRIVATE KEY)",
+            )?;
         }
     }
     Ok(())

@@ -128,7 +128,7 @@ fn read(env: &mut Environment) -> Option<Config> {
     });
     let state_file = env.optional(&settings::STATE_FILE, |text| match values::path(text) {
         Ok(state) if Some(&state) == incident_file.as_ref() => {
-            Err("the file that BLACKBOX_INCIDENT_FILE names".to_owned())
+            Err("the same file as BLACKBOX_INCIDENT_FILE".to_owned())
         }
         state => state,
     });
@@ -191,8 +191,8 @@ fn read_watch_idle_timeout(env: &mut Environment) -> Option<Duration> {
     let timeout = duration(env, setting, range)?;
     if timeout < limits::BOOKMARK_DUE {
         let warning = format!(
-            "{}: under {} s every watch is short, also where bookmarks come about each minute: more \
-             requests",
+            "{0}: below {1} s, the agent ends every watch early, even if bookmarks arrive about once \
+             a minute, and sends more requests; set {1} s or more",
             setting.key,
             limits::BOOKMARK_DUE.as_secs(),
         );

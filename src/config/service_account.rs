@@ -11,9 +11,10 @@ use super::values;
 
 const HOST: &str = "KUBERNETES_SERVICE_HOST";
 const PORT: &str = "KUBERNETES_SERVICE_PORT";
-const ELSEWHERE: &str = "Kubernetes sets it in every pod: run in a pod, or set KUBECONFIG";
-const GIVE_TOKEN: &str = "give the pod its service account's files (automountServiceAccountToken: \
-                          true), or set KUBECONFIG";
+const ELSEWHERE: &str =
+    "Kubernetes sets it in every pod: run the agent in a pod, or set KUBECONFIG";
+const GIVE_TOKEN: &str = "mount the service account's files into the pod \
+                          (automountServiceAccountToken: true), or set KUBECONFIG";
 
 /// Returns the cluster that the pod runs in, found in the same way as by client-go's `InClusterConfig`. It is
 /// stricter: without a CA the start fails, because no other root would vouch for the API server.

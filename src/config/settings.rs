@@ -25,151 +25,155 @@ const fn setting(
 pub(super) const NODE_NAME: Setting = setting(
     "NODE_NAME",
     "",
-    "the name of a node (lowercase letters, digits, '-' and '.'); required",
-    "the node whose pods are watched; set it from spec.nodeName",
+    "a node name (lowercase letters, digits, '-' and '.'); required",
+    "the node whose pods the agent watches; set it from the field spec.nodeName",
 );
 pub(super) const POD_NAMESPACE: Setting = setting(
     "POD_NAMESPACE",
     "",
-    "the name of a namespace (lowercase letters, digits and '-')",
-    "the agent's own namespace; without it, the one in the service account folder",
+    "a namespace name (lowercase letters, digits and '-')",
+    "the agent's own namespace; if unset, the agent reads it from the service account folder",
 );
 pub(super) const KUBECONFIG: Setting = setting(
     "KUBECONFIG",
     "",
-    "kubeconfig files, joined by ':'",
-    "how to reach the API server from outside a pod",
+    "kubeconfig files, separated by ':'",
+    "how the agent reaches the API server when it runs outside a pod",
 );
 pub(super) const K8S_TIMEOUT: Setting = setting(
     "BLACKBOX_K8S_TIMEOUT",
     "30s",
     "1s to 5m, written like 90s, 5m or 1h30m",
-    "longest wait for a connection to the API server, and for an answer to begin",
+    "longest wait for a connection to the API server, and for a response to begin",
 );
 pub(super) const K8S_RETRY_INTERVAL: Setting = setting(
     "BLACKBOX_K8S_RETRY_INTERVAL",
     "5s",
     "100ms to 5m, written like 90s, 5m or 1h30m",
-    "pace of retries: doubling from 0.8s, or this if shorter, up to six times this, and up to as much again by chance; refused connections: 0.3 to 0.6 of this",
+    "pace of retries: the wait starts at 0.8s (or at this value if it is shorter), doubles up to six times this value, and gets a random extra of up to its own length; after a refused connection, the wait is 0.3 to 0.6 of this value",
 );
 pub(super) const WATCH_IDLE_TIMEOUT: Setting = setting(
     "BLACKBOX_WATCH_IDLE_TIMEOUT",
     "90s",
     "1s to 10m, written like 90s, 5m or 1h30m",
-    "longest silence on a watch before its path counts as dead; where nothing happens a watch ends a little sooner, and a longer one costs fewer requests",
+    "longest silence on a watch before the agent treats the connection as dead; if nothing happens, a watch ends a little earlier than this, so a longer value costs fewer requests",
 );
 pub(super) const SERVICE_ACCOUNT: Setting = setting(
     "BLACKBOX_SERVICE_ACCOUNT",
     "/var/run/secrets/kubernetes.io/serviceaccount",
     "a folder",
-    "where the files token, ca.crt and namespace of the pod's service account are",
+    "the folder with the files token, ca.crt and namespace of the pod's service account",
 );
 pub(super) const TLS_SERVER_NAME: Setting = setting(
     "BLACKBOX_TLS_SERVER_NAME",
     "",
     "a DNS name or an IP address",
-    "the name to look for in the API server's certificate, instead of its host",
+    "the name to expect in the API server's certificate, instead of the host in its URL",
 );
 pub(super) const LISTEN: Setting = setting(
     "BLACKBOX_LISTEN",
     "0.0.0.0:9464",
     "an IP address and a port, written like 0.0.0.0:9464, [::]:9464 or :9464",
-    "where metrics, health and telemetry are served",
+    "the address on which the agent serves metrics, health and telemetry",
 );
 pub(super) const INCIDENT_FILE: Setting = setting(
     "BLACKBOX_INCIDENT_FILE",
     "",
     "a file",
-    "a file that gets each incident, besides stdout",
+    "the file to which the agent writes each incident, in addition to stdout",
 );
 pub(super) const INCIDENT_FILE_MAX_BYTES: Setting = setting(
     "BLACKBOX_INCIDENT_FILE_MAX_BYTES",
     "16Mi",
     "64Ki to 1Gi, in bytes or written like 512Ki, 16Mi or 1Gi",
-    "size at which the incident file is rotated",
+    "size at which the agent rotates the incident file",
 );
 pub(super) const STATE_FILE: Setting = setting(
     "BLACKBOX_STATE_FILE",
     "",
     "a file other than BLACKBOX_INCIDENT_FILE",
-    "a file that remembers what was reported, across restarts of the agent",
+    "the file in which the agent records the crashes that it reported, so that it does not report them again after a restart",
 );
 pub(super) const WEBHOOK_URL: Setting = setting(
     "BLACKBOX_WEBHOOK_URL",
     "",
-    "an http:// or https:// URL without user name and fragment",
-    "a collector that is sent each incident by POST, besides stdout",
+    "an http:// or https:// URL without a user name or a fragment",
+    "the collector to which the agent sends each incident by POST, in addition to stdout",
 );
 pub(super) const WEBHOOK_CA: Setting = setting(
     "BLACKBOX_WEBHOOK_CA",
     "",
     "a PEM file with certificates",
-    "the CAs that vouch for the collector; without it, the system's bundle",
+    "the CA certificates that the agent trusts for the collector; if unset, the system's CA bundle",
 );
 pub(super) const WEBHOOK_TOKEN_FILE: Setting = setting(
     "BLACKBOX_WEBHOOK_TOKEN_FILE",
     "",
     "a file with a token",
-    "the bearer token that the collector is shown",
+    "the bearer token that the agent sends to the collector",
 );
 pub(super) const LOOKBACK: Setting = setting(
     "BLACKBOX_LOOKBACK",
     "5m",
     "0s to 24h, written like 90s, 5m or 1h30m",
-    "how long before the agent's start a crash may lie to be reported",
+    "after its start, the agent also reports earlier crashes up to this age",
 );
 pub(super) const WINDOW: Setting = setting(
     "BLACKBOX_WINDOW",
     "5m",
     "1s to 1h, written like 90s, 5m or 1h30m",
-    "how much memory and CPU history an incident carries",
+    "how much memory and CPU history an incident contains",
 );
 pub(super) const SAMPLE_INTERVAL: Setting = setting(
     "BLACKBOX_SAMPLE_INTERVAL",
     "5s",
     "1s to 1m, written like 90s, 5m or 1h30m",
-    "time between two samples of that history",
+    "time between two samples of the memory and CPU history",
 );
 pub(super) const LOG_LINES: Setting = setting(
     "BLACKBOX_LOG_LINES",
     "50",
     "0 to 500",
-    "how many of a dead container's last log lines an incident carries at most",
+    "maximum number of the terminated container's last log lines in an incident",
 );
 pub(super) const LOG_MASK: Setting = setting(
     "BLACKBOX_LOG_MASK",
     "true",
     "true or false",
-    "whether what looks like a credential in log lines is replaced by ***",
+    "whether the agent replaces text in log lines that looks like a credential with ***",
 );
-pub(super) const POD_LOGS: Setting =
-    setting("BLACKBOX_POD_LOGS", "/var/log/pods", "a folder", "where the kubelet keeps pod logs");
+pub(super) const POD_LOGS: Setting = setting(
+    "BLACKBOX_POD_LOGS",
+    "/var/log/pods",
+    "a folder",
+    "the folder in which the kubelet keeps pod logs",
+);
 pub(super) const PROC: Setting =
-    setting("BLACKBOX_PROC", "/proc", "a folder", "where the node's procfs is mounted");
+    setting("BLACKBOX_PROC", "/proc", "a folder", "the folder where the node's procfs is mounted");
 pub(super) const CGROUP: Setting = setting(
     "BLACKBOX_CGROUP",
     "/sys/fs/cgroup",
     "a folder",
-    "where the node's cgroups are mounted",
+    "the folder where the node's cgroup file system is mounted",
 );
 pub(super) const IGNORE_NAMESPACES: Setting = setting(
     "BLACKBOX_IGNORE_NAMESPACES",
     "",
-    "up to 256 names of namespaces, joined by ','",
-    "namespaces whose pods are not reported",
+    "up to 256 namespace names, separated by ','",
+    "namespaces whose pods the agent does not report",
 );
 pub(super) const MIN_SEVERITY: Setting = setting(
     "BLACKBOX_MIN_SEVERITY",
     "low",
     "critical, high, medium or low",
-    "the least severity that is reported",
+    "the lowest severity that the agent reports",
 );
 /// Read by the logger, not by this module; listed because it is part of the same contract.
 const RUST_LOG: Setting = setting(
     "RUST_LOG",
     "info",
-    "error, warn, info, debug or off, also for each module",
-    "how much the agent says about itself on stderr",
+    "error, warn, info, debug or off; can also be set per module",
+    "how much the agent logs about itself on stderr",
 );
 
 /// Every setting, in the order of the documentation.

@@ -189,14 +189,14 @@ fn all_mistakes_are_told_at_once() {
         ("BLACKBOX_IGNORE_NAMESPACES", "a,B"),
         ("BLACKBOX_MIN_SEVERITY", "Low"),
     ];
-    let expected = r#"NODE_NAME="Node 1": not a DNS-1123 subdomain; allowed: the name of a node (lowercase letters, digits, '-' and '.'); required
+    let expected = r#"NODE_NAME="Node 1": not a DNS-1123 subdomain; allowed: a node name (lowercase letters, digits, '-' and '.'); required
 BLACKBOX_K8S_TIMEOUT="30": not a duration: a number needs a unit; allowed: 1s to 5m, written like 90s, 5m or 1h30m
 BLACKBOX_LISTEN="localhost:9464": not an address and a port; allowed: an IP address and a port, written like 0.0.0.0:9464, [::]:9464 or :9464
 BLACKBOX_INCIDENT_FILE_MAX_BYTES="2Gi": out of range; allowed: 64Ki to 1Gi, in bytes or written like 512Ki, 16Mi or 1Gi
 BLACKBOX_LOOKBACK="5 minutes": not a duration; allowed: 0s to 24h, written like 90s, 5m or 1h30m
 BLACKBOX_LOG_LINES="many": not a whole number; allowed: 0 to 500
 BLACKBOX_LOG_MASK="no": neither true nor false; allowed: true or false
-BLACKBOX_IGNORE_NAMESPACES="a,B": "B" is not a DNS-1123 label; allowed: up to 256 names of namespaces, joined by ','
+BLACKBOX_IGNORE_NAMESPACES="a,B": "B" is not a DNS-1123 label; allowed: up to 256 namespace names, separated by ','
 BLACKBOX_MIN_SEVERITY="Low": not a severity; allowed: critical, high, medium or low"#;
     assert_eq!(in_pod(&folder, &vars).unwrap_err().to_string(), expected);
 }
@@ -206,7 +206,7 @@ fn a_node_name_is_required() {
     let folder = Folder::service_account();
     let lines = problem_lines(in_pod(&folder, &[("NODE_NAME", " ")]));
     assert_eq!(lines.len(), 1);
-    assert!(lines[0].starts_with("NODE_NAME: not set; allowed: the name of a node"), "{lines:?}");
+    assert!(lines[0].starts_with("NODE_NAME: not set; allowed: a node name"), "{lines:?}");
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn one_file_cannot_hold_both_incidents_and_state() {
     assert_eq!(
         lines,
         [
-            r#"BLACKBOX_STATE_FILE="/data/x": the file that BLACKBOX_INCIDENT_FILE names; allowed: a file other than BLACKBOX_INCIDENT_FILE"#
+            r#"BLACKBOX_STATE_FILE="/data/x": the same file as BLACKBOX_INCIDENT_FILE; allowed: a file other than BLACKBOX_INCIDENT_FILE"#
         ]
     );
 }
@@ -311,7 +311,10 @@ fn a_typing_error_in_a_name_is_warned_about() {
         ("PATH", "/bin"),
     ];
     let warnings = in_pod(&folder, &vars).unwrap().warnings;
-    assert_eq!(warnings, ["BLACKBOX_LOOKBAK: not a setting of this version; ignored"]);
+    assert_eq!(
+        warnings,
+        ["BLACKBOX_LOOKBAK: this version has no such setting; the agent ignores it"]
+    );
 }
 
 #[test]
@@ -329,7 +332,7 @@ fn outside_a_pod_one_line_says_what_to_do() {
     assert_eq!(
         lines,
         [
-            "KUBERNETES_SERVICE_HOST: not set; Kubernetes sets it in every pod: run in a pod, or set \
+            "KUBERNETES_SERVICE_HOST: not set; Kubernetes sets it in every pod: run the agent in a pod, or set \
           KUBECONFIG"
         ]
     );
@@ -367,8 +370,11 @@ fn a_service_account_without_its_files_is_a_problem_with_a_remedy() {
         (vec![], vec![("token", none), ("ca.crt", none)]),
         (vec![("token", "abc")], vec![("ca.crt", none)]),
         (vec![("token", ""), ("ca.crt", CERTIFICATE)], vec![("token", "is empty")]),
-        (vec![("token", "a b"), ("ca.crt", CERTIFICATE)], vec![("token", "holds no token")]),
-        (vec![("token", "abc"), ("ca.crt", "x")], vec![("ca.crt", "holds no certificate")]),
+        (
+            vec![("token", "a b"), ("ca.crt", CERTIFICATE)],
+            vec![("token", "does not contain a token")],
+        ),
+        (vec![("token", "abc"), ("ca.crt", "x")], vec![("ca.crt", "contains no certificate")]),
         (vec![("token", &*big), ("ca.crt", CERTIFICATE)], vec![("token", "larger than 1048576")]),
         (vec![("token/x", ""), ("ca.crt", CERTIFICATE)], vec![("token", "directory")]),
     ] {

@@ -47,8 +47,10 @@ pub(super) fn read(env: &mut Environment) -> Option<Webhook> {
         if env.findings.problems.len() == problems {
             let set = [(WEBHOOK_CA.key, ca), (WEBHOOK_TOKEN_FILE.key, token)];
             for (key, _) in set.iter().filter(|(_, value)| value.is_some()) {
-                let warning =
-                    format!("{key}: without effect, since {} is not set", WEBHOOK_URL.key);
+                let warning = format!(
+                    "{key}: the setting has no effect, because {} is not set",
+                    WEBHOOK_URL.key
+                );
                 env.findings.warnings.push(warning);
             }
         }
@@ -76,10 +78,10 @@ fn parse(url: &str) -> Result<(Server, Secret), &'static str> {
         return Err("is longer than 4096 bytes");
     }
     if url.contains('#') {
-        return Err("carries a fragment");
+        return Err("contains a fragment");
     }
     if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("has blanks or letters that are not ASCII");
+        return Err("contains spaces or characters that are not ASCII");
     }
     let host = url.find("://").map_or(0, |at| at + "://".len());
     let end = url[host..].find(['/', '?']).map_or(url.len(), |at| host + at);
@@ -89,7 +91,7 @@ fn parse(url: &str) -> Result<(Server, Secret), &'static str> {
     let target = format!("{slash}{target}");
     match format!("{server}{target}").parse::<Uri>() {
         Ok(_) => Ok((server, Secret::new(target))),
-        Err(_) => Err("has a path or a query that no URL can have"),
+        Err(_) => Err("has an invalid path or query"),
     }
 }
 
@@ -107,7 +109,7 @@ fn read_token(
     env.findings.note(read.map_err(wrong))?;
     if scheme == Some(Scheme::Http) {
         let warning = format!(
-            "{}: {} is plain HTTP, so that the token can be read on the way",
+            "{}: {} is plain HTTP: anyone on the network path can read the token; use https://",
             setting.key, WEBHOOK_URL.key
         );
         env.findings.warnings.push(warning);
@@ -119,7 +121,7 @@ fn trust(env: &mut Environment, ca: Option<PathBuf>, scheme: Option<Scheme>) -> 
     if scheme == Some(Scheme::Http) {
         if ca.is_some() {
             let (key, url) = (WEBHOOK_CA.key, WEBHOOK_URL.key);
-            let warning = format!("{key}: without effect, since {url} is plain HTTP");
+            let warning = format!("{key}: the setting has no effect, because {url} is plain HTTP");
             env.findings.warnings.push(warning);
         }
         return Some(Trust::Plaintext);
@@ -129,10 +131,9 @@ fn trust(env: &mut Environment, ca: Option<PathBuf>, scheme: Option<Scheme>) -> 
         // If the URL is invalid, its scheme is unknown, and so is whether it needs a bundle.
         None if scheme.is_none() => return None,
         None => {
-            let named = env.value(BUNDLE, "set it to a PEM file, or not at all");
+            let named = env.value(BUNDLE, "set it to a PEM file, or unset it");
             let files = named.iter().map(String::as_str).chain(BUNDLES);
-            first_file(files)
-                .ok_or_else(|| "not set, and this system has no bundle of CAs".to_owned())
+            first_file(files).ok_or_else(|| "not set, and this system has no CA bundle".to_owned())
         }
     };
     let checked = file.and_then(|file| {
@@ -231,7 +232,7 @@ mod tests {
         let (webhook, problems, _) =
             read_with(&[(WEBHOOK_URL.key, "https://u@c"), files[0], files[1]]);
         assert_eq!(webhook, None);
-        let starts = ["URL: carries a user name; ", "TOKEN_FILE: ", "CA: "];
+        let starts = ["URL: contains a user name; ", "TOKEN_FILE: ", "CA: "];
         assert_eq!(problems.len(), starts.len(), "{problems:?}");
         for (problem, start) in problems.iter().zip(starts) {
             assert!(problem.starts_with(&format!("BLACKBOX_WEBHOOK_{start}")), "{problem}");
@@ -248,11 +249,11 @@ mod tests {
         let files = [(WEBHOOK_CA.key, &*ca), (WEBHOOK_TOKEN_FILE.key, &*token)];
         let (webhook, problems, warnings) = read_with(&files);
         assert_eq!((webhook, problems.len(), warnings.len()), (None, 0, 2), "{warnings:?}");
-        assert!(warnings.iter().all(|w| w.contains("without effect")), "{warnings:?}");
+        assert!(warnings.iter().all(|w| w.contains("has no effect")), "{warnings:?}");
         let (webhook, problems, warnings) =
             read_with(&[(WEBHOOK_URL.key, "http://c/"), files[0], files[1]]);
         assert_eq!((problems.len(), warnings.len()), (0, 2), "{problems:?} {warnings:?}");
-        assert!(warnings[0].contains("the token can be read"), "{warnings:?}");
+        assert!(warnings[0].contains("can read the token"), "{warnings:?}");
         assert_eq!(webhook.unwrap().collector.trust, Trust::Plaintext);
     }
 

@@ -52,9 +52,11 @@ impl Token {
                 match files::require_token(path) {
                     Ok(token) => {
                         self.current = Some(token);
-                        self.trouble.over("the token file is good again");
+                        self.trouble.over("the token file is valid again");
                     }
-                    Err(why) => self.trouble.say(&format!("{why}; the last good token is kept")),
+                    Err(why) => self
+                        .trouble
+                        .say(&format!("{why}; the agent keeps using the last valid token")),
                 }
             }
         }
@@ -111,11 +113,12 @@ impl TlsFiles {
         });
         match set_up {
             Ok(config) => {
-                self.trouble.over("the certificate files are good again");
+                self.trouble.over("the certificate files are valid again");
                 config
             }
             Err(why) => {
-                self.trouble.say(&format!("{why}; the last good certificates are kept"));
+                self.trouble
+                    .say(&format!("{why}; the agent keeps using the last valid certificates"));
                 None
             }
         }
@@ -197,7 +200,7 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut store = RootCertStore::empty();
     let (usable, _) = store.add_parsable_certificates(certificates(pem, "the CA")?);
     if usable == 0 {
-        return Err("the CA holds no certificate that TLS can use".to_owned());
+        return Err("the CA contains no certificate that TLS can use".to_owned());
     }
     Ok(store)
 }
@@ -210,7 +213,7 @@ type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 fn identity(certificate: &[u8], key: &[u8]) -> Result<Identity, String> {
     let chain = certificates(certificate, "the client certificate")?;
     let key = PrivateKeyDer::from_pem_slice(key)
-        .map_err(|_| "the client key holds no private key".to_owned())?;
+        .map_err(|_| "the client key contains no private key".to_owned())?;
     CertifiedKey::from_der(chain.clone(), key.clone_key(), &ring::default_provider())
         .map_err(|e| format!("the client certificate and key cannot be used: {e}"))?;
     Ok((chain, key))
@@ -220,8 +223,8 @@ fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, 
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match all {
         Ok(all) if !all.is_empty() => Ok(all),
-        Ok(_) => Err(format!("{what} holds no certificate")),
-        Err(_) => Err(format!("{what} holds a broken PEM block")),
+        Ok(_) => Err(format!("{what} contains no certificate")),
+        Err(_) => Err(format!("{what} contains a broken PEM block")),
     }
 }
 

@@ -167,7 +167,7 @@ impl Client {
     ) -> Result<T, Error> {
         let now = self.clock.monotonic();
         if let Some(tls) = self.tls_files.changed(now) {
-            info!("certificates: read anew");
+            info!("certificates: the agent loaded the changed files");
             self.tls = tls;
             self.renew();
         } else if self.is_interrupted() {

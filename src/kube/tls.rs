@@ -102,7 +102,8 @@ impl TlsTransport {
         buffers: LazyBuffers,
     ) -> Result<Self, E> {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(host).map_err(|_| E::Tls("the host's name is none"))?;
+        let name = ServerName::try_from(host)
+            .map_err(|_| E::Tls("the host is neither a DNS name nor an IP address"))?;
         let mut transport = Self {
             tls: UnbufferedClientConnection::new(config, name)?,
             socket,
@@ -195,7 +196,7 @@ impl TlsTransport {
             },
             Ok(ConnectionState::BlockedHandshake) => Ok(Step::Blocked),
             Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Ok(Step::Closed),
-            Ok(_) => Err(E::Tls("the TLS library is in a state that is not known here")),
+            Ok(_) => Err(E::Tls("the TLS library is in an unknown state")),
             Err(error) => Err(error.into()),
         };
         self.start += discard;
@@ -315,7 +316,7 @@ fn grow(
             }
             Err(Lack::Room(wanted)) if wanted > room => room = wanted,
             Err(Lack::Room(room)) => {
-                let text = format!("{room} bytes are too few for what it asked {room} for");
+                let text = format!("the TLS library asked for {room} bytes and found them too few");
                 return Err(rustls::Error::General(text).into());
             }
             Err(Lack::Else(text)) => return Err(rustls::Error::General(text).into()),

@@ -34,10 +34,14 @@ pub enum Ailment {
 impl fmt::Display for Ailment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stuck(age) => write!(f, "the detection hangs for {} s", age.as_secs()),
-            Self::NotSynced => write!(f, "the node's pods were not listed yet"),
-            Self::Denied => write!(f, "the API server denies list or watch of pods"),
-            Self::Silent(age) => write!(f, "nothing on the watch for {} s", age.as_secs()),
+            Self::Stuck(age) => {
+                write!(f, "the detection thread has made no progress for {} s", age.as_secs())
+            }
+            Self::NotSynced => write!(f, "the agent has not listed the node's pods yet"),
+            Self::Denied => write!(f, "the API server denies the right to list or watch pods"),
+            Self::Silent(age) => {
+                write!(f, "the watch has received nothing for {} s", age.as_secs())
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ impl Once {
     pub fn say(&mut self, text: &str) {
         if self.said.as_deref() == Some(text) {
             self.repeats += 1;
-            debug!("{}: {text} (again, {} times)", self.about, self.repeats);
+            debug!("{}: {text} (repeated {} times)", self.about, self.repeats);
             return;
         }
         warn!("{}: {text}", self.about);

@@ -10,8 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::serve::http::Request;
 
 /// The body of the 403 response to all other callers.
-pub const REFUSAL: &str = "incidents carry log lines and are shown to callers on this pod's loopback \
-    alone: run kubectl port-forward POD 9464 and open http://localhost:9464/\n";
+pub const REFUSAL: &str = "incidents contain log lines, so the agent shows them only to callers on \
+    this pod's loopback address: run kubectl port-forward POD 9464 and open \
+    http://localhost:9464/\n";
 
 /// Returns true if this caller may read incidents.
 pub fn may_read(request: &Request<'_>) -> bool {

@@ -21,7 +21,7 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 const LINES: &str = "application/x-ndjson";
 
-const BUSY: &str = "others are reading; try again in a second\n";
+const BUSY: &str = "too many readers at the same time; try again in a second\n";
 
 /// What the handler reads.
 #[derive(Clone, Debug)]
@@ -99,8 +99,8 @@ pub fn handler(
             answer
         }
         _ => {
-            let there_are =
-                "there are /, /incidents, /metrics, /healthz, /readyz, and POST /v1/telemetry\n";
+            let there_are = "no such path; the paths are /, /incidents, /metrics, /healthz, \
+                             /readyz, and POST /v1/telemetry\n";
             text(404, there_are.to_owned())
         }
     }

@@ -67,7 +67,7 @@ impl IncidentFile {
         }
         // Opening anything but a regular file may block for ever.
         if fs::metadata(&self.path).is_ok_and(|named| !named.is_file()) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         let mut options = OpenOptions::new();
         let file = options.read(true).append(true).create(true).mode(0o600).open(&self.path)?;
@@ -174,7 +174,10 @@ impl IncidentFile {
         {
             // The lines are in the file and readers see them; writing them again would duplicate them.
             self.metrics.sink_errors.add(SinkName::File);
-            log::warn!("{}: cannot be written through to the disk: {error}", self.path.display());
+            log::warn!(
+                "BLACKBOX_INCIDENT_FILE: cannot sync {} to the disk: {error}",
+                self.path.display()
+            );
         }
         if result.is_err() {
             // A partial line is cut off when the file is opened again.
@@ -273,7 +276,10 @@ pub fn run(queue: &Queue, mut file: IncidentFile) {
             Err(error) => {
                 file.metrics.sink_errors.add(SinkName::File);
                 let path = file.path.display();
-                trouble.say(&format!("cannot write {path} ({error}): incidents wait"));
+                trouble.say(&format!(
+                    "cannot write {path} ({error}): incidents stay in the queue, and the agent \
+                     retries"
+                ));
                 is_ending = queue.wait_closed(pause);
                 pause = (pause * 2).min(FILE_RETRY_MAX);
             }

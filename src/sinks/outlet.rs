@@ -37,11 +37,12 @@ impl Outlet {
         }
         if !dropped.is_empty() {
             let name = self.name.name();
-            self.overflow
-                .say(&format!("{name} does not keep up: the oldest incidents are dropped"));
+            self.overflow.say(&format!(
+                "the sink {name} cannot keep up: the agent drops the oldest incidents of its queue"
+            ));
         } else if self.queue.has_room() {
             // Wait for a half-empty queue: at the limit, every other incident fits, and each would log a recovery.
-            self.overflow.over("they are written again");
+            self.overflow.over("the sink keeps up again, and the agent drops no more incidents");
         }
     }
 

@@ -49,7 +49,8 @@ impl Keeper {
         let fits = inner.ledger.keep(entry);
         if !fits && std::mem::replace(&mut inner.has_room, false) {
             warn!(
-                "the state file has no room for all containers: after a restart some crashes may be told twice"
+                "the state file has no room for all containers: after a restart the agent may \
+                 report some crashes twice"
             );
         }
     }
@@ -120,13 +121,14 @@ pub fn run(keeper: &Keeper, path: &Path, metrics: &Metrics, clock: Clock) {
             None => {}
             Some(Ok(())) => {
                 metrics.state_writes.add(StateWrite::Ok);
-                trouble.over("it is written again");
+                trouble.over("the agent can write the state file again");
             }
             Some(Err(error)) => {
                 metrics.state_writes.add(StateWrite::Error);
                 let path = path.display();
                 trouble.say(&format!(
-                    "cannot write {path} ({error}): after a restart some crashes may be told twice"
+                    "cannot write {path} ({error}): after a restart the agent may report some \
+                     crashes twice"
                 ));
                 // Retry even if nothing changes in the meantime.
                 keeper.lock().is_changed = true;
@@ -168,7 +170,7 @@ pub fn read(path: &Path, node_name: &str) -> Option<Left> {
         }
         Ok(Some(bytes)) => match ledger::parse(&bytes, node_name) {
             Ok(left) => {
-                info!("{}: the state of {} pods is known", path.display(), left.pods.len());
+                info!("{}: the agent read the state of {} pods", path.display(), left.pods.len());
                 return Some(left);
             }
             Err(unusable) => unusable.to_string(),
@@ -180,14 +182,14 @@ pub fn read(path: &Path, node_name: &str) -> Option<Left> {
     };
     let aside = beside(path, ".unusable");
     let kept = match fs::rename(path, &aside) {
-        Ok(()) => format!("kept as {}", aside.display()),
-        Err(error) => format!("it cannot be set aside ({error}) and will be overwritten"),
+        Ok(()) => format!("the agent renamed it to {}", aside.display()),
+        Err(error) => format!("the agent cannot rename it ({error}) and will overwrite it"),
     };
     warn!("BLACKBOX_STATE_FILE: {} cannot be used: {why}; {kept}; {INSTEAD}", path.display());
     None
 }
 
-const INSTEAD: &str = "crashes of the time that BLACKBOX_LOOKBACK says are reported instead";
+const INSTEAD: &str = "the agent reports the crashes within BLACKBOX_LOOKBACK instead";
 
 /// Reads the file, but at most one byte more than the limit, so that the caller can detect a file that is too large.
 fn read_page(path: &Path) -> io::Result<Option<Vec<u8>>> {
@@ -195,7 +197,7 @@ fn read_page(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
         Ok(named) if !named.is_file() => {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         Ok(_) => {}
     }

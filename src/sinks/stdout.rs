@@ -25,7 +25,7 @@ pub fn run(queue: &Queue, mut out: impl Write, metrics: &Metrics, clock: Clock) 
             }
             Err(error) => {
                 metrics.sink_dropped.add(SinkName::Stdout);
-                trouble.say(&format!("cannot write ({error}): incidents are lost"));
+                trouble.say(&format!("cannot write ({error}): the agent drops incidents"));
             }
         }
         delivery.done();

@@ -106,7 +106,7 @@ impl Webhook {
         let mut new_token = self.has_token;
         for tries_left in (0..WEBHOOK_TRIES_MAX).rev() {
             let Err(error) = self.client.post(self.target.expose(), &key, json) else {
-                self.trouble.over("the collector answers again");
+                self.trouble.over("the collector responds again");
                 self.losses.over("incidents are delivered again");
                 return Fate::Delivered;
             };
@@ -116,17 +116,18 @@ impl Webhook {
                 Next::NewToken if new_token && tries_left > 0 => new_token = false,
                 Next::Again(_) if tries_left == 0 => {
                     let tries = WEBHOOK_TRIES_MAX;
-                    self.losses.say(&format!("an incident is lost after {tries} tries: {said}"));
+                    self.losses
+                        .say(&format!("the agent dropped an incident after {tries} tries: {said}"));
                 }
                 Next::Again(asked) => {
-                    self.trouble.say(&format!("{said}; it is tried again"));
+                    self.trouble.say(&format!("{said}; the agent retries"));
                     let delay = self.delay(&mut backoff, asked);
                     if self.stop.wait(delay) {
                         return Fate::Kept;
                     }
                 }
                 Next::NewToken | Next::GiveUp => {
-                    self.losses.say(&format!("an incident is lost: {said}"));
+                    self.losses.say(&format!("the agent dropped an incident: {said}"));
                     return Fate::Lost;
                 }
             }
@@ -156,9 +157,12 @@ fn next(error: &Error) -> Next {
 
 fn words(error: &Error) -> String {
     match error {
-        Error::Status { code, .. } => format!("the collector answers {code}"),
-        Error::Tls(text) => format!("no trust in the collector: {text}"),
-        Error::Timeout(_) => "the collector does not answer in time".to_owned(),
+        Error::Status { code, .. } => format!("the collector responded with status {code}"),
+        Error::Tls(text) => format!(
+            "the TLS connection to the collector failed: {text}; check its certificate and \
+             BLACKBOX_WEBHOOK_CA"
+        ),
+        Error::Timeout(_) => "the collector did not respond in time".to_owned(),
         other => other.to_string(),
     }
 }

@@ -116,9 +116,9 @@ fn on_a_healthy_node_all_is_well() {
     println!("{}", checked.text);
     assert!(checked.good);
     assert!(checked.text.lines().all(|line| line.starts_with("ok ")), "{}", checked.text);
-    checked.says("ok", "API server", &["v1.36.0", "its certificate is good"]);
+    checked.says("ok", "API server", &["v1.36.0", "its certificate is valid"]);
     checked.says("ok", "clock", &["0 s"]);
-    checked.says("ok", "pods", &["1 on node1, with 1 running containers"]);
+    checked.says("ok", "pods", &["pods on node1: 1, running containers: 1"]);
     checked.says("ok", "pod logs", &["1 of 1"]);
     checked.says("ok", "cgroups", &["version 2", "1 of 1"]);
     for subject in
@@ -151,21 +151,21 @@ fn rights_that_are_denied_fail_where_the_agent_cannot_work_without_and_warn_else
         checked.says(
             verdict,
             &format!("{verb} {resource}"),
-            &["denied", "kubectl apply -k of your overlay of deploy/"],
+            &["denied", "kubectl apply -k on your overlay of deploy/"],
         );
         node.api.access().allow(verb, resource);
     }
     assert!(node.check().good);
     node.api.always(Target::REVIEW, Behaviour::answer(403, ""));
-    node.check().says("warning", "watch pods", &["cannot be asked", "403"]);
+    node.check().says("warning", "watch pods", &["cannot be checked", "403"]);
 }
 
 #[test]
 fn a_node_that_does_not_exist_is_a_failure_and_one_in_trouble_a_warning() {
     let node = Node::new();
     let checked = node.check_with(&[("NODE_NAME", "node2")]);
-    checked.says("failure", "node ", &["there is no node node2", "spec.nodeName"]);
-    checked.says("warning", "pods", &["0 on node2"]);
+    checked.says("failure", "node ", &["the node node2 does not exist", "spec.nodeName"]);
+    checked.says("warning", "pods", &["pods on node2: 0"]);
     node.api.apply(json!({"kind": "Node", "apiVersion": "v1", "metadata": {"name": "node1"},
         "status": {"conditions": [{"type": "DiskPressure", "status": "True"}]}}));
     node.check().says("warning", "node ", &["DiskPressure=True"]);
@@ -204,7 +204,7 @@ fn a_token_is_good_stale_expired_or_missing() {
     };
     let now = unix_seconds();
     let good = json!({"iat": now - 600, "exp": now + 3000, "sub": "system:serviceaccount:a:b"});
-    with(good).says("ok", "token", &["system:serviceaccount:a:b", "10 min 0 s old", "good for"]);
+    with(good).says("ok", "token", &["system:serviceaccount:a:b", "10 min 0 s old", "valid for"]);
     let stale = json!({"iat": 1, "exp": now + 9000, "kubernetes.io": {"warnafter": now - 120}});
     with(stale).says("warning", "token", &["2 min", "kubelet"]);
     with(json!({"iat": 1, "exp": now - 7200})).says("failure", "token", &["expired 2 h"]);
@@ -245,7 +245,7 @@ fn folders_that_are_missing_or_anothers_are_told_with_what_to_do() {
     )
     .unwrap();
     let checked = node.check();
-    checked.says("warning", "pod logs", &["not one of 1"]);
+    checked.says("warning", "pod logs", &["none of 1"]);
     checked.says("warning", "cgroups", &["0 of 1"]);
     assert!(checked.good, "the agent works without");
 }

@@ -111,7 +111,7 @@ fn what_waits_for_a_full_disk_is_written_when_there_is_room_again() {
     // More than the queue holds: the oldest lines are dropped.
     disk.fill();
     assert!(eventually(PATIENCE, || dropped(&bed, "file") > 100), "the queue does not overflow");
-    bed.agent.wait_for_log("the oldest incidents are dropped");
+    bed.agent.wait_for_log("the agent drops the oldest incidents");
     bed.pause();
     disk.free();
     assert!(eventually(PATIENCE, || queued(&bed, "file") == 0), "they still wait");

@@ -78,7 +78,7 @@ fn a_collector_that_cannot_be_trusted_gets_nothing_until_it_can() {
             ("BLACKBOX_WEBHOOK_CA", files.join("ca").to_str().unwrap().to_owned()),
         ],
     );
-    bed.agent.wait_for_log("no trust in the collector");
+    bed.agent.wait_for_log("the TLS connection to the collector failed");
     collector.use_identity(&ours.issue(&["elsewhere.example"], Validity::Valid));
     bed.agent.wait_for_log("not valid for name");
     assert_eq!(collector.posts(), []);
@@ -133,7 +133,8 @@ fn what_would_be_refused_again_is_lost_counted_and_said() {
     assert_eq!(unique.len(), posts.len(), "none of them twice");
     assert!(posts.iter().all(|post| post.target == "POST /"), "a redirect is not followed");
     assert_eq!(numbers(&bed)[1], refusals.len());
-    bed.agent.wait_for_log("an incident is lost: the collector answers 404");
+    bed.agent
+        .wait_for_log("the agent dropped an incident: the collector responded with status 404");
 }
 
 #[test]

@@ -37,29 +37,30 @@ const RIGHTS: [Right; 4] = [
         verb: "list",
         resource: "pods",
         without: Verdict::Failure,
-        consequence: "the agent sees nothing",
+        consequence: "the agent cannot detect any crash",
     },
     Right {
         verb: "watch",
         resource: "pods",
         without: Verdict::Failure,
-        consequence: "the agent sees nothing",
+        consequence: "the agent cannot detect any crash",
     },
     Right {
         verb: "list",
         resource: "events",
         without: Verdict::Warning,
-        consequence: "kills after a failed probe or hook keep the names of their exit codes",
+        consequence: "for a kill after a failed probe or hook, incidents name only the exit code",
     },
     Right {
         verb: "get",
         resource: "nodes",
         without: Verdict::Warning,
-        consequence: "incidents say nothing of the node's conditions",
+        consequence: "incidents do not contain the node's conditions",
     },
 ];
 
-const GRANT: &str = "kubectl apply -k of your overlay of deploy/ grants it; does the binding name this service account and namespace?";
+const GRANT: &str = "run kubectl apply -k on your overlay of deploy/ to grant the right, and check \
+                     that the binding names this service account and namespace";
 
 /// The checks against the API server.
 pub(super) struct Api<'c> {
@@ -102,20 +103,26 @@ impl Api<'_> {
             Ok(json) => {
                 let version: Version<'_> = json::from_slice(&json).unwrap_or_default();
                 let trust = match self.config.cluster.trust {
-                    Trust::CaFile(_) | Trust::CaData(_) => "its certificate is good",
-                    Trust::SkipVerification => "its certificate is NOT looked at",
+                    Trust::CaFile(_) | Trust::CaData(_) => "its certificate is valid",
+                    Trust::SkipVerification => "its certificate is NOT verified",
                     Trust::Plaintext => "without TLS",
                 };
-                let version = version.git_version.some().unwrap_or("of no known version");
-                report.ok("API server", &format!("{version} at {server}, {trust}; {took_ms} ms"));
+                let version = version.git_version.some().unwrap_or("unknown version");
+                report.ok(
+                    "API server",
+                    &format!("{version} at {server}, {trust}; responded in {took_ms} ms"),
+                );
             }
             // An authorizer may deny access to the version; the API server was reached all the same.
             Err(Error::Status { code: 403, .. }) => {
-                report.ok("API server", &format!("at {server}; {took_ms} ms"));
+                report.ok("API server", &format!("at {server}; responded in {took_ms} ms"));
             }
             Err(error) => {
                 report.failure("API server", &format!("{server}: {error}; {}", advice(&error)));
-                report.failure("permissions", "not asked for without an API server");
+                report.failure(
+                    "permissions",
+                    "not checked, because the request to the API server failed",
+                );
                 return false;
             }
         }
@@ -163,7 +170,7 @@ impl Api<'_> {
                 report.say(*without, &subject, &format!("denied{reason}: {consequence}; {GRANT}"));
             }
             Err(error) => {
-                let text = format!("cannot be asked: {error}; {}", advice(&error));
+                let text = format!("cannot be checked: {error}; {}", advice(&error));
                 let nobody = error.code() == Some(401);
                 report.say(
                     if nobody { Verdict::Failure } else { Verdict::Warning },
@@ -183,16 +190,17 @@ impl Api<'_> {
         match read {
             Ok(json) => {
                 let Some(node) = node::parse(&json, self.clock.wall()) else {
-                    return report.warning("node", &format!("{name}: the answer is no node"));
+                    return report
+                        .warning("node", &format!("{name}: the API server did not return a node"));
                 };
                 // Ready must be True, and every pressure condition must not.
                 let bad =
                     node.conditions.iter().find(|c| (c.kind == "Ready") != (c.status == "True"));
                 match bad {
-                    None => report.ok("node", &format!("{name} is there, and well")),
+                    None => report.ok("node", &format!("{name} exists and is healthy")),
                     Some(bad) => {
                         let text = format!(
-                            "{name}: the kubelet says {}={}; look at kubectl describe node {name}",
+                            "{name}: the kubelet reports {}={}; run kubectl describe node {name}",
                             bad.kind, bad.status
                         );
                         report.warning("node", &text);
@@ -201,8 +209,8 @@ impl Api<'_> {
             }
             Err(Error::Status { code: 404, .. }) => {
                 let text = format!(
-                    "there is no node {name}; NODE_NAME is to come from the field spec.nodeName, not \
-                     from the host's name"
+                    "the node {name} does not exist; set NODE_NAME from the field spec.nodeName, not \
+                     from the host name"
                 );
                 report.failure("node", &text);
             }
@@ -227,11 +235,12 @@ impl Api<'_> {
         });
         let Seen { pods, running } = seen;
         let node = &self.config.node_name;
-        let text = format!("{pods} on {node}, with {} running containers", running.len());
+        let text = format!("pods on {node}: {pods}, running containers: {}", running.len());
         match read {
             Err(error) => report.failure("pods", &format!("{error}; {}", advice(&error))),
             Ok(()) if pods == 0 => {
-                let text = format!("{text}; is NODE_NAME the node that this runs on?");
+                let text =
+                    format!("{text}; check that NODE_NAME is the node on which this command runs");
                 report.warning("pods", &text);
             }
             Ok(()) => report.ok("pods", &text),
@@ -286,11 +295,11 @@ fn clock(report: &mut Report<'_>, ahead_seconds: i64) {
     let far = sentence::duration(Duration::from_secs(ahead_seconds.unsigned_abs()));
     let which = if ahead_seconds < 0 { "behind" } else { "ahead of" };
     if ahead_seconds.abs() <= CLOCK_SKEW_TOLERATED_SECONDS {
-        return report.ok("clock", &format!("{far} {which} the API server's"));
+        return report.ok("clock", &format!("{far} {which} the API server's clock"));
     }
     let text = format!(
-        "{far} {which} the API server's; tokens and certificates are judged by it, and incidents are \
-         dated by the node: set up time synchronisation on both"
+        "{far} {which} the API server's clock; tokens and certificates may be rejected, and the \
+         times in incidents come from the node's clock: set up time synchronisation on both"
     );
     report.warning("clock", &text);
 }
@@ -299,17 +308,21 @@ fn clock(report: &mut Report<'_>, ahead_seconds: i64) {
 fn advice(error: &Error) -> &'static str {
     match error {
         Error::Connect(_) | Error::Timeout(_) | Error::Io(_) => {
-            "is a NetworkPolicy, a firewall or a proxy in the way, and does kube-proxy run on this node?"
+            "check whether a NetworkPolicy, a firewall or a proxy blocks the connection, and \
+             whether kube-proxy runs on this node"
         }
         Error::Tls(_) => {
             "the CA must be the cluster's own, and the certificate must name this address: see \
-             BLACKBOX_TLS_SERVER_NAME, and look for a proxy that opens TLS"
+             BLACKBOX_TLS_SERVER_NAME, and look for a proxy that intercepts TLS"
         }
         Error::Status { code: 401, .. } => {
-            "the token is not taken: is it of this cluster, and its service account still there?"
+            "the API server rejects the token: check that it belongs to this cluster and that its \
+             service account still exists"
         }
         Error::Status { code: 403, .. } => GRANT,
-        Error::Status { .. } => "the API server is in trouble or under load; try again",
-        Error::Protocol(_) => "is this an API server, and is no proxy in the way?",
+        Error::Status { .. } => "the API server is failing or overloaded; try again",
+        Error::Protocol(_) => {
+            "check that this address is an API server, and that no proxy is in between"
+        }
     }
 }

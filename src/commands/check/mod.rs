@@ -66,7 +66,8 @@ pub fn run(
         node::writable(&mut report, "state file", "BLACKBOX_STATE_FILE", path);
     }
     if let Some(webhook) = &config.webhook {
-        let text = format!("{}: not asked, a check sends nothing", webhook.collector.server);
+        let text =
+            format!("{}: not tested, because check sends no incidents", webhook.collector.server);
         report.ok("webhook", &text);
     }
     report.end()
@@ -96,14 +97,15 @@ fn own_agent(report: &mut Report<'_>, config: &Config, clock: Clock) {
     match client.get("/readyz", Patience::Answer) {
         Ok(_) => report.ok("agent", &format!("ready at {at}")),
         Err(Error::Status { code: 503, .. }) => {
-            let text =
-                format!("runs at {at} and is not ready yet; its log and the lines below say why");
+            let text = format!(
+                "the agent at {at} is not ready yet; see its log and the lines below for the reason"
+            );
             report.warning("agent", &text);
         }
         Err(error) => {
             let text = format!(
-                "none at {at} ({error}); run this where the agent runs: kubectl exec ds/blackbox-daemon \
-                 -- /blackbox-daemon check"
+                "no agent responds at {at} ({error}); run check in the agent's pod: kubectl exec \
+                 ds/blackbox-daemon -- /blackbox-daemon check"
             );
             report.warning("agent", &text);
         }
@@ -115,7 +117,7 @@ fn own_token(report: &mut Report<'_>, config: &Config, clock: Clock) {
     let subject = "token";
     let read;
     let (token, from) = match &config.cluster.credentials.token {
-        TokenSource::None => return report.ok(subject, "none is needed by this kubeconfig"),
+        TokenSource::None => return report.ok(subject, "this kubeconfig needs no token"),
         TokenSource::Inline(token) => (token, "the kubeconfig".to_owned()),
         TokenSource::File { path, .. } => match files::require_token(path) {
             Ok(token) => {
@@ -123,7 +125,7 @@ fn own_token(report: &mut Report<'_>, config: &Config, clock: Clock) {
                 (&read, path.display().to_string())
             }
             Err(why) => {
-                let text = format!("{why}; is the service account's volume mounted?");
+                let text = format!("{why}; check that the service account's volume is mounted");
                 return report.failure(subject, &text);
             }
         },
@@ -131,26 +133,26 @@ fn own_token(report: &mut Report<'_>, config: &Config, clock: Clock) {
     let told = |seconds: i64| sentence::duration(Duration::from_secs(seconds.unsigned_abs()));
     match token::age(token.expose(), clock.wall()) {
         TokenAge::Timeless => {
-            report.ok(subject, &format!("from {from}; it says nothing of its age"))
+            report.ok(subject, &format!("from {from}; its age and expiry are unknown"))
         }
         TokenAge::Good { subject: of, age_seconds, left_seconds } => {
             let left = left_seconds
                 .map_or_else(|| "for ever".to_owned(), |left| format!("for {}", told(left)));
             let age = told(age_seconds);
-            report.ok(subject, &format!("of {of}, from {from}; {age} old, good {left}"));
+            report.ok(subject, &format!("for {of}, from {from}; {age} old, valid {left}"));
         }
         TokenAge::Stale(seconds) => {
             let text = format!(
-                "{from}: the kubelet should have renewed it {} ago; is the kubelet alive, and this \
-                 node's clock right?",
+                "{from}: the kubelet should have renewed this token {} ago; check that the kubelet runs \
+                 and that this node's clock is right",
                 told(seconds)
             );
             report.warning(subject, &text);
         }
         TokenAge::Expired(seconds) => {
             let text = format!(
-                "{from}: expired {} ago; the kubelet renews a pod's token: is the kubelet alive, and \
-                 this node's clock right? else delete the pod",
+                "{from}: this token expired {} ago; the kubelet should renew it: check that the kubelet \
+                 runs and that this node's clock is right; otherwise delete the pod",
                 told(seconds)
             );
             report.failure(subject, &text);

@@ -34,12 +34,12 @@ pub(super) struct Running {
 pub(super) fn pod_logs(report: &mut Report<'_>, config: &Config, running: &[Running]) {
     let (subject, root) = ("pod logs", config.pod_logs.display());
     if config.log_lines == 0 {
-        return report.ok(subject, "none are wanted (BLACKBOX_LOG_LINES=0)");
+        return report.ok(subject, "turned off (BLACKBOX_LOG_LINES=0)");
     }
     if let Err(error) = fs::read_dir(&config.pod_logs) {
         let text = format!(
             "{root}: {error}; incidents will have no log lines: mount the node's /var/log/pods there, \
-             or set BLACKBOX_POD_LOGS; the folder is for root alone, so the agent runs as user 0"
+             or set BLACKBOX_POD_LOGS; only root can read the folder, so run the agent as user 0"
         );
         return report.warning(subject, &text);
     }
@@ -54,10 +54,11 @@ pub(super) fn pod_logs(report: &mut Report<'_>, config: &Config, running: &[Runn
     }
     match why {
         Some(why) if read == 0 => {
-            let text = format!("{root}: not one of {looked_at} containers has a log; {why}");
+            let text = format!("{root}: none of {looked_at} containers has a readable log; {why}");
             report.warning(subject, &text);
         }
-        _ => report.ok(subject, &format!("{root}: {read} of {looked_at} containers have one")),
+        _ => report
+            .ok(subject, &format!("{root}: {read} of {looked_at} containers have a readable log")),
     }
 }
 
@@ -73,16 +74,16 @@ pub(super) fn control_groups(report: &mut Report<'_>, config: &Config, running: 
         Some(CgroupVersion::V2) => "version 2",
         None => {
             let text = format!(
-                "{root}: no pods' control groups; incidents will have no memory and CPU history, and no \
-                 OOM kill is confirmed: mount the node's /sys/fs/cgroup there, or set BLACKBOX_CGROUP"
+                "{root}: no cgroups of pods; incidents will have no memory and CPU history, and the agent \
+                 cannot confirm OOM kills: mount the node's /sys/fs/cgroup there, or set BLACKBOX_CGROUP"
             );
             return report.warning(subject, &text);
         }
     };
     let text = format!("{root}: {version}, {found} of {all} running containers found");
     if found == 0 && all > 0 {
-        let advice =
-            "; is this another node's, or the agent's own view of it? mount the node's by hostPath";
+        let advice = "; this may be another node's cgroup tree, or the agent's own view of it: mount \
+                      the node's /sys/fs/cgroup with a hostPath volume";
         return report.warning(subject, &(text + advice));
     }
     report.ok(subject, &text);
@@ -95,16 +96,16 @@ pub(super) fn procfs(report: &mut Report<'_>, config: &Config) {
     source.read();
     let missing: Vec<_> = source.missing().map(|(name, why)| format!("{name} ({why})")).collect();
     if missing.is_empty() {
-        return report.ok(subject, &format!("{root}: all of it can be read"));
+        return report.ok(subject, &format!("{root}: all files are readable"));
     }
     let missing = missing.join(", ");
     // A kernel without PSI has no pressure files; nothing can be done about that.
     if source.missing().all(|(name, _)| name.starts_with("pressure/")) {
-        return report.ok(subject, &format!("{root}: all but {missing}"));
+        return report.ok(subject, &format!("{root}: all files are readable except {missing}"));
     }
     let text = format!(
-        "{root}: without {missing}; incidents will say less of the node: mount the node's /proc there, \
-         or set BLACKBOX_PROC"
+        "{root}: cannot use {missing}; incidents will contain less about the node: mount the node's \
+         /proc there, or set BLACKBOX_PROC"
     );
     report.warning(subject, &text);
 }
@@ -115,11 +116,11 @@ pub(super) fn writable(report: &mut Report<'_>, subject: &str, key: &str, path: 
     let made = OpenOptions::new().write(true).create_new(true).open(&probe);
     let made = made.and_then(|_| fs::remove_file(&probe));
     match made.and_then(|()| opens(path)) {
-        Ok(()) => report.ok(subject, &format!("{}: can be written", path.display())),
+        Ok(()) => report.ok(subject, &format!("{}: writable", path.display())),
         Err(error) => {
             let text = format!(
-                "{}: {error}; {key} needs a folder of the node that is mounted and may be written to \
-                 (deploy/components/incident-file)",
+                "{}: {error}; {key} needs a mounted and writable folder of the node \
+                 (see deploy/components/incident-file)",
                 path.display()
             );
             report.failure(subject, &text);

@@ -108,7 +108,7 @@ pub(super) fn read(
                     "--since" => match since(value, now) {
                         Some(since) => filter.since = Some(since),
                         None => problems.push(format!(
-                            "--since {value:?}: allowed: a time ago, as 90s or 1h30m, or a time, as \
+                            "--since {value:?}: allowed: an age such as 90s or 1h30m, or a time such as \
                              2026-11-23T03:00:00Z"
                         )),
                     },
@@ -123,7 +123,7 @@ pub(super) fn read(
             file if !file.starts_with('-') && !named => {
                 (arguments.file, named) = (Some(word.into()), true);
             }
-            _ => problems.push(format!("{word:?} is not known to show, or one file too many")),
+            _ => problems.push(format!("{word:?} is an unknown option or a second file")),
         }
     }
     if problems.is_empty() { Ok(arguments) } else { Err(problems) }

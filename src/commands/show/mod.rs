@@ -91,10 +91,10 @@ struct Passed {
 
 impl Passed {
     fn told(&self) -> Option<String> {
-        let other = (self.other > 0).then(|| format!("{} lines are no incidents", self.other));
+        let other = (self.other > 0).then(|| format!("{} lines are not incidents", self.other));
         let older = (self.older > 0).then(|| {
             format!(
-                "{} older incidents are not shown; narrow with --since, --pod, --type",
+                "{} older incidents are not shown; use --since, --pod or --type to select fewer",
                 self.older
             )
         });

@@ -135,7 +135,7 @@ impl Style {
             self.colours.paint(out, DIM, |out| {
                 cell(out, "", 4 + NAME);
                 // The conversion clamps.
-                let text = format!("the last {} before the end", span(*oldest));
+                let text = format!("the last {} before the termination", span(*oldest));
                 fit(out, &text, self.columns.saturating_sub(4 + NAME));
             });
             out.push('\n');
@@ -167,7 +167,7 @@ impl Style {
         if let Some(limit) = limit {
             text.push_str(&format!(" of {}", unit(limit as u64)));
         } else {
-            text.push_str(&format!(", at most {}", unit(most as u64)));
+            text.push_str(&format!(", peak {}", unit(most as u64)));
         }
         fit(out, &text, self.columns.saturating_sub(4 + NAME + taken));
         out.push('\n');

@@ -17,7 +17,7 @@ pub(super) fn credentials(
         return Some(Credentials { token: TokenSource::None, client_cert: None });
     };
     for (field, remedy) in refused(&entry.fields) {
-        let wrong = format!("user {:?} has {field}, which this agent does not use", entry.name);
+        let wrong = format!("user {:?} has {field}, which this agent does not support", entry.name);
         findings.problems.push(problem_in(&entry.file, wrong, remedy));
     }
     let token = findings.note(token(entry));
@@ -28,8 +28,8 @@ pub(super) fn credentials(
 /// Returns the fields that make the start fail, each with what to do instead.
 fn refused(fields: &UserFields) -> Vec<(&'static str, &'static str)> {
     const TOKEN: &str =
-        "make a token with kubectl create token, and set token or tokenFile instead";
-    const OWN_RIGHTS: &str = "give the user itself the rights, and remove the field";
+        "create a token with kubectl create token, and set token or tokenFile instead";
+    const OWN_RIGHTS: &str = "grant the rights to the user itself, and remove the field";
     let lists = fields.as_groups.as_ref().is_some_and(|groups| !groups.is_empty());
     let maps = fields.as_user_extra.as_ref().is_some_and(|extra| !extra.is_empty());
     [
@@ -52,7 +52,7 @@ fn refused(fields: &UserFields) -> Vec<(&'static str, &'static str)> {
 fn token(entry: &Entry<UserFields>) -> Result<TokenSource, Problem> {
     let fail = |wrong: String| {
         let wrong = format!("user {:?}: {wrong}", entry.name);
-        problem_in(&entry.file, wrong, "make a token with kubectl create token")
+        problem_in(&entry.file, wrong, "create a token with kubectl create token")
     };
     let inline = given(&entry.fields.token).map(|text| files::token(text.as_bytes().to_vec()));
     let inline: Option<Secret> =

@@ -132,7 +132,7 @@ pub(super) fn read_all(list: &str, findings: &mut Findings) -> Option<Merged> {
         }
     }
     if !found && !failed {
-        let remedy = "name a kubeconfig file, or unset KUBECONFIG to use the service account";
+        let remedy = "set it to a kubeconfig file, or unset it to use the service account";
         findings.problems.push(Problem::new("KUBECONFIG", list, "no such file", remedy));
     }
     // A broken file is missing from the merge, so other apparent problems may not be real ones.
@@ -146,10 +146,10 @@ fn read_one(path: &Path) -> Result<Option<RawFile>, Problem> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => {
             let wrong = format!("cannot be read: {error}");
-            return Err(problem_in(path, wrong, "name a readable kubeconfig file"));
+            return Err(problem_in(path, wrong, "set it to a readable kubeconfig file"));
         }
     };
-    let remedy = "write it like the files that kubectl config makes";
+    let remedy = "use the format that kubectl config writes";
     let text = std::str::from_utf8(&bytes).map_err(|_| problem_in(path, "not UTF-8", remedy))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim().is_empty() {
@@ -200,7 +200,7 @@ fn parse(path: &Path, text: &str) -> Result<Option<RawFile>, Problem> {
         if text.trim_start().starts_with('{') {
             malformed(path, error.line() as u64, error.column() as u64)
         } else {
-            let wrong = "not JSON, and this build reads JSON kubeconfigs only";
+            let wrong = "not JSON, and this build reads only JSON kubeconfigs";
             let remedy = "convert it with kubectl config view --raw --flatten --output json";
             problem_in(path, wrong, remedy)
         }
@@ -208,8 +208,8 @@ fn parse(path: &Path, text: &str) -> Result<Option<RawFile>, Problem> {
 }
 
 fn malformed(path: &Path, line: u64, column: u64) -> Problem {
-    let wrong = format!("not a kubeconfig, by what stands at line {line}, column {column}");
-    problem_in(path, wrong, "look there for a typing error or a value of the wrong kind")
+    let wrong = format!("not a valid kubeconfig: error at line {line}, column {column}");
+    problem_in(path, wrong, "look there for a typing error or a value of the wrong type")
 }
 
 impl Merged {

@@ -107,16 +107,16 @@ fn reach(
 ) -> Option<(Server, Option<String>, Trust)> {
     let fields = &entry.fields;
     if given(&fields.proxy_url).is_some() {
-        let wrong = cluster_wrong(entry, "has a proxy-url, which this agent does not use");
+        let wrong = cluster_wrong(entry, "has a proxy-url, which this agent does not support");
         findings.problems.push(problem_in(
             &entry.file,
             wrong,
-            "remove it, and give the agent a direct way to the API server",
+            "remove it, and give the agent a direct connection to the API server",
         ));
     }
     let tls_server_name = given(&fields.tls_server_name);
     if tls_server_name.is_some_and(|name| !cluster::is_server_name(name)) {
-        let wrong = cluster_wrong(entry, "has a wrong tls-server-name");
+        let wrong = cluster_wrong(entry, "has an invalid tls-server-name");
         findings.problems.push(problem_in(
             &entry.file,
             wrong,
@@ -131,7 +131,7 @@ fn reach(
 fn server(entry: &Entry<ClusterFields>) -> Result<Server, Problem> {
     let parsed = given(&entry.fields.server).ok_or("is missing").and_then(Server::parse);
     parsed.map_err(|wrong| {
-        let wrong = cluster_wrong(entry, &format!("has a server that {wrong}"));
+        let wrong = cluster_wrong(entry, &format!("has an unusable server URL: the URL {wrong}"));
         problem_in(&entry.file, wrong, "allowed: a URL like https://10.0.0.1:6443")
     })
 }
@@ -149,7 +149,8 @@ fn trust(entry: &Entry<ClusterFields>, server: &Server, findings: &mut Findings)
     let shown = server.url();
     if server.scheme == Scheme::Http {
         findings.warnings.push(format!(
-            "the API server {shown} is plain HTTP: the token and all answers can be read on the way"
+            "the API server URL {shown} is plain HTTP: anyone on the network path can read the \
+             token and all responses"
         ));
         return Some(Trust::Plaintext);
     }
@@ -163,13 +164,15 @@ fn trust(entry: &Entry<ClusterFields>, server: &Server, findings: &mut Findings)
         }
         (true, false) => {
             findings.warnings.push(format!(
-                "INSECURE: insecure-skip-tls-verify is set, the certificate of {shown} is not \
-                 checked; whoever answers there gets the token. For tests only"
+                "INSECURE: insecure-skip-tls-verify is set, so the agent does not verify the \
+                 certificate of {shown}; any server that responds there gets the token. Use this \
+                 for tests only"
             ));
             Some(Trust::SkipVerification)
         }
         (false, false) => {
-            let wrong = "has no certificate authority, and this build carries no public roots";
+            let wrong =
+                "has no certificate authority, and this build contains no public root certificates";
             let wrong = cluster_wrong(entry, wrong);
             let remedy = "set certificate-authority or certificate-authority-data";
             findings.problems.push(problem_in(&entry.file, wrong, remedy));
@@ -199,7 +202,7 @@ impl PemField<'_> {
     fn read(&self, file: &Path, owner: &str) -> Result<Option<PemSource>, Problem> {
         let Self { name, kind, .. } = *self;
         let fail = |wrong: String| {
-            let remedy = "set it to PEM, as kubectl config set-cluster and set-credentials do";
+            let remedy = "set it to PEM data, as kubectl config set-cluster and set-credentials do";
             problem_in(file, format!("{owner}: {wrong}"), remedy)
         };
         if let Some(data) = given(self.data) {
@@ -212,7 +215,7 @@ impl PemField<'_> {
         };
         let path = beside(file, path);
         files::require_pem(&path, kind)
-            .map_err(|wrong| fail(format!("{name} is wrong: {wrong}")))?;
+            .map_err(|wrong| fail(format!("{name} cannot be used: {wrong}")))?;
         Ok(Some(PemSource::File(path)))
     }
 }

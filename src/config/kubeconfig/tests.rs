@@ -176,7 +176,7 @@ fn null_and_empty_mean_absent() {
 
 #[test]
 fn what_the_agent_does_not_do_is_refused_with_a_way_out() {
-    let (token, rights) = ("kubectl create token", "give the user itself the rights");
+    let (token, rights) = ("kubectl create token", "grant the rights to the user itself");
     for (user, field, remedy) in [
         (r#""exec": {"command": "aws", "env": null}"#, "exec", token),
         (r#""auth-provider": {"name": "oidc"}"#, "auth-provider", token),
@@ -188,7 +188,7 @@ fn what_the_agent_does_not_do_is_refused_with_a_way_out() {
         (r#""as-user-extra": {"a": ["b"]}"#, "as-user-extra", rights),
     ] {
         let lines = bad(&[("config", &config(&good_cluster(), user))]);
-        let start = format!("user \"me\" has {field}, which this agent does not use; ");
+        let start = format!("user \"me\" has {field}, which this agent does not support; ");
         assert!(lines.len() == 1 && lines[0].starts_with(&start), "{lines:?}");
         assert!(lines[0].contains(remedy), "{lines:?}");
     }
@@ -201,14 +201,14 @@ fn what_the_agent_does_not_do_is_refused_with_a_way_out() {
 fn a_cluster_that_cannot_be_trusted_is_refused() {
     let server = r#""server": "https://h""#;
     for (cluster, wrong) in [
-        (String::new(), "has a server that is missing; allowed: a URL like"),
+        (String::new(), "has an unusable server URL: the URL is missing; allowed: a URL like"),
         (
             r#""server": "https://u:hunter2@h""#.to_owned(),
-            "has a server that carries a user name; allowed: a URL like",
+            "has an unusable server URL: the URL contains a user name; allowed: a URL like",
         ),
         (
             server.to_owned(),
-            "has no certificate authority, and this build carries no public roots; set certificate-",
+            "has no certificate authority, and this build contains no public root certificates; set certificate-",
         ),
         (
             format!(r#"{}, "insecure-skip-tls-verify": true"#, good_cluster()),
@@ -216,7 +216,7 @@ fn a_cluster_that_cannot_be_trusted_is_refused() {
         ),
         (
             format!(r#"{}, "tls-server-name": "a b""#, good_cluster()),
-            "has a wrong tls-server-name; allowed: a DNS name",
+            "has an invalid tls-server-name; allowed: a DNS name",
         ),
     ] {
         let lines = bad(&[("config", &config(&cluster, ""))]);
@@ -247,7 +247,7 @@ fn broken_credentials_are_described_and_not_shown() {
     );
     let spoilt = r#""client-certificate-data": "hunter2!", "client-key-data": "hunter2""#;
     for (user, expected) in [
-        (r#""token": "hunter2 hunter2""#, vec!["token holds no token"]),
+        (r#""token": "hunter2 hunter2""#, vec!["token does not contain a token"]),
         (r#""tokenFile": "none""#, vec!["tokenFile: cannot read"]),
         (r#""tokenFile": "empty""#, vec!["tokenFile: \""]),
         (&certificate_only, vec!["has a client-certificate without a client-key; set client-key"]),
@@ -255,12 +255,12 @@ fn broken_credentials_are_described_and_not_shown() {
         (
             &swapped,
             vec![
-                "client-certificate-data holds no certificate",
-                "client-key-data holds no private",
+                "client-certificate-data contains no certificate",
+                "client-key-data contains no private",
             ],
         ),
         (spoilt, vec!["client-certificate-data is not base64", "client-key-data is not base64"]),
-        (r#""client-key": "none""#, vec!["client-key is wrong: cannot read"]),
+        (r#""client-key": "none""#, vec!["client-key cannot be used: cannot read"]),
     ] {
         let lines = bad(&[("empty", " \n"), ("config", &config(&good_cluster(), user))]);
         assert_eq!(lines.len(), expected.len(), "{lines:?}");
@@ -356,7 +356,7 @@ fn a_list_without_any_file_is_a_problem() {
     let (cluster, findings) = load(&folder, &["missing", "gone"]);
     assert_eq!(cluster, None);
     assert_eq!(findings.problems.len(), 1);
-    assert!(findings.problems[0].to_string().contains("no such file; name a kubeconfig file"));
+    assert!(findings.problems[0].to_string().contains("no such file; set it to a kubeconfig file"));
 
     let many = vec!["x"; limits::KUBECONFIG_FILES_MAX + 1];
     let (_, findings) = load(&folder, &many);
@@ -368,8 +368,8 @@ fn a_file_that_is_no_kubeconfig_is_placed_and_not_quoted() {
     let big = " ".repeat(limits::CONFIG_FILE_BYTES_MAX + 1);
     for (text, expected) in [
         (r#"{"kind": "Secret"}"#, "is of kind \"Secret\", not Config"),
-        ("{\n\"users\": \"hunter2\"}", "not a kubeconfig, by what stands at line 2, column "),
-        ("{\"token\": \"hunter2\"", "not a kubeconfig, by what stands at line 1, column "),
+        ("{\n\"users\": \"hunter2\"}", "not a valid kubeconfig: error at line 2, column "),
+        ("{\"token\": \"hunter2\"", "not a valid kubeconfig: error at line 1, column "),
         (&big, "cannot be read: larger than 1048576 bytes"),
     ] {
         let lines = bad(&[("config", text)]);
@@ -406,7 +406,7 @@ fn the_environment_leads_to_the_kubeconfig_and_its_server_name_wins() {
 #[test]
 fn a_build_without_yaml_says_so() {
     let lines = bad(&[("config", "apiVersion: v1\nkind: Config\n")]);
-    assert!(lines.len() == 1 && lines[0].starts_with("not JSON, and this build reads JSON "));
+    assert!(lines.len() == 1 && lines[0].starts_with("not JSON, and this build reads only JSON "));
 }
 
 #[cfg(feature = "kubeconfig")]
@@ -480,7 +480,7 @@ fn aliases_of_aliases_are_refused_before_they_grow() {
     for file in ["alias_bomb.yaml", "merge_bomb.yaml"] {
         let text = std::fs::read_to_string(format!("{folder}{file}")).unwrap();
         let problems = bad(&[("config", &text)]);
-        assert!(problems[0].starts_with("not a kubeconfig, by what stands at"), "{problems:?}");
+        assert!(problems[0].starts_with("not a valid kubeconfig: error at"), "{problems:?}");
     }
 }
 

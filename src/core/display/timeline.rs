@@ -22,7 +22,7 @@ pub struct Row<'a> {
 }
 
 /// Kinds in their order within one second; the pod's events rank with the log lines.
-const RANKS: [&str; 5] = ["start", LOG, "end", THIS, "detected"];
+const RANKS: [&str; 5] = ["start", LOG, "exit", THIS, "detected"];
 
 /// [`Row::what`] of the incident itself.
 pub const THIS: &str = "incident";
@@ -45,7 +45,7 @@ pub fn rows<'a>(incident: &'a Json, end: Timestamp) -> Vec<Row<'a>> {
     };
     for c in incident.at(&["containers"]).items() {
         add(c.time("started_at"), "start", c.text("name"), "", 1.0);
-        add(c.time("finished_at"), "end", c.text("name"), c.text("reason"), 1.0);
+        add(c.time("finished_at"), "exit", c.text("name"), c.text("reason"), 1.0);
     }
     for event in incident.at(&["telemetry", "events"]).items() {
         let count = event.number("count").unwrap_or_default();

@@ -46,7 +46,7 @@ pub fn span(seconds: u64) -> String {
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
     match u64::try_from(now.as_second().saturating_sub(at.as_second())) {
         Ok(seconds) => format!("{} ago", span(seconds)),
-        Err(_) => "in the future, by this node's clock".to_owned(),
+        Err(_) => "in the future according to this node's clock".to_owned(),
     }
 }
 

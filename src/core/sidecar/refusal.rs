@@ -84,50 +84,50 @@ impl fmt::Display for Refusal {
         match self {
             Self::Shape(flaw) => write!(
                 f,
-                "the body must be like {{\"metrics\": {{\"queue_depth\": 12}}}}, on the host's network with \
-                 \"pod\": {{\"namespace\": \"…\", \"name\": \"…\"}} in it: {flaw}"
+                "the body must look like {{\"metrics\": {{\"queue_depth\": 12}}}}; a pod on the host's network must \
+                 add \"pod\": {{\"namespace\": \"…\", \"name\": \"…\"}}: {flaw}"
             ),
             Self::Unknown(address) => {
-                write!(f, "no pod that runs on this node is known to have the address {address}")
+                write!(f, "the agent knows no running pod of this node with the address {address}")
             }
             Self::Shared(address) => {
-                write!(f, "more than one pod that runs on this node is said to have {address}")
+                write!(f, "more than one running pod of this node has the address {address}")
             }
-            Self::NotYourself => f.write_str("a pod may only post for itself"),
+            Self::NotYourself => f.write_str("a pod may post only for itself"),
             Self::Nameless => f.write_str(
-                "pods on the host's network must name themselves: \"pod\": {\"namespace\": \"…\", \"name\": \"…\"}",
+                "a pod on the host's network must name itself: \"pod\": {\"namespace\": \"…\", \"name\": \"…\"}",
             ),
             Self::NotOnHost => {
-                f.write_str("no pod of that name is known to run on this node's own network")
+                f.write_str("the agent knows no running pod of that name on this node's host network")
             }
-            Self::NoLength => f.write_str("the body must come with a Content-Length, not in chunks"),
-            Self::TooLong => write!(f, "a body has at most {TELEMETRY_BODY_BYTES_MAX} bytes"),
-            Self::ContentType => f.write_str("the Content-Type must be application/json, or left out"),
+            Self::NoLength => f.write_str("the request needs a Content-Length; a chunked body is not accepted"),
+            Self::TooLong => write!(f, "the body is too long; the limit is {TELEMETRY_BODY_BYTES_MAX} bytes"),
+            Self::ContentType => f.write_str("the Content-Type must be application/json or absent"),
             Self::TooManyNames(names) => {
-                write!(f, "a post has at most {TELEMETRY_NAMES_MAX} names, this one has {names}")
+                write!(f, "the post has {names} names; the limit is {TELEMETRY_NAMES_MAX}")
             }
             Self::Name(name) => write!(
                 f,
-                "names are [a-zA-Z_:][a-zA-Z0-9_:.]*, of at most {TELEMETRY_NAME_BYTES_MAX} bytes; {name:?} is none"
+                "the name {name:?} is invalid; names match [a-zA-Z_:][a-zA-Z0-9_:.]* and have at most {TELEMETRY_NAME_BYTES_MAX} bytes"
             ),
-            Self::Twice(name) => write!(f, "{name} is there twice"),
+            Self::Twice(name) => write!(f, "the name {name} occurs twice"),
             Self::Value(name) => {
-                write!(f, "values are finite numbers of 64 bits; that of {name} is none")
+                write!(f, "the value of {name} is not a finite 64-bit number")
             }
             Self::NamesFull(name) => write!(
                 f,
-                "a pod has at most {TELEMETRY_NAMES_MAX} different names over all its posts; {name} was left \
-                 out, the known ones were kept"
+                "a pod can have at most {TELEMETRY_NAMES_MAX} different names over all its posts; the agent \
+                 dropped {name} and kept the known names"
             ),
             Self::TooOften(_) => write!(
                 f,
-                "a pod may post once in {} s, and {TELEMETRY_BURST} times at once",
+                "too many posts: a pod may post once every {} s, and {TELEMETRY_BURST} times at once",
                 TELEMETRY_INTERVAL.as_secs()
             ),
             Self::Full => write!(
                 f,
-                "all pods of this node together have at most {TELEMETRY_SERIES_MAX} names; new ones were left \
-                 out, the known ones were kept"
+                "all pods of this node together can have at most {TELEMETRY_SERIES_MAX} names; the agent \
+                 dropped the new names and kept the known ones"
             ),
         }
     }

@@ -151,7 +151,10 @@ impl Stream {
             },
             Reading::Watch => {
                 if self.frames.pending() > 0 {
-                    let text = format!("{} bytes of a last line", self.frames.pending());
+                    let text = format!(
+                        "the watch ended inside a line, after {} bytes of it",
+                        self.frames.pending()
+                    );
                     notes.push(Note::Flaw(Flaw::new(FlawKind::Truncated, &text)));
                     self.frames.reset();
                 }

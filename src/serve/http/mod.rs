@@ -124,7 +124,10 @@ impl HttpServer {
         for id in 0.. {
             // Each connection thread holds one reference to `open`, and this thread holds one too.
             while Arc::strong_count(&open) > HTTP_THREADS_MAX {
-                trouble.say("connections that were cut off do not end");
+                trouble.say(
+                    "too many connections are open, and closing the oldest did not help; new \
+                     connections wait",
+                );
                 Stop::default().wait(HTTP_PAUSE);
             }
             let served = self.listener.accept().and_then(|(stream, peer)| {
@@ -244,7 +247,7 @@ impl Answer {
 
     /// Returns a 405 response for a method that the path does not take.
     fn not_allowed(allow: &'static str) -> Self {
-        let body = format!("this path takes {allow}\n").into_bytes();
+        let body = format!("this path accepts only {allow}\n").into_bytes();
         Self { response: Response { body, ..refusal(405) }, allow, with_body: true }
     }
 

@@ -280,7 +280,10 @@ fn the_answer_arrives_although_the_request_had_more_to_say() {
         stream.write_all(&request).unwrap();
         pause(5);
         let got = answer(stream);
-        assert!(got.starts_with("HTTP/1.1 405 ") && got.ends_with("takes GET, HEAD\n"), "{got}");
+        assert!(
+            got.starts_with("HTTP/1.1 405 ") && got.ends_with("accepts only GET, HEAD\n"),
+            "{got}"
+        );
     }
 }
 

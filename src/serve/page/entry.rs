@@ -33,7 +33,7 @@ pub(super) fn write(out: &mut String, line: &[u8], now: Timestamp) {
             "<details class=\"i\"><summary>a line that this page cannot read</summary><div>",
         ),
     }
-    put(out, "<details class=\"raw\"><summary>the line as it was written</summary><pre>");
+    put(out, "<details class=\"raw\"><summary>the incident line as written</summary><pre>");
     text(out, String::from_utf8_lossy(line).trim_end());
     put(out, "</pre></details></div></details>\n");
 }
@@ -84,7 +84,7 @@ fn charts(out: &mut String, incident: &Json) {
     }
     put(out, "</div>");
     if let Some(peak) = samples.number("memory_peak_bytes").map(clamped).filter(|peak| *peak > 0) {
-        let before = "<p class=\"dim\">Most memory since its start, by the kernel: ";
+        let before = "<p class=\"dim\">Peak memory since the container started, from the kernel: ";
         element(out, before, &bytes(peak), "</p>");
     }
 }
@@ -112,7 +112,8 @@ fn containers(out: &mut String, incident: &Json) {
     put(
         out,
         "<h2>Containers</h2><div class=\"w\"><table><thead><tr><th>name</th><th>state</th>\
-         <th>last end</th><th>restarts</th><th>limits</th><th>image</th></tr></thead><tbody>",
+         <th>last termination</th><th>restarts</th><th>limits</th><th>image</th></tr></thead>\
+         <tbody>",
     );
     for c in incident.at(&["containers"]).items() {
         put(out, if is_own(incident, c) { "<tr class=\"now\"><td>" } else { "<tr><td>" });

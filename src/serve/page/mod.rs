@@ -52,7 +52,7 @@ impl Page<'_> {
         put(&mut out, "<main>");
         let items = &self.snapshot.items;
         if items.is_empty() {
-            put(&mut out, "<p>No incident since this agent started.</p>");
+            put(&mut out, "<p>No incidents since this agent started.</p>");
         }
         let mut shown = 0;
         for item in items.iter().rev() {
@@ -84,7 +84,7 @@ impl Page<'_> {
             },
         );
         text(out, &date_time(self.snapshot.since));
-        element(out, " (", &ago(self.snapshot.since, self.now), "); this page is of ");
+        element(out, " (", &ago(self.snapshot.since, self.now), "); this page was created at ");
         text(out, &date_time(self.now));
         put(out, "</p><p>blackbox-daemon ");
         put(out, env!("CARGO_PKG_VERSION"));
@@ -103,12 +103,16 @@ impl Page<'_> {
         if shown < kept {
             put(out, "<p>");
             number(out, (kept - shown) as u64);
-            put(out, " older ones are at <a href=\"/incidents\">/incidents</a>.</p>");
+            put(out, " older incidents are at <a href=\"/incidents\">/incidents</a>.</p>");
         }
         if forgotten > 0 {
             put(out, "<p class=\"dim\">");
             number(out, forgotten);
-            put(out, " older than these are no longer in memory; look where the lines go.</p>");
+            put(
+                out,
+                " older incidents are no longer in memory; look for them on stdout, in the \
+                 incident file or at the collector.</p>",
+            );
         }
     }
 }

@@ -78,7 +78,7 @@ fn an_incident_is_shown_with_its_charts_timeline_containers_and_line() {
         "node1",
         "4 incidents since 2026-11-23 03:00:00 UTC (40 min ago)",
         "alive",
-        "not ready (the node's pods were not listed yet)",
+        "not ready (the agent has not listed the node's pods yet)",
         "8 min 13 s ago",
         "was OOM-killed at its 64 MiB limit",
         "limit 64 MiB",
@@ -96,7 +96,7 @@ fn an_incident_is_shown_with_its_charts_timeline_containers_and_line() {
         "MemoryPressure is",
         "5ef8f17055c73db4150bf65f57a4c97b",
         "\"schema\":\"blackbox.incident/v1\"",
-        "3 older than these are no longer",
+        "3 older incidents are no longer",
     ] {
         assert!(html.text.contains(words), "no {words:?} in {}", html.text);
     }
@@ -212,7 +212,7 @@ fn the_page_and_each_incident_on_it_have_a_bound() {
         assert!(one.len() - STYLE.len() < PAGE_INCIDENT_BYTES_MAX, "{fill:?}: {}", one.len());
         let all = render("node1", &vec![line; 12]);
         assert!(all.len() < PAGE_BYTES_MAX + 1000, "{fill:?}: {}", all.len());
-        assert!(checker::read(&all).text.contains("older ones are at"), "{fill:?}");
+        assert!(checker::read(&all).text.contains("older incidents are at"), "{fill:?}");
     }
 }
 

@@ -36,8 +36,8 @@ pub enum Wrong {
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Syntax(at) => write!(f, "no JSON from byte {at} on"),
-            Self::Form { at, wanted } => write!(f, "{wanted} is expected at byte {at}"),
+            Self::Syntax(at) => write!(f, "invalid JSON at byte {at}"),
+            Self::Form { at, wanted } => write!(f, "expected {wanted} at byte {at}"),
         }
     }
 }
