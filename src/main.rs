@@ -1,14 +1,14 @@
 //! The `blackbox-daemon` command.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use log::{error, warn};
 
 use blackbox_daemon::agent as daemon;
 use blackbox_daemon::commands::{check, replay, show};
-use blackbox_daemon::config::{Config, SETTINGS};
+use blackbox_daemon::config::{CommandConfig, Config, ConfigErrors, SETTINGS};
 use blackbox_daemon::core::case::Severity;
 
 /// The allocator of the container image (musl builds); the dependency table in the README gives the reason.
@@ -41,12 +41,7 @@ fn main() -> ExitCode {
 fn run() -> ExitCode {
     let config = match Config::from_env(std::env::vars_os()) {
         Ok(config) => config,
-        Err(errors) => {
-            for problem in errors.problems {
-                eprintln!("blackbox-daemon: {problem}");
-            }
-            return ExitCode::from(USAGE_ERROR);
-        }
+        Err(errors) => return refuse(&errors),
     };
     for warning in &config.warnings {
         warn!("{warning}");
@@ -58,6 +53,14 @@ fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints every problem of the settings.
+fn refuse(errors: &ConfigErrors) -> ExitCode {
+    for problem in &errors.problems {
+        eprintln!("blackbox-daemon: {problem}");
+    }
+    ExitCode::from(USAGE_ERROR)
 }
 
 fn check() -> ExitCode {
@@ -72,12 +75,16 @@ fn check() -> ExitCode {
 }
 
 fn show(words: &[&str]) -> ExitCode {
+    let config = match CommandConfig::from_env(std::env::vars_os()) {
+        Ok(config) => config,
+        Err(errors) => return refuse(&errors),
+    };
     let var = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let is_dumb = var("TERM").is_some_and(|term| term == "dumb");
     let terminal = show::Terminal {
         has_colours: io::stdout().is_terminal() && var("NO_COLOR").is_none() && !is_dumb,
         columns: var("COLUMNS").and_then(|columns| columns.to_str()?.parse().ok()),
-        incident_file: var("BLACKBOX_INCIDENT_FILE").map(PathBuf::from),
+        incident_file: config.incident_file,
     };
     match show::run(words, terminal, &mut io::BufWriter::new(io::stdout().lock())) {
         Ok(passed) => {
@@ -104,7 +111,11 @@ fn show(words: &[&str]) -> ExitCode {
 }
 
 fn replay(folder: &Path) -> ExitCode {
-    let node_name = std::env::var("NODE_NAME").unwrap_or_else(|_| "recorded".to_owned());
+    let config = match CommandConfig::from_env(std::env::vars_os()) {
+        Ok(config) => config,
+        Err(errors) => return refuse(&errors),
+    };
+    let node_name = config.node_name.unwrap_or_else(|| "recorded".to_owned());
     let mut out = io::BufWriter::new(io::stdout().lock());
     match replay::run(folder, &node_name, Severity::Low, &mut out) {
         Ok(summary) => {

@@ -304,7 +304,7 @@ pub struct NoteLog {
 
 impl Default for NoteLog {
     fn default() -> Self {
-        Self { said: Vec::new(), errors: Once::new("watch of pods") }
+        Self { said: Vec::new(), errors: Once::new(module_path!(), "watch of pods") }
     }
 }
 

@@ -59,11 +59,14 @@ pub struct Events {
 impl Events {
     /// Runs until the stop flag is set or until all senders of lookups are gone.
     pub fn run(mut self) {
-        let mut trouble = Once::new("events of pods");
+        let mut trouble = Once::new(module_path!(), "events of pods");
         let mut pace = Pace::default();
         let mut silent_until = Duration::ZERO;
         let mut denied = false;
-        let mut node = NodeLookup { trouble: Once::new("the node"), silent_until: Duration::ZERO };
+        let mut node = NodeLookup {
+            trouble: Once::new(module_path!(), "the node"),
+            silent_until: Duration::ZERO,
+        };
         while let Ok(wanted) = self.wanted.recv() {
             let now = self.clock.monotonic();
             let Wanted::Events { namespace, key, since } = wanted else {

@@ -63,7 +63,7 @@ enum Read {
 impl Watch {
     /// Runs until the stop flag is set or the detection has finished.
     pub fn run(mut self) {
-        let mut trouble = Once::new("API server");
+        let mut trouble = Once::new(module_path!(), "API server");
         // True if the last watch did not end at its requested timeout.
         let mut is_broken = false;
         let mut buffer = vec![0; READ_BLOCK_BYTES];

@@ -1,7 +1,8 @@
 //! The configuration: reads environment variables and returns one checked value.
 //!
-//! [`Config::from_env`] is the only place that reads settings. It reads all of them before it fails, so that
-//! one failed start shows every mistake ([`ConfigErrors`], one line each). [`SETTINGS`] is the table behind it,
+//! [`Config::from_env`] reads the settings of the agent, [`CommandConfig::from_env`] the few that `show` and `replay`
+//! have. Both read all of them before they fail, so that one failed start shows every mistake ([`ConfigErrors`], one
+//! line each). [`SETTINGS`] is the table behind it,
 //! the README and `--help`. An empty value counts as unset, because manifests with an optional variable set it
 //! that way. The environment contains no secrets, and none is ever shown: tokens and keys come from files.
 
@@ -100,6 +101,32 @@ impl Config {
                 Ok(Self { warnings: findings.warnings, ..config })
             }
             _ => Err(ConfigErrors { problems: findings.problems }),
+        }
+    }
+}
+
+/// The settings that the commands beside the agent read, checked by the same rules. None of them is required.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommandConfig {
+    /// `NODE_NAME`: the name that `replay` writes into the lines.
+    pub node_name: Option<String>,
+    /// `BLACKBOX_INCIDENT_FILE`: the file that `show` reads if no file is named.
+    pub incident_file: Option<PathBuf>,
+}
+
+impl CommandConfig {
+    /// Reads the settings from `vars`.
+    pub fn from_env(
+        vars: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigErrors> {
+        let mut env = Environment::new(vars);
+        let node_name = env.optional(&settings::NODE_NAME, values::node_name);
+        let incident_file = env.optional(&settings::INCIDENT_FILE, values::path);
+        let problems = env.findings.problems;
+        if problems.is_empty() {
+            Ok(Self { node_name, incident_file })
+        } else {
+            Err(ConfigErrors { problems })
         }
     }
 }

@@ -399,3 +399,19 @@ fn a_namespace_file_that_is_missing_or_odd_is_passed_over() {
         assert_eq!(in_pod(&folder, &[]).unwrap().pod_namespace, None);
     }
 }
+
+#[test]
+fn the_commands_settings_are_checked_by_the_same_rules() {
+    let read = |pairs: &[(&str, &str)]| {
+        let os = |text: &str| OsString::from(text);
+        CommandConfig::from_env(pairs.iter().map(|(key, value)| (os(key), os(value))))
+    };
+    assert_eq!(read(&[]).unwrap(), CommandConfig::default());
+    assert_eq!(read(&[("BLACKBOX_LISTEN", "nonsense")]).unwrap(), CommandConfig::default());
+    let both = read(&[("NODE_NAME", " edge-7\n"), ("BLACKBOX_INCIDENT_FILE", "/var/i")]).unwrap();
+    assert_eq!(both.node_name.as_deref(), Some("edge-7"));
+    assert_eq!(both.incident_file, Some(PathBuf::from("/var/i")));
+    let problems = read(&[("NODE_NAME", "no name")]).unwrap_err().problems;
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].to_string().contains("NODE_NAME"), "{}", problems[0]);
+}

@@ -40,7 +40,7 @@ impl Token {
             TokenSource::Inline(secret) => Some(secret.clone()),
             TokenSource::File { seed, .. } => seed.clone(),
         };
-        Self { source, current, read_at: None, trouble: Once::new("token") }
+        Self { source, current, read_at: None, trouble: Once::new(module_path!(), "token") }
     }
 
     /// Returns the token, read again if it is older than a minute.
@@ -88,7 +88,7 @@ impl TlsFiles {
             client_cert: cluster.credentials.client_cert.clone(),
             used: None,
             read_at: None,
-            trouble: Once::new("certificates"),
+            trouble: Once::new(module_path!(), "certificates"),
         }
     }
 

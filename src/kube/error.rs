@@ -89,13 +89,13 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status { text, .. } => write!(f, "the API server says {text}"),
-            Self::Timeout(Timeout::PerRead) => write!(f, "the API server fell silent"),
-            Self::Timeout(timeout) => write!(f, "timeout of the phase \"{timeout}\""),
+            Self::Status { text, .. } => write!(f, "the server responded with {text}"),
+            Self::Timeout(Timeout::PerRead) => write!(f, "the server stopped sending data"),
+            Self::Timeout(timeout) => write!(f, "timeout in the phase \"{timeout}\""),
             Self::Connect(text) => write!(f, "cannot connect: {text}"),
-            Self::Tls(text) => write!(f, "no trust in the API server: {text}"),
-            Self::Io(text) => write!(f, "the connection broke: {text}"),
-            Self::Protocol(text) => write!(f, "the answer makes no sense: {text}"),
+            Self::Tls(text) => write!(f, "the TLS connection failed: {text}"),
+            Self::Io(text) => write!(f, "the connection was lost: {text}"),
+            Self::Protocol(text) => write!(f, "cannot use the response: {text}"),
         }
     }
 }

@@ -5,25 +5,28 @@ use log::{debug, info, warn};
 /// One kind of problem. The same message again is not worth another line in an operator's log.
 #[derive(Debug)]
 pub struct Once {
+    /// The module that has the problem: what `RUST_LOG` selects log lines by.
+    module: &'static str,
     about: &'static str,
     said: Option<String>,
     repeats: u64,
 }
 
 impl Once {
-    /// Makes a problem that has not occurred yet.
-    pub fn new(about: &'static str) -> Self {
-        Self { about, said: None, repeats: 0 }
+    /// Makes a problem that has not occurred yet. `module` is the caller's `module_path!()`.
+    pub fn new(module: &'static str, about: &'static str) -> Self {
+        Self { module, about, said: None, repeats: 0 }
     }
 
     /// Logs a warning, unless the message is the same as the last one.
     pub fn say(&mut self, text: &str) {
         if self.said.as_deref() == Some(text) {
             self.repeats += 1;
-            debug!("{}: {text} (repeated {} times)", self.about, self.repeats);
+            let (about, repeats) = (self.about, self.repeats);
+            debug!(target: self.module, "{about}: {text} (repeated {repeats} times)");
             return;
         }
-        warn!("{}: {text}", self.about);
+        warn!(target: self.module, "{}: {text}", self.about);
         self.said = Some(text.to_owned());
         self.repeats = 0;
     }
@@ -31,7 +34,7 @@ impl Once {
     /// Logs that the problem is over, if it had occurred.
     pub fn over(&mut self, text: &str) {
         if self.said.take().is_some() {
-            info!("{}: {text}", self.about);
+            info!(target: self.module, "{}: {text}", self.about);
         }
     }
 }

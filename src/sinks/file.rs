@@ -254,7 +254,7 @@ fn for_each_line(file: File, start: u64, each: &mut impl FnMut(&[u8])) -> io::Re
 
 /// Writes queued lines until the queue is closed and empty, or until a write fails while the agent shuts down.
 pub fn run(queue: &Queue, mut file: IncidentFile) {
-    let mut trouble = Once::new("BLACKBOX_INCIDENT_FILE");
+    let mut trouble = Once::new(module_path!(), "BLACKBOX_INCIDENT_FILE");
     let (mut batch, mut pause) = (VecDeque::new(), FILE_RETRY_MIN);
     let mut is_ending = false;
     loop {

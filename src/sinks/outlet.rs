@@ -21,7 +21,7 @@ impl Outlet {
     /// Creates the sending side of the named sink.
     pub fn new(name: SinkName, metrics: Arc<Metrics>) -> Self {
         let queue = Queue::new(Limits { lines: SINK_QUEUE_MAX, bytes: SINK_QUEUE_BYTES_MAX });
-        Self { name, queue, metrics, overflow: Once::new("incidents") }
+        Self { name, queue, metrics, overflow: Once::new(module_path!(), "incidents") }
     }
 
     /// Queues an incident for the sink. Never blocks: when the queue is full, the oldest incidents are dropped,

@@ -113,7 +113,7 @@ impl Keeper {
 
 /// Writes a page after each change, at most one per [`STATE_WRITE_INTERVAL`], until the keeper is closed.
 pub fn run(keeper: &Keeper, path: &Path, metrics: &Metrics, clock: Clock) {
-    let mut trouble = Once::new("BLACKBOX_STATE_FILE");
+    let mut trouble = Once::new(module_path!(), "BLACKBOX_STATE_FILE");
     loop {
         let (page, is_last) = keeper.next_page(clock);
         let mut pause = STATE_WRITE_INTERVAL;

@@ -10,7 +10,7 @@ use crate::sinks::queue::Queue;
 
 /// Writes queued lines until the queue is closed and empty.
 pub fn run(queue: &Queue, mut out: impl Write, metrics: &Metrics, clock: Clock) {
-    let mut trouble = Once::new("stdout");
+    let mut trouble = Once::new(module_path!(), "stdout");
     while let Some(delivery) = queue.pop() {
         // One write for the whole line, so that a reader does not see a partial line for long.
         match out.write_all(&delivery.line).and_then(|()| out.flush()) {

@@ -79,8 +79,8 @@ impl Webhook {
             metrics,
             clock,
             stop,
-            trouble: Once::new("webhook"),
-            losses: Once::new("webhook"),
+            trouble: Once::new(module_path!(), "webhook"),
+            losses: Once::new(module_path!(), "webhook"),
         }
     }
 

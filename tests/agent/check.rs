@@ -186,7 +186,7 @@ fn an_api_server_that_is_gone_silent_foreign_or_unwilling_is_told_apart() {
     node.api.write_service_account(node.scratch.path());
     let foreign = Authority::new("someone else").issue(&["127.0.0.1"], Validity::Valid);
     node.api.use_identity(&foreign);
-    node.check().says("failure", "API server", &["no trust", "the CA must be"]);
+    node.check().says("failure", "API server", &["the TLS connection failed", "the CA must be"]);
     node.api.stop();
     node.check().says("failure", "API server", &["cannot connect"]);
 }
@@ -230,6 +230,7 @@ fn folders_that_are_missing_or_anothers_are_told_with_what_to_do() {
         ("BLACKBOX_PROC", "/nowhere"),
         ("BLACKBOX_INCIDENT_FILE", "/nowhere/incidents"),
         ("BLACKBOX_STATE_FILE", "/proc/state"),
+        ("POD_NAMESPACE", "monitoring"),
     ];
     let checked = node.check_with(&nowhere);
     checked.says("warning", "pod logs", &["/nowhere", "mount the node's /var/log/pods"]);
@@ -237,7 +238,7 @@ fn folders_that_are_missing_or_anothers_are_told_with_what_to_do() {
     checked.says("warning", "proc", &["meminfo", "mount the node's /proc"]);
     checked.says("failure", "incident file", &["/nowhere/incidents", "BLACKBOX_INCIDENT_FILE"]);
     checked.says("failure", "state file", &["/proc/state"]);
-    checked.says("warning", "agent", &["kubectl exec"]);
+    checked.says("warning", "agent", &["kubectl exec -n monitoring ds/blackbox-daemon"]);
     fs::remove_dir_all(node.scratch.join("pods/shop_web_uid-web")).unwrap();
     fs::rename(
         node.scratch.join("cgroup/kubepods/burstable/poduid-web"),

@@ -52,11 +52,23 @@ fn a_json_kubeconfig_serves_as_well_as_a_yaml_one() {
 }
 
 #[test]
+fn a_module_that_is_turned_off_in_rust_log_logs_no_problem_either() {
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("module"));
+    api.use_identity(&api.authority().issue(&["api.example.com"], Validity::Valid));
+    let agent = in_cluster(&api, &scratch)
+        .env("RUST_LOG", "info,blackbox_daemon::agent::watch=off")
+        .start();
+    let failed = || agent.metric("k8s_api_errors_total{code=\"tls\"}") >= 1.0;
+    assert!(eventually(PATIENCE, failed));
+    assert!(!agent.log().contains("the TLS connection failed"), "{}", agent.log());
+}
+
+#[test]
 fn a_certificate_for_another_name_is_refused_unless_that_name_is_asked_for() {
     let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("name"));
     api.use_identity(&api.authority().issue(&["api.example.com"], Validity::Valid));
     let agent = in_cluster(&api, &scratch).start();
-    agent.wait_for_log("no trust in the API server");
+    agent.wait_for_log("the TLS connection failed");
     assert_eq!(api.requests().len(), 0, "the token was not shown to it");
     assert!(agent.metric("k8s_api_errors_total{code=\"tls\"}") >= 1.0);
     drop(agent);
@@ -72,7 +84,7 @@ fn neither_an_expired_certificate_nor_anothers_ca_is_trusted() {
     for identity in [own, foreign] {
         api.use_identity(&identity);
         let agent = in_cluster(&api, &scratch).start();
-        agent.wait_for_log("no trust in the API server");
+        agent.wait_for_log("the TLS connection failed");
         assert_eq!(api.requests().len(), 0);
     }
 }

@@ -174,7 +174,7 @@ fn an_answer_that_the_agent_itself_drops_is_no_broken_connection() {
         agent.incidents().iter().any(|i| i["pod_name"].as_str() == Some("b"))
     }));
     assert_eq!(agent.metric("k8s_api_errors_total{code=\"io\"}"), 0.0);
-    assert!(!agent.log().contains("the connection broke"), "{}", agent.log());
+    assert!(!agent.log().contains("the connection was lost"), "{}", agent.log());
 }
 
 #[test]

@@ -103,8 +103,10 @@ fn own_agent(report: &mut Report<'_>, config: &Config, clock: Clock) {
             report.warning("agent", &text);
         }
         Err(error) => {
+            let namespace = config.pod_namespace.as_deref();
+            let namespace = namespace.map_or_else(String::new, |name| format!(" -n {name}"));
             let text = format!(
-                "no agent responds at {at} ({error}); run check in the agent's pod: kubectl exec \
+                "no agent responds at {at} ({error}); run check in the agent's pod: kubectl exec{namespace} \
                  ds/blackbox-daemon -- /blackbox-daemon check"
             );
             report.warning("agent", &text);

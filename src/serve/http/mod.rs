@@ -120,7 +120,7 @@ impl HttpServer {
         let handler = Arc::new(handler);
         let posts = self.posts;
         let open = Open::default();
-        let mut trouble = Once::new("http");
+        let mut trouble = Once::new(module_path!(), "http");
         for id in 0.. {
             // Each connection thread holds one reference to `open`, and this thread holds one too.
             while Arc::strong_count(&open) > HTTP_THREADS_MAX {
