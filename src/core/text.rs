@@ -1,6 +1,7 @@
 //! Texts as an incident line has them: cut at a bound, and times.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serializer;
@@ -33,9 +34,38 @@ pub fn cut(text: &str, bytes: usize) -> String {
     out
 }
 
+/// Returns a duration in two units at most.
+pub fn duration(d: Duration) -> String {
+    let s = d.as_secs();
+    let ((major, unit), (minor, smaller)) = match s {
+        0..120 => return format!("{s} s"),
+        120..7200 => ((s / 60, "min"), (s % 60, "s")),
+        7200..172_800 => ((s / 3600, "h"), (s / 60 % 60, "min")),
+        _ => ((s / 86_400, "d"), (s / 3600 % 24, "h")),
+    };
+    match minor {
+        0 => format!("{major} {unit}"),
+        _ => format!("{major} {unit} {minor} {smaller}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_written_in_two_units_at_most() {
+        for (s, want) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (125, "2 min 5 s"),
+            (7260, "2 h 1 min"),
+            (200_000, "2 d 7 h"),
+        ] {
+            assert_eq!(duration(Duration::from_secs(s)), want);
+        }
+    }
 
     #[test]
     fn text_is_cut_at_characters() {

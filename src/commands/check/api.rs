@@ -7,10 +7,10 @@ use crate::agent::watch::pods_path;
 use crate::config::Config;
 use crate::config::cluster::Trust;
 use crate::core::detect::pods;
-use crate::core::incident::sentence;
 use crate::core::node;
 use crate::core::stream::decode;
 use crate::core::stream::list::{ListSplitter, Piece};
+use crate::core::text::duration;
 use crate::core::wire::Pod;
 use crate::core::wire::json::{self, Text, members};
 use crate::kube::{Client, Error, Patience};
@@ -292,7 +292,7 @@ impl Seen {
 
 /// Reports how far this node's clock is ahead of the API server's.
 fn clock(report: &mut Report<'_>, ahead_seconds: i64) {
-    let far = sentence::duration(Duration::from_secs(ahead_seconds.unsigned_abs()));
+    let far = duration(Duration::from_secs(ahead_seconds.unsigned_abs()));
     let which = if ahead_seconds < 0 { "behind" } else { "ahead of" };
     if ahead_seconds.abs() <= CLOCK_SKEW_TOLERATED_SECONDS {
         return report.ok("clock", &format!("{far} {which} the API server's clock"));

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::config::cluster::{Cluster, Credentials, Scheme, Server, TokenSource, Trust};
 use crate::config::{Config, files};
-use crate::core::incident::sentence;
+use crate::core::text::duration;
 use crate::kube::{Client, Error, Patience};
 use crate::limits::CHECK_TIMEOUT;
 use crate::runtime::clock::Clock;
@@ -132,7 +132,7 @@ fn own_token(report: &mut Report<'_>, config: &Config, clock: Clock) {
             }
         },
     };
-    let told = |seconds: i64| sentence::duration(Duration::from_secs(seconds.unsigned_abs()));
+    let told = |seconds: i64| duration(Duration::from_secs(seconds.unsigned_abs()));
     match token::age(token.expose(), clock.wall()) {
         TokenAge::Timeless => {
             report.ok(subject, &format!("from {from}; its age and expiry are unknown"))

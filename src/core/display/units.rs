@@ -1,6 +1,10 @@
 //! Formats numbers and times for people: whole numbers with a unit, one decimal where it helps.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+
+use crate::core::text::duration;
 
 /// Formats an amount of memory.
 pub fn bytes(n: u64) -> String {
@@ -28,18 +32,9 @@ pub fn percent(n: u64) -> String {
     format!("{n} %")
 }
 
-/// Formats a duration with one unit and the next smaller one.
+/// Formats a duration as the sentence of an incident does, so that one duration reads the same everywhere.
 pub fn span(seconds: u64) -> String {
-    let (major, minor) = match seconds {
-        0..60 => return format!("{seconds} s"),
-        60..3600 => ((seconds / 60, "min"), (seconds % 60, "s")),
-        3600..86_400 => ((seconds / 3600, "h"), (seconds / 60 % 60, "min")),
-        _ => ((seconds / 86_400, "d"), (seconds / 3600 % 24, "h")),
-    };
-    match minor.0 {
-        0 => format!("{} {}", major.0, major.1),
-        _ => format!("{} {} {} {}", major.0, major.1, minor.0, minor.1),
-    }
+    duration(Duration::from_secs(seconds))
 }
 
 /// Formats how long before `now` it was.
@@ -99,7 +94,7 @@ mod tests {
         }
         assert_eq!([cores(0), cores(350), cores(12_345)], ["0.00 CPU", "0.35 CPU", "12.34 CPU"]);
         for (seconds, want) in
-            [(0, "0 s"), (59, "59 s"), (60, "1 min"), (61, "1 min 1 s"), (90_061, "1 d 1 h")]
+            [(0, "0 s"), (59, "59 s"), (119, "119 s"), (121, "2 min 1 s"), (200_000, "2 d 7 h")]
         {
             assert_eq!(span(seconds), want);
         }
@@ -114,7 +109,7 @@ mod tests {
         assert_eq!(ago(end, at("2026-11-23T03:33:48Z")), "2 min 1 s ago");
         assert!(ago(end, at("2026-11-22T03:33:48Z")).contains("future"));
         assert_eq!(offset(at("2026-11-23T03:31:40Z"), end), "\u{2212}7 s");
-        assert_eq!(offset(at("2026-11-23T03:32:47Z"), end), "+1 min");
+        assert_eq!(offset(at("2026-11-23T03:32:47Z"), end), "+60 s");
         assert_eq!(offset(end, end), "0 s");
         assert_eq!(ago(Timestamp::MIN, Timestamp::MAX).split(' ').nth(1), Some("d"));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::case::{Case, IncidentType, Restarts, Subject, Termination};
 use crate::core::detect::classify;
-use crate::core::text::cut;
+use crate::core::text::{cut, duration};
 use crate::limits::SENTENCE_QUOTE_BYTES_MAX;
 
 /// What is known about the time before the termination.
@@ -144,17 +144,6 @@ fn bytes(n: i64) -> String {
     format!("{:.1} {unit}", n as f64 / f64::from(1 << shift))
 }
 
-/// Returns a duration in two units at most.
-pub(crate) fn duration(d: Duration) -> String {
-    let s = d.as_secs();
-    match s {
-        0..120 => format!("{s} s"),
-        120..7200 => format!("{} min {} s", s / 60, s % 60),
-        7200..172_800 => format!("{} h {} min", s / 3600, s / 60 % 60),
-        _ => format!("{} d {} h", s / 86_400, s / 3600 % 24),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,19 +159,6 @@ mod tests {
             (-5, "-5 B"),
         ] {
             assert_eq!(bytes(n), want);
-        }
-    }
-
-    #[test]
-    fn durations_are_written_in_two_units_at_most() {
-        for (s, want) in [
-            (0, "0 s"),
-            (119, "119 s"),
-            (125, "2 min 5 s"),
-            (7260, "2 h 1 min"),
-            (200_000, "2 d 7 h"),
-        ] {
-            assert_eq!(duration(Duration::from_secs(s)), want);
         }
     }
 

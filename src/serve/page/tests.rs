@@ -85,7 +85,7 @@ fn an_incident_is_shown_with_its_charts_timeline_containers_and_line() {
         "peak 62 MiB",
         "limit 0.50 CPU",
         "peak 40 %",
-        "\u{2212}1 min 47 s",
+        "\u{2212}107 s",
         "no memory left",
         "back-off restarting",
         "(3 times)",
