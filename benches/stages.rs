@@ -8,13 +8,13 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use blackbox_daemon::core::Now;
-use blackbox_daemon::core::detect::classify::{self, End};
-use blackbox_daemon::core::stream::decode::{self, Decoded};
-use blackbox_daemon::core::detect::{Detector, History, Output};
-use blackbox_daemon::core::stream::frame::FrameSplitter;
 use blackbox_daemon::core::case::ContainerKind;
+use blackbox_daemon::core::detect::classify::{self, End};
+use blackbox_daemon::core::detect::{Detector, History, Output};
 use blackbox_daemon::core::incident::recurrence::Recurrence;
 use blackbox_daemon::core::incident::{Gathered, Incident, compose, line};
+use blackbox_daemon::core::stream::decode::{self, Decoded};
+use blackbox_daemon::core::stream::frame::FrameSplitter;
 use blackbox_daemon::core::wire::Pod;
 use blackbox_daemon::metrics::Metrics;
 use blackbox_daemon::metrics::process::ProcessStats;
@@ -134,9 +134,7 @@ fn stages(criterion: &mut Criterion) {
     let incidents: Vec<Incident> = detect(&decoded)
         .into_iter()
         .filter_map(|output| match output {
-            Output::Crash(case) => {
-                Some(compose(*case, Gathered::default(), Recurrence::default()))
-            }
+            Output::Crash(case) => Some(compose(*case, Gathered::default(), Recurrence::default())),
             _ => None,
         })
         .collect();

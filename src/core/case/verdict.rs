@@ -36,7 +36,7 @@ impl Severity {
     }
 }
 
-/// What happened. `core::classify` says when each applies.
+/// What happened. `core::detect::classify` says when each applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IncidentType {
