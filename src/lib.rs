@@ -7,7 +7,7 @@
 //!                 ┌────────── Step: LIST or WATCH, from which resourceVersion ──────────┐
 //!                 ▼                                                                     │
 //! API server ─▶ Watch ──blocks of bytes──▶ Detection: core::stream::Stream ─────────────┤
-//!               kube::Client   (on the       ListSplitter / FrameSplitter  cut          │
+//!               ApiClient      (on the       ListSplitter / FrameSplitter  cut          │
 //!                               same         decode                        parse        │
 //!                               thread)      Reflector ─────────────────────────────────┘
 //!                                            Detector
@@ -41,7 +41,7 @@
 //! | [`agent`] | the threads and how they are wired: [`watch`], [`detection`], [`lookups`], [`enrichment`] |
 //! | [`serve`] | HTTP: metrics, health, the page, `/incidents`, posts of telemetry |
 //! | [`sinks`] | deliver incident lines; the state file, which records the delivered ones |
-//! | [`kube`], [`node`] | the client of the API server; the reading of the node: procfs, cgroups, logs |
+//! | [`kube`], [`node`] | the HTTP client and the API server's client; the reading of the node: procfs, cgroups, logs |
 //! | [`config`], [`metrics`], [`runtime`] | settings; metrics of the agent itself; clocks, the stop flag, signals |
 //! | [`core`] | pure: bytes, values and the time go in, values come out |
 //! | [`limits`] | every bound, with its reason |
@@ -55,8 +55,8 @@
 //!
 //! A case is a crash while it is judged. One crash passes these stations:
 //!
-//! 1. `Watch::run` (`agent/watch.rs`) gets the next `Step` from the detection. `Watch::carry_out` sends the request
-//!    and reads the response from the socket in blocks (`Body::read` in `kube/mod.rs`).
+//! 1. `Watch::run` (`agent/watch.rs`) gets the next `Step` from the detection and asks the API server by
+//!    `ApiClient::watch_pods` (`kube/api.rs`). It reads the answer from the socket in blocks.
 //! 2. `Detection::on_block` (`agent/detection.rs`) locks the detection, reads the clock, and calls the core on the
 //!    same thread.
 //! 3. `Stream::on_watch_block` (`core/stream/mod.rs`) cuts the blocks into lines (`FrameSplitter`,

@@ -9,25 +9,19 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use log::debug;
-
 use crate::agent::detection::{Detection, Hand};
 use crate::agent::messages::Wanted;
 use crate::core::backoff::Jitter;
 use crate::core::detect::evidence::PodEvent;
 use crate::core::detect::pods::is_plain;
 use crate::core::detect::settle::Lookup;
-use crate::core::node;
-use crate::core::stream::list::{ListSplitter, Piece};
 use crate::core::stream::reflector::Failure;
-use crate::core::wire::Event;
-use crate::core::wire::json;
-use crate::kube::{Client, Error, Patience};
+use crate::kube::api::{ApiClient, ApiError};
 use crate::limits::{
     EVENT_LOOKUP_BURST, EVENT_LOOKUP_DENIED_PAUSE, EVENT_LOOKUP_INTERVAL, EVENT_LOOKUP_JITTER,
-    EVENTS_PER_POD_MAX, NODE_BYTES_MAX, NODE_FRESH, READ_BLOCK_BYTES, RETRY_AFTER_MAX, SETTLE_MAX,
+    NODE_FRESH, RETRY_AFTER_MAX, SETTLE_MAX,
 };
-use crate::metrics::{LookupResult, Metrics, Permission, Verb};
+use crate::metrics::{LookupResult, Metrics};
 use crate::node::flight::Flight;
 use crate::runtime::clock::Clock;
 use crate::runtime::stop::Stop;
@@ -37,15 +31,13 @@ use crate::runtime::trouble::Once;
 #[derive(Debug)]
 pub struct Events {
     /// The thread's own client.
-    pub client: Client,
+    pub client: ApiClient,
     /// The requested lookups.
     pub wanted: Receiver<Wanted>,
     /// The detection, which receives the events.
     pub detection: Arc<Detection<Hand>>,
     /// The flight recorder, which receives the node.
     pub flight: Arc<Flight>,
-    /// The node's name.
-    pub node_name: String,
     /// Random delays, so that nodes do not send their requests together.
     pub jitter: Jitter,
     /// Metrics of requests and lookups.
@@ -101,7 +93,7 @@ impl Events {
                     }
                     Err(_) if self.stop.is_set() => return,
                     Err(error) => {
-                        silent_until = self.clock.monotonic() + pause(&error, denied);
+                        silent_until = self.clock.monotonic() + pause(&error);
                         trouble.say(&error.to_string());
                         if denied { Lookup::Denied } else { Lookup::Failed(error.to_string()) }
                     }
@@ -116,79 +108,27 @@ impl Events {
         if now < lookup.silent_until {
             return;
         }
-        // `resourceVersion=0`: served from the API server's cache, which is fresh enough because the kubelet reports
-        // changes at once.
-        let path = format!("/api/v1/nodes/{}?resourceVersion=0", self.node_name);
-        self.metrics.api_requests.add(Verb::Get);
-        let asked = self.clock.monotonic();
-        let answer = self.client.get(&path, Patience::Answer);
-        self.metrics.api_request_duration.observe(self.clock.monotonic().saturating_sub(asked));
-        let read = answer.and_then(|body| {
-            let json = body.read_all(NODE_BYTES_MAX)?;
-            let node = node::parse(&json, self.clock.wall());
-            node.ok_or_else(|| Error::Protocol("it is no node".to_owned()))
-        });
-        match read {
+        match self.client.get_node() {
             Ok(node) => {
-                self.metrics.permission.set(Permission::GetNodes, 1);
                 lookup.trouble.over("it can be read again");
                 self.flight.node_is(Ok(Arc::new(node)));
             }
             Err(error) => {
-                self.metrics.api_errors.add((&error).into());
-                let denied = error.code() == Some(403);
-                if denied {
-                    self.metrics.permission.set(Permission::GetNodes, 0);
-                }
-                lookup.silent_until =
-                    self.clock.monotonic() + pause(&error, denied).max(NODE_FRESH);
+                lookup.silent_until = self.clock.monotonic() + pause(&error).max(NODE_FRESH);
                 lookup.trouble.say(&error.to_string());
                 self.flight.node_is(Err(error.to_string()));
             }
         }
     }
 
-    fn look_up(&mut self, namespace: &str, key: &str) -> Result<Vec<PodEvent>, Error> {
-        debug!("events of {key} in {namespace}");
-        // `limit` is allowed here: without a resourceVersion the newest state is listed, and can be paged.
-        let path = format!(
-            "/api/v1/namespaces/{namespace}/events?fieldSelector=involvedObject.uid%3D{key}\
-             &limit={EVENTS_PER_POD_MAX}"
-        );
-        self.metrics.api_requests.add(Verb::List);
-        let asked = self.clock.monotonic();
-        let answer = self.client.get(&path, Patience::Answer);
-        self.metrics.api_request_duration.observe(self.clock.monotonic().saturating_sub(asked));
-        let read = answer.and_then(|mut body| {
-            let mut splitter = ListSplitter::default();
-            let mut events = Vec::new();
-            let mut block = vec![0; READ_BLOCK_BYTES];
-            loop {
-                let n = body.read(&mut block)?;
-                if n == 0 {
-                    break;
-                }
-                take_events(&mut splitter, &block[..n], &mut events)?;
-            }
-            splitter.finish().map_err(|e| Error::Protocol(e.to_string()))?;
-            Ok(events)
-        });
-        let granted = match &read {
-            Ok(_) => {
-                self.metrics.event_lookups.add(LookupResult::Ok);
-                Some(1)
-            }
-            Err(error) => {
-                self.metrics.api_errors.add(error.into());
-                let denied = error.code() == Some(403);
-                let result = if denied { LookupResult::Denied } else { LookupResult::Error };
-                self.metrics.event_lookups.add(result);
-                denied.then_some(0)
-            }
+    fn look_up(&mut self, namespace: &str, key: &str) -> Result<Vec<PodEvent>, ApiError> {
+        let read = self.client.list_events(namespace, key);
+        let result = match &read {
+            Ok(_) => LookupResult::Ok,
+            Err(error) if error.code() == Some(403) => LookupResult::Denied,
+            Err(_) => LookupResult::Error,
         };
-        if let Some(granted) = granted {
-            self.metrics.permission.set(Permission::ListEvents, granted);
-        }
+        self.metrics.event_lookups.add(result);
         read
     }
 }
@@ -200,29 +140,10 @@ struct NodeLookup {
     silent_until: Duration,
 }
 
-fn take_events(
-    splitter: &mut ListSplitter,
-    block: &[u8],
-    events: &mut Vec<PodEvent>,
-) -> Result<(), Error> {
-    let mut pieces = splitter.feed(block);
-    while let Some(piece) = pieces.next() {
-        let piece = piece.map_err(|e| Error::Protocol(e.to_string()))?;
-        if let Piece::Item(item) = piece
-            && events.len() < EVENTS_PER_POD_MAX
-            // An event that cannot be read is skipped, because it proves nothing.
-            && let Ok(event) = json::from_slice::<Event<'_>>(item)
-        {
-            events.push(PodEvent::from_wire(&event));
-        }
-    }
-    Ok(())
-}
-
 /// Returns how long to send no lookups after this error.
-fn pause(error: &Error, denied: bool) -> Duration {
+fn pause(error: &ApiError) -> Duration {
     match error.failure() {
-        _ if denied => EVENT_LOOKUP_DENIED_PAUSE,
+        _ if error.code() == Some(403) => EVENT_LOOKUP_DENIED_PAUSE,
         Failure::Throttled(Some(after)) => after.min(RETRY_AFTER_MAX),
         _ => EVENT_LOOKUP_INTERVAL,
     }

@@ -45,7 +45,7 @@ use crate::agent::detection::{Detect, Detection, Hand, NoteLog};
 use crate::agent::enrichment::{Deliver, Enrich, Tell};
 use crate::agent::lookups::Events;
 use crate::agent::messages::{Wanted, Work};
-use crate::agent::watch::{Watch, pods_path};
+use crate::agent::watch::Watch;
 use crate::config::Config;
 use crate::core::Now;
 use crate::core::backoff::Jitter;
@@ -54,7 +54,8 @@ use crate::core::detect::ledger::{Ledger, Left};
 use crate::core::detect::{Detector, History};
 use crate::core::stream::Stream;
 use crate::core::stream::reflector::Reflector;
-use crate::kube::{Client, Interrupt};
+use crate::kube::api::ApiClient;
+use crate::kube::http::Interrupt;
 use crate::limits::{
     CONTROL_MAX, ENRICH_QUEUE_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX, SHUTDOWN_MAX,
     SHUTDOWN_POLL, SHUTDOWN_STATE, THREAD_STACK_BYTES,
@@ -136,7 +137,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
         "blackbox-daemon {} watches node {} at {}; http on {}",
         env!("CARGO_PKG_VERSION"),
         config.node_name,
-        config.cluster.server,
+        config.api_server.server,
         server.local_addr()
     );
     let flight = Arc::new(flight(config));
@@ -298,10 +299,12 @@ impl Shared {
             clock: self.clock,
             log: NoteLog::default(),
         }));
-        let client = |timeout| Client::new(&config.cluster, timeout, self.clock);
+        let client = |timeout| {
+            let metrics = self.metrics.clone();
+            ApiClient::new(&config.api_server, timeout, &config.node_name, metrics, self.clock)
+        };
         let watch = Watch {
             client: client(config.api_timeout),
-            path: pods_path(&config.node_name),
             idle_timeout: config.watch_idle_timeout,
             detection: detection.clone(),
             metrics: self.metrics.clone(),
@@ -314,7 +317,6 @@ impl Shared {
             wanted,
             detection: detection.clone(),
             flight,
-            node_name: config.node_name.clone(),
             jitter: Jitter::new(seed(config, self.clock)),
             metrics: self.metrics.clone(),
             clock: self.clock,

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::limits;
 
-use super::cluster::Secret;
+use super::endpoint::Secret;
 
 /// What a PEM text must contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

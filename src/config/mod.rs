@@ -6,8 +6,8 @@
 //! the README and `--help`. An empty value counts as unset, because manifests with an optional variable set it
 //! that way. The environment contains no secrets, and none is ever shown: tokens and keys come from files.
 
-pub mod cluster;
 pub mod duration;
+pub mod endpoint;
 mod environment;
 pub(crate) mod files;
 mod kubeconfig;
@@ -29,7 +29,7 @@ use std::time::Duration;
 use crate::core::case::Severity;
 use crate::limits;
 
-use self::cluster::Cluster;
+use self::endpoint::Endpoint;
 use self::environment::{Environment, allowed};
 pub use self::problem::{ConfigErrors, Problem};
 pub use self::settings::{SETTINGS, Setting};
@@ -44,7 +44,7 @@ pub struct Config {
     pub pod_namespace: Option<String>,
     /// The API server: from `KUBECONFIG` if that is set, or else the API server of the cluster that the pod
     /// runs in.
-    pub cluster: Cluster,
+    pub api_server: Endpoint,
     /// `BLACKBOX_K8S_TIMEOUT`: the timeout for connecting, and for receiving the head of an answer.
     pub api_timeout: Duration,
     /// `BLACKBOX_K8S_RETRY_INTERVAL`: scales the backoff.
@@ -136,7 +136,7 @@ fn read(env: &mut Environment) -> Option<Config> {
     let node_name = env.required(&settings::NODE_NAME, values::node_name);
     let pod_namespace = env.optional(&settings::POD_NAMESPACE, values::namespace);
     let service_account = env.required(&settings::SERVICE_ACCOUNT, values::path);
-    let cluster = service_account.as_ref().and_then(|folder| read_cluster(env, folder));
+    let api_server = service_account.as_ref().and_then(|folder| read_api_server(env, folder));
 
     let api_timeout =
         duration(env, &settings::K8S_TIMEOUT, limits::API_TIMEOUT_MIN..=limits::API_TIMEOUT_MAX);
@@ -178,7 +178,7 @@ fn read(env: &mut Environment) -> Option<Config> {
         node_name: node_name?,
         pod_namespace: pod_namespace
             .or_else(|| service_account.as_deref().and_then(service_account::namespace)),
-        cluster: cluster?,
+        api_server: api_server?,
         api_timeout: api_timeout?,
         retry_interval: retry_interval?,
         watch_idle_timeout: watch_idle_timeout?,
@@ -201,15 +201,15 @@ fn read(env: &mut Environment) -> Option<Config> {
     })
 }
 
-fn read_cluster(env: &mut Environment, service_account: &Path) -> Option<Cluster> {
+fn read_api_server(env: &mut Environment, service_account: &Path) -> Option<Endpoint> {
     let remedy = allowed(&settings::KUBECONFIG);
     let tls_server_name = env.optional(&settings::TLS_SERVER_NAME, values::server_name);
-    let cluster = match env.value(settings::KUBECONFIG.key, &remedy) {
-        Some(list) => kubeconfig::cluster(&list, &mut env.findings)?,
-        None => service_account::cluster(env, service_account)?,
+    let api_server = match env.value(settings::KUBECONFIG.key, &remedy) {
+        Some(list) => kubeconfig::api_server(&list, &mut env.findings)?,
+        None => service_account::api_server(env, service_account)?,
     };
-    let tls_server_name = tls_server_name.or(cluster.tls_server_name);
-    Some(Cluster { tls_server_name, ..cluster })
+    let tls_server_name = tls_server_name.or(api_server.tls_server_name);
+    Some(Endpoint { tls_server_name, ..api_server })
 }
 
 fn read_watch_idle_timeout(env: &mut Environment) -> Option<Duration> {

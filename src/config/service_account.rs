@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::cluster::{Cluster, Credentials, Server, TokenSource, Trust, parse_port};
+use super::endpoint::{Credentials, Endpoint, Server, TokenSource, Trust, parse_port};
 use super::environment::Environment;
 use super::files::{self, Pem};
 use super::problem::Problem;
@@ -16,9 +16,9 @@ const ELSEWHERE: &str =
 const GIVE_TOKEN: &str = "mount the service account's files into the pod \
                           (automountServiceAccountToken: true), or set KUBECONFIG";
 
-/// Returns the cluster that the pod runs in, found in the same way as by client-go's `InClusterConfig`. It is
+/// Returns the API server of the pod's own cluster, found in the same way as by client-go's `InClusterConfig`. It is
 /// stricter: without a CA the start fails, because no other root would vouch for the API server.
-pub(super) fn cluster(environment: &mut Environment, folder: &Path) -> Option<Cluster> {
+pub(super) fn api_server(environment: &mut Environment, folder: &Path) -> Option<Endpoint> {
     let host = environment.value(HOST, ELSEWHERE);
     let port = environment.value(PORT, ELSEWHERE);
     let findings = &mut environment.findings;
@@ -34,7 +34,7 @@ pub(super) fn cluster(environment: &mut Environment, folder: &Path) -> Option<Cl
     let token_read = findings.note(files::require_token(&token).map_err(problem));
     let ca_read = findings.note(files::require_pem(&ca, Pem::Certificates).map_err(problem));
     token_read.and(ca_read)?;
-    Some(Cluster {
+    Some(Endpoint {
         server: server?,
         tls_server_name: None,
         trust: Trust::CaFile(ca),

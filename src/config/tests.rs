@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::cluster::{Credentials, Scheme, Server, TokenSource, Trust};
+use super::endpoint::{Credentials, Scheme, Server, TokenSource, Trust};
 use super::*;
 
 /// Looks like a certificate until TLS parses it.
@@ -80,7 +80,7 @@ fn a_pod_needs_no_more_than_its_node_name() {
     let expected = Config {
         node_name: "node-1".to_owned(),
         pod_namespace: Some("monitoring".to_owned()),
-        cluster: Cluster {
+        api_server: Endpoint {
             server: Server {
                 scheme: Scheme::Https,
                 host: "10.96.0.1".to_owned(),
@@ -148,7 +148,7 @@ fn every_setting_can_be_set() {
     assert_eq!(config.api_timeout, Duration::from_secs(10));
     assert_eq!(config.retry_interval, Duration::from_millis(200));
     assert_eq!(config.watch_idle_timeout, Duration::from_secs(120));
-    assert_eq!(config.cluster.tls_server_name.as_deref(), Some("kubernetes.default.svc"));
+    assert_eq!(config.api_server.tls_server_name.as_deref(), Some("kubernetes.default.svc"));
     assert_eq!(config.listen, "[::1]:0".parse().unwrap());
     assert_eq!(config.incident_file.as_deref(), Some(Path::new("/data/incidents")));
     assert_eq!(config.incident_file_bytes_max, 65536);
@@ -347,7 +347,7 @@ fn the_service_address_is_checked() {
         ("kubernetes.default.svc", "443", "https://kubernetes.default.svc:443"),
     ] {
         let vars = [("KUBERNETES_SERVICE_HOST", host), ("KUBERNETES_SERVICE_PORT", port)];
-        assert_eq!(in_pod(&folder, &vars).unwrap().cluster.server.url(), shown);
+        assert_eq!(in_pod(&folder, &vars).unwrap().api_server.server.url(), shown);
     }
     for (host, port, start) in [
         ("", "443", "KUBERNETES_SERVICE_HOST: not set"),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::core::case::Severity;
 use crate::limits;
 
-use super::{cluster, duration};
+use super::{duration, endpoint};
 
 /// Longest DNS-1123 label, the form of a namespace's name.
 const LABEL_BYTES_MAX: usize = 63;
@@ -110,7 +110,7 @@ pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
 }
 
 pub(super) fn server_name(text: &str) -> Result<String, String> {
-    if cluster::is_server_name(text) {
+    if endpoint::is_server_name(text) {
         Ok(text.to_owned())
     } else {
         Err("neither a DNS name nor an IP address".to_owned())

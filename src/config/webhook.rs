@@ -7,7 +7,7 @@ use ureq::http::Uri;
 
 use crate::limits;
 
-use super::cluster::{Cluster, Credentials, Scheme, Secret, Server, TokenSource, Trust};
+use super::endpoint::{Credentials, Endpoint, Scheme, Secret, Server, TokenSource, Trust};
 use super::environment::{Environment, allowed};
 use super::files::{self, Pem};
 use super::problem::Problem;
@@ -31,7 +31,7 @@ const BUNDLE: &str = "SSL_CERT_FILE";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
     /// The collector's server, without a base path, and the credentials for it.
-    pub collector: Cluster,
+    pub collector: Endpoint,
     /// Path and query of the URL. It is a secret, because many collectors identify their clients by nothing
     /// else.
     pub target: Secret,
@@ -62,7 +62,7 @@ pub(super) fn read(env: &mut Environment) -> Option<Webhook> {
     let token = read_token(env, token, scheme);
     let trust = trust(env, ca, scheme);
     let (server, target) = parsed?;
-    let collector = Cluster {
+    let collector = Endpoint {
         server,
         tls_server_name: None,
         trust: trust?,

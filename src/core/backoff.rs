@@ -58,8 +58,22 @@ impl Backoff {
         jitter.between(self.reconnect, self.reconnect * 2)
     }
 
-    /// Returns the delay before the next try; the delay begins at `now` (monotonic).
-    pub fn step(&mut self, now: Duration, jitter: &mut Jitter) -> Duration {
+    /// Returns the delay before the next try; the delay begins at `now` (monotonic). `asked` is how long the server
+    /// asks to wait, as far as the caller obeys it. All clients are asked for the same, so the jitter is added to it.
+    pub fn delay(
+        &mut self,
+        now: Duration,
+        jitter: &mut Jitter,
+        asked: Option<Duration>,
+    ) -> Duration {
+        let step = self.step(now, jitter);
+        match asked {
+            Some(asked) if asked > step => jitter.between(asked, asked + step),
+            _ => step,
+        }
+    }
+
+    fn step(&mut self, now: Duration, jitter: &mut Jitter) -> Duration {
         if self.last.is_some_and(|last| now.saturating_sub(last) > BACKOFF_QUIET) {
             self.next = self.start;
         }
@@ -122,6 +136,20 @@ mod tests {
         // 2,000 nodes reconnect spread over one and a half seconds, not all at once.
         let early = delays.iter().filter(|delay| **delay < 1.65).count();
         assert!((50..150).contains(&early), "{early} of 1000 in the first tenth");
+    }
+
+    #[test]
+    fn a_server_that_asks_for_more_time_gets_it_with_jitter_and_never_less() {
+        let mut jitter = Jitter::new(7);
+        for asked in [None, Some(0), Some(1), Some(30), Some(3600)] {
+            let mut backoff = Backoff::new(5 * SECOND);
+            for _ in 0..20 {
+                let asked = asked.map(Duration::from_secs);
+                let delay = backoff.delay(Duration::ZERO, &mut jitter, asked);
+                let least = asked.unwrap_or_default().max(Duration::from_millis(800));
+                assert!(delay >= least && delay <= least + 60 * SECOND, "{asked:?}: {delay:?}");
+            }
+        }
     }
 
     #[test]

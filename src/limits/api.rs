@@ -66,6 +66,10 @@ pub const RELIST_INTERVAL_MIN: Duration = Duration::from_secs(30 * 60);
 /// The upper bound; see [`RELIST_INTERVAL_MIN`].
 pub const RELIST_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
 
+/// How long reading an answer may take that only acknowledges a request, as a collector's does. The body, a few
+/// bytes, is read only so that the connection can be reused.
+pub const RECEIPT_BODY_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The longest `Retry-After` that is obeyed. The API server asks for 30 s at most; a proxy that asks for a day
 /// must not blind the node for a day.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);

@@ -50,10 +50,6 @@ pub const STATE_RETRY: Duration = Duration::from_secs(5);
 /// needs longer is as good as down, and all other lines wait behind this one.
 pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long reading the body of the answer may take. The body, a few bytes, is read only so that the connection
-/// can be reused.
-pub const WEBHOOK_BODY_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// Scales the backoff between the tries of one line, as `BLACKBOX_K8S_RETRY_INTERVAL` does for the API server:
 /// from 0.8 s to 30 s, up to twice that with jitter.
 pub const WEBHOOK_RETRY_INTERVAL: Duration = Duration::from_secs(5);

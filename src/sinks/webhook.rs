@@ -9,13 +9,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::cluster::{Secret, TokenSource};
+use crate::config::endpoint::{Secret, TokenSource};
 use crate::config::webhook;
 use crate::core::backoff::{Backoff, Jitter};
-use crate::core::stream::reflector::Failure;
-use crate::kube::{Client, Error};
+use crate::kube::http::{HttpClient, HttpError, Patience, Post};
 use crate::limits::{
-    WEBHOOK_RETRY_AFTER_MAX, WEBHOOK_RETRY_INTERVAL, WEBHOOK_TIMEOUT, WEBHOOK_TRIES_MAX,
+    RECEIPT_BODY_TIMEOUT, WEBHOOK_RETRY_AFTER_MAX, WEBHOOK_RETRY_INTERVAL, WEBHOOK_TIMEOUT,
+    WEBHOOK_TRIES_MAX,
 };
 use crate::metrics::{Metrics, SinkName};
 use crate::runtime::clock::Clock;
@@ -27,7 +27,7 @@ use crate::sinks::queue::Queue;
 /// The webhook sink's worker: it sends queued incidents to the collector.
 #[derive(Debug)]
 pub struct Webhook {
-    client: Client,
+    client: HttpClient,
     target: Secret,
     has_token: bool,
     retry_interval: Duration,
@@ -71,7 +71,7 @@ impl Webhook {
         stop: Stop,
     ) -> Self {
         Self {
-            client: Client::new(&config.collector, WEBHOOK_TIMEOUT, clock),
+            client: HttpClient::new(&config.collector, WEBHOOK_TIMEOUT, clock),
             target: config.target.clone(),
             has_token: config.collector.credentials.token != TokenSource::None,
             retry_interval: WEBHOOK_RETRY_INTERVAL,
@@ -99,13 +99,26 @@ impl Webhook {
         }
     }
 
+    fn post(&mut self, key: &str, json: &[u8]) -> Result<(), HttpError> {
+        let path = self.target.expose();
+        let response = self.client.post(&Post {
+            path,
+            json,
+            idempotency_key: Some(key),
+            patience: Patience::Receipt,
+        })?;
+        // The content is ignored, but a connection can be used again only if its answer was read to the end.
+        response.start(RECEIPT_BODY_TIMEOUT, self.clock);
+        Ok(())
+    }
+
     fn deliver(&mut self, delivery: &Delivery) -> Fate {
         let json = delivery.line.strip_suffix(b"\n").unwrap_or(&delivery.line);
         let key = delivery.id.to_string();
         let mut backoff = Backoff::new(self.retry_interval);
         let mut new_token = self.has_token;
         for tries_left in (0..WEBHOOK_TRIES_MAX).rev() {
-            let Err(error) = self.client.post(self.target.expose(), &key, json) else {
+            let Err(error) = self.post(&key, json) else {
                 self.trouble.over("the collector responds again");
                 self.losses.over("incidents are delivered again");
                 return Fate::Delivered;
@@ -121,7 +134,8 @@ impl Webhook {
                 }
                 Next::Again(asked) => {
                     self.trouble.say(&format!("{said}; the agent retries"));
-                    let delay = self.delay(&mut backoff, asked);
+                    let now = self.clock.monotonic();
+                    let delay = backoff.delay(now, &mut self.jitter, asked);
                     if self.stop.wait(delay) {
                         return Fate::Kept;
                     }
@@ -134,35 +148,31 @@ impl Webhook {
         }
         Fate::Lost
     }
-
-    fn delay(&mut self, backoff: &mut Backoff, asked: Option<Duration>) -> Duration {
-        let step = backoff.step(self.clock.monotonic(), &mut self.jitter);
-        let asked = asked.unwrap_or_default().min(WEBHOOK_RETRY_AFTER_MAX);
-        // All agents get the same Retry-After value, so the jitter is added to it.
-        if asked > step { self.jitter.between(asked, asked + step) } else { step }
-    }
 }
 
-fn next(error: &Error) -> Next {
-    let Error::Status { code, failure, .. } = error else {
+fn next(error: &HttpError) -> Next {
+    let HttpError::Status(refusal) = error else {
         return Next::Again(None);
     };
-    match (code, failure) {
-        (401, _) => Next::NewToken,
-        (408 | 425 | 429 | 500..600, Failure::Throttled(asked)) => Next::Again(*asked),
-        (408 | 425 | 429 | 500..600, _) => Next::Again(None),
+    match refusal.code {
+        401 => Next::NewToken,
+        408 | 425 | 429 | 500..600 => {
+            Next::Again(refusal.retry_after.map(|asked| asked.min(WEBHOOK_RETRY_AFTER_MAX)))
+        }
         _ => Next::GiveUp,
     }
 }
 
-fn words(error: &Error) -> String {
+fn words(error: &HttpError) -> String {
     match error {
-        Error::Status { code, .. } => format!("the collector responded with status {code}"),
-        Error::Tls(text) => format!(
+        HttpError::Status(refusal) => {
+            format!("the collector responded with status {}", refusal.code)
+        }
+        HttpError::Tls(text) => format!(
             "the TLS connection to the collector failed: {text}; check its certificate and \
              BLACKBOX_WEBHOOK_CA"
         ),
-        Error::Timeout(_) => "the collector did not respond in time".to_owned(),
+        HttpError::Timeout(_) => "the collector did not respond in time".to_owned(),
         other => other.to_string(),
     }
 }
@@ -173,15 +183,13 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::config::cluster::{Cluster, Credentials, Server, Trust};
+    use crate::config::endpoint::{Credentials, Endpoint, Server, Trust};
+    use crate::kube::http::Refusal;
     use crate::sinks::queue::Limits;
 
-    fn status(code: u16, after: Option<u64>) -> Error {
-        let failure = match after {
-            Some(seconds) => Failure::Throttled(Some(Duration::from_secs(seconds))),
-            None => Failure::Transient,
-        };
-        Error::Status { code, failure, text: String::new() }
+    fn status(code: u16, after: Option<u64>) -> HttpError {
+        let retry_after = after.map(Duration::from_secs);
+        HttpError::Status(Refusal { code, retry_after, body: Vec::new() })
     }
 
     #[test]
@@ -203,6 +211,7 @@ mod tests {
             (429, None, Next::Again(None)),
             (500, None, Next::Again(None)),
             (503, Some(1), Next::Again(second)),
+            (503, Some(86_400), Next::Again(Some(WEBHOOK_RETRY_AFTER_MAX))),
             (599, None, Next::Again(None)),
             (600, None, Next::GiveUp),
             (999, Some(1), Next::GiveUp),
@@ -211,11 +220,11 @@ mod tests {
             assert!(words(&status(code, after)).contains(&code.to_string()));
         }
         for error in [
-            Error::Timeout(ureq::Timeout::Global),
-            Error::Connect(String::new()),
-            Error::Tls(String::new()),
-            Error::Io(String::new()),
-            Error::Protocol(String::new()),
+            HttpError::Timeout(ureq::Timeout::Global),
+            HttpError::Connect(String::new()),
+            HttpError::Tls(String::new()),
+            HttpError::Io(String::new()),
+            HttpError::Protocol(String::new()),
         ] {
             assert_eq!(next(&error), Next::Again(None));
             assert!(!words(&error).contains("API server"), "{error:?}");
@@ -224,7 +233,7 @@ mod tests {
 
     fn webhook(url: &str, token: TokenSource) -> Webhook {
         let config = webhook::Webhook {
-            collector: Cluster {
+            collector: Endpoint {
                 server: Server::parse(url).unwrap(),
                 tls_server_name: None,
                 trust: Trust::Plaintext,
@@ -235,23 +244,6 @@ mod tests {
         let (metrics, clock, stop) = (Arc::default(), Clock::start(), Stop::default());
         let webhook = Webhook::new(&config, 1, metrics, clock, stop);
         Webhook { retry_interval: Duration::from_millis(1), ..webhook }
-    }
-
-    #[test]
-    fn a_wait_that_is_asked_for_is_obeyed_up_to_a_limit() {
-        let mut webhook = webhook("http://127.0.0.1:1", TokenSource::None);
-        let step = Duration::from_millis(2);
-        let max = WEBHOOK_RETRY_AFTER_MAX;
-        for (asked, from, to) in [
-            (None, step / 2, step),
-            (Some(Duration::ZERO), step / 2, step),
-            (Some(max / 2), max / 2, max / 2 + step),
-            (Some(max * 9), max, max + step),
-            (Some(Duration::MAX), max, max + step),
-        ] {
-            let delay = webhook.delay(&mut Backoff::new(step / 2), asked);
-            assert!((from..to).contains(&delay), "{asked:?}: {delay:?}");
-        }
     }
 
     /// Responds to this many requests with this head, one per connection; the thread returns how many there were.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use std::{env, fmt, fs, process};
 
 use blackbox_daemon::config::Config;
-use blackbox_daemon::config::cluster::{Server, TokenSource};
+use blackbox_daemon::config::endpoint::{Server, TokenSource};
 use blackbox_daemon::core::Now;
 use blackbox_daemon::core::case::IncidentId;
 use blackbox_daemon::core::detect::evidence::PodEvent;
@@ -559,9 +559,9 @@ pub fn kubeconfig(data: &[u8]) {
     };
     assert_eq!(read().as_ref(), Ok(&config));
     assert!(config.warnings.iter().all(|line| !line.contains(char::is_control)));
-    let server = &config.cluster.server;
+    let server = &config.api_server.server;
     assert_eq!(Server::parse(&server.url()).as_ref(), Ok(server));
-    if let TokenSource::Inline(token) = &config.cluster.credentials.token {
+    if let TokenSource::Inline(token) = &config.api_server.credentials.token {
         let token = token.expose();
         assert!(!token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()));
         // A name may contain the same letters, and a short token is part of many words.

@@ -3,21 +3,15 @@
 
 use std::time::Duration;
 
-use crate::agent::watch::pods_path;
 use crate::config::Config;
-use crate::config::cluster::Trust;
+use crate::config::endpoint::Trust;
 use crate::core::detect::pods;
-use crate::core::node;
 use crate::core::stream::decode;
-use crate::core::stream::list::{ListSplitter, Piece};
 use crate::core::text::duration;
 use crate::core::wire::Pod;
-use crate::core::wire::json::{self, Text, members};
-use crate::kube::{Client, Error, Patience};
-use crate::limits::{
-    CHECK_ANSWER_BYTES_MAX, CLOCK_SKEW_TOLERATED_SECONDS, LIST_ITEMS_MAX, NODE_BYTES_MAX,
-    READ_BLOCK_BYTES,
-};
+use crate::kube::api::{ApiClient, ApiError};
+use crate::kube::http::HttpError;
+use crate::limits::{CLOCK_SKEW_TOLERATED_SECONDS, LIST_ITEMS_MAX};
 use crate::runtime::clock::Clock;
 
 use crate::commands::check::node::Running;
@@ -64,7 +58,7 @@ const GRANT: &str = "run kubectl apply -k on your overlay of deploy/ to grant th
 
 /// The checks against the API server.
 pub(super) struct Api<'c> {
-    pub(super) client: Client,
+    pub(super) client: ApiClient,
     pub(super) config: &'c Config,
     pub(super) clock: Clock,
 }
@@ -84,38 +78,23 @@ impl Api<'_> {
 
     /// Checks that the API server can be reached and trusted; returns false if not, since the other checks need it.
     fn version(&mut self, report: &mut Report<'_>) -> bool {
-        #[derive(Default)]
-        struct Version<'a> {
-            git_version: Text<'a>,
-        }
-
-        members! { Version<'a> {
-            b"gitVersion" => git_version,
-        } }
-        let server = self.config.cluster.server.url();
+        let server = self.config.api_server.server.url();
         let asked = self.clock.monotonic();
-        let answer = self.client.get("/version", Patience::Answer);
+        let answer = self.client.server();
         let wall = self.clock.wall();
-        let date = answer.as_ref().ok().and_then(|body| body.date());
-        let read = answer.and_then(|body| body.read_all(CHECK_ANSWER_BYTES_MAX));
         let took_ms = self.clock.monotonic().saturating_sub(asked).as_millis();
-        match read {
-            Ok(json) => {
-                let version: Version<'_> = json::from_slice(&json).unwrap_or_default();
-                let trust = match self.config.cluster.trust {
+        let info = match answer {
+            // An authorizer may deny access to the version; the API server was reached all the same.
+            Ok(info) => {
+                let trust = match self.config.api_server.trust {
                     Trust::CaFile(_) | Trust::CaData(_) => "its certificate is valid",
                     Trust::SkipVerification => "its certificate is NOT verified",
                     Trust::Plaintext => "without TLS",
                 };
-                let version = version.git_version.some().unwrap_or("unknown version");
-                report.ok(
-                    "API server",
-                    &format!("{version} at {server}, {trust}; responded in {took_ms} ms"),
-                );
-            }
-            // An authorizer may deny access to the version; the API server was reached all the same.
-            Err(Error::Status { code: 403, .. }) => {
-                report.ok("API server", &format!("at {server}; responded in {took_ms} ms"));
+                let version = info.version.as_deref().unwrap_or("unknown version");
+                let text = format!("{version} at {server}, {trust}; responded in {took_ms} ms");
+                report.ok("API server", &text);
+                info
             }
             Err(error) => {
                 report.failure("API server", &format!("{server}: {error}; {}", advice(&error)));
@@ -125,8 +104,8 @@ impl Api<'_> {
                 );
                 return false;
             }
-        }
-        if let Some(date) = date {
+        };
+        if let Some(date) = info.date {
             clock(report, wall.as_second() - date.as_second());
         }
         true
@@ -134,39 +113,14 @@ impl Api<'_> {
 
     /// Checks whether a permission is granted, by asking the API server.
     fn right(&mut self, report: &mut Report<'_>, right: &Right) {
-        #[derive(Default)]
-        struct Review<'a> {
-            status: Judgement<'a>,
-        }
-
-        members! { Review<'a> {
-            b"status" => status,
-        } }
-        #[derive(Default)]
-        struct Judgement<'a> {
-            allowed: bool,
-            reason: Text<'a>,
-        }
-
-        members! { Judgement<'a> {
-            b"allowed" => allowed,
-            b"reason" => reason,
-        } }
         let Right { verb, resource, without, consequence } = right;
         let subject = format!("{verb} {resource}");
-        let question = format!(
-            r#"{{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{{"resourceAttributes":{{"verb":"{verb}","resource":"{resource}"}}}}}}"#
-        );
-        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-        let answer = self.client.create(path, question.as_bytes());
-        match answer.and_then(|body| body.read_all(CHECK_ANSWER_BYTES_MAX)) {
-            Ok(json) => {
-                let review: Review<'_> = json::from_slice(&json).unwrap_or_default();
-                if review.status.allowed {
+        match self.client.review(verb, resource) {
+            Ok(review) => {
+                if review.is_allowed {
                     return report.ok(&subject, "granted");
                 }
-                let reason =
-                    review.status.reason.some().map(|r| format!(" ({r})")).unwrap_or_default();
+                let reason = review.reason.map(|r| format!(" ({r})")).unwrap_or_default();
                 report.say(*without, &subject, &format!("denied{reason}: {consequence}; {GRANT}"));
             }
             Err(error) => {
@@ -184,15 +138,8 @@ impl Api<'_> {
     /// Checks that the node exists and is healthy.
     fn node(&mut self, report: &mut Report<'_>) {
         let name = &self.config.node_name;
-        let path = format!("/api/v1/nodes/{name}?resourceVersion=0");
-        let answer = self.client.get(&path, Patience::Answer);
-        let read = answer.and_then(|body| body.read_all(NODE_BYTES_MAX));
-        match read {
-            Ok(json) => {
-                let Some(node) = node::parse(&json, self.clock.wall()) else {
-                    return report
-                        .warning("node", &format!("{name}: the API server did not return a node"));
-                };
+        match self.client.get_node() {
+            Ok(node) => {
                 // Ready must be True, and every pressure condition must not.
                 let bad =
                     node.conditions.iter().find(|c| (c.kind == "Ready") != (c.status == "True"));
@@ -207,7 +154,7 @@ impl Api<'_> {
                     }
                 }
             }
-            Err(Error::Status { code: 404, .. }) => {
+            Err(error) if error.code() == Some(404) => {
                 let text = format!(
                     "the node {name} does not exist; set NODE_NAME from the field spec.nodeName, not \
                      from the host name"
@@ -220,19 +167,9 @@ impl Api<'_> {
 
     /// Lists the pods of the node as the agent does; returns their running containers.
     fn pods(&mut self, report: &mut Report<'_>) -> Vec<Running> {
-        let path = format!("{}&resourceVersion=0", pods_path(&self.config.node_name));
         let mut seen = Seen::default();
-        let read = self.client.get(&path, Patience::Answer).and_then(|mut body| {
-            let mut splitter = ListSplitter::default();
-            let mut block = vec![0; READ_BLOCK_BYTES];
-            loop {
-                match body.read(&mut block)? {
-                    0 => break,
-                    n => seen.take(&mut splitter, &block[..n])?,
-                }
-            }
-            splitter.finish().map_err(|e| Error::Protocol(e.to_string()))
-        });
+        let read = self.client.list_pods("0");
+        let read = read.and_then(|mut answer| answer.read_items(|item| seen.take(item)));
         let Seen { pods, running } = seen;
         let node = &self.config.node_name;
         let text = format!("pods on {node}: {pods}, running containers: {}", running.len());
@@ -257,18 +194,12 @@ struct Seen {
 }
 
 impl Seen {
-    fn take(&mut self, splitter: &mut ListSplitter, block: &[u8]) -> Result<(), Error> {
-        let mut pieces = splitter.feed(block);
-        while let Some(piece) = pieces.next() {
-            let piece = piece.map_err(|e| Error::Protocol(e.to_string()))?;
-            let Piece::Item(item) = piece else { continue };
-            let mut scratch = String::new();
-            if let (Some(pod), _) = decode::item(item, &mut scratch) {
-                self.pods += 1;
-                self.see(&pod);
-            }
+    fn take(&mut self, item: &[u8]) {
+        let mut scratch = String::new();
+        if let (Some(pod), _) = decode::item(item, &mut scratch) {
+            self.pods += 1;
+            self.see(&pod);
         }
-        Ok(())
     }
 
     fn see(&mut self, pod: &Pod<'_>) {
@@ -305,23 +236,23 @@ fn clock(report: &mut Report<'_>, ahead_seconds: i64) {
 }
 
 /// Returns what to do about a failed request.
-fn advice(error: &Error) -> &'static str {
+fn advice(error: &ApiError) -> &'static str {
     match error {
-        Error::Connect(_) | Error::Timeout(_) | Error::Io(_) => {
+        ApiError::Http(HttpError::Connect(_) | HttpError::Timeout(_) | HttpError::Io(_)) => {
             "check whether a NetworkPolicy, a firewall or a proxy blocks the connection, and \
              whether kube-proxy runs on this node"
         }
-        Error::Tls(_) => {
+        ApiError::Http(HttpError::Tls(_)) => {
             "the CA must be the cluster's own, and the certificate must name this address: see \
              BLACKBOX_TLS_SERVER_NAME, and look for a proxy that intercepts TLS"
         }
-        Error::Status { code: 401, .. } => {
+        ApiError::Refused { code: 401, .. } => {
             "the API server rejects the token: check that it belongs to this cluster and that its \
              service account still exists"
         }
-        Error::Status { code: 403, .. } => GRANT,
-        Error::Status { .. } => "the API server is failing or overloaded; try again",
-        Error::Protocol(_) => {
+        ApiError::Refused { code: 403, .. } => GRANT,
+        ApiError::Refused { .. } => "the API server is failing or overloaded; try again",
+        ApiError::Content(_) | ApiError::Http(HttpError::Protocol(_) | HttpError::Status(_)) => {
             "check that this address is an API server, and that no proxy is in between"
         }
     }

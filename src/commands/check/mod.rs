@@ -13,13 +13,16 @@ mod token;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::cluster::{Cluster, Credentials, Scheme, Server, TokenSource, Trust};
+use crate::config::endpoint::{Credentials, Endpoint, Scheme, Server, TokenSource, Trust};
 use crate::config::{Config, files};
 use crate::core::text::duration;
-use crate::kube::{Client, Error, Patience};
+use crate::kube::api::ApiClient;
+use crate::kube::http::{HttpClient, Patience};
 use crate::limits::CHECK_TIMEOUT;
+use crate::metrics::Metrics;
 use crate::runtime::clock::Clock;
 
 use self::api::Api;
@@ -53,7 +56,9 @@ pub fn run(
     }
     own_agent(&mut report, &config, clock);
     own_token(&mut report, &config, clock);
-    let client = Client::new(&config.cluster, config.api_timeout.min(CHECK_TIMEOUT), clock);
+    // The requests are the agent's own; nobody reads what is counted of them.
+    let (timeout, metrics) = (config.api_timeout.min(CHECK_TIMEOUT), Arc::<Metrics>::default());
+    let client = ApiClient::new(&config.api_server, timeout, &config.node_name, metrics, clock);
     let mut api = Api { client, config: &config, clock };
     let running = api.check(&mut report);
     node::pod_logs(&mut report, &config, &running);
@@ -87,16 +92,16 @@ fn own_agent(report: &mut Report<'_>, config: &Config, clock: Clock) {
         base_path: String::new(),
     };
     let at = server.url();
-    let cluster = Cluster {
+    let endpoint = Endpoint {
         server,
         tls_server_name: None,
         trust: Trust::Plaintext,
         credentials: Credentials { token: TokenSource::None, client_cert: None },
     };
-    let mut client = Client::new(&cluster, CHECK_TIMEOUT, clock);
+    let mut client = HttpClient::new(&endpoint, CHECK_TIMEOUT, clock);
     match client.get("/readyz", Patience::Answer) {
         Ok(_) => report.ok("agent", &format!("ready at {at}")),
-        Err(Error::Status { code: 503, .. }) => {
+        Err(error) if error.code() == Some(503) => {
             let text = format!(
                 "the agent at {at} is not ready yet; see its log and the lines below for the reason"
             );
@@ -118,7 +123,7 @@ fn own_agent(report: &mut Report<'_>, config: &Config, clock: Clock) {
 fn own_token(report: &mut Report<'_>, config: &Config, clock: Clock) {
     let subject = "token";
     let read;
-    let (token, from) = match &config.cluster.credentials.token {
+    let (token, from) = match &config.api_server.credentials.token {
         TokenSource::None => return report.ok(subject, "this kubeconfig needs no token"),
         TokenSource::Inline(token) => (token, "the kubeconfig".to_owned()),
         TokenSource::File { path, .. } => match files::require_token(path) {

@@ -1,6 +1,6 @@
 //! The credentials that a kubeconfig's user gives the agent, and the fields that the agent refuses.
 
-use crate::config::cluster::{ClientCert, Credentials, Secret, TokenSource};
+use crate::config::endpoint::{ClientCert, Credentials, Secret, TokenSource};
 use crate::config::files::{self, Pem};
 use crate::config::problem::{Findings, Problem};
 

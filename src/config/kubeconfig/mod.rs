@@ -19,13 +19,13 @@ use crate::limits;
 
 use self::credentials::credentials;
 use self::file::{ClusterFields, ContextFields, Entry, Merged};
-use super::cluster::{self, Cluster, PemSource, Scheme, Server, Trust};
+use super::endpoint::{self, Endpoint, PemSource, Scheme, Server, Trust};
 use super::files::{self, Pem};
 use super::problem::{Findings, Problem};
 use super::settings::KUBECONFIG;
 
 /// Returns the cluster and the user of the current context of a `KUBECONFIG` list.
-pub(super) fn cluster(list: &str, findings: &mut Findings) -> Option<Cluster> {
+pub(super) fn api_server(list: &str, findings: &mut Findings) -> Option<Endpoint> {
     let merged = file::read_all(list, findings)?;
     let context = findings.note(current_context(&merged, list))?;
     let at_cluster = findings.note(named(
@@ -46,7 +46,7 @@ pub(super) fn cluster(list: &str, findings: &mut Findings) -> Option<Cluster> {
     let reached = at_cluster.and_then(|entry| reach(entry, findings));
     let credentials = at_user.and_then(|entry| credentials(entry, findings));
     let (server, tls_server_name, trust) = reached?;
-    Some(Cluster { server, tls_server_name, trust, credentials: credentials? })
+    Some(Endpoint { server, tls_server_name, trust, credentials: credentials? })
 }
 
 fn current_context<'a>(
@@ -115,7 +115,7 @@ fn reach(
         ));
     }
     let tls_server_name = given(&fields.tls_server_name);
-    if tls_server_name.is_some_and(|name| !cluster::is_server_name(name)) {
+    if tls_server_name.is_some_and(|name| !endpoint::is_server_name(name)) {
         let wrong = cluster_wrong(entry, "has an invalid tls-server-name");
         findings.problems.push(problem_in(
             &entry.file,

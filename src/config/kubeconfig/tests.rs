@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::config::Config;
-use crate::config::cluster::{
-    ClientCert, Cluster, Credentials, PemSource, Scheme, Secret, Server, TokenSource, Trust,
+use crate::config::endpoint::{
+    ClientCert, Credentials, Endpoint, PemSource, Scheme, Secret, Server, TokenSource, Trust,
 };
 use crate::config::problem::Findings;
 use crate::config::tests::{CERTIFICATE, Folder};
@@ -37,15 +37,15 @@ fn good_cluster() -> String {
     )
 }
 
-fn load(folder: &Folder, names: &[&str]) -> (Option<Cluster>, Findings) {
+fn load(folder: &Folder, names: &[&str]) -> (Option<Endpoint>, Findings) {
     let list: Vec<_> = names.iter().map(|name| folder.text(name)).collect();
     let mut findings = Findings::default();
-    let cluster = super::cluster(&list.join(":"), &mut findings);
+    let cluster = super::api_server(&list.join(":"), &mut findings);
     (cluster, findings)
 }
 
 #[track_caller]
-fn good(files: &[(&str, &str)]) -> (Cluster, Vec<String>) {
+fn good(files: &[(&str, &str)]) -> (Endpoint, Vec<String>) {
     let folder = Folder::new(files);
     let (cluster, findings) = load(&folder, &["config"]);
     assert_eq!(findings.problems, []);
@@ -72,7 +72,7 @@ fn a_context_leads_to_a_server_and_its_credentials() {
     let cluster = format!(r#"{}, "tls-server-name": "kubernetes""#, good_cluster());
     let text = config(&cluster, r#""token": "hunter2""#);
     let (cluster, warnings) = good(&[("config", &text)]);
-    let expected = Cluster {
+    let expected = Endpoint {
         server: Server {
             scheme: Scheme::Https,
             host: "10.0.0.1".to_owned(),
@@ -105,7 +105,7 @@ fn paths_start_from_the_folder_of_the_file() {
     ]);
     let (cluster, findings) = load(&folder, &["kube/config"]);
     assert_eq!(findings.problems, []);
-    let Cluster { trust, credentials, .. } = cluster.unwrap();
+    let Endpoint { trust, credentials, .. } = cluster.unwrap();
     assert_eq!(trust, Trust::CaFile(folder.path("kube/pki/ca.crt")));
     let path = folder.path("kube/../token");
     assert_eq!(credentials.token, TokenSource::File { path, seed: None });
@@ -395,11 +395,11 @@ fn the_environment_leads_to_the_kubeconfig_and_its_server_name_wins() {
         Config::from_env(vars.iter().map(|(key, value)| (key.into(), value.into()))).unwrap()
     };
     let config = read(&vars);
-    assert_eq!(config.cluster.server.host, "10.0.0.1");
-    assert_eq!(config.cluster.tls_server_name.as_deref(), Some("from-file"));
+    assert_eq!(config.api_server.server.host, "10.0.0.1");
+    assert_eq!(config.api_server.tls_server_name.as_deref(), Some("from-file"));
     assert_eq!(config.pod_namespace.as_deref(), Some("tools"));
     vars.insert("BLACKBOX_TLS_SERVER_NAME", "from-env".to_owned());
-    assert_eq!(read(&vars).cluster.tls_server_name.as_deref(), Some("from-env"));
+    assert_eq!(read(&vars).api_server.tls_server_name.as_deref(), Some("from-env"));
 }
 
 #[cfg(not(feature = "kubeconfig"))]

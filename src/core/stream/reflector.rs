@@ -337,11 +337,9 @@ impl Reflector {
         self.next = Next::List(reason);
     }
 
-    fn back_off(&mut self, now: Duration, at_least: Option<Duration>) {
-        let step = self.backoff.step(now, &mut self.jitter);
-        let asked = at_least.unwrap_or_default().min(RETRY_AFTER_MAX);
-        // Every agent gets the same Retry-After value, so the jitter is added to it.
-        let delay = if asked > step { self.jitter.between(asked, asked + step) } else { step };
+    fn back_off(&mut self, now: Duration, asked: Option<Duration>) {
+        let asked = asked.map(|asked| asked.min(RETRY_AFTER_MAX));
+        let delay = self.backoff.delay(now, &mut self.jitter, asked);
         self.wait_until = Some(now + delay);
     }
 }

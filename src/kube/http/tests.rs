@@ -4,16 +4,16 @@ use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
 
 use super::*;
-use crate::config::cluster::{Credentials, Server, TokenSource, Trust};
+use crate::config::endpoint::{Credentials, Server, TokenSource, Trust};
 
-fn client(url: &str) -> Client {
-    let cluster = Cluster {
+fn client(url: &str) -> HttpClient {
+    let endpoint = Endpoint {
         server: Server::parse(url).unwrap(),
         tls_server_name: None,
         trust: Trust::Plaintext,
         credentials: Credentials { token: TokenSource::None, client_cert: None },
     };
-    Client::new(&cluster, Duration::from_secs(1), Clock::start())
+    HttpClient::new(&endpoint, Duration::from_secs(1), Clock::start())
 }
 
 /// Answers each connection with one of these answers, in pieces with pauses between them.
@@ -156,6 +156,6 @@ fn retry_after_is_read_in_both_forms() {
         ("-1", None),
         ("", None),
     ] {
-        assert_eq!(retry_after(value, now), want.map(Duration::from_secs), "{value}");
+        assert_eq!(retry_after_of(value, now), want.map(Duration::from_secs), "{value}");
     }
 }

@@ -1,24 +1,28 @@
-//! Failures of a request, grouped by how the agent reacts.
+//! How a request can fail.
 
+use std::time::Duration;
 use std::{fmt, io};
 
 use ureq::{Error as E, Timeout};
 
-use crate::core::stream::reflector::Failure;
 use crate::metrics::ErrorCode;
+
+/// An answer whose head does not report success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP code.
+    pub code: u16,
+    /// How long the server asks to wait (`Retry-After`).
+    pub retry_after: Option<Duration>,
+    /// The first bytes of the body.
+    pub body: Vec<u8>,
+}
 
 /// Why a request, or reading its answer, failed.
 #[derive(Debug)]
-pub enum Error {
-    /// The server answered with something other than success.
-    Status {
-        /// The HTTP code.
-        code: u16,
-        /// How the reflector reacts to this answer.
-        failure: Failure,
-        /// The server's message.
-        text: String,
-    },
+pub enum HttpError {
+    /// The server answered, but not with success.
+    Status(Refusal),
     /// A timeout; the value names the phase.
     Timeout(Timeout),
     /// No connection could be established.
@@ -31,21 +35,11 @@ pub enum Error {
     Protocol(String),
 }
 
-impl Error {
-    /// Returns the failure class, for the reflector.
-    pub fn failure(&self) -> Failure {
-        match self {
-            Self::Status { failure, .. } => *failure,
-            Self::Protocol(_) => Failure::Transient,
-            Self::Connect(_) => Failure::Unreachable,
-            Self::Timeout(_) | Self::Tls(_) | Self::Io(_) => Failure::Unavailable,
-        }
-    }
-
+impl HttpError {
     /// Returns the HTTP code, if there was one.
     pub fn code(&self) -> Option<u16> {
         match self {
-            Self::Status { code, .. } => Some(*code),
+            Self::Status(refusal) => Some(refusal.code),
             _ => None,
         }
     }
@@ -86,10 +80,10 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status { text, .. } => write!(f, "the server responded with {text}"),
+            Self::Status(refusal) => write!(f, "the server responded with {}", refusal.code),
             Self::Timeout(Timeout::PerRead) => write!(f, "the server stopped sending data"),
             Self::Timeout(timeout) => write!(f, "timeout in the phase \"{timeout}\""),
             Self::Connect(text) => write!(f, "cannot connect: {text}"),
@@ -100,17 +94,17 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for HttpError {}
 
-impl From<&Error> for ErrorCode {
-    fn from(error: &Error) -> Self {
+impl From<&HttpError> for ErrorCode {
+    fn from(error: &HttpError) -> Self {
         match error {
-            Error::Status { code, .. } => Self::http(*code),
-            Error::Timeout(_) => Self::Timeout,
-            Error::Connect(_) => Self::Connect,
-            Error::Tls(_) => Self::Tls,
-            Error::Io(_) => Self::Io,
-            Error::Protocol(_) => Self::Protocol,
+            HttpError::Status(refusal) => Self::http(refusal.code),
+            HttpError::Timeout(_) => Self::Timeout,
+            HttpError::Connect(_) => Self::Connect,
+            HttpError::Tls(_) => Self::Tls,
+            HttpError::Io(_) => Self::Io,
+            HttpError::Protocol(_) => Self::Protocol,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The address of the API server and the credentials for it, as plain data for the HTTP client.
+//! The address of a server and the credentials for it, as plain data for the HTTP client.
 //!
 //! The files named here are read once together with the configuration, so that a wrong path makes the start
 //! fail. The client reads them again by path, because tokens and CAs are rotated while it runs.
@@ -9,10 +9,10 @@ use std::path::PathBuf;
 
 use rustls::pki_types::ServerName;
 
-/// An API server and the credentials for it.
+/// A server and the credentials for it: the API server, or a collector of incidents.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cluster {
-    /// The address of the API server.
+pub struct Endpoint {
+    /// The address of the server.
     pub server: Server,
     /// The name expected in the server's certificate, a DNS name or an IP address that rustls accepts. `None`:
     /// the server's host.
@@ -23,7 +23,7 @@ pub struct Cluster {
     pub credentials: Credentials,
 }
 
-/// The protocol spoken to the API server.
+/// The protocol spoken to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// HTTP over TLS.

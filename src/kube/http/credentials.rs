@@ -18,14 +18,14 @@ use ureq::tls::{
     Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsConfigBuilder, TlsProvider,
 };
 
-use crate::config::cluster::{Cluster, PemSource, Secret, TokenSource, Trust};
+use crate::config::endpoint::{Endpoint, PemSource, Secret, TokenSource, Trust};
 use crate::config::files;
 use crate::limits::CREDENTIALS_READ_INTERVAL;
 use crate::runtime::trouble::Once;
 
 /// The bearer token.
 #[derive(Debug)]
-pub struct Token {
+pub(super) struct Token {
     source: TokenSource,
     current: Option<Secret>,
     read_at: Option<Duration>,
@@ -34,7 +34,7 @@ pub struct Token {
 
 impl Token {
     /// Makes a token that is read when it is first requested.
-    pub fn new(source: TokenSource) -> Self {
+    pub(super) fn new(source: TokenSource) -> Self {
         let current = match &source {
             TokenSource::None => None,
             TokenSource::Inline(secret) => Some(secret.clone()),
@@ -44,7 +44,7 @@ impl Token {
     }
 
     /// Returns the token, read again if it is older than a minute.
-    pub fn get(&mut self, now: Duration) -> Option<&Secret> {
+    pub(super) fn get(&mut self, now: Duration) -> Option<&Secret> {
         if let TokenSource::File { path, .. } = &self.source {
             let due = self.read_at.is_none_or(|at| now >= at + CREDENTIALS_READ_INTERVAL);
             if due {
@@ -64,16 +64,16 @@ impl Token {
     }
 
     /// Records that the server refused the token, so that the next request reads it again.
-    pub fn refused(&mut self) {
+    pub(super) fn refused(&mut self) {
         self.read_at = None;
     }
 }
 
 /// The files from which TLS is set up.
 #[derive(Debug)]
-pub struct TlsFiles {
+pub(super) struct TlsFiles {
     trust: Trust,
-    client_cert: Option<crate::config::cluster::ClientCert>,
+    client_cert: Option<crate::config::endpoint::ClientCert>,
     /// CA, certificate and key as last used; new contents are compared with them byte by byte.
     used: Option<[Vec<u8>; 3]>,
     read_at: Option<Duration>,
@@ -82,10 +82,10 @@ pub struct TlsFiles {
 
 impl TlsFiles {
     /// Makes the value without reading any file.
-    pub fn new(cluster: &Cluster) -> Self {
+    pub(super) fn new(endpoint: &Endpoint) -> Self {
         Self {
-            trust: cluster.trust.clone(),
-            client_cert: cluster.credentials.client_cert.clone(),
+            trust: endpoint.trust.clone(),
+            client_cert: endpoint.credentials.client_cert.clone(),
             used: None,
             read_at: None,
             trouble: Once::new(module_path!(), "certificates"),
@@ -93,12 +93,12 @@ impl TlsFiles {
     }
 
     /// Makes the next call of [`TlsFiles::changed`] read the files again, because a connection failed.
-    pub fn doubt(&mut self) {
+    pub(super) fn doubt(&mut self) {
         self.read_at = None;
     }
 
     /// Returns the TLS setup if it has changed since the last call. `None` means that it has not changed.
-    pub fn changed(&mut self, now: Duration) -> Option<TlsSetUp> {
+    pub(super) fn changed(&mut self, now: Duration) -> Option<TlsSetUp> {
         if self.read_at.is_some_and(|at| now < at + CREDENTIALS_READ_INTERVAL) {
             return None;
         }
@@ -160,7 +160,7 @@ impl TlsFiles {
 
 /// How connections are secured.
 #[derive(Clone, Debug)]
-pub enum TlsSetUp {
+pub(super) enum TlsSetUp {
     /// The server's certificate is verified against the CA.
     Verified(Arc<ClientConfig>),
     /// The server's certificate is not verified, or there is no TLS at all.
@@ -170,7 +170,7 @@ pub enum TlsSetUp {
 impl TlsSetUp {
     /// Returns a setup for the time before any certificate can be read: no server is trusted, and the files are
     /// read again.
-    pub fn no_trust() -> Self {
+    pub(super) fn no_trust() -> Self {
         verified(RootCertStore::empty(), None)
             .unwrap_or_else(|_| Self::Unverified(nobody().build()))
     }
@@ -234,7 +234,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::config::cluster::{ClientCert as Files, Credentials, Scheme, Server};
+    use crate::config::endpoint::{ClientCert as Files, Credentials, Scheme, Server};
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -267,9 +267,9 @@ mod tests {
         (made.cert.pem(), made.signing_key.serialize_pem())
     }
 
-    fn cluster(trust: Trust, client_cert: Option<Files>) -> Cluster {
+    fn cluster(trust: Trust, client_cert: Option<Files>) -> Endpoint {
         let (host, base_path) = ("localhost".to_owned(), String::new());
-        Cluster {
+        Endpoint {
             server: Server { scheme: Scheme::Https, host, port: 6443, base_path },
             tls_server_name: None,
             trust,
