@@ -1,10 +1,10 @@
 //! `replay DIR`: runs the detection over a recording folder, without a cluster.
 //!
 //! A recording contains `pods.list.json` (a LIST), `pods.watch.jsonl` (the WATCH that followed) and, optionally,
-//! `events.watch.jsonl` (the pods' events in the same period). The bytes take the same path as in the live agent:
-//! list splitter, frame splitter, decoder, detector. The live behaviour of the API server is simulated: lines of pods
-//! and of events are read in the order of their resourceVersions (they share one counter), time advances by their
-//! timestamps, and a lookup of events returns the events read so far.
+//! `events.watch.jsonl` (the pods' events in the same period). The pieces of the LIST and the lines of the WATCH go into
+//! the same [`Stream`] as in the live agent, but each with a time of its own. The live behaviour of the API server is
+//! simulated: lines of pods and of events are read in the order of their resourceVersions (they share one counter),
+//! time advances by their timestamps, and a lookup of events returns the events read so far.
 
 use std::fmt;
 use std::fs::File;
@@ -21,11 +21,13 @@ use crate::core::detect::settle::Lookup;
 use crate::core::detect::{Detector, History, Output};
 use crate::core::incident::recurrence::Recurrence;
 use crate::core::incident::{Gathered, compose, line};
-use crate::core::stream::decode::{self, Decoded, Flaw, FlawKind};
+use crate::core::stream::decode::{Flaw, FlawKind};
 use crate::core::stream::frame::FrameSplitter;
 use crate::core::stream::list::{ListSplitter, Piece};
+use crate::core::stream::reflector::Reflector;
+use crate::core::stream::{Note, Stream};
+use crate::core::wire::EventLine;
 use crate::core::wire::json::{self, List, Text, members};
-use crate::core::wire::{EventLine, Metadata};
 use crate::limits::{EVENTS_PER_POD_MAX, READ_BLOCK_BYTES, REPLAY_EVENTS_MAX};
 
 /// Why a recording cannot be replayed.
@@ -73,14 +75,18 @@ pub fn run(
     out: &mut dyn Write,
 ) -> Result<Summary, Error> {
     let mut replay = Replay {
-        detector: Detector::new(node_name, &[], History::All),
+        stream: Stream::new(
+            // Nothing is requested, so how long to wait does not matter.
+            Reflector::new(Duration::ZERO, Duration::ZERO, 0),
+            Detector::new(node_name, &[], History::All),
+        ),
         events: Vec::new(),
         clock: Clock::default(),
         outputs: Vec::new(),
+        notes: Vec::new(),
         summary: Summary::default(),
         at_least,
         out,
-        scratch: String::new(),
     };
     replay.list(&folder.join("pods.list.json"))?;
     let pods = Lines::open(folder.join("pods.watch.jsonl"))?;
@@ -94,14 +100,14 @@ pub fn run(
 }
 
 struct Replay<'o> {
-    detector: Detector,
+    stream: Stream,
     events: Vec<(Box<str>, PodEvent)>,
     clock: Clock,
     outputs: Vec<Output>,
+    notes: Vec<Note>,
     summary: Summary,
     at_least: Severity,
     out: &'o mut dyn Write,
-    scratch: String,
 }
 
 impl Replay<'_> {
@@ -110,7 +116,7 @@ impl Replay<'_> {
         let mut file = File::open(path).map_err(read)?;
         let mut block = vec![0; READ_BLOCK_BYTES];
         let mut splitter = ListSplitter::default();
-        self.detector.begin_list(false);
+        self.stream.next(Duration::ZERO);
         loop {
             let n = file.read(&mut block).map_err(read)?;
             if n == 0 {
@@ -119,18 +125,16 @@ impl Replay<'_> {
             let mut pieces = splitter.feed(&block[..n]);
             while let Some(piece) = pieces.next() {
                 let piece = piece.map_err(|e| read(io::Error::other(e.to_string())))?;
-                let Piece::Item(item) = piece else { continue };
-                self.clock.see(item);
-                let (pod, flaw) = decode::item(item, &mut self.scratch);
-                self.summary.listed += 1;
-                self.summary.flaws.extend(flaw);
-                if let Some(pod) = pod {
-                    self.detector.on_listed(&pod, self.clock.now(), &mut self.outputs);
+                if let Piece::Item(item) = piece {
+                    self.clock.see(item);
+                    self.summary.listed += 1;
                 }
+                let now = self.clock.now();
+                self.stream.on_list_piece(piece, now, &mut self.outputs, &mut self.notes);
             }
         }
         splitter.finish().map_err(|e| read(io::Error::other(e.to_string())))?;
-        self.detector.end_list(&mut self.outputs);
+        self.stream.on_list_complete(self.clock.now(), &mut self.outputs, &mut self.notes);
         self.deliver()
     }
 
@@ -154,11 +158,11 @@ impl Replay<'_> {
                 pod = pods.next(line.version)?;
             }
         }
-        if let Some(end) = self.detector.next_deadline() {
+        if let Some(end) = self.stream.detector.next_deadline() {
             // No more input: let every lookup get its answer and every wait run out.
             self.pass(end + crate::limits::SETTLE_STOPPING_MAX)?;
         }
-        self.detector.finish(&mut self.outputs);
+        self.stream.detector.finish(&mut self.outputs);
         self.deliver()
     }
 
@@ -167,24 +171,8 @@ impl Replay<'_> {
         self.pass(time)?;
         self.summary.lines += 1;
         let now = self.clock.now();
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let known = |meta: &Metadata<'_>, mark| self.detector.knows(meta, mark);
-        let (decoded, flaw) = decode::line(bytes, &mut scratch, known);
-        match decoded {
-            Decoded::Known(meta) => self.detector.on_known(&meta),
-            Decoded::Applied(pod) => self.detector.on_applied(&pod, now, &mut self.outputs),
-            Decoded::Deleted(pod) => self.detector.on_deleted(&pod, now, &mut self.outputs),
-            Decoded::Error(_, text) => {
-                let flaw = Flaw::new(
-                    FlawKind::UnknownType,
-                    &format!("the watch contains an ERROR event: {text}"),
-                );
-                self.summary.flaws.push(flaw);
-            }
-            Decoded::Bookmark(_) | Decoded::Nothing(_) => {}
-        }
-        self.summary.flaws.extend(flaw);
-        self.scratch = scratch;
+        // An ERROR event ends a live watch. A recording goes on behind it; the note says that it was there.
+        let _ = self.stream.on_line(bytes, now, &mut self.outputs, &mut self.notes);
         self.deliver()
     }
 
@@ -208,9 +196,9 @@ impl Replay<'_> {
 
     /// Advances the time to `until`, answering lookups on the way.
     fn pass(&mut self, until: Duration) -> Result<(), Error> {
-        while let Some(deadline) = self.detector.next_deadline().filter(|at| *at <= until) {
+        while let Some(deadline) = self.stream.detector.next_deadline().filter(|at| *at <= until) {
             self.clock.advance(deadline);
-            self.detector.on_time(self.clock.now(), &mut self.outputs);
+            self.stream.detector.on_time(self.clock.now(), &mut self.outputs);
             self.deliver()?;
         }
         self.clock.advance(until);
@@ -218,13 +206,26 @@ impl Replay<'_> {
     }
 
     fn deliver(&mut self) -> Result<(), Error> {
+        for note in self.notes.drain(..) {
+            match note {
+                Note::Flaw(flaw) => self.summary.flaws.push(flaw),
+                Note::Error(_, text) => {
+                    let text = format!("the watch contains an ERROR event: {text}");
+                    self.summary.flaws.push(Flaw::new(FlawKind::UnknownType, &text));
+                }
+                Note::Line { .. }
+                | Note::Listed { .. }
+                | Note::ListFailed(_)
+                | Note::WatchServed => {}
+            }
+        }
         while !self.outputs.is_empty() {
             for output in std::mem::take(&mut self.outputs) {
                 match output {
                     Output::Crash(case) => self.write(*case)?,
                     Output::LookUp { key, .. } => {
                         let lookup = self.look_up(&key);
-                        self.detector.on_events(&key, &lookup, &mut self.outputs);
+                        self.stream.detector.on_events(&key, &lookup, &mut self.outputs);
                     }
                     _ => {}
                 }

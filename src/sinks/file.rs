@@ -6,7 +6,6 @@
 //! works again; only lines that do not fit in the queue are lost, and they are counted.
 
 use std::collections::{HashSet, VecDeque};
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -21,7 +20,7 @@ use crate::limits::{
     INCIDENT_REPAIRS_MAX, INCIDENT_TAIL_BYTES_MAX, READ_BLOCK_BYTES,
 };
 use crate::metrics::{Metrics, SinkName};
-use crate::runtime::files::sync_folder;
+use crate::runtime::files::{rotated_name, rotated_names, sync_folder};
 use crate::runtime::trouble::Once;
 use crate::sinks::delivery::Delivery;
 use crate::sinks::queue::Queue;
@@ -114,8 +113,8 @@ impl IncidentFile {
         let mut ids = HashSet::new();
         let mut parts = Vec::new();
         let mut left = INCIDENT_TAIL_BYTES_MAX;
-        for n in 0..INCIDENT_FILES_MAX {
-            let file = match File::open(self.rotated(n)) {
+        for (n, name) in rotated_names(&self.path).enumerate() {
+            let file = match File::open(name) {
                 Ok(file) => file,
                 Err(error) if n == 0 => return Err(error),
                 Err(_) => break,
@@ -209,24 +208,14 @@ impl IncidentFile {
         if let Some(open) = self.open.take() {
             open.file.sync_data()?;
         }
-        for n in (0..INCIDENT_FILES_MAX - 1).rev() {
-            match fs::rename(self.rotated(n), self.rotated(n + 1)) {
+        for n in (1..INCIDENT_FILES_MAX).rev() {
+            match fs::rename(rotated_name(&self.path, n - 1), rotated_name(&self.path, n)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
         self.metrics.incident_file_rotations.fetch_add(1, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// Returns the path of the file that was rotated `n` times.
-    fn rotated(&self, n: usize) -> PathBuf {
-        if n == 0 {
-            return self.path.clone();
-        }
-        let mut name = OsString::from(&self.path);
-        name.push(format!(".{n}"));
-        name.into()
     }
 }
 

@@ -27,7 +27,7 @@ use blackbox_daemon::core::logs::last_words::{LastWords, Tail, last_words};
 use blackbox_daemon::core::logs::mask::{MASK, Mask};
 use blackbox_daemon::core::sidecar::Post;
 use blackbox_daemon::core::stream::decode::{self, Decoded};
-use blackbox_daemon::core::stream::frame::{FrameSplitter, LineTooLong};
+use blackbox_daemon::core::stream::frame::{FrameSplitter, LineTooLong, OverLong};
 use blackbox_daemon::core::stream::list::{ListError, ListSplitter, Piece};
 use blackbox_daemon::core::wire;
 use blackbox_daemon::core::wire::json;
@@ -75,45 +75,52 @@ impl Random {
     }
 }
 
-/// However a stream is cut into blocks, its lines are those between the newlines, up to one that is too long; and a
-/// stored partial line never exceeds the limit.
+/// However a stream is cut into blocks, its lines are those between the newlines: up to one that is too long, or
+/// without those that are too long. A stored partial line never exceeds the limit.
 pub fn frames(data: &[u8]) {
-    for limit in [0, 1, 16, 300, 1 << 20] {
-        let (want, pending) = frames_at_once(data, limit);
+    for (limit, over_long) in [0, 1, 16, 300, 1 << 20]
+        .into_iter()
+        .flat_map(|limit| [(limit, OverLong::Fail), (limit, OverLong::Skip)])
+    {
+        let (want, pending) = frames_at_once(data, limit, over_long);
         for blocks in cuts(data) {
-            let mut splitter = FrameSplitter::new(limit);
+            let mut splitter = FrameSplitter::new(limit, over_long);
             let mut got = Vec::new();
             let mut refused = false;
             for block in blocks {
                 let mut frames = splitter.feed(block);
                 while let Some(line) = frames.next() {
                     if !refused {
-                        refused = line.is_err();
+                        refused = line.is_err() && over_long == OverLong::Fail;
                         got.push(line.map(<[u8]>::to_vec));
                     }
                 }
                 assert!(splitter.pending() <= limit);
             }
-            assert_eq!(got, want, "limit {limit}");
-            assert!(refused || splitter.pending() == pending, "limit {limit}");
+            assert_eq!(got, want, "limit {limit}, {over_long:?}");
+            assert!(refused || splitter.pending() == pending, "limit {limit}, {over_long:?}");
             splitter.reset();
             assert_eq!(splitter.pending(), 0);
         }
     }
 }
 
-fn frames_at_once(data: &[u8], limit: usize) -> (Vec<Result<Vec<u8>, LineTooLong>>, usize) {
+fn frames_at_once(
+    data: &[u8],
+    limit: usize,
+    over_long: OverLong,
+) -> (Vec<Result<Vec<u8>, LineTooLong>>, usize) {
     let mut lines = Vec::new();
     let last = data.iter().filter(|b| **b == b'\n').count();
     for (n, line) in data.split(|b| *b == b'\n').enumerate() {
         if line.len() > limit {
             lines.push(Err(LineTooLong { limit }));
-            break;
-        }
-        if n == last {
+            if over_long == OverLong::Fail {
+                break;
+            }
+        } else if n == last {
             return (lines, line.len());
-        }
-        if !line.trim_ascii().is_empty() {
+        } else if !line.trim_ascii().is_empty() {
             lines.push(Ok(line.to_vec()));
         }
     }

@@ -15,11 +15,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::core::display::line::Json;
+use crate::core::stream::frame::{FrameSplitter, OverLong};
 use crate::limits::{
-    INCIDENT_FILES_MAX, READ_BLOCK_BYTES, SHOW_COLUMNS, SHOW_COLUMNS_MIN, SHOW_FOLLOW_INTERVAL,
-    SHOW_HELD_BYTES_MAX, SHOW_LINE_BYTES_MAX,
+    READ_BLOCK_BYTES, SHOW_COLUMNS, SHOW_COLUMNS_MIN, SHOW_FOLLOW_INTERVAL, SHOW_HELD_BYTES_MAX,
+    SHOW_LINE_BYTES_MAX,
 };
 use crate::runtime::clock::Clock;
+use crate::runtime::files::rotated_names;
 use crate::runtime::stop::Stop;
 
 use self::arguments::Arguments;
@@ -117,10 +119,10 @@ impl Show<'_> {
     fn all(&mut self) -> Result<(), Error> {
         match self.arguments.file.clone() {
             None => {
-                let mut lines = Lines::default();
+                let mut lines = lines();
                 let read = self.read(&mut io::stdin().lock(), &mut lines, Path::new("-"));
-                lines.end();
-                read.and_then(|()| self.take(&mut lines))?;
+                self.take(&mut lines, b"\n")?;
+                read?;
             }
             Some(file) => self.files(&file)?,
         }
@@ -132,10 +134,7 @@ impl Show<'_> {
 
     /// Reads the file and its rotated predecessors, oldest first.
     fn files(&mut self, path: &Path) -> Result<(), Error> {
-        for n in (1..INCIDENT_FILES_MAX).rev() {
-            let mut name = path.as_os_str().to_owned();
-            name.push(format!(".{n}"));
-            let old = PathBuf::from(name);
+        for old in rotated_names(path).skip(1).rev() {
             match File::open(&old) {
                 Ok(mut file) => self.whole(&mut file, &old)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -147,11 +146,9 @@ impl Show<'_> {
             return self.whole(&mut open()?, path);
         }
         let never = Stop::default();
-        let (mut file, mut lines, mut len) = (open()?, Lines::default(), 0);
+        let (mut file, mut lines, mut len) = (open()?, lines(), 0);
         loop {
-            let before = lines.bytes_read;
-            self.read(&mut file, &mut lines, path)?;
-            len += lines.bytes_read - before;
+            len += self.read(&mut file, &mut lines, path)?;
             // Rotated: the name points to a new file. Truncated by another tool: the file is shorter than before.
             let is_same = |now: &std::fs::Metadata| {
                 file.metadata().is_ok_and(|own| own.ino() == now.ino() && own.dev() == now.dev())
@@ -160,8 +157,7 @@ impl Show<'_> {
                 Ok(now) if !is_same(&now) || now.len() < len => {
                     // Lines written to the old file between the last read and the rotation.
                     self.read(&mut file, &mut lines, path)?;
-                    lines.end();
-                    self.take(&mut lines)?;
+                    self.take(&mut lines, b"\n")?;
                     (file, len) = (open()?, 0);
                 }
                 // The file is missing (it may come back) or unchanged: wait.
@@ -171,21 +167,25 @@ impl Show<'_> {
     }
 
     fn whole(&mut self, file: &mut File, path: &Path) -> Result<(), Error> {
-        let mut lines = Lines::default();
+        let mut lines = lines();
         self.read(file, &mut lines, path)?;
-        lines.end();
-        self.take(&mut lines)
+        self.take(&mut lines, b"\n")
     }
 
-    /// Reads to the current end of the input.
-    fn read(&mut self, from: &mut dyn Read, lines: &mut Lines, path: &Path) -> Result<(), Error> {
-        let mut block = vec![0; READ_BLOCK_BYTES];
+    /// Reads to the current end of the input; returns the number of bytes.
+    fn read(
+        &mut self,
+        from: &mut dyn Read,
+        lines: &mut FrameSplitter,
+        path: &Path,
+    ) -> Result<u64, Error> {
+        let (mut block, mut bytes) = (vec![0; READ_BLOCK_BYTES], 0);
         loop {
             match from.read(&mut block) {
-                Ok(0) => return Ok(()),
+                Ok(0) => return Ok(bytes),
                 Ok(len) => {
-                    lines.feed(&block[..len]);
-                    self.take(lines)?;
+                    bytes += len as u64;
+                    self.take(lines, &block[..len])?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::Read(path.to_owned(), error)),
@@ -193,12 +193,16 @@ impl Show<'_> {
         }
     }
 
-    fn take(&mut self, lines: &mut Lines) -> Result<(), Error> {
-        while let Some(line) = lines.ready.pop_front() {
+    fn take(&mut self, lines: &mut FrameSplitter, block: &[u8]) -> Result<(), Error> {
+        let mut lines = lines.feed(block);
+        while let Some(line) = lines.next() {
             // kubectl may prefix a line with the pod's name or the time.
-            let start = line.iter().position(|b| *b == b'{').unwrap_or(line.len());
-            let Some(incident) = Json::parse(&line[start..]) else {
-                self.passed.other += u64::from(!line.trim_ascii().is_empty());
+            let incident = line.ok().and_then(|line| {
+                let start = line.iter().position(|b| *b == b'{')?;
+                Json::parse(&line[start..])
+            });
+            let Some(incident) = incident else {
+                self.passed.other += 1;
                 continue;
             };
             if self.arguments.filter.takes(&incident) {
@@ -207,7 +211,6 @@ impl Show<'_> {
                 self.hold(text)?;
             }
         }
-        self.passed.other += std::mem::take(&mut lines.too_long);
         Ok(())
     }
 
@@ -229,62 +232,6 @@ impl Show<'_> {
     }
 }
 
-/// Splits bytes into lines of at most [`SHOW_LINE_BYTES_MAX`].
-#[derive(Debug, Default)]
-struct Lines {
-    partial: Vec<u8>,
-    is_skipping: bool,
-    ready: VecDeque<Vec<u8>>,
-    too_long: u64,
-    bytes_read: u64,
-}
-
-impl Lines {
-    fn feed(&mut self, block: &[u8]) {
-        self.bytes_read += block.len() as u64;
-        for piece in block.split_inclusive(|b| *b == b'\n') {
-            let is_whole = piece.ends_with(b"\n");
-            if !self.is_skipping && self.partial.len() + piece.len() > SHOW_LINE_BYTES_MAX {
-                self.is_skipping = true;
-                self.too_long += 1;
-                self.partial = Vec::new();
-            }
-            if !self.is_skipping {
-                self.partial.extend_from_slice(piece);
-            }
-            if is_whole {
-                self.end();
-            }
-        }
-    }
-
-    /// Completes the current line, at its newline or at the end of the input.
-    fn end(&mut self) {
-        let line = std::mem::take(&mut self.partial);
-        if !std::mem::take(&mut self.is_skipping) && !line.is_empty() {
-            self.ready.push_back(line);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_come_out_the_same_however_they_are_cut_and_no_longer_than_allowed() {
-        let long = "x".repeat(SHOW_LINE_BYTES_MAX + 1);
-        let text = format!("one\n\n{long}\ntwo\n{long}{long}\nlast");
-        for size in [1, 2, 7, 4096, text.len()] {
-            let mut lines = Lines::default();
-            for block in text.as_bytes().chunks(size) {
-                lines.feed(block);
-                assert!(lines.partial.capacity() <= 2 * SHOW_LINE_BYTES_MAX);
-            }
-            lines.end();
-            let all: Vec<&[u8]> = lines.ready.iter().map(|line| line.trim_ascii_end()).collect();
-            assert_eq!(all, [&b"one"[..], b"", b"two", b"last"], "{size}");
-            assert_eq!(lines.too_long, 2);
-        }
-    }
+fn lines() -> FrameSplitter {
+    FrameSplitter::new(SHOW_LINE_BYTES_MAX, OverLong::Skip)
 }

@@ -1,5 +1,6 @@
 //! The single entry point of the core. Blocks of bytes from the API server go in; the next request and the
-//! detected incidents come out. The live agent's detection is a lock around this.
+//! detected incidents come out. The live agent's detection is a lock around this. A recording goes in by the same
+//! doors piece by piece ([`Stream::on_list_piece`], [`Stream::on_line`]), because each piece has a time of its own.
 
 pub mod decode;
 pub mod frame;
@@ -52,8 +53,8 @@ pub enum Flow {
 #[derive(Debug)]
 enum Reading {
     Nothing,
-    List { splitter: ListSplitter, version: String, begun: bool },
-    Version { splitter: ListSplitter, version: String },
+    List { version: String, begun: bool },
+    Version { version: String },
     Watch,
 }
 
@@ -64,6 +65,7 @@ pub struct Stream {
     /// The detection; the caller also uses it directly.
     pub detector: Detector,
     frames: FrameSplitter,
+    list: ListSplitter,
     reading: Reading,
     scratch: String,
 }
@@ -75,6 +77,7 @@ impl Stream {
             reflector,
             detector,
             frames: FrameSplitter::default(),
+            list: ListSplitter::default(),
             reading: Reading::Nothing,
             scratch: String::new(),
         }
@@ -83,19 +86,12 @@ impl Stream {
     /// Returns the next step. Call it only when no response is being read.
     pub fn next(&mut self, now: Duration) -> Step {
         let step = self.reflector.next(now);
+        self.frames.reset();
+        self.list = ListSplitter::default();
         self.reading = match &step {
-            Step::List { .. } => Reading::List {
-                splitter: ListSplitter::default(),
-                version: String::new(),
-                begun: false,
-            },
-            Step::Version => {
-                Reading::Version { splitter: ListSplitter::default(), version: String::new() }
-            }
-            Step::Watch { .. } => {
-                self.frames.reset();
-                Reading::Watch
-            }
+            Step::List { .. } => Reading::List { version: String::new(), begun: false },
+            Step::Version => Reading::Version { version: String::new() },
+            Step::Watch { .. } => Reading::Watch,
             Step::Wait { .. } => Reading::Nothing,
         };
         step
@@ -125,28 +121,21 @@ impl Stream {
         out: &mut Vec<Output>,
         notes: &mut Vec<Note>,
     ) {
-        match std::mem::replace(&mut self.reading, Reading::Nothing) {
+        match &self.reading {
             Reading::Nothing => {}
-            Reading::List { splitter, version, begun } => {
-                let complete = match splitter.finish() {
+            Reading::List { version, .. } => {
+                let complete = match std::mem::take(&mut self.list).finish() {
                     Ok(()) if version.is_empty() => Err("the list has no resourceVersion".into()),
                     Ok(()) => Ok(()),
                     Err(error) => Err(error.to_string()),
                 };
                 match complete {
-                    Ok(()) => {
-                        if !begun {
-                            self.detector.begin_list(false);
-                        }
-                        self.detector.end_list(out);
-                        let went_back = self.reflector.on_listed(&version, now.monotonic);
-                        notes.push(Note::Listed { went_back });
-                    }
+                    Ok(()) => self.on_list_complete(now, out, notes),
                     Err(why) => self.fail_list(why, now, notes),
                 }
             }
-            Reading::Version { splitter, version } => match splitter.finish() {
-                Ok(()) => self.reflector.on_version(&version),
+            Reading::Version { version } => match std::mem::take(&mut self.list).finish() {
+                Ok(()) => self.reflector.on_version(version),
                 Err(_) => self.reflector.on_failure(Failure::Transient, now.monotonic),
             },
             Reading::Watch => {
@@ -163,6 +152,7 @@ impl Stream {
                 }
             }
         }
+        self.reading = Reading::Nothing;
     }
 
     /// Reports that the request failed before a usable body arrived.
@@ -187,49 +177,71 @@ impl Stream {
         out: &mut Vec<Output>,
         notes: &mut Vec<Note>,
     ) -> Flow {
-        let Reading::List { splitter, version, begun } = &mut self.reading else {
-            return Flow::Stop;
-        };
-        let mut pieces = splitter.feed(block);
+        let mut list = std::mem::take(&mut self.list);
+        let mut pieces = list.feed(block);
         while let Some(piece) = pieces.next() {
             match piece {
-                Ok(Piece::Metadata(bytes)) => {
-                    *version = version_of(bytes);
-                }
-                Ok(Piece::Item(bytes)) => {
-                    if !std::mem::replace(begun, true) {
-                        // The API server writes `metadata` first. If a list does not, an older resourceVersion
-                        // cannot be noticed in time, and older pods in the list are treated as stale.
-                        let went_back = is_older(version, self.reflector.version());
-                        self.detector.begin_list(went_back);
-                    }
-                    let (pod, flaw) = decode::item(bytes, &mut self.scratch);
-                    match pod {
-                        Some(pod) => self.detector.on_listed(&pod, now, out),
-                        None => decode::named(bytes, |meta| self.detector.on_unreadable(meta)),
-                    }
-                    notes.extend(flaw.map(Note::Flaw));
-                }
+                Ok(piece) => self.on_list_piece(piece, now, out, notes),
                 Err(error) => {
                     self.fail_list(error.to_string(), now, notes);
                     return Flow::Stop;
                 }
             }
         }
+        self.list = list;
         Flow::Continue
+    }
+
+    /// Takes in one piece of a LIST: its metadata, or one pod.
+    pub fn on_list_piece(
+        &mut self,
+        piece: Piece<'_>,
+        now: Now,
+        out: &mut Vec<Output>,
+        notes: &mut Vec<Note>,
+    ) {
+        let Reading::List { version, begun } = &mut self.reading else { return };
+        match piece {
+            Piece::Metadata(bytes) => *version = version_of(bytes),
+            Piece::Item(bytes) => {
+                if !std::mem::replace(begun, true) {
+                    // The API server writes `metadata` first. If a list does not, an older resourceVersion
+                    // cannot be noticed in time, and older pods in the list are treated as stale.
+                    let went_back = is_older(version, self.reflector.version());
+                    self.detector.begin_list(went_back);
+                }
+                let (pod, flaw) = decode::item(bytes, &mut self.scratch);
+                match pod {
+                    Some(pod) => self.detector.on_listed(&pod, now, out),
+                    None => decode::named(bytes, |meta| self.detector.on_unreadable(meta)),
+                }
+                notes.extend(flaw.map(Note::Flaw));
+            }
+        }
+    }
+
+    /// Reports that every piece of the LIST was taken in: a pod that it does not contain is gone.
+    pub fn on_list_complete(&mut self, now: Now, out: &mut Vec<Output>, notes: &mut Vec<Note>) {
+        let Reading::List { version, begun } = &self.reading else { return };
+        if !begun {
+            self.detector.begin_list(false);
+        }
+        self.detector.end_list(out);
+        let went_back = self.reflector.on_listed(version, now.monotonic);
+        notes.push(Note::Listed { went_back });
+        self.reading = Reading::Nothing;
     }
 
     /// Reads only the list's version. Items are skipped: the request asked for none.
     fn on_version_block(&mut self, block: &[u8], now: Now) -> Flow {
-        let Reading::Version { splitter, version } = &mut self.reading else { return Flow::Stop };
-        let mut pieces = splitter.feed(block);
+        let Reading::Version { version } = &mut self.reading else { return Flow::Stop };
+        let mut pieces = self.list.feed(block);
         while let Some(piece) = pieces.next() {
             match piece {
                 Ok(Piece::Metadata(bytes)) => *version = version_of(bytes),
                 Ok(Piece::Item(_)) => {}
                 Err(_) => {
-                    self.reading = Reading::Nothing;
-                    self.reflector.on_failure(Failure::Transient, now.monotonic);
+                    self.on_failure(Failure::Transient, now);
                     return Flow::Stop;
                 }
             }
@@ -244,47 +256,70 @@ impl Stream {
         out: &mut Vec<Output>,
         notes: &mut Vec<Note>,
     ) -> Flow {
-        let mut frames = self.frames.feed(block);
+        let mut splitter = std::mem::take(&mut self.frames);
+        let mut frames = splitter.feed(block);
         let failure = loop {
-            let line = match frames.next() {
-                None => return Flow::Continue,
-                Some(Ok(line)) => line,
+            let done = match frames.next() {
+                None => break None,
+                Some(Ok(line)) => self.on_line(line, now, out, notes),
                 Some(Err(error)) => {
                     let flaw = Flaw::new(FlawKind::LineTooLong, &error.to_string());
                     notes.push(Note::Flaw(flaw));
-                    break Failure::Transient;
+                    Err(Failure::Transient)
                 }
             };
-            let known = |meta: &wire::Metadata<'_>, mark| self.detector.knows(meta, mark);
-            let (decoded, flaw) = decode::line(line, &mut self.scratch, known);
-            let used = !matches!(&decoded, Decoded::Nothing(version) if version.is_empty());
-            notes.push(Note::Line { used });
-            notes.extend(flaw.map(Note::Flaw));
-            match decoded {
-                Decoded::Applied(pod) => {
-                    self.detector.on_applied(&pod, now, out);
-                    self.reflector.on_line(&pod.metadata.resource_version);
-                }
-                Decoded::Deleted(pod) => {
-                    self.detector.on_deleted(&pod, now, out);
-                    self.reflector.on_line(&pod.metadata.resource_version);
-                }
-                Decoded::Known(meta) => {
-                    self.detector.on_known(&meta);
-                    self.reflector.on_line(&meta.resource_version);
-                }
-                Decoded::Bookmark(meta) => self.reflector.on_line(&meta.resource_version),
-                Decoded::Nothing(version) => self.reflector.on_line(&version),
-                Decoded::Error(failure, text) => {
-                    notes.push(Note::Error(failure, text));
-                    break failure;
-                }
+            if let Err(failure) = done {
+                break Some(failure);
             }
         };
-        self.frames.reset();
-        self.reading = Reading::Nothing;
-        self.reflector.on_failure(failure, now.monotonic);
-        Flow::Stop
+        self.frames = splitter;
+        match failure {
+            None => Flow::Continue,
+            Some(failure) => {
+                self.frames.reset();
+                self.on_failure(failure, now);
+                Flow::Stop
+            }
+        }
+    }
+
+    /// Takes in one line of a WATCH.
+    ///
+    /// # Errors
+    /// If the line is an `ERROR` event, with which a server ends a watch.
+    pub fn on_line(
+        &mut self,
+        line: &[u8],
+        now: Now,
+        out: &mut Vec<Output>,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), Failure> {
+        let known = |meta: &wire::Metadata<'_>, mark| self.detector.knows(meta, mark);
+        let (decoded, flaw) = decode::line(line, &mut self.scratch, known);
+        let used = !matches!(&decoded, Decoded::Nothing(version) if version.is_empty());
+        notes.push(Note::Line { used });
+        notes.extend(flaw.map(Note::Flaw));
+        match decoded {
+            Decoded::Applied(pod) => {
+                self.detector.on_applied(&pod, now, out);
+                self.reflector.on_line(&pod.metadata.resource_version);
+            }
+            Decoded::Deleted(pod) => {
+                self.detector.on_deleted(&pod, now, out);
+                self.reflector.on_line(&pod.metadata.resource_version);
+            }
+            Decoded::Known(meta) => {
+                self.detector.on_known(&meta);
+                self.reflector.on_line(&meta.resource_version);
+            }
+            Decoded::Bookmark(meta) => self.reflector.on_line(&meta.resource_version),
+            Decoded::Nothing(version) => self.reflector.on_line(&version),
+            Decoded::Error(failure, text) => {
+                notes.push(Note::Error(failure, text));
+                return Err(failure);
+            }
+        }
+        Ok(())
     }
 }
 
