@@ -14,17 +14,17 @@
 //!                                              PodTable   is it new?
 //!                                              classify   what type is it?
 //!                                              Settling   may it still be something else?
-//!                                                │  ▲
-//! API server ◀── LIST events of one pod ── Events◀┘  │ (bounded queue, never waited for)
-//!                                            └───────┘
-//!                                          Hand: EventHandler
+//!                                                │    ▲
+//! API server ◀── LIST events of one pod ◀─ Lookups ◀┘ │ (bounded queue, never waited for)
+//!                                            └────────┘
+//!                                          LiveHandler: EventHandler
 //!                                                │ Work (bounded queue, never waited for)
-//! /proc, cgroups ─▶ sampler ─▶ Flight ─────────▶ Enrich: log lines, samples, counters, the node
+//! /proc, cgroups ─▶ sampler ─▶ FlightRecorder ─▶ Enricher: log lines, samples, counters, the node
 //!                              rings, roster     │ Arc<Delivery>, a bounded queue per sink, the oldest drops
-//!                                                ├─▶ stdout, file, webhook ─▶ Keeper: Ledger ─▶ state file
-//!                                                └─▶ Recent ─▶ HttpServer ─▶ / and /incidents, to loopback
+//!                                                ├─▶ stdout, file, webhook ─▶ SharedLedger ─▶ state file
+//!                                                └─▶ RecentIncidents ─▶ HttpServer ─▶ / and /incidents, to loopback
 //!
-//! POST /v1/telemetry ─▶ HttpServer ─▶ Flight: Sidecars           HttpServer ─▶ /metrics /healthz /readyz
+//! POST /v1/telemetry ─▶ HttpServer ─▶ FlightRecorder: Sidecars      HttpServer ─▶ /metrics /healthz /readyz
 //! SIGTERM, SIGINT ─▶ signal ─▶ main (agent::run)
 //! ```
 //!
@@ -64,26 +64,26 @@
 //! 4. `decode::line` (`core/stream/decode.rs`) parses a line only as far as the fingerprint needs (`Outline`,
 //!    `core/wire/outline.rs`). If `Detector::knows` (`core/detect/mod.rs`) knows the fingerprint, the line is done;
 //!    else the whole pod is parsed.
-//! 5. `Detector::on_applied` calls `Detector::observe` (`core/detect/mod.rs`). `PodTable::sight`
+//! 5. `Detector::on_applied` calls `Detector::observe` (`core/detect/mod.rs`). `PodTable::admit`
 //!    (`core/detect/pods/mod.rs`) rejects stale versions of the pod.
-//! 6. `View::container` (`core/detect/observe.rs`) counts unseen terminations. `View::ends` asks
-//!    `PodTable::learn_end` whether a shown termination is new.
-//! 7. `View::judge` collects the facts, and `classify::end` (`core/detect/classify.rs`) returns the verdict: a type
+//! 6. `Observation::container` (`core/detect/observe.rs`) counts unseen terminations. `Observation::terminations` asks
+//!    `PodTable::learn_termination` whether a shown termination is new.
+//! 7. `Observation::judge` collects the facts, and `classify::termination` (`core/detect/classify.rs`) returns the verdict: a type
 //!    and severity, or a reason why it is not a crash.
 //! 8. `CaseOpener::termination` (`core/detect/open.rs`) makes the case from the pod's status.
-//! 9. `View::release` reports the case, or `Settling::hold` (`core/detect/settle.rs`) holds it back: then
+//! 9. `Observation::release` reports the case, or `Settling::hold` (`core/detect/settle.rs`) holds it back: then
 //!    `Output::Held` lets the node's data be gathered now, and `Output::LookUp` requests the pod's events from
-//!    `Events::run` (`agent/lookups.rs`). `evidence::judge` (`core/detect/evidence.rs`) weighs them.
+//!    `Lookups::run` (`agent/lookups.rs`). `evidence::judge` (`core/detect/evidence.rs`) weighs them.
 //! 10. `output::report` (`core/detect/output.rs`) makes a reported case an `Output::Crash`; `output::emit` does so
 //!     for settled ones.
-//! 11. `Detect::dispatch` passes it to `Hand::on_pod_crash` (`agent/detection.rs`), which opens it in the ledger
-//!     (`Keeper::open`, `sinks/state_file.rs`) and queues it (`Tell::crash`, `agent/enrichment.rs`).
-//! 12. `Enrich::run` (`agent/enrichment.rs`) gathers the container's data with `Flight::remains` and the node's data
-//!     with `Flight::around` (`node/flight.rs`). `classify::weigh_oom_count` makes the verdict final.
+//! 11. `Pipeline::dispatch` passes it to `LiveHandler::on_pod_crash` (`agent/detection.rs`), which opens it in the ledger
+//!     (`SharedLedger::open`, `sinks/state_file.rs`) and queues it (`EnrichQueue::crash`, `agent/enrichment.rs`).
+//! 12. `Enricher::run` (`agent/enrichment.rs`) gathers the container's data with `FlightRecorder::read_instance` and the node's data
+//!     with `FlightRecorder::add_node` (`node/flight.rs`). `classify::weigh_oom_count` makes the verdict final.
 //! 13. `compose` (`core/incident/compose.rs`) makes the incident, with its `sentence` (`core/incident/sentence.rs`).
-//! 14. `Deliver::incident` (`agent/enrichment.rs`) drops it if it is below `BLACKBOX_MIN_SEVERITY`. Else
-//!     `Delivery::new` (`sinks/delivery.rs`) renders it with `line` (`core/incident/line.rs`), and `Outlet::send`
-//!     (`sinks/outlet.rs`) queues it for each sink.
+//! 14. `Publisher::incident` (`agent/enrichment.rs`) drops it if it is below `BLACKBOX_MIN_SEVERITY`. Else
+//!     `Delivery::new` (`sinks/delivery.rs`) renders it with `line` (`core/incident/line.rs`), and `SinkHandle::send`
+//!     (`sinks/sink.rs`) queues it for each sink.
 //! 15. `stdout::run`, `file::run` or `Webhook::run` (`sinks/`) writes the line. After the last sink, `Delivery::done`
 //!     settles the incident in the ledger.
 //!

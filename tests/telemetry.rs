@@ -25,7 +25,7 @@ use blackbox_daemon::limits::{
 use blackbox_daemon::metrics::{Label, Metrics, PostResult};
 use blackbox_daemon::runtime::clock::Clock;
 use blackbox_daemon::serve::http::HttpServer;
-use blackbox_daemon::serve::recent::Recent;
+use blackbox_daemon::serve::recent::RecentIncidents;
 use blackbox_daemon::serve::routes::{self, Known};
 use serde_json::{Value, json};
 use support::clock::{Stopper, now};
@@ -81,7 +81,7 @@ impl Bench {
         let metrics = Arc::<Metrics>::default();
         let sidecars = Arc::<Mutex<Sidecars>>::default();
         let roster = Arc::new(Mutex::new(roster(pods, clock)));
-        let recent = Arc::new(Recent::new(clock.wall()));
+        let recent = Arc::new(RecentIncidents::new(clock.wall()));
         let known = Known { health: Arc::default(), recent, clock };
         let handler = routes::handler(&metrics, known, &config(), &roster, &sidecars);
         let server = HttpServer::bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -1,7 +1,7 @@
 //! The detection: turns bytes into incidents.
 //!
 //! It is a lock around [`Stream`], which makes all decisions. Every thread that has news calls [`Detection`] at once:
-//! the thread "watch" for each block that it reads, the thread "events" for each answer to a lookup, and the thread
+//! the thread "watch" for each block that it reads, the thread "lookups" for each answer to a lookup, and the thread
 //! "detect", its clock, at each deadline. The results go to the [`EventHandler`], and to channels on which nothing
 //! ever waits.
 //!
@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use log::{info, warn};
 
-use crate::agent::enrichment::Tell;
+use crate::agent::enrichment::EnrichQueue;
 use crate::agent::handler::EventHandler;
-use crate::agent::messages::Wanted;
+use crate::agent::messages::LookupRequest;
 use crate::core::Now;
 use crate::core::case::{Case, InstanceRef};
 use crate::core::detect::settle::Lookup;
@@ -28,10 +28,10 @@ use crate::core::stream::{Flow, Note, Stream};
 use crate::limits::DETECT_TICK;
 use crate::metrics::health::Health;
 use crate::metrics::{LookupResult, Metrics, PodEvent};
-use crate::node::flight::Flight;
+use crate::node::flight::FlightRecorder;
 use crate::runtime::clock::Clock;
-use crate::runtime::trouble::Once;
-use crate::sinks::state_file::Keeper;
+use crate::runtime::trouble::Trouble;
+use crate::sinks::state_file::SharedLedger;
 
 /// The detection, shared by all threads that have news for it.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub struct Detection<H> {
 #[derive(Debug)]
 struct State<H> {
     /// `None` after the detection has finished.
-    detect: Option<Detect<H>>,
+    pipeline: Option<Pipeline<H>>,
     /// True if the thread "detect" is to stop.
     is_ending: bool,
     /// Until when the thread "detect" sleeps (monotonic).
@@ -55,9 +55,9 @@ struct State<H> {
 
 impl<H: EventHandler> Detection<H> {
     /// Creates the detection, behind its lock.
-    pub fn new(detect: Detect<H>) -> Self {
+    pub fn new(pipeline: Pipeline<H>) -> Self {
         let state = State {
-            detect: Some(detect),
+            pipeline: Some(pipeline),
             is_ending: false,
             wakes_at: Duration::ZERO,
             out: Vec::new(),
@@ -75,9 +75,9 @@ impl<H: EventHandler> Detection<H> {
             let Ok((locked, _)) = self.news.wait_timeout(state, wait) else { return };
             state = locked;
         }
-        if let Some(mut detect) = state.detect.take() {
-            detect.stream.detector.finish(&mut state.out);
-            detect.dispatch(&mut state.out);
+        if let Some(mut pipeline) = state.pipeline.take() {
+            pipeline.stream.detector.finish(&mut state.out);
+            pipeline.dispatch(&mut state.out);
         }
     }
 
@@ -92,20 +92,21 @@ impl<H: EventHandler> Detection<H> {
     /// Returns the next request to the API server. Call it only when no response is being read. `None`: the detection
     /// has finished.
     pub fn next(&self) -> Option<Step> {
-        self.look(|stream, now, _, _| stream.next(now.monotonic))
+        self.with_stream(|stream, now, _, _| stream.next(now.monotonic))
     }
 
     /// Takes in one block of the response's body. After [`Flow::Stop`], neither more of the body nor its end is
     /// needed.
     pub fn on_block(&self, block: &[u8]) -> Flow {
-        let flow = self.look(|stream, now, out, notes| stream.on_block(block, now, out, notes));
+        let flow =
+            self.with_stream(|stream, now, out, notes| stream.on_block(block, now, out, notes));
         flow.unwrap_or(Flow::Stop)
     }
 
     /// Takes in the end of the response's body. Returns true if it was a watch that the server ended at the requested
     /// timeout.
     pub fn on_end(&self, end: WatchEnd) -> bool {
-        let is_on_time = self.look(|stream, now, out, notes| {
+        let is_on_time = self.with_stream(|stream, now, out, notes| {
             stream.on_end(end, now, out, notes);
             notes.contains(&Note::WatchServed)
         });
@@ -114,26 +115,26 @@ impl<H: EventHandler> Detection<H> {
 
     /// Takes in the failure of a request.
     pub fn on_failure(&self, failure: Failure) {
-        self.look(|stream, now, _, _| stream.on_failure(failure, now));
+        self.with_stream(|stream, now, _, _| stream.on_failure(failure, now));
     }
 
     /// Takes in the result of the lookup that was requested with this key.
     pub fn on_events(&self, key: &str, lookup: &Lookup) {
-        self.look(|stream, _, out, _| stream.detector.on_events(key, lookup, out));
+        self.with_stream(|stream, _, out, _| stream.detector.on_events(key, lookup, out));
     }
 
-    /// Locks the detection, calls `at`, and passes on the results. `None`: the detection has finished.
-    fn look<T>(
+    /// Locks the detection, calls `f`, and passes on the results. `None`: the detection has finished.
+    fn with_stream<T>(
         &self,
-        at: impl FnOnce(&mut Stream, Now, &mut Vec<Output>, &mut Vec<Note>) -> T,
+        f: impl FnOnce(&mut Stream, Now, &mut Vec<Output>, &mut Vec<Note>) -> T,
     ) -> Option<T> {
         let mut state = self.lock()?;
-        let State { detect, wakes_at, out, notes, .. } = &mut *state;
-        let detect = detect.as_mut()?;
-        let now = detect.clock.now();
-        let found = at(&mut detect.stream, now, out, notes);
-        detect.tell(now, out, notes);
-        if detect.stream.detector.next_deadline().is_some_and(|deadline| deadline < *wakes_at) {
+        let State { pipeline, wakes_at, out, notes, .. } = &mut *state;
+        let pipeline = pipeline.as_mut()?;
+        let now = pipeline.clock.now();
+        let found = f(&mut pipeline.stream, now, out, notes);
+        pipeline.pass_on(now, out, notes);
+        if pipeline.stream.detector.next_deadline().is_some_and(|deadline| deadline < *wakes_at) {
             *wakes_at = Duration::ZERO;
             self.news.notify_one();
         }
@@ -149,12 +150,12 @@ impl<H: EventHandler> Detection<H> {
 impl<H: EventHandler> State<H> {
     /// Does what is due; returns the time until the next deadline.
     fn on_time(&mut self) -> Duration {
-        let Self { detect: Some(detect), out, .. } = self else { return DETECT_TICK };
-        let now = detect.clock.now();
-        detect.health.beat(now.monotonic);
-        detect.stream.detector.on_time(now, out);
-        detect.dispatch(out);
-        let deadline = detect.stream.detector.next_deadline();
+        let Self { pipeline: Some(pipeline), out, .. } = self else { return DETECT_TICK };
+        let now = pipeline.clock.now();
+        pipeline.health.beat(now.monotonic);
+        pipeline.stream.detector.on_time(now, out);
+        pipeline.dispatch(out);
+        let deadline = pipeline.stream.detector.next_deadline();
         let wait = deadline.map_or(DETECT_TICK, |at| at.saturating_sub(now.monotonic));
         let wait = wait.min(DETECT_TICK);
         self.wakes_at = now.monotonic + wait;
@@ -164,15 +165,15 @@ impl<H: EventHandler> State<H> {
 
 /// The state of the detection, and the receivers of its results.
 #[derive(Debug)]
-pub struct Detect<H> {
+pub struct Pipeline<H> {
     /// The core.
     pub stream: Stream,
-    /// Lookups requested from the thread "events".
-    pub wanted: SyncSender<Wanted>,
+    /// Lookups requested from the thread "lookups".
+    pub requests: SyncSender<LookupRequest>,
     /// The ledger for the next agent.
-    pub keeper: Option<Arc<Keeper>>,
+    pub ledger: Option<Arc<SharedLedger>>,
     /// The flight recorder, which keeps the roster.
-    pub flight: Arc<Flight>,
+    pub flight: Arc<FlightRecorder>,
     /// The receiver of detected pods and crashes.
     pub handler: H,
     /// Metrics of the detection.
@@ -185,16 +186,16 @@ pub struct Detect<H> {
     pub log: NoteLog,
 }
 
-impl<H: EventHandler> Detect<H> {
+impl<H: EventHandler> Pipeline<H> {
     /// Passes on the results, and empties both lists.
-    fn tell(&mut self, now: Now, out: &mut Vec<Output>, notes: &mut Vec<Note>) {
+    fn pass_on(&mut self, now: Now, out: &mut Vec<Output>, notes: &mut Vec<Note>) {
         let is_listed = notes.iter().any(|note| matches!(note, Note::Listed { .. }));
         for note in notes.drain(..) {
             self.note(note, now);
         }
         self.dispatch(out);
-        if let Some(keeper) = self.keeper.as_ref().filter(|_| is_listed) {
-            keeper.complete();
+        if let Some(ledger) = self.ledger.as_ref().filter(|_| is_listed) {
+            ledger.complete();
         }
     }
 
@@ -214,7 +215,7 @@ impl<H: EventHandler> Detect<H> {
             }
             Note::Error(failure, text) => {
                 self.metrics.watch_errors.add(failure);
-                log.errors.say(&format!("the API server ended it: {text}"));
+                log.errors.warn(&format!("the API server ended it: {text}"));
             }
             Note::Listed { went_back } => {
                 self.health.synced();
@@ -225,7 +226,7 @@ impl<H: EventHandler> Detect<H> {
                 }
                 info!("{} pods of this node are listed", self.stream.detector.pods());
             }
-            Note::ListFailed(why) => log.errors.say(&format!("the list cannot be used: {why}")),
+            Note::ListFailed(why) => log.errors.warn(&format!("the list cannot be used: {why}")),
         }
     }
 
@@ -244,13 +245,13 @@ impl<H: EventHandler> Detect<H> {
                 Output::Stopped(pod) => self.handler.on_pod_stop(&pod),
                 Output::Crash(case) => self.handler.on_pod_crash(case),
                 Output::Kept(entry) => {
-                    if let Some(keeper) = &self.keeper {
-                        keeper.keep(*entry);
+                    if let Some(ledger) = &self.ledger {
+                        ledger.keep(*entry);
                     }
                 }
                 Output::Forgotten(key) => {
-                    if let Some(keeper) = &self.keeper {
-                        keeper.forget(&key);
+                    if let Some(ledger) = &self.ledger {
+                        ledger.forget(&key);
                     }
                 }
                 Output::Placed(place) => self.flight.place(*place),
@@ -273,8 +274,8 @@ impl<H: EventHandler> Detect<H> {
                 }
                 Output::LookUp { namespace, key } => {
                     let since = self.clock.monotonic();
-                    let wanted = Wanted::Events { namespace, key: key.clone(), since };
-                    if self.wanted.try_send(wanted).is_err() {
+                    let request = LookupRequest::Events { namespace, key: key.clone(), since };
+                    if self.requests.try_send(request).is_err() {
                         self.metrics.event_lookups.add(LookupResult::Skipped);
                         answers.push(key);
                     }
@@ -282,7 +283,7 @@ impl<H: EventHandler> Detect<H> {
             }
         }
         for key in answers {
-            let full = Lookup::Failed("too many were wanted at once".to_owned());
+            let full = Lookup::Failed("too many were requested at once".to_owned());
             self.stream.detector.on_events(&key, &full, out);
         }
         let gauge = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
@@ -298,20 +299,20 @@ impl<H: EventHandler> Detect<H> {
 /// Logs bad input once for each kind, with the text of the first occurrence.
 #[derive(Debug)]
 pub struct NoteLog {
-    said: Vec<FlawKind>,
-    errors: Once,
+    warned: Vec<FlawKind>,
+    errors: Trouble,
 }
 
 impl Default for NoteLog {
     fn default() -> Self {
-        Self { said: Vec::new(), errors: Once::new(module_path!(), "watch of pods") }
+        Self { warned: Vec::new(), errors: Trouble::new(module_path!(), "watch of pods") }
     }
 }
 
 impl NoteLog {
     fn flaw(&mut self, flaw: &Flaw) {
-        if !self.said.contains(&flaw.kind) {
-            self.said.push(flaw.kind);
+        if !self.warned.contains(&flaw.kind) {
+            self.warned.push(flaw.kind);
             let counter = "blackbox_watch_malformed_total";
             warn!("bad input ({:?}): {}; more of the kind is in {counter}", flaw.kind, flaw.text);
         }
@@ -320,16 +321,16 @@ impl NoteLog {
 
 /// Handles the results of the live agent: counts them, and passes incidents on.
 #[derive(Debug)]
-pub struct Hand {
+pub struct LiveHandler {
     /// The sender to the thread "enrich", which adds telemetry to incidents.
-    pub tell: Tell,
+    pub queue: EnrichQueue,
     /// The ledger for the next agent.
-    pub keeper: Option<Arc<Keeper>>,
+    pub ledger: Option<Arc<SharedLedger>>,
     /// Metrics of pods and crashes.
     pub metrics: Arc<Metrics>,
 }
 
-impl EventHandler for Hand {
+impl EventHandler for LiveHandler {
     fn on_pod_start(&mut self, _: &PodName) {
         self.metrics.pod_events.add(PodEvent::Start);
     }
@@ -337,18 +338,18 @@ impl EventHandler for Hand {
     fn on_pod_crash(&mut self, case: Box<Case>) {
         self.metrics.pod_events.add(PodEvent::Crash);
         // Before the ledger receives the pod's entry: until the incident is delivered, it must not count as reported.
-        if let Some(keeper) = &self.keeper {
-            keeper.open(&case);
+        if let Some(ledger) = &self.ledger {
+            ledger.open(&case);
         }
-        self.tell.crash(case);
+        self.queue.crash(case);
     }
 
     fn on_held(&mut self, instance: InstanceRef) {
-        self.tell.held(Box::new(instance));
+        self.queue.held(Box::new(instance));
     }
 
     fn on_pod_gone(&mut self, key: Box<str>) {
-        self.tell.gone(key);
+        self.queue.gone(key);
     }
 
     fn on_pod_stop(&mut self, _: &PodName) {

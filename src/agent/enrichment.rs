@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::agent::messages::{Wanted, Work};
+use crate::agent::messages::{LookupRequest, Work};
 use crate::core::case::{Case, Gap, IncidentId, InstanceRef, Part, Severity};
 use crate::core::detect::classify;
 use crate::core::incident::recurrence::{Recurrence, Recurrences};
@@ -22,24 +22,24 @@ use crate::limits::{
 };
 use crate::metrics::{IncidentClass, Metrics};
 use crate::node::cgroup::OomKill;
-use crate::node::flight::Flight;
+use crate::node::flight::FlightRecorder;
 use crate::runtime::clock::Clock;
-use crate::serve::recent::Recent;
-use crate::sinks::state_file::Keeper;
-use crate::sinks::{Delivery, Outlet};
+use crate::serve::recent::RecentIncidents;
+use crate::sinks::state_file::SharedLedger;
+use crate::sinks::{Delivery, SinkHandle};
 
 /// The sending side: hands incidents over, and never waits.
 #[derive(Clone, Debug)]
-pub struct Tell {
+pub struct EnrichQueue {
     /// The queue to the thread "enrich".
     pub work: SyncSender<Work>,
     /// The clocks.
     pub clock: Clock,
     /// Delivery past the thread, in case it hangs in a read from a failing disk.
-    pub deliver: Arc<Mutex<Deliver>>,
+    pub publisher: Arc<Mutex<Publisher>>,
 }
 
-impl Tell {
+impl EnrichQueue {
     /// Hands a case over. If the queue has no room, the case is reported at once without telemetry.
     pub fn crash(&self, case: Box<Case>) {
         let full = match self.work.try_send(Work::Crash(case, self.clock.monotonic())) {
@@ -49,7 +49,7 @@ impl Tell {
         if let Work::Crash(mut case, _) = full {
             case.gaps.push(busy());
             let incident = compose(*case, Gathered::default(), Recurrence::default());
-            lock(&self.deliver).incident(&incident, false);
+            lock(&self.publisher).incident(&incident, false);
         }
     }
 
@@ -71,39 +71,39 @@ fn busy() -> Gap {
     Gap::new(Part::Telemetry, "left out, there were too many incidents at once")
 }
 
-fn lock(deliver: &Mutex<Deliver>) -> MutexGuard<'_, Deliver> {
-    deliver.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(publisher: &Mutex<Publisher>) -> MutexGuard<'_, Publisher> {
+    publisher.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Hands finished incidents to the sinks.
 #[derive(Debug)]
-pub struct Deliver {
+pub struct Publisher {
     /// The sinks.
-    pub outlets: Vec<Outlet>,
+    pub sinks: Vec<SinkHandle>,
     /// The ledger for the next agent.
-    pub keeper: Option<Arc<Keeper>>,
+    pub ledger: Option<Arc<SharedLedger>>,
     /// `BLACKBOX_MIN_SEVERITY`.
     pub min_severity: Severity,
     /// The most recent incidents, for readers of the page.
-    pub recent: Arc<Recent>,
+    pub recent: Arc<RecentIncidents>,
     /// Metrics of incidents.
     pub metrics: Arc<Metrics>,
 }
 
-impl Deliver {
+impl Publisher {
     fn incident(&mut self, incident: &Incident, in_crash_loop: bool) {
         if incident.severity < self.min_severity {
-            if let Some(keeper) = &self.keeper {
-                keeper.settle(incident.id);
+            if let Some(ledger) = &self.ledger {
+                ledger.settle(incident.id);
             }
             return;
         }
         self.metrics.incidents.add(IncidentClass(incident.kind, incident.severity));
         self.metrics.crash_loop_incidents.fetch_add(u64::from(in_crash_loop), Ordering::Relaxed);
-        let sinks = self.outlets.len();
-        let delivery = Arc::new(Delivery::new(incident, sinks, self.keeper.clone()));
-        for outlet in &mut self.outlets {
-            outlet.send(delivery.clone());
+        let sinks = self.sinks.len();
+        let delivery = Arc::new(Delivery::new(incident, sinks, self.ledger.clone()));
+        for sink in &mut self.sinks {
+            sink.send(delivery.clone());
         }
         self.recent.push(delivery);
     }
@@ -111,15 +111,15 @@ impl Deliver {
 
 /// The thread's state.
 #[derive(Debug)]
-pub struct Enrich {
+pub struct Enricher {
     /// The queue of messages to this thread.
     pub work: Receiver<Work>,
     /// The flight recorder.
-    pub flight: Arc<Flight>,
+    pub flight: Arc<FlightRecorder>,
     /// The way to the sinks.
-    pub deliver: Arc<Mutex<Deliver>>,
+    pub publisher: Arc<Mutex<Publisher>>,
     /// Requests a lookup of the node, for the next incident.
-    pub wanted: SyncSender<Wanted>,
+    pub requests: SyncSender<LookupRequest>,
     /// The clocks.
     pub clock: Clock,
 }
@@ -132,12 +132,12 @@ struct Survivor {
     due: Duration,
 }
 
-impl Enrich {
+impl Enricher {
     /// Runs until the detection and the sampler have dropped their senders and all messages are handled.
     pub fn run(self) {
-        let mut desk = Desk::default();
+        let mut state = EnrichState::default();
         loop {
-            let wait = desk
+            let wait = state
                 .next_due()
                 .map_or(ENRICH_IDLE, |due| due.saturating_sub(self.clock.monotonic()));
             let work = match self.work.recv_timeout(wait) {
@@ -148,67 +148,69 @@ impl Enrich {
             let now = self.clock.now();
             match work {
                 Some(Work::Held(instance)) => {
-                    let gathered = self.flight.remains(&instance, now);
-                    desk.put(instance.id, gathered);
-                    desk.is_explained(&instance.pod_key);
+                    let gathered = self.flight.read_instance(&instance, now);
+                    state.put(instance.id, gathered);
+                    state.explain(&instance.pod_key);
                 }
                 Some(Work::Crash(case, since)) => {
                     let is_late = now.monotonic.saturating_sub(since) > ENRICH_HURRY;
-                    self.crash(*case, is_late, &mut desk);
+                    self.crash(*case, is_late, &mut state);
                 }
                 Some(Work::Gone(key)) => self.flight.forget(&key),
-                Some(Work::OomKills(kills, at)) => desk.wonder(kills, at, now.monotonic),
+                Some(Work::OomKills(kills, at)) => state.hold_unexplained(kills, at, now.monotonic),
                 None => {}
             }
-            for Survivor { kill, at, .. } in desk.due(now.monotonic) {
+            for Survivor { kill, at, .. } in state.due(now.monotonic) {
                 if let Some(case) = self.flight.survived(&kill, now, at) {
-                    self.finish(case, Gathered::default(), &mut desk);
+                    self.finish(case, Gathered::default(), &mut state);
                 }
             }
         }
     }
 
     /// `is_late`: other incidents wait behind this one, so there is no time to gather telemetry.
-    fn crash(&self, case: Case, is_late: bool, desk: &mut Desk) {
+    fn crash(&self, case: Case, is_late: bool, state: &mut EnrichState) {
         let instance = case.instance();
         if let Some(instance) = &instance {
-            desk.is_explained(&instance.pod_key);
+            state.explain(&instance.pod_key);
         }
-        let gathered = match (desk.take(case.id), instance) {
+        let gathered = match (state.take(case.id), instance) {
             (Some(known), _) => known,
-            (None, Some(instance)) if !is_late => self.flight.remains(&instance, self.clock.now()),
+            (None, Some(instance)) if !is_late => {
+                self.flight.read_instance(&instance, self.clock.now())
+            }
             (None, Some(_)) => Gathered { gaps: vec![busy()], ..Gathered::default() },
             (None, None) => Gathered::default(),
         };
-        self.finish(case, gathered, desk);
+        self.finish(case, gathered, state);
     }
 
-    fn finish(&self, mut case: Case, gathered: Gathered, desk: &mut Desk) {
+    fn finish(&self, mut case: Case, gathered: Gathered, state: &mut EnrichState) {
         let now = self.clock.now();
         let recurrence = match case.container_name().filter(|_| case.termination().is_some()) {
-            Some(container) => desk.recurrences.note(case.pod.key(), container, now.monotonic),
+            Some(container) => state.recurrences.note(case.pod.key(), container, now.monotonic),
             None => Recurrence::default(),
         };
-        let gathered = self.flight.around(gathered, now);
-        if self.flight.wants_node(now.monotonic) {
+        let gathered = self.flight.add_node(gathered, now);
+        if self.flight.claim_node_refresh(now.monotonic) {
             // If the queue is full, the next incident requests the node again.
-            let _ = self.wanted.try_send(Wanted::Node);
+            let _ = self.requests.try_send(LookupRequest::Node);
         }
         classify::weigh_oom_count(&mut case, gathered.oom);
         let incident = compose(case, gathered, recurrence);
-        lock(&self.deliver).incident(&incident, recurrence.in_crash_loop);
+        lock(&self.publisher).incident(&incident, recurrence.in_crash_loop);
     }
 }
 
 /// What the thread keeps between messages.
 #[derive(Debug, Default)]
-struct Desk {
+struct EnrichState {
     gathered: VecDeque<(IncidentId, Gathered)>,
     survivors: VecDeque<Survivor>,
     recurrences: Recurrences,
 }
 
-impl Desk {
+impl EnrichState {
     /// Keeps gathered telemetry until the incident is reported.
     fn put(&mut self, id: IncidentId, gathered: Gathered) {
         if self.gathered.len() >= GATHERED_KEPT_MAX {
@@ -223,7 +225,7 @@ impl Desk {
     }
 
     /// Keeps OOM kills that no termination explains yet.
-    fn wonder(&mut self, kills: Vec<OomKill>, at: Timestamp, now: Duration) {
+    fn hold_unexplained(&mut self, kills: Vec<OomKill>, at: Timestamp, now: Duration) {
         for kill in kills {
             if self.survivors.len() < SURVIVED_WAITING_MAX {
                 self.survivors.push_back(Survivor { kill, at, due: now + SURVIVED_AFTER });
@@ -232,7 +234,7 @@ impl Desk {
     }
 
     /// Drops the kills of that pod, because one of its containers terminated.
-    fn is_explained(&mut self, pod_key: &str) {
+    fn explain(&mut self, pod_key: &str) {
         self.survivors.retain(|survivor| *survivor.kill.pod_uid != *pod_key);
     }
 

@@ -1,4 +1,4 @@
-//! The thread "events": looks up the Kubernetes events of a pod when the detection needs them, and the node when an
+//! The thread "lookups": looks up the Kubernetes events of a pod when the detection needs them, and the node when an
 //! incident needs it.
 //!
 //! The API server has no watch cache for events: every list of events reads etcd, and a watch of them would never
@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use crate::agent::detection::{Detection, Hand};
-use crate::agent::messages::Wanted;
+use crate::agent::detection::{Detection, LiveHandler};
+use crate::agent::messages::LookupRequest;
 use crate::core::backoff::Jitter;
 use crate::core::detect::evidence::PodEvent;
 use crate::core::detect::pods::is_plain;
@@ -22,22 +22,22 @@ use crate::limits::{
     NODE_FRESH, RETRY_AFTER_MAX, SETTLE_MAX,
 };
 use crate::metrics::{LookupResult, Metrics};
-use crate::node::flight::Flight;
+use crate::node::flight::FlightRecorder;
 use crate::runtime::clock::Clock;
 use crate::runtime::stop::Stop;
-use crate::runtime::trouble::Once;
+use crate::runtime::trouble::Trouble;
 
 /// The thread's state.
 #[derive(Debug)]
-pub struct Events {
+pub struct Lookups {
     /// The thread's own client.
     pub client: ApiClient,
     /// The requested lookups.
-    pub wanted: Receiver<Wanted>,
+    pub requests: Receiver<LookupRequest>,
     /// The detection, which receives the events.
-    pub detection: Arc<Detection<Hand>>,
+    pub detection: Arc<Detection<LiveHandler>>,
     /// The flight recorder, which receives the node.
-    pub flight: Arc<Flight>,
+    pub flight: Arc<FlightRecorder>,
     /// Random delays, so that nodes do not send their requests together.
     pub jitter: Jitter,
     /// Metrics of requests and lookups.
@@ -48,20 +48,20 @@ pub struct Events {
     pub stop: Stop,
 }
 
-impl Events {
+impl Lookups {
     /// Runs until the stop flag is set or until all senders of lookups are gone.
     pub fn run(mut self) {
-        let mut trouble = Once::new(module_path!(), "events of pods");
+        let mut trouble = Trouble::new(module_path!(), "events of pods");
         let mut pace = Pace::default();
         let mut silent_until = Duration::ZERO;
         let mut denied = false;
         let mut node = NodeLookup {
-            trouble: Once::new(module_path!(), "the node"),
+            trouble: Trouble::new(module_path!(), "the node"),
             silent_until: Duration::ZERO,
         };
-        while let Ok(wanted) = self.wanted.recv() {
+        while let Ok(request) = self.requests.recv() {
             let now = self.clock.monotonic();
-            let Wanted::Events { namespace, key, since } = wanted else {
+            let LookupRequest::Events { namespace, key, since } = request else {
                 self.look_at_node(&mut node, now);
                 continue;
             };
@@ -94,7 +94,7 @@ impl Events {
                     Err(_) if self.stop.is_set() => return,
                     Err(error) => {
                         silent_until = self.clock.monotonic() + pause(&error);
-                        trouble.say(&error.to_string());
+                        trouble.warn(&error.to_string());
                         if denied { Lookup::Denied } else { Lookup::Failed(error.to_string()) }
                     }
                 }
@@ -111,12 +111,12 @@ impl Events {
         match self.client.get_node() {
             Ok(node) => {
                 lookup.trouble.over("it can be read again");
-                self.flight.node_is(Ok(Arc::new(node)));
+                self.flight.set_node(Ok(Arc::new(node)));
             }
             Err(error) => {
                 lookup.silent_until = self.clock.monotonic() + pause(&error).max(NODE_FRESH);
-                lookup.trouble.say(&error.to_string());
-                self.flight.node_is(Err(error.to_string()));
+                lookup.trouble.warn(&error.to_string());
+                self.flight.set_node(Err(error.to_string()));
             }
         }
     }
@@ -136,7 +136,7 @@ impl Events {
 /// State of the lookups of the node.
 #[derive(Debug)]
 struct NodeLookup {
-    trouble: Once,
+    trouble: Trouble,
     silent_until: Duration,
 }
 

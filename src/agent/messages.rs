@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use crate::core::case::{Case, InstanceRef};
 use crate::node::cgroup::OomKill;
 
-/// A request to the thread "events".
+/// A request to the thread "lookups".
 #[derive(Debug)]
-pub enum Wanted {
+pub enum LookupRequest {
     /// Look up the events of a pod.
     Events {
         /// The pod's namespace.

@@ -3,14 +3,14 @@
 //! ```text
 //!  thread    owns                        receives from                  sends to
 //!  watch     the stream's client         detection                      detection
-//!  events    a client of its own         wanted (64, never waited for)  detection, flight
+//!  lookups   a client of its own         requests (64, never waited for) detection, flight
 //!  detect    -                           detection: its deadlines       -
 //!  sampler   -                           (its own clock)                flight, work
-//!  enrich    what was gathered           work (256, never waited for)   sinks, wanted
-//!  stdout    standard output             its queue (1024, oldest drops) keeper
-//!  file      the incident file           its queue (1024, oldest drops) keeper
-//!  webhook   the collector's client      its queue (1024, oldest drops) keeper
-//!  state     the state file              keeper                         -
+//!  enrich    what was gathered           work (256, never waited for)   sinks, requests
+//!  stdout    standard output             its queue (1024, oldest drops) ledger
+//!  file      the incident file           its queue (1024, oldest drops) ledger
+//!  webhook   the collector's client      its queue (1024, oldest drops) ledger
+//!  state     the state file              ledger                         -
 //!  http      the listener                one thread a connection        -
 //!  signal    -                           SIGTERM, SIGINT                main
 //!  resolve   one lookup of a name        -                              the client that asked
@@ -18,12 +18,12 @@
 //! ```
 //!
 //! The detection ([`Detection`]: the core, behind a lock) belongs to no thread: each thread that has news calls it at
-//! once. It sends to flight, wanted and work, and waits for none of them.
+//! once. It sends to flight, requests and work, and waits for none of them.
 //!
 //! Shutdown: the stop flag is set and requests in progress are interrupted. The detection reports what it holds back
 //! and drops its channels. When the sampler and `enrich` have finished too, the sinks' queues are closed and the
 //! sinks write what they have. The state file is written last. Past a deadline the process terminates anyway. Nothing
-//! waits for `watch`, `events`, `http`, `signal` and `resolve`: they terminate with the process.
+//! waits for `watch`, `lookups`, `http`, `signal` and `resolve`: they terminate with the process.
 
 pub mod detection;
 pub mod enrichment;
@@ -41,16 +41,16 @@ use std::time::Duration;
 
 use log::{info, warn};
 
-use crate::agent::detection::{Detect, Detection, Hand, NoteLog};
-use crate::agent::enrichment::{Deliver, Enrich, Tell};
-use crate::agent::lookups::Events;
-use crate::agent::messages::{Wanted, Work};
+use crate::agent::detection::{Detection, LiveHandler, NoteLog, Pipeline};
+use crate::agent::enrichment::{EnrichQueue, Enricher, Publisher};
+use crate::agent::lookups::Lookups;
+use crate::agent::messages::{LookupRequest, Work};
 use crate::agent::watch::Watch;
 use crate::config::Config;
 use crate::core::Now;
 use crate::core::backoff::Jitter;
 use crate::core::case::id;
-use crate::core::detect::ledger::{Ledger, Left};
+use crate::core::detect::ledger::{Ledger, PreviousState};
 use crate::core::detect::{Detector, History};
 use crate::core::stream::Stream;
 use crate::core::stream::reflector::Reflector;
@@ -63,7 +63,7 @@ use crate::limits::{
 use crate::metrics::health::Health;
 use crate::metrics::{Metrics, SinkName};
 use crate::node::cgroup::{CgroupTree, ContainerRecorder};
-use crate::node::flight::Flight;
+use crate::node::flight::FlightRecorder;
 use crate::node::logs::PodLogs;
 use crate::node::procfs::{SystemRecorder, SystemSource};
 use crate::node::sampler;
@@ -71,12 +71,12 @@ use crate::runtime::clock::Clock;
 use crate::runtime::signal;
 use crate::runtime::stop::Stop;
 use crate::serve::http::HttpServer;
-use crate::serve::recent::Recent;
+use crate::serve::recent::RecentIncidents;
 use crate::serve::routes::{self, Known};
 use crate::sinks::file::{self, IncidentFile};
-use crate::sinks::state_file::{self, Keeper};
+use crate::sinks::state_file::{self, SharedLedger};
 use crate::sinks::webhook::Webhook;
-use crate::sinks::{Outlet, stdout};
+use crate::sinks::{SinkHandle, stdout};
 
 /// Why the agent cannot start, or terminates without a signal.
 #[derive(Debug)]
@@ -122,8 +122,8 @@ pub fn run(config: &Config) -> Result<(), Error> {
     let clock = Clock::start();
     let (control, ended) = mpsc::sync_channel(CONTROL_MAX);
     // Catch signals first: as PID 1 the process would otherwise ignore them.
-    let heard = control.clone();
-    signal::watch(move |signal| heard.send(Control::Signal(signal)).is_ok())
+    let signals = control.clone();
+    signal::watch(move |signal| signals.send(Control::Signal(signal)).is_ok())
         .map_err(Error::Signals)?;
     let shared = Shared {
         metrics: Arc::default(),
@@ -142,55 +142,68 @@ pub fn run(config: &Config) -> Result<(), Error> {
     );
     let flight = Arc::new(flight(config));
     let (roster, sidecars) = (flight.roster(), flight.sidecars());
-    let recent = Arc::new(Recent::new(clock.wall()));
+    let recent = Arc::new(RecentIncidents::new(clock.wall()));
     let known = Known { health: shared.health.clone(), recent: recent.clone(), clock };
     let pages = routes::handler(&shared.metrics, known, config, &roster, &sidecars);
     let server = server.with_posts(routes::POSTS);
     shared.spawn("http", move || server.run(clock, pages))?;
     let mut detector = detector(config, clock);
     let (file, left) = recall(config, &shared.metrics, &mut detector);
-    let mut outlets = vec![shared.stdout()?];
+    let mut sinks = vec![shared.stdout()?];
     if let Some(file) = file {
-        outlets.push(shared.file(file)?);
+        sinks.push(shared.file(file)?);
     }
-    outlets.extend(shared.webhook(config)?);
-    let keeper = shared.state(config, left)?;
-    let sinks: Vec<SinkName> = outlets.iter().map(Outlet::name).collect();
-    let (wanted_sender, wanted) = mpsc::sync_channel(EVENT_LOOKUPS_MAX);
-    let deliver = Deliver {
-        outlets,
-        keeper: keeper.clone(),
+    sinks.extend(shared.webhook(config)?);
+    let ledger = shared.state(config, left)?;
+    let sink_names: Vec<SinkName> = sinks.iter().map(SinkHandle::name).collect();
+    let lookups = LookupChannel::new();
+    let publisher = Publisher {
+        sinks,
+        ledger: ledger.clone(),
         min_severity: config.min_severity,
         recent,
         metrics: shared.metrics.clone(),
     };
-    let tell = shared.recording(&flight, deliver, wanted_sender.clone(), config.sample_interval)?;
-    let hand = Hand { tell, keeper: keeper.clone(), metrics: shared.metrics.clone() };
-    let lookups = (wanted_sender, wanted);
-    let (detection, interrupts) = shared.detection(config, detector, hand, flight, lookups)?;
+    let queue =
+        shared.recording(&flight, publisher, lookups.sender.clone(), config.sample_interval)?;
+    let handler = LiveHandler { queue, ledger: ledger.clone(), metrics: shared.metrics.clone() };
+    let (detection, interrupts) = shared.detection(config, detector, handler, flight, lookups)?;
 
-    let why = wait_for_the_end(&ended);
+    let why = wait_for_shutdown(&ended);
     shared.stop.set();
     for interrupt in &interrupts {
         interrupt.interrupt();
     }
     let deadline = clock.monotonic() + SHUTDOWN_MAX;
-    let end = End { ended: &ended, clock };
+    let shutdown = Shutdown { ended: &ended, clock };
     let names =
-        sinks.iter().map(|sink| sink.name()).chain(["detect", "enrich", "sampler"]).collect();
+        sink_names.iter().map(|sink| sink.name()).chain(["detect", "enrich", "sampler"]).collect();
     detection.end();
-    end.wait(names, deadline - SHUTDOWN_STATE);
-    for sink in sinks {
+    shutdown.wait(names, deadline - SHUTDOWN_STATE);
+    for sink in sink_names {
         match shared.metrics.sink_queued.get(sink) {
             0 => {}
             lost => warn!("{}: {lost} incidents could not be written in time", sink.name()),
         }
     }
-    if let Some(keeper) = keeper {
-        keeper.close();
-        end.wait(vec!["state"], deadline);
+    if let Some(ledger) = ledger {
+        ledger.close();
+        shutdown.wait(vec!["state"], deadline);
     }
     why
+}
+
+/// The queue of requests to the thread "lookups".
+struct LookupChannel {
+    sender: SyncSender<LookupRequest>,
+    receiver: Receiver<LookupRequest>,
+}
+
+impl LookupChannel {
+    fn new() -> Self {
+        let (sender, receiver) = mpsc::sync_channel(EVENT_LOOKUPS_MAX);
+        Self { sender, receiver }
+    }
 }
 
 /// What the threads share.
@@ -204,61 +217,65 @@ struct Shared {
 
 impl Shared {
     /// Starts the sink "stdout".
-    fn stdout(&self) -> Result<Outlet, Error> {
-        let outlet = Outlet::new(SinkName::Stdout, self.metrics.clone());
-        let (queue, metrics, clock) = (outlet.queue(), self.metrics.clone(), self.clock);
+    fn stdout(&self) -> Result<SinkHandle, Error> {
+        let sink = SinkHandle::new(SinkName::Stdout, self.metrics.clone());
+        let (queue, metrics, clock) = (sink.queue(), self.metrics.clone(), self.clock);
         let name = SinkName::Stdout.name();
         self.spawn(name, move || stdout::run(&queue, io::stdout(), &metrics, clock))?;
-        Ok(outlet)
+        Ok(sink)
     }
 
     /// Starts the sink "file" with a file that was read back.
-    fn file(&self, file: IncidentFile) -> Result<Outlet, Error> {
-        let outlet = Outlet::new(SinkName::File, self.metrics.clone());
-        let queue = outlet.queue();
+    fn file(&self, file: IncidentFile) -> Result<SinkHandle, Error> {
+        let sink = SinkHandle::new(SinkName::File, self.metrics.clone());
+        let queue = sink.queue();
         self.spawn(SinkName::File.name(), move || file::run(&queue, file))?;
-        Ok(outlet)
+        Ok(sink)
     }
 
     /// Starts the sink "webhook", if it is configured.
-    fn webhook(&self, config: &Config) -> Result<Option<Outlet>, Error> {
+    fn webhook(&self, config: &Config) -> Result<Option<SinkHandle>, Error> {
         let Some(settings) = &config.webhook else {
             return Ok(None);
         };
-        let outlet = Outlet::new(SinkName::Webhook, self.metrics.clone());
-        let (queue, metrics, stop) = (outlet.queue(), self.metrics.clone(), self.stop.clone());
+        let sink = SinkHandle::new(SinkName::Webhook, self.metrics.clone());
+        let (queue, metrics, stop) = (sink.queue(), self.metrics.clone(), self.stop.clone());
         let seed = seed(config, self.clock);
         let webhook = Webhook::new(settings, seed, metrics, self.clock, stop);
         self.spawn(SinkName::Webhook.name(), move || webhook.run(&queue))?;
-        Ok(Some(outlet))
+        Ok(Some(sink))
     }
 
     /// Starts the thread "state" with what an earlier agent left.
-    fn state(&self, config: &Config, left: Option<Left>) -> Result<Option<Arc<Keeper>>, Error> {
+    fn state(
+        &self,
+        config: &Config,
+        left: Option<PreviousState>,
+    ) -> Result<Option<Arc<SharedLedger>>, Error> {
         let Some(path) = config.state_file.clone() else {
             return Ok(None);
         };
-        let keeper = Arc::new(Keeper::new(Ledger::new(&config.node_name, left)));
-        let (shared, metrics, clock) = (keeper.clone(), self.metrics.clone(), self.clock);
+        let ledger = Arc::new(SharedLedger::new(Ledger::new(&config.node_name, left)));
+        let (shared, metrics, clock) = (ledger.clone(), self.metrics.clone(), self.clock);
         self.spawn("state", move || state_file::run(&shared, &path, &metrics, clock))?;
-        Ok(Some(keeper))
+        Ok(Some(ledger))
     }
 
     /// Starts the threads "sampler" and "enrich", and creates the channel to "enrich".
     fn recording(
         &self,
-        flight: &Arc<Flight>,
-        deliver: Deliver,
-        wanted: SyncSender<Wanted>,
+        flight: &Arc<FlightRecorder>,
+        publisher: Publisher,
+        requests: SyncSender<LookupRequest>,
         interval: Duration,
-    ) -> Result<Tell, Error> {
+    ) -> Result<EnrichQueue, Error> {
         let (work_sender, work) = mpsc::sync_channel(ENRICH_QUEUE_MAX);
-        let deliver = Arc::new(Mutex::new(deliver));
-        let enrich = Enrich {
+        let publisher = Arc::new(Mutex::new(publisher));
+        let enrich = Enricher {
             work,
             flight: flight.clone(),
-            deliver: deliver.clone(),
-            wanted,
+            publisher: publisher.clone(),
+            requests,
             clock: self.clock,
         };
         self.spawn("enrich", move || enrich.run())?;
@@ -269,29 +286,29 @@ impl Shared {
             let report = |kills, now: Now| {
                 let _ = sampler_work.try_send(Work::OomKills(kills, now.wall));
             };
-            sampler::run(&sampled, report, &metrics, clock, (interval, &stop));
+            sampler::run(&sampled, report, &metrics, clock, interval, &stop);
         })?;
-        Ok(Tell { work: work_sender, clock: self.clock, deliver })
+        Ok(EnrichQueue { work: work_sender, clock: self.clock, publisher })
     }
 
-    /// Starts the threads "watch", "events" and "detect", and creates the channels between them.
+    /// Starts the threads "watch", "lookups" and "detect", and creates the channels between them.
     fn detection(
         &self,
         config: &Config,
         detector: Detector,
-        handler: Hand,
-        flight: Arc<Flight>,
-        (wanted_sender, wanted): (SyncSender<Wanted>, Receiver<Wanted>),
-    ) -> Result<(Arc<Detection<Hand>>, [Interrupt; 2]), Error> {
+        handler: LiveHandler,
+        flight: Arc<FlightRecorder>,
+        requests: LookupChannel,
+    ) -> Result<(Arc<Detection<LiveHandler>>, [Interrupt; 2]), Error> {
         let reflector = Reflector::new(
             config.retry_interval,
             config.watch_idle_timeout,
             seed(config, self.clock),
         );
-        let detection = Arc::new(Detection::new(Detect {
+        let detection = Arc::new(Detection::new(Pipeline {
             stream: Stream::new(reflector, detector),
-            wanted: wanted_sender,
-            keeper: handler.keeper.clone(),
+            requests: requests.sender,
+            ledger: handler.ledger.clone(),
             handler,
             flight: flight.clone(),
             metrics: self.metrics.clone(),
@@ -312,9 +329,9 @@ impl Shared {
             clock: self.clock,
             stop: self.stop.clone(),
         };
-        let events = Events {
+        let lookups = Lookups {
             client: client(config.api_timeout.min(EVENT_LOOKUP_TIMEOUT)),
-            wanted,
+            requests: requests.receiver,
             detection: detection.clone(),
             flight,
             jitter: Jitter::new(seed(config, self.clock)),
@@ -322,11 +339,11 @@ impl Shared {
             clock: self.clock,
             stop: self.stop.clone(),
         };
-        let interrupts = [watch.client.interrupt(), events.client.interrupt()];
+        let interrupts = [watch.client.interrupt(), lookups.client.interrupt()];
         let deadlines = detection.clone();
         self.spawn("detect", move || deadlines.run())?;
         self.spawn("watch", move || watch.run())?;
-        self.spawn("events", move || events.run())?;
+        self.spawn("lookups", move || lookups.run())?;
         Ok((detection, interrupts))
     }
 
@@ -342,13 +359,13 @@ impl Shared {
     }
 }
 
-fn flight(config: &Config) -> Flight {
+fn flight(config: &Config) -> FlightRecorder {
     let (interval, window) = (config.sample_interval, config.window);
     let containers = ContainerRecorder::new(CgroupTree::new(&config.cgroup), interval, window);
     let system = SystemRecorder::new(SystemSource::new(&config.proc), window, interval);
     let logs = (config.log_lines > 0)
         .then(|| PodLogs::new(&config.pod_logs, config.log_lines, config.log_mask));
-    Flight::new(containers, system, logs)
+    FlightRecorder::new(containers, system, logs)
 }
 
 fn detector(config: &Config, clock: Clock) -> Detector {
@@ -362,16 +379,16 @@ fn recall(
     config: &Config,
     metrics: &Arc<Metrics>,
     detector: &mut Detector,
-) -> (Option<IncidentFile>, Option<Left>) {
+) -> (Option<IncidentFile>, Option<PreviousState>) {
     let state = config.state_file.as_deref();
     let mut left = state.and_then(|path| state_file::read(path, &config.node_name));
     let file = config.incident_file.as_deref().map(|path| {
         let bytes_max = config.incident_file_bytes_max;
         let mut file = IncidentFile::new(path, bytes_max, metrics.clone());
         let mut lines = 0_u64;
-        let read = file.read_back(|told| {
+        let read = file.read_back(|reported| {
             lines += 1;
-            detector.restore([&told.entry], false);
+            detector.restore([&reported.entry], false);
         });
         match read {
             Ok(()) => info!("{}: {lines} incidents of before are known", path.display()),
@@ -381,7 +398,10 @@ fn recall(
             .as_mut()
             .map_or(0, |left| left.take_back_lost(|id| file.holds(id), file.was_torn()));
         if lost > 0 {
-            warn!("{}: lost the last {lost} incidents, they are told again", path.display());
+            warn!(
+                "{}: lost the last {lost} incidents; the agent reports them again",
+                path.display()
+            );
         }
         file
     });
@@ -401,7 +421,7 @@ fn seed(config: &Config, clock: Clock) -> u64 {
 
 /// Waits for a signal. If a thread terminates without one, the other threads cannot go on without it: the agent
 /// terminates too, and the kubelet restarts it.
-fn wait_for_the_end(ended: &Receiver<Control>) -> Result<(), Error> {
+fn wait_for_shutdown(ended: &Receiver<Control>) -> Result<(), Error> {
     match ended.recv() {
         Ok(Control::Signal(signal)) => {
             info!("signal {signal}: ending");
@@ -413,12 +433,12 @@ fn wait_for_the_end(ended: &Receiver<Control>) -> Result<(), Error> {
 }
 
 /// What is needed to wait for threads during the shutdown.
-struct End<'a> {
+struct Shutdown<'a> {
     ended: &'a Receiver<Control>,
     clock: Clock,
 }
 
-impl End<'_> {
+impl Shutdown<'_> {
     /// Waits until these threads have terminated, or until the deadline.
     fn wait(&self, mut names: Vec<&'static str>, deadline: Duration) {
         let left = || deadline.saturating_sub(self.clock.monotonic());

@@ -11,7 +11,7 @@ use std::time::Duration;
 use log::debug;
 use ureq::Timeout;
 
-use crate::agent::detection::{Detection, Hand};
+use crate::agent::detection::{Detection, LiveHandler};
 use crate::core::stream::Flow;
 use crate::core::stream::reflector::{Step, WatchEnd};
 use crate::kube::api::{Answer, ApiClient, ApiError};
@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::metrics::health::Health;
 use crate::runtime::clock::Clock;
 use crate::runtime::stop::Stop;
-use crate::runtime::trouble::Once;
+use crate::runtime::trouble::Trouble;
 
 /// The thread's state.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Watch {
     /// `BLACKBOX_WATCH_IDLE_TIMEOUT`.
     pub idle_timeout: Duration,
     /// The detection, which takes the bytes and returns the next request.
-    pub detection: Arc<Detection<Hand>>,
+    pub detection: Arc<Detection<LiveHandler>>,
     /// Metrics of the requests.
     pub metrics: Arc<Metrics>,
     /// The agent's health, for readiness.
@@ -52,7 +52,7 @@ enum Read {
 impl Watch {
     /// Runs until the stop flag is set or the detection has finished.
     pub fn run(mut self) {
-        let mut trouble = Once::new(module_path!(), "API server");
+        let mut trouble = Trouble::new(module_path!(), "API server");
         // True if the last watch did not end at its requested timeout.
         let mut is_broken = false;
         let mut buffer = vec![0; READ_BLOCK_BYTES];
@@ -98,7 +98,7 @@ impl Watch {
                 Err(error) => {
                     is_broken |= is_watch;
                     let verb = if is_watch { "watch" } else { "list" };
-                    trouble.say(&format!("{verb} of pods: {error}"));
+                    trouble.warn(&format!("{verb} of pods: {error}"));
                     self.detection.on_failure(error.failure());
                 }
             }

@@ -12,7 +12,7 @@ use crate::core::case::PodFacts;
 
 /// A pod on the node: its containers, addresses and description.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct PodOnNode {
     /// The pod's key: its UID, or for a static pod the kubelet's own UID, which appears in the names of its cgroup
     /// and log folder.
     pub key: Box<str>,
@@ -28,9 +28,9 @@ pub struct Place {
 
 /// The sender of a request, as far as its address shows it.
 #[derive(Clone, Copy, Debug)]
-pub enum Speaker<'r> {
+pub enum Sender<'r> {
     /// The only pod that has this address.
-    Pod(&'r Place),
+    Pod(&'r PodOnNode),
     /// The node, or any pod on the host's network.
     Host,
     /// More than one running pod claims this address for itself.
@@ -42,12 +42,12 @@ pub enum Speaker<'r> {
 /// All pods of the node that the detection knows. The detection bounds their number.
 #[derive(Debug, Default)]
 pub struct Roster {
-    places: HashMap<Box<str>, Place>,
+    places: HashMap<Box<str>, PodOnNode>,
 }
 
 impl Roster {
     /// Adds a pod, or replaces what is known about it.
-    pub fn place(&mut self, place: Place) {
+    pub fn place(&mut self, place: PodOnNode) {
         self.places.insert(place.key.clone(), place);
     }
 
@@ -57,37 +57,38 @@ impl Roster {
     }
 
     /// Returns the pod with this key.
-    pub fn get(&self, key: &str) -> Option<&Place> {
+    pub fn get(&self, key: &str) -> Option<&PodOnNode> {
         self.places.get(key)
     }
 
     /// Returns all pods.
-    pub fn iter(&self) -> impl Iterator<Item = &Place> {
+    pub fn iter(&self) -> impl Iterator<Item = &PodOnNode> {
         self.places.values()
     }
 
     /// Returns the sender that has this address. A pod without a running container cannot send: addresses are reused,
     /// and the status of a completed pod still shows its old address.
-    pub fn speaker(&self, address: IpAddr) -> Speaker<'_> {
+    pub fn sender(&self, address: IpAddr) -> Sender<'_> {
         let address = address.to_canonical();
-        let has = |place: &&Place| place.addresses.iter().any(|own| own.to_canonical() == address);
+        let has =
+            |place: &&PodOnNode| place.addresses.iter().any(|own| own.to_canonical() == address);
         let own =
-            |place: &&Place| !place.is_host_network && !place.running.is_empty() && has(place);
+            |place: &&PodOnNode| !place.is_host_network && !place.running.is_empty() && has(place);
         let mut found = self.places.values().filter(own);
         match (found.next(), found.next()) {
-            (Some(place), None) => Speaker::Pod(place),
-            (Some(_), Some(_)) => Speaker::Several,
+            (Some(place), None) => Sender::Pod(place),
+            (Some(_), Some(_)) => Sender::Several,
             (None, _) => {
                 // The addresses of pods on the host's network are the node's own.
-                let is_host = |place: &Place| place.is_host_network && has(&place);
+                let is_host = |place: &PodOnNode| place.is_host_network && has(&place);
                 let is_host = address.is_loopback() || self.places.values().any(is_host);
-                if is_host { Speaker::Host } else { Speaker::Nobody }
+                if is_host { Sender::Host } else { Sender::Nobody }
             }
         }
     }
 
     /// Returns the pod with this name if it is on the host's network.
-    pub fn on_host_network(&self, namespace: &str, name: &str) -> Option<&Place> {
+    pub fn on_host_network(&self, namespace: &str, name: &str) -> Option<&PodOnNode> {
         self.places.values().find(|place| {
             place.is_host_network && place.pod.namespace == namespace && place.pod.name == name
         })

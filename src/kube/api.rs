@@ -25,7 +25,9 @@ use crate::core::stream::list::{ListSplitter, Piece};
 use crate::core::stream::reflector::Failure;
 use crate::core::wire::Event;
 use crate::core::wire::json::{self, Text, members};
-use crate::kube::http::{HttpClient, HttpError, Interrupt, Patience, Post, Refusal, Response};
+use crate::kube::http::{
+    HttpClient, HttpError, Interrupt, Post, Refusal, Response, ResponseTimeout,
+};
 use crate::limits::{CHECK_ANSWER_BYTES_MAX, EVENTS_PER_POD_MAX, NODE_BYTES_MAX, READ_BLOCK_BYTES};
 use crate::metrics::{ErrorCode, Metrics, Permission, Verb};
 use crate::runtime::clock::Clock;
@@ -175,7 +177,7 @@ impl ApiClient {
     /// Any failure of the request.
     pub fn list_pods(&mut self, resource_version: &str) -> Result<Answer, ApiError> {
         let path = format!("{}&resourceVersion={resource_version}", self.pods_path());
-        self.ask(Verb::List, Some(Permission::ListPods), &path, Patience::Answer)
+        self.ask(Verb::List, Some(Permission::ListPods), &path, ResponseTimeout::Answer)
     }
 
     /// Lists no pods: the list is empty and has the newest version that the API server's cache has. It needs the
@@ -186,7 +188,7 @@ impl ApiClient {
     /// Any failure of the request.
     pub fn pods_version(&mut self) -> Result<Answer, ApiError> {
         let path = format!("{}%2Cmetadata.name%3D{NO_POD}&resourceVersion=0", self.pods_path());
-        self.ask(Verb::List, None, &path, Patience::Answer)
+        self.ask(Verb::List, None, &path, ResponseTimeout::Answer)
     }
 
     /// Watches the node's pods from this `resourceVersion` on, with bookmarks. The server closes the watch after
@@ -205,8 +207,8 @@ impl ApiClient {
              &timeoutSeconds={timeout_seconds}",
             self.pods_path()
         );
-        let patience = Patience::Stream { timeout_seconds, idle };
-        self.ask(Verb::Watch, Some(Permission::WatchPods), &path, patience)
+        let timeout = ResponseTimeout::Stream { timeout_seconds, idle };
+        self.ask(Verb::Watch, Some(Permission::WatchPods), &path, timeout)
     }
 
     /// Lists the events of the pod with this UID, at most as many as decide anything. Events that cannot be read are
@@ -222,7 +224,7 @@ impl ApiClient {
              &limit={EVENTS_PER_POD_MAX}"
         );
         let permission = Some(Permission::ListEvents);
-        let mut response = self.ask(Verb::List, permission, &path, Patience::Answer)?;
+        let mut response = self.ask(Verb::List, permission, &path, ResponseTimeout::Answer)?;
         let mut events = Vec::new();
         response.read_items(|item| {
             if events.len() < EVENTS_PER_POD_MAX
@@ -243,7 +245,7 @@ impl ApiClient {
         // changes at once.
         let path = format!("/api/v1/nodes/{}?resourceVersion=0", self.node_name);
         let permission = Some(Permission::GetNodes);
-        let response = self.ask(Verb::Get, permission, &path, Patience::Answer)?;
+        let response = self.ask(Verb::Get, permission, &path, ResponseTimeout::Answer)?;
         let json = response.read_all(NODE_BYTES_MAX)?;
         let node = node::parse(&json, self.clock.wall());
         node.ok_or_else(|| self.unusable("it is not a node"))
@@ -262,10 +264,11 @@ impl ApiClient {
         members! { Version<'a> {
             b"gitVersion" => git_version,
         } }
-        let response = match self.send(None, None, |http| http.get("/version", Patience::Answer)) {
-            Err(error) if error.code() == Some(403) => return Ok(ServerInfo::default()),
-            response => response?,
-        };
+        let response =
+            match self.send(None, None, |http| http.get("/version", ResponseTimeout::Answer)) {
+                Err(error) if error.code() == Some(403) => return Ok(ServerInfo::default()),
+                response => response?,
+            };
         let date = response.date();
         let json = response.read_all(CHECK_ANSWER_BYTES_MAX)?;
         let version: Version<'_> = json::from_slice(&json).unwrap_or_default();
@@ -302,7 +305,7 @@ impl ApiClient {
             path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
             json: question.as_bytes(),
             idempotency_key: None,
-            patience: Patience::Answer,
+            response_timeout: ResponseTimeout::Answer,
         };
         let response = self.send(None, None, |http| http.post(&post))?;
         let json = response.read_all(CHECK_ANSWER_BYTES_MAX)?;
@@ -327,10 +330,10 @@ impl ApiClient {
         verb: Verb,
         permission: Option<Permission>,
         path: &str,
-        patience: Patience,
+        timeout: ResponseTimeout,
     ) -> Result<Answer, ApiError> {
         debug!("{verb:?} {path}");
-        self.send(Some(verb), permission, |http| http.get(path, patience))
+        self.send(Some(verb), permission, |http| http.get(path, timeout))
     }
 
     /// Sends one request: counts it, times it, counts its failure, and notes whether it was permitted. `verb` is

@@ -20,7 +20,7 @@ pub struct Health {
 
 /// Why the agent is not alive, or not ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ailment {
+pub enum Unhealthy {
     /// The detection thread hangs, for this long.
     Stuck(Duration),
     /// No LIST has completed yet.
@@ -31,7 +31,7 @@ pub enum Ailment {
     Silent(Duration),
 }
 
-impl fmt::Display for Ailment {
+impl fmt::Display for Unhealthy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stuck(age) => {
@@ -71,9 +71,9 @@ impl Health {
     ///
     /// # Errors
     /// What is wrong.
-    pub fn alive(&self, now: Duration) -> Result<(), Ailment> {
+    pub fn alive(&self, now: Duration) -> Result<(), Unhealthy> {
         let age = since(&self.beat_millis, now);
-        if age > HEARTBEAT_MAX { Err(Ailment::Stuck(age)) } else { Ok(()) }
+        if age > HEARTBEAT_MAX { Err(Unhealthy::Stuck(age)) } else { Ok(()) }
     }
 
     /// Checks that the agent would see a crash now. `idle_timeout` is the silence after which a watch is opened
@@ -81,15 +81,15 @@ impl Health {
     ///
     /// # Errors
     /// What is wrong.
-    pub fn ready(&self, now: Duration, idle_timeout: Duration) -> Result<(), Ailment> {
+    pub fn ready(&self, now: Duration, idle_timeout: Duration) -> Result<(), Unhealthy> {
         if self.denied.load(Ordering::Relaxed) {
-            return Err(Ailment::Denied);
+            return Err(Unhealthy::Denied);
         }
         if !self.synced.load(Ordering::Relaxed) {
-            return Err(Ailment::NotSynced);
+            return Err(Unhealthy::NotSynced);
         }
         let age = since(&self.heard_millis, now);
-        if age > idle_timeout + FRESH_MARGIN { Err(Ailment::Silent(age)) } else { Ok(()) }
+        if age > idle_timeout + FRESH_MARGIN { Err(Unhealthy::Silent(age)) } else { Ok(()) }
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
             health.beat(now);
             assert_eq!(health.alive(now + 30 * SECOND), Ok(()));
         }
-        assert_eq!(health.ready(SECOND, 90 * SECOND), Err(Ailment::NotSynced));
+        assert_eq!(health.ready(SECOND, 90 * SECOND), Err(Unhealthy::NotSynced));
     }
 
     #[test]
@@ -124,7 +124,7 @@ mod tests {
         health.beat(10 * SECOND);
         assert_eq!(health.alive(10 * SECOND + HEARTBEAT_MAX), Ok(()));
         let late = 11 * SECOND + HEARTBEAT_MAX;
-        assert_eq!(health.alive(late), Err(Ailment::Stuck(HEARTBEAT_MAX + SECOND)));
+        assert_eq!(health.alive(late), Err(Unhealthy::Stuck(HEARTBEAT_MAX + SECOND)));
     }
 
     #[test]
@@ -136,9 +136,9 @@ mod tests {
         assert_eq!(health.ready(101 * SECOND, idle), Ok(()));
         assert_eq!(health.ready(100 * SECOND + idle + FRESH_MARGIN, idle), Ok(()));
         let late = 101 * SECOND + idle + FRESH_MARGIN;
-        assert!(matches!(health.ready(late, idle), Err(Ailment::Silent(_))));
+        assert!(matches!(health.ready(late, idle), Err(Unhealthy::Silent(_))));
         health.denied(true);
-        assert_eq!(health.ready(101 * SECOND, idle), Err(Ailment::Denied));
+        assert_eq!(health.ready(101 * SECOND, idle), Err(Unhealthy::Denied));
         health.denied(false);
         assert_eq!(health.ready(101 * SECOND, idle), Ok(()));
     }

@@ -9,7 +9,7 @@ use crate::core::Now;
 use crate::core::case::{Case, Gap, InstanceRef, OomCount, Part};
 use crate::core::incident::{ContainerTelemetry, Gathered};
 use crate::core::node::NodeInfo;
-use crate::core::roster::{Place, Roster};
+use crate::core::roster::{PodOnNode, Roster};
 use crate::core::sidecar::Sidecars;
 use crate::limits::{NODE_FRESH, OOM_RISES_RECENT};
 use crate::node::cgroup::{ContainerRecorder, OomKill, WantedPod};
@@ -18,7 +18,7 @@ use crate::node::procfs::SystemRecorder;
 
 /// All recorded data.
 #[derive(Debug)]
-pub struct Flight {
+pub struct FlightRecorder {
     roster: Arc<Mutex<Roster>>,
     sidecars: Arc<Mutex<Sidecars>>,
     containers: Mutex<ContainerRecorder>,
@@ -39,7 +39,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Flight {
+impl FlightRecorder {
     /// Creates a flight recorder without any data yet.
     pub fn new(
         containers: ContainerRecorder,
@@ -57,7 +57,7 @@ impl Flight {
     }
 
     /// Records the pod's current place.
-    pub fn place(&self, place: Place) {
+    pub fn place(&self, place: PodOnNode) {
         lock(&self.roster).place(place);
     }
 
@@ -83,7 +83,7 @@ impl Flight {
 
     /// Returns the pods whose containers are to be sampled.
     pub fn wanted(&self) -> Vec<WantedPod> {
-        let wanted = |place: &Place| WantedPod {
+        let wanted = |place: &PodOnNode| WantedPod {
             uid: place.key.clone(),
             container_ids: place.running.iter().map(|(_, id)| id.clone()).collect(),
         };
@@ -101,7 +101,7 @@ impl Flight {
     }
 
     /// Gathers the data about a terminated container: last log lines, posted numbers, samples, OOM kills.
-    pub fn remains(&self, instance: &InstanceRef, now: Now) -> Gathered {
+    pub fn read_instance(&self, instance: &InstanceRef, now: Now) -> Gathered {
         let mut gathered = Gathered::default();
         if let Some(logs) = &self.logs {
             let InstanceRef { namespace, pod_name, pod_key, container, instance, .. } = instance;
@@ -155,7 +155,7 @@ impl Flight {
     }
 
     /// Adds the data about the node: its samples, its gaps, and the API server's information.
-    pub fn around(&self, mut gathered: Gathered, now: Now) -> Gathered {
+    pub fn add_node(&self, mut gathered: Gathered, now: Now) -> Gathered {
         let system = self.system();
         if let Some((at, _)) = system.newest() {
             let age = now.monotonic.saturating_sub(at);
@@ -179,7 +179,7 @@ impl Flight {
 
     /// Returns true if the last request for the node is at least [`NODE_FRESH`] old, and then records `now`
     /// as the time of the new request.
-    pub fn wants_node(&self, now: Duration) -> bool {
+    pub fn claim_node_refresh(&self, now: Duration) -> bool {
         let mut node = lock(&self.node);
         let wants = node.asked.is_none_or(|asked| now.saturating_sub(asked) >= NODE_FRESH);
         if wants {
@@ -189,7 +189,7 @@ impl Flight {
     }
 
     /// Records the API server's answer about the node.
-    pub fn node_is(&self, answer: Result<Arc<NodeInfo>, String>) {
+    pub fn set_node(&self, answer: Result<Arc<NodeInfo>, String>) {
         let mut node = lock(&self.node);
         match answer {
             // The previous information is kept: it is better than none, and it carries its own time.

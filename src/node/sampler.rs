@@ -6,17 +6,18 @@ use std::time::Duration;
 use crate::core::Now;
 use crate::metrics::Metrics;
 use crate::node::cgroup::OomKill;
-use crate::node::flight::Flight;
+use crate::node::flight::FlightRecorder;
 use crate::runtime::clock::Clock;
 use crate::runtime::stop::Stop;
 
 /// Takes the samples that are due until `stop` is set; samples of the node are due every `interval`.
 pub fn run(
-    flight: &Arc<Flight>,
+    flight: &Arc<FlightRecorder>,
     mut on_kills: impl FnMut(Vec<OomKill>, Now),
     metrics: &Metrics,
     clock: Clock,
-    (interval, stop): (Duration, &Stop),
+    interval: Duration,
+    stop: &Stop,
 ) {
     let mut system_due = Duration::ZERO;
     loop {

@@ -4,36 +4,36 @@ use log::{debug, info, warn};
 
 /// One kind of problem. The same message again is not worth another line in an operator's log.
 #[derive(Debug)]
-pub struct Once {
+pub struct Trouble {
     /// The module that has the problem: what `RUST_LOG` selects log lines by.
     module: &'static str,
     about: &'static str,
-    said: Option<String>,
+    warned: Option<String>,
     repeats: u64,
 }
 
-impl Once {
+impl Trouble {
     /// Makes a problem that has not occurred yet. `module` is the caller's `module_path!()`.
     pub fn new(module: &'static str, about: &'static str) -> Self {
-        Self { module, about, said: None, repeats: 0 }
+        Self { module, about, warned: None, repeats: 0 }
     }
 
     /// Logs a warning, unless the message is the same as the last one.
-    pub fn say(&mut self, text: &str) {
-        if self.said.as_deref() == Some(text) {
+    pub fn warn(&mut self, text: &str) {
+        if self.warned.as_deref() == Some(text) {
             self.repeats += 1;
             let (about, repeats) = (self.about, self.repeats);
             debug!(target: self.module, "{about}: {text} (repeated {repeats} times)");
             return;
         }
         warn!(target: self.module, "{}: {text}", self.about);
-        self.said = Some(text.to_owned());
+        self.warned = Some(text.to_owned());
         self.repeats = 0;
     }
 
     /// Logs that the problem is over, if it had occurred.
     pub fn over(&mut self, text: &str) {
-        if self.said.take().is_some() {
+        if self.warned.take().is_some() {
             info!(target: self.module, "{}: {text}", self.about);
         }
     }

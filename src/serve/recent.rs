@@ -13,7 +13,7 @@ use crate::sinks::Delivery;
 
 /// The ring, shared by the thread that delivers incidents and the HTTP server's threads.
 #[derive(Debug)]
-pub struct Recent {
+pub struct RecentIncidents {
     since: Timestamp,
     kept: Mutex<Kept>,
 }
@@ -22,7 +22,7 @@ pub struct Recent {
 struct Kept {
     items: VecDeque<Arc<Delivery>>,
     bytes: usize,
-    told: u64,
+    seen_total: u64,
 }
 
 /// The content of the ring at one moment.
@@ -31,12 +31,12 @@ pub struct Snapshot {
     /// The incidents, oldest first.
     pub items: Vec<Arc<Delivery>>,
     /// Number of incidents reported since [`Snapshot::since`], including those no longer in the ring.
-    pub told: u64,
+    pub seen_total: u64,
     /// When the agent started.
     pub since: Timestamp,
 }
 
-impl Recent {
+impl RecentIncidents {
     /// Creates an empty ring for an agent that starts at `since`.
     pub fn new(since: Timestamp) -> Self {
         Self { since, kept: Mutex::default() }
@@ -45,7 +45,7 @@ impl Recent {
     /// Adds an incident; the oldest ones are removed when there is no room.
     pub fn push(&self, delivery: Arc<Delivery>) {
         let mut kept = self.lock();
-        kept.told += 1;
+        kept.seen_total += 1;
         kept.bytes += delivery.line.len();
         kept.items.push_back(delivery);
         while kept.items.len() > RECENT_MAX || kept.bytes > RECENT_BYTES_MAX {
@@ -60,7 +60,7 @@ impl Recent {
     pub fn snapshot(&self) -> Snapshot {
         let kept = self.lock();
         let items = kept.items.iter().cloned().collect();
-        Snapshot { items, told: kept.told, since: self.since }
+        Snapshot { items, seen_total: kept.seen_total, since: self.since }
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -73,30 +73,30 @@ mod tests {
     use super::*;
     use crate::limits::INCIDENT_LINE_BYTES_MAX;
 
-    fn push(recent: &Recent, line: &str) {
+    fn push(recent: &RecentIncidents, line: &str) {
         recent.push(Arc::new(Delivery::of_line(line, 1)));
     }
 
-    fn lines(recent: &Recent) -> Vec<String> {
+    fn lines(recent: &RecentIncidents) -> Vec<String> {
         let items = recent.snapshot().items;
         items.iter().map(|item| String::from_utf8(item.line.clone()).unwrap()).collect()
     }
 
     #[test]
     fn the_oldest_goes_when_the_number_is_reached() {
-        let recent = Recent::new(Timestamp::UNIX_EPOCH);
+        let recent = RecentIncidents::new(Timestamp::UNIX_EPOCH);
         for n in 0..=RECENT_MAX + 1 {
             push(&recent, &format!("{n}\n"));
         }
         let kept = lines(&recent);
         assert_eq!((kept.len(), kept[0].as_str()), (RECENT_MAX, "2\n"));
         assert_eq!(kept[RECENT_MAX - 1], format!("{}\n", RECENT_MAX + 1));
-        assert_eq!(recent.snapshot().told, RECENT_MAX as u64 + 2);
+        assert_eq!(recent.snapshot().seen_total, RECENT_MAX as u64 + 2);
     }
 
     #[test]
     fn the_longest_lines_leave_room_for_fewer_of_them() {
-        let recent = Recent::new(Timestamp::UNIX_EPOCH);
+        let recent = RecentIncidents::new(Timestamp::UNIX_EPOCH);
         let most = RECENT_BYTES_MAX / INCIDENT_LINE_BYTES_MAX;
         for n in 0..3 * most {
             push(&recent, &format!("{n:0width$}", width = INCIDENT_LINE_BYTES_MAX));
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_line_is_shared_and_goes_with_the_ring() {
-        let recent = Recent::new(Timestamp::UNIX_EPOCH);
+        let recent = RecentIncidents::new(Timestamp::UNIX_EPOCH);
         let delivery = Arc::new(Delivery::of_line("{}\n", 1));
         recent.push(delivery.clone());
         assert!(Arc::ptr_eq(&delivery, &recent.snapshot().items[0]));

@@ -7,14 +7,14 @@ use crate::config::Config;
 use crate::core::roster::Roster;
 use crate::core::sidecar::{self, Refusal, Sidecars};
 use crate::limits::{READERS_MAX, TELEMETRY_BODY_BYTES_MAX};
-use crate::metrics::health::{Ailment, Health};
+use crate::metrics::health::{Health, Unhealthy};
 use crate::metrics::process::ProcessStats;
 use crate::metrics::{Metrics, PostResult};
 use crate::runtime::clock::Clock;
 use crate::serve::http::{Post, Request, Response, Unread};
 use crate::serve::loopback;
 use crate::serve::page::{self, Page};
-use crate::serve::recent::{Recent, Snapshot};
+use crate::serve::recent::{RecentIncidents, Snapshot};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -29,7 +29,7 @@ pub struct Known {
     /// The agent's health, for `/healthz` and `/readyz`.
     pub health: Arc<Health>,
     /// The most recent incidents.
-    pub recent: Arc<Recent>,
+    pub recent: Arc<RecentIncidents>,
     /// The clock, for the page's time and the health checks.
     pub clock: Clock,
 }
@@ -133,7 +133,7 @@ fn answer(taken: Result<(), Refusal>) -> Response {
     }
 }
 
-fn verdict(verdict: Result<(), Ailment>) -> Response {
+fn verdict(verdict: Result<(), Unhealthy>) -> Response {
     match verdict {
         Ok(()) => text(200, "ok\n".to_owned()),
         Err(ailment) => text(503, format!("{ailment}\n")),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::core::case::IncidentId;
 use crate::core::incident::{Incident, line};
-use crate::sinks::state_file::Keeper;
+use crate::sinks::state_file::SharedLedger;
 
 /// An incident on its way to the sinks.
 #[derive(Debug)]
@@ -23,12 +23,12 @@ pub struct Delivery {
     /// Number of sinks that have neither written nor dropped it yet.
     pub(super) open: AtomicUsize,
     /// Notified when all sinks are done with it.
-    pub(super) keeper: Option<Arc<Keeper>>,
+    pub(super) ledger: Option<Arc<SharedLedger>>,
 }
 
 impl Delivery {
     /// Renders the incident as a line for this many sinks.
-    pub fn new(incident: &Incident, sinks: usize, keeper: Option<Arc<Keeper>>) -> Self {
+    pub fn new(incident: &Incident, sinks: usize, ledger: Option<Arc<SharedLedger>>) -> Self {
         let mut line = line::line(incident);
         // The line stays in memory for a while, in queues and in the ring of recent incidents.
         line.shrink_to_fit();
@@ -38,7 +38,7 @@ impl Delivery {
             occurred_at: incident.occurred_at,
             detected_at: incident.timestamp,
             open: AtomicUsize::new(sinks),
-            keeper,
+            ledger,
         }
     }
 
@@ -46,9 +46,9 @@ impl Delivery {
     /// still holds when the agent terminates is not done, and the next agent reports it again.
     pub fn done(&self) {
         if self.open.fetch_sub(1, Ordering::AcqRel) == 1
-            && let Some(keeper) = &self.keeper
+            && let Some(ledger) = &self.ledger
         {
-            keeper.settle(self.id);
+            ledger.settle(self.id);
         }
     }
 
@@ -60,7 +60,7 @@ impl Delivery {
             occurred_at: Timestamp::UNIX_EPOCH,
             detected_at: Timestamp::UNIX_EPOCH,
             open: AtomicUsize::new(sinks),
-            keeper: None,
+            ledger: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::core::detect::ledger::{self, Told};
+use crate::core::detect::ledger::{self, ReportedIncident};
 use crate::core::stream::frame::FrameSplitter;
 use crate::limits::{
     FILE_RETRY_MAX, FILE_RETRY_MIN, INCIDENT_BATCH_MAX, INCIDENT_FILES_MAX, INCIDENT_REPAIR_BYTES,
@@ -21,7 +21,7 @@ use crate::limits::{
 };
 use crate::metrics::{Metrics, SinkName};
 use crate::runtime::files::{rotated_name, rotated_names, sync_folder};
-use crate::runtime::trouble::Once;
+use crate::runtime::trouble::Trouble;
 use crate::sinks::delivery::Delivery;
 use crate::sinks::queue::Queue;
 
@@ -108,7 +108,7 @@ impl IncidentFile {
     /// # Errors
     /// If a file cannot be read, or the current one cannot be opened. Reading back stops at a rotated file that
     /// cannot be opened, without an error.
-    pub fn read_back(&mut self, mut each: impl FnMut(&Told)) -> io::Result<()> {
+    pub fn read_back(&mut self, mut each: impl FnMut(&ReportedIncident)) -> io::Result<()> {
         self.current()?;
         let mut ids = HashSet::new();
         let mut parts = Vec::new();
@@ -128,9 +128,9 @@ impl IncidentFile {
         }
         for (file, start) in parts.into_iter().rev() {
             for_each_line(file, start, &mut |line| {
-                if let Some(told) = ledger::told(line) {
-                    ids.insert(told.id);
-                    each(&told);
+                if let Some(reported) = ledger::reported(line) {
+                    ids.insert(reported.id);
+                    each(&reported);
                 }
             })?;
         }
@@ -243,7 +243,7 @@ fn for_each_line(file: File, start: u64, each: &mut impl FnMut(&[u8])) -> io::Re
 
 /// Writes queued lines until the queue is closed and empty, or until a write fails while the agent shuts down.
 pub fn run(queue: &Queue, mut file: IncidentFile) {
-    let mut trouble = Once::new(module_path!(), "BLACKBOX_INCIDENT_FILE");
+    let mut trouble = Trouble::new(module_path!(), "BLACKBOX_INCIDENT_FILE");
     let (mut batch, mut pause) = (VecDeque::new(), FILE_RETRY_MIN);
     let mut is_ending = false;
     loop {
@@ -265,7 +265,7 @@ pub fn run(queue: &Queue, mut file: IncidentFile) {
             Err(error) => {
                 file.metrics.sink_errors.add(SinkName::File);
                 let path = file.path.display();
-                trouble.say(&format!(
+                trouble.warn(&format!(
                     "cannot write {path} ({error}): incidents stay in the queue, and the agent \
                      retries"
                 ));

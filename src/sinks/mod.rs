@@ -3,11 +3,11 @@
 
 mod delivery;
 pub mod file;
-mod outlet;
+mod handle;
 pub mod queue;
 pub mod state_file;
 pub mod stdout;
 pub mod webhook;
 
 pub use self::delivery::Delivery;
-pub use self::outlet::Outlet;
+pub use self::handle::SinkHandle;

@@ -14,16 +14,16 @@ use std::time::Duration;
 use log::{info, warn};
 
 use crate::core::case::{Case, IncidentId};
-use crate::core::detect::ledger::{self, Ledger, Left, PodEntry};
+use crate::core::detect::ledger::{self, Ledger, PodEntry, PreviousState};
 use crate::limits::{STATE_FILE_BYTES_MAX, STATE_RETRY, STATE_WRITE_INTERVAL};
 use crate::metrics::{Metrics, StateWrite};
 use crate::runtime::clock::Clock;
 use crate::runtime::files::sync_folder;
-use crate::runtime::trouble::Once;
+use crate::runtime::trouble::Trouble;
 
 /// The ledger, shared between threads.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct SharedLedger {
     inner: Mutex<Inner>,
     changed: Condvar,
 }
@@ -36,8 +36,8 @@ struct Inner {
     has_room: bool,
 }
 
-impl Keeper {
-    /// Creates a keeper for this ledger.
+impl SharedLedger {
+    /// Creates a ledger for this ledger.
     pub fn new(ledger: Ledger) -> Self {
         let inner = Inner { ledger, is_changed: false, is_closed: false, has_room: true };
         Self { inner: Mutex::new(inner), changed: Condvar::new() }
@@ -104,18 +104,18 @@ impl Keeper {
         (inner.ledger.page(clock.wall()), inner.is_closed)
     }
 
-    /// Waits for this duration, or until the keeper is closed; returns true if it is closed.
+    /// Waits for this duration, or until the ledger is closed; returns true if it is closed.
     fn pause(&self, duration: Duration) -> bool {
         let waited = self.changed.wait_timeout_while(self.lock(), duration, |i| !i.is_closed);
         waited.unwrap_or_else(PoisonError::into_inner).0.is_closed
     }
 }
 
-/// Writes a page after each change, at most one per [`STATE_WRITE_INTERVAL`], until the keeper is closed.
-pub fn run(keeper: &Keeper, path: &Path, metrics: &Metrics, clock: Clock) {
-    let mut trouble = Once::new(module_path!(), "BLACKBOX_STATE_FILE");
+/// Writes a page after each change, at most one per [`STATE_WRITE_INTERVAL`], until the ledger is closed.
+pub fn run(ledger: &SharedLedger, path: &Path, metrics: &Metrics, clock: Clock) {
+    let mut trouble = Trouble::new(module_path!(), "BLACKBOX_STATE_FILE");
     loop {
-        let (page, is_last) = keeper.next_page(clock);
+        let (page, is_last) = ledger.next_page(clock);
         let mut pause = STATE_WRITE_INTERVAL;
         match page.map(|page| write(path, &page)) {
             None => {}
@@ -126,19 +126,19 @@ pub fn run(keeper: &Keeper, path: &Path, metrics: &Metrics, clock: Clock) {
             Some(Err(error)) => {
                 metrics.state_writes.add(StateWrite::Error);
                 let path = path.display();
-                trouble.say(&format!(
+                trouble.warn(&format!(
                     "cannot write {path} ({error}): after a restart the agent may report some \
                      crashes twice"
                 ));
                 // Retry even if nothing changes in the meantime.
-                keeper.lock().is_changed = true;
+                ledger.lock().is_changed = true;
                 pause = STATE_RETRY;
             }
         }
         if is_last {
             return;
         }
-        keeper.pause(pause);
+        ledger.pause(pause);
     }
 }
 
@@ -162,7 +162,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Reads the state an earlier agent left. An unusable file is renamed and logged. Returns `None` if there is no
 /// usable state.
-pub fn read(path: &Path, node_name: &str) -> Option<Left> {
+pub fn read(path: &Path, node_name: &str) -> Option<PreviousState> {
     let why = match read_page(path) {
         Ok(None) => return None,
         Ok(Some(bytes)) if bytes.len() as u64 > STATE_FILE_BYTES_MAX => {

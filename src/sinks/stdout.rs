@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::metrics::{Metrics, SinkName};
 use crate::runtime::clock::Clock;
-use crate::runtime::trouble::Once;
+use crate::runtime::trouble::Trouble;
 use crate::sinks::queue::Queue;
 
 /// Writes queued lines until the queue is closed and empty.
 pub fn run(queue: &Queue, mut out: impl Write, metrics: &Metrics, clock: Clock) {
-    let mut trouble = Once::new(module_path!(), "stdout");
+    let mut trouble = Trouble::new(module_path!(), "stdout");
     while let Some(delivery) = queue.pop() {
         // One write for the whole line, so that a reader does not see a partial line for long.
         match out.write_all(&delivery.line).and_then(|()| out.flush()) {
@@ -25,7 +25,7 @@ pub fn run(queue: &Queue, mut out: impl Write, metrics: &Metrics, clock: Clock) 
             }
             Err(error) => {
                 metrics.sink_dropped.add(SinkName::Stdout);
-                trouble.say(&format!("cannot write ({error}): the agent drops incidents"));
+                trouble.warn(&format!("cannot write ({error}): the agent drops incidents"));
             }
         }
         delivery.done();
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
     use crate::metrics::process::ProcessStats;
     use crate::sinks::queue::Limits;
-    use crate::sinks::{Delivery, Outlet};
+    use crate::sinks::{Delivery, SinkHandle};
 
     struct Broken;
     impl Write for Broken {
@@ -102,13 +102,13 @@ mod tests {
     fn nothing_waits_once_all_is_written_whoever_was_faster() {
         let metrics = Arc::new(Metrics::default());
         for _ in 0..2000 {
-            let mut outlet = Outlet::new(SinkName::Stdout, metrics.clone());
-            let queue = outlet.queue();
+            let mut sink = SinkHandle::new(SinkName::Stdout, metrics.clone());
+            let queue = sink.queue();
             std::thread::scope(|scope| {
                 scope.spawn(|| run(&queue, std::io::sink(), &metrics, Clock::start()));
-                outlet.send(Arc::new(Delivery::of_line("{1}\n", 1)));
-                outlet.send(Arc::new(Delivery::of_line("{2}\n", 1)));
-                drop(outlet);
+                sink.send(Arc::new(Delivery::of_line("{1}\n", 1)));
+                sink.send(Arc::new(Delivery::of_line("{2}\n", 1)));
+                drop(sink);
             });
             assert_eq!(metrics.sink_queued.get(SinkName::Stdout), 0);
         }
@@ -127,10 +127,10 @@ mod tests {
             }
         }
         let metrics = Arc::new(Metrics::default());
-        let mut outlet = Outlet::new(SinkName::Stdout, metrics.clone());
-        outlet.send(Arc::new(Delivery::of_line("{}\n", 1)));
-        let queue = outlet.queue();
-        drop(outlet);
+        let mut sink = SinkHandle::new(SinkName::Stdout, metrics.clone());
+        sink.send(Arc::new(Delivery::of_line("{}\n", 1)));
+        let queue = sink.queue();
+        drop(sink);
         let mut out = Asked(&metrics, 0);
         run(&queue, &mut out, &metrics, Clock::start());
         assert_eq!((out.1, metrics.sink_queued.get(SinkName::Stdout)), (1, 0));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::config::endpoint::{Secret, TokenSource};
 use crate::config::webhook;
 use crate::core::backoff::{Backoff, Jitter};
-use crate::kube::http::{HttpClient, HttpError, Patience, Post};
+use crate::kube::http::{HttpClient, HttpError, Post, ResponseTimeout};
 use crate::limits::{
     RECEIPT_BODY_TIMEOUT, WEBHOOK_RETRY_AFTER_MAX, WEBHOOK_RETRY_INTERVAL, WEBHOOK_TIMEOUT,
     WEBHOOK_TRIES_MAX,
@@ -20,7 +20,7 @@ use crate::limits::{
 use crate::metrics::{Metrics, SinkName};
 use crate::runtime::clock::Clock;
 use crate::runtime::stop::Stop;
-use crate::runtime::trouble::Once;
+use crate::runtime::trouble::Trouble;
 use crate::sinks::delivery::Delivery;
 use crate::sinks::queue::Queue;
 
@@ -35,8 +35,8 @@ pub struct Webhook {
     metrics: Arc<Metrics>,
     clock: Clock,
     stop: Stop,
-    trouble: Once,
-    losses: Once,
+    trouble: Trouble,
+    losses: Trouble,
 }
 
 /// The outcome for one line.
@@ -79,8 +79,8 @@ impl Webhook {
             metrics,
             clock,
             stop,
-            trouble: Once::new(module_path!(), "webhook"),
-            losses: Once::new(module_path!(), "webhook"),
+            trouble: Trouble::new(module_path!(), "webhook"),
+            losses: Trouble::new(module_path!(), "webhook"),
         }
     }
 
@@ -105,7 +105,7 @@ impl Webhook {
             path,
             json,
             idempotency_key: Some(key),
-            patience: Patience::Receipt,
+            response_timeout: ResponseTimeout::Receipt,
         })?;
         // The content is ignored, but a connection can be used again only if its answer was read to the end.
         response.start(RECEIPT_BODY_TIMEOUT, self.clock);
@@ -129,11 +129,12 @@ impl Webhook {
                 Next::NewToken if new_token && tries_left > 0 => new_token = false,
                 Next::Again(_) if tries_left == 0 => {
                     let tries = WEBHOOK_TRIES_MAX;
-                    self.losses
-                        .say(&format!("the agent dropped an incident after {tries} tries: {said}"));
+                    self.losses.warn(&format!(
+                        "the agent dropped an incident after {tries} tries: {said}"
+                    ));
                 }
                 Next::Again(asked) => {
-                    self.trouble.say(&format!("{said}; the agent retries"));
+                    self.trouble.warn(&format!("{said}; the agent retries"));
                     let now = self.clock.monotonic();
                     let delay = backoff.delay(now, &mut self.jitter, asked);
                     if self.stop.wait(delay) {
@@ -141,7 +142,7 @@ impl Webhook {
                     }
                 }
                 Next::NewToken | Next::GiveUp => {
-                    self.losses.say(&format!("the agent dropped an incident: {said}"));
+                    self.losses.warn(&format!("the agent dropped an incident: {said}"));
                     return Fate::Lost;
                 }
             }

@@ -24,7 +24,7 @@ impl EventHandler for Sender {
     }
 }
 
-fn detection() -> (Detection<Sender>, Receiver<Wanted>, Receiver<Box<Case>>) {
+fn detection() -> (Detection<Sender>, Receiver<LookupRequest>, Receiver<Box<Case>>) {
     let started: Timestamp = "2026-11-23T03:31:00Z".parse().unwrap();
     let history = History::Before { started, lookback: Duration::ZERO };
     let second = Duration::from_secs(1);
@@ -33,14 +33,14 @@ fn detection() -> (Detection<Sender>, Receiver<Wanted>, Receiver<Box<Case>>) {
     let system = SystemRecorder::new(SystemSource::new(nowhere), second, second);
     let (wanted, looked_up) = mpsc::sync_channel(64);
     let (sender, incidents) = mpsc::channel();
-    let detect = Detect {
+    let detect = Pipeline {
         stream: Stream::new(
             Reflector::new(second, 90 * second, 7),
             Detector::new("node1", &[], history),
         ),
-        wanted,
-        keeper: None,
-        flight: Arc::new(Flight::new(containers, system, None)),
+        requests: wanted,
+        ledger: None,
+        flight: Arc::new(FlightRecorder::new(containers, system, None)),
         handler: Sender(sender),
         metrics: Arc::default(),
         health: Arc::default(),
@@ -89,11 +89,11 @@ fn what_several_threads_hear_is_told_and_what_is_held_back_is_looked_at_in_time(
             // The first lookups are due a second after a termination, long before the tick.
             match wanted.recv_timeout(if answered == 0 { DETECT_TICK / 2 } else { Duration::ZERO })
             {
-                Ok(Wanted::Events { key, .. }) => {
+                Ok(LookupRequest::Events { key, .. }) => {
                     detection.on_events(&key, &Lookup::Found(Vec::new()));
                     answered += 1;
                 }
-                Ok(Wanted::Node) => unreachable!("the enrich thread asks for it"),
+                Ok(LookupRequest::Node) => unreachable!("the enrich thread asks for it"),
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => unreachable!("it has not ended"),
             }

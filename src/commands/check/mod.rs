@@ -20,7 +20,7 @@ use crate::config::endpoint::{Credentials, Endpoint, Scheme, Server, TokenSource
 use crate::config::{Config, files};
 use crate::core::text::duration;
 use crate::kube::api::ApiClient;
-use crate::kube::http::{HttpClient, Patience};
+use crate::kube::http::{HttpClient, ResponseTimeout};
 use crate::limits::CHECK_TIMEOUT;
 use crate::metrics::Metrics;
 use crate::runtime::clock::Clock;
@@ -99,7 +99,7 @@ fn own_agent(report: &mut Report<'_>, config: &Config, clock: Clock) {
         credentials: Credentials { token: TokenSource::None, client_cert: None },
     };
     let mut client = HttpClient::new(&endpoint, CHECK_TIMEOUT, clock);
-    match client.get("/readyz", Patience::Answer) {
+    match client.get("/readyz", ResponseTimeout::Answer) {
         Ok(_) => report.ok("agent", &format!("ready at {at}")),
         Err(error) if error.code() == Some(503) => {
             let text = format!(

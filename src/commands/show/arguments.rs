@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::config::duration;
 use crate::core::case::Severity;
-use crate::core::display::line::Json;
+use crate::core::display::parsed::Value;
 use crate::limits::SHOWN_MAX;
 
 /// The parsed arguments.
@@ -38,7 +38,7 @@ pub(super) struct Filter {
 
 impl Filter {
     /// Returns true if the incident matches.
-    pub(super) fn takes(&self, incident: &Json) -> bool {
+    pub(super) fn takes(&self, incident: &Value) -> bool {
         let is = |wanted: &Option<String>, name: &str| {
             wanted.as_ref().is_none_or(|wanted| wanted == incident.text(name))
         };
@@ -149,7 +149,7 @@ mod tests {
     fn takes(words: &[&str]) -> bool {
         let line = br#"{"id":"5ef8aa","namespace":"shop","pod_name":"web-7f","type":"oom",
             "severity":"high","occurred_at":"2026-11-23T03:30:00Z"}"#;
-        of(words).unwrap().filter.takes(&Json::parse(line).unwrap())
+        of(words).unwrap().filter.takes(&Value::parse(line).unwrap())
     }
 
     #[test]

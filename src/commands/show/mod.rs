@@ -14,7 +14,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::core::display::line::Json;
+use crate::core::display::parsed::Value;
 use crate::core::stream::frame::{FrameSplitter, OverLong};
 use crate::limits::{
     READ_BLOCK_BYTES, SHOW_COLUMNS, SHOW_COLUMNS_MIN, SHOW_FOLLOW_INTERVAL, SHOW_HELD_BYTES_MAX,
@@ -72,27 +72,27 @@ pub fn run(
         held: VecDeque::new(),
         held_bytes: 0,
         out,
-        passed: Passed::default(),
+        skipped: Skipped::default(),
     };
     let result = show.all();
     match result {
         Err(Error::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(None),
         Err(error) => Err(error),
-        Ok(()) => Ok(show.passed.told()),
+        Ok(()) => Ok(show.skipped.summary()),
     }
 }
 
 /// The counts of what was not shown.
 #[derive(Debug, Default)]
-struct Passed {
+struct Skipped {
     /// Lines that are not incidents.
     other: u64,
     /// Incidents older than those shown.
     older: u64,
 }
 
-impl Passed {
-    fn told(&self) -> Option<String> {
+impl Skipped {
+    fn summary(&self) -> Option<String> {
         let other = (self.other > 0).then(|| format!("{} lines are not incidents", self.other));
         let older = (self.older > 0).then(|| {
             format!(
@@ -100,8 +100,8 @@ impl Passed {
                 self.older
             )
         });
-        let told: Vec<String> = other.into_iter().chain(older).collect();
-        (!told.is_empty()).then(|| told.join("; "))
+        let summary: Vec<String> = other.into_iter().chain(older).collect();
+        (!summary.is_empty()).then(|| summary.join("; "))
     }
 }
 
@@ -112,7 +112,7 @@ struct Show<'o> {
     held: VecDeque<String>,
     held_bytes: usize,
     out: &'o mut dyn Write,
-    passed: Passed,
+    skipped: Skipped,
 }
 
 impl Show<'_> {
@@ -199,10 +199,10 @@ impl Show<'_> {
             // kubectl may prefix a line with the pod's name or the time.
             let incident = line.ok().and_then(|line| {
                 let start = line.iter().position(|b| *b == b'{')?;
-                Json::parse(&line[start..])
+                Value::parse(&line[start..])
             });
             let Some(incident) = incident else {
-                self.passed.other += 1;
+                self.skipped.other += 1;
                 continue;
             };
             if self.arguments.filter.takes(&incident) {
@@ -226,7 +226,7 @@ impl Show<'_> {
                 Some(oldest) => self.held_bytes -= oldest.len(),
                 None => break,
             }
-            self.passed.older += 1;
+            self.skipped.older += 1;
         }
         Ok(())
     }

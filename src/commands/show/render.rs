@@ -1,7 +1,7 @@
 //! Renders one incident as lines of a terminal.
 
 use crate::commands::show::screen::{Colours, bars, cell, fit};
-use crate::core::display::line::Json;
+use crate::core::display::parsed::Value;
 use crate::core::display::timeline::{self, LOG, THIS};
 use crate::core::display::units::{bytes, clock_time, cores, date_time, offset};
 
@@ -35,7 +35,7 @@ const DIM: &str = "2";
 
 impl Style {
     /// Writes an incident; no line is wider than the terminal.
-    pub(super) fn write(self, out: &mut String, incident: &Json) {
+    pub(super) fn write(self, out: &mut String, incident: &Value) {
         self.head(out, incident);
         let message = incident.text("message");
         if !self.is_full {
@@ -46,7 +46,7 @@ impl Style {
         self.charts(out, incident);
         self.timeline(out, incident);
         for gap in incident.at(&["telemetry", "gaps"]).items() {
-            if let Json::Text(gap) = gap {
+            if let Value::Text(gap) = gap {
                 self.wrap(out, DIM, &format!("missing: {gap}"), MESSAGE_LINES);
             }
         }
@@ -54,7 +54,7 @@ impl Style {
     }
 
     /// Writes the first line: time, severity, type, pod and container.
-    fn head(self, out: &mut String, incident: &Json) {
+    fn head(self, out: &mut String, incident: &Value) {
         let severity = incident.text("severity");
         let colour = match severity {
             "critical" => "1;31",
@@ -102,12 +102,12 @@ impl Style {
         }
     }
 
-    fn why(self, out: &mut String, incident: &Json) {
+    fn why(self, out: &mut String, incident: &Value) {
         let metadata = incident.at(&["metadata"]);
         let mut text = metadata.text("confidence").to_owned();
         let mut before = ": ";
         for evidence in metadata.at(&["evidence"]).items() {
-            if let Json::Text(evidence) = evidence {
+            if let Value::Text(evidence) = evidence {
                 text.push_str(before);
                 text.push_str(evidence);
                 before = "; ";
@@ -122,7 +122,7 @@ impl Style {
         self.wrap(out, DIM, &facts, 1);
     }
 
-    fn charts(self, out: &mut String, incident: &Json) {
+    fn charts(self, out: &mut String, incident: &Value) {
         let samples = incident.at(&["telemetry", "container"]);
         let own = incident.at(&["containers"]).items().iter();
         let own = own.into_iter().find(|c| c.text("name") == incident.text("container"));
@@ -131,7 +131,7 @@ impl Style {
         let ages = samples.at(&["age_seconds"]).items();
         self.chart(out, "memory", samples.at(&["memory_bytes"]), memory_limit, bytes);
         self.chart(out, "cpu", samples.at(&["cpu_millicores"]), cpu_limit, cores);
-        if let Some(Json::Number(oldest)) = ages.first() {
+        if let Some(Value::Number(oldest)) = ages.first() {
             self.colours.paint(out, DIM, |out| {
                 cell(out, "", 4 + NAME);
                 // The conversion clamps.
@@ -146,12 +146,12 @@ impl Style {
         self,
         out: &mut String,
         name: &str,
-        values: &Json,
+        values: &Value,
         limit: Option<f64>,
         unit: fn(u64) -> String,
     ) {
-        let number = |value: &Json| match value {
-            Json::Number(n) if n.is_finite() => Some(*n),
+        let number = |value: &Value| match value {
+            Value::Number(n) if n.is_finite() => Some(*n),
             _ => None,
         };
         let values: Vec<Option<f64>> = values.items().iter().map(number).collect();
@@ -173,7 +173,7 @@ impl Style {
         out.push('\n');
     }
 
-    fn timeline(self, out: &mut String, incident: &Json) {
+    fn timeline(self, out: &mut String, incident: &Value) {
         let Some(end) = incident.time("occurred_at") else { return };
         let rows = timeline::rows(incident, end);
         let logs = rows.iter().filter(|row| row.what == LOG).count();
@@ -214,7 +214,7 @@ impl Style {
 }
 
 /// Returns the message without its start, if that repeats the pod and container of the first line.
-fn own_words<'m>(incident: &Json, message: &'m str) -> &'m str {
+fn own_words<'m>(incident: &Value, message: &'m str) -> &'m str {
     let pod = format!("{}/{} ", incident.text("namespace"), incident.text("pod_name"));
     let start = match incident.text("container") {
         "" => format!("pod {pod}"),

@@ -1,4 +1,4 @@
-//! What an incident lacks, and why.
+//! The parts that an incident lacks, and the reasons.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,21 +16,21 @@ pub enum Part {
     Labels,
     /// The last log lines.
     Logs,
-    /// The messages of the container itself.
+    /// The messages of the incident's container.
     Messages,
-    /// The names of pod, node and containers.
+    /// The names of the pod, the node and the containers.
     Names,
-    /// The node as the API server has it.
+    /// The node's object from the API server.
     Node,
-    /// The entries of the other containers.
+    /// The entries of the pod's other containers.
     OtherContainers,
-    /// The messages of the other containers.
+    /// The messages of the pod's other containers.
     OtherMessages,
-    /// What the pod posted about itself.
+    /// The numbers that the pod posted about itself.
     Sidecar,
     /// The samples of the node.
     System,
-    /// Everything that is gathered on the node.
+    /// All data that is gathered on the node.
     Telemetry,
     /// The sentence, the evidence and the images.
     Texts,
@@ -66,12 +66,12 @@ pub struct Gap {
 }
 
 impl Gap {
-    /// A gap with that reason.
+    /// Creates a gap with that reason.
     pub fn new(part: Part, why: impl Into<Cow<'static, str>>) -> Self {
         Self { part, why: why.into() }
     }
 
-    /// Adds this gap to the others, unless it is there already.
+    /// Adds this gap to the list, unless the list already contains it.
     pub fn add_to(self, gaps: &mut Vec<Self>) {
         if !gaps.contains(&self) {
             gaps.push(self);

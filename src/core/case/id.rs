@@ -24,12 +24,12 @@ use crate::core::case::verdict::IncidentType;
 pub struct IncidentId(u128);
 
 impl IncidentId {
-    /// The id of the termination of one container instance.
+    /// Returns the id of the termination of one container instance.
     pub fn of_termination(pod_key: &str, container: &str, container_id: &str) -> Self {
         Self(fnv128(&[pod_key, container, container_id]))
     }
 
-    /// The id of one episode of waiting; `container_id` is that of the instance before it, if there was one.
+    /// Returns the id of one episode of waiting; `container_id` is that of the instance before it, if there was one.
     pub fn of_episode(
         pod_key: &str,
         container: &str,
@@ -39,35 +39,35 @@ impl IncidentId {
         Self(fnv128(&[pod_key, container, kind.name(), container_id]))
     }
 
-    /// The id of the failure of a pod as a whole.
+    /// Returns the id of the failure of a pod as a whole.
     pub fn of_pod(pod_key: &str, kind: IncidentType) -> Self {
         Self(fnv128(&[pod_key, "", kind.name()]))
     }
 
-    /// The id of an OOM kill in a container that lives on; `container_id` is without the runtime's name.
+    /// Returns the id of an OOM kill in a container that lives on; `container_id` is without the runtime's name.
     pub fn of_survivor(pod_key: &str, container: &str, container_id: &str, at: Timestamp) -> Self {
         Self(fnv128(&[pod_key, container, container_id, "survived", &at.as_second().to_string()]))
     }
 
-    /// Reads an id as it stands in a line; `None` if the text is no id.
+    /// Parses the id in a line; `None` if the text is not an id.
     pub fn parse(text: &str) -> Option<Self> {
         let is_hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
         u128::from_str_radix(text, 16).ok().filter(|_| is_hex).map(Self)
     }
 
-    /// The XOR of both halves, for tables that would be twice as large with the whole id.
+    /// Returns the XOR of both halves, for tables that would be twice as large with the whole id.
     pub fn short(self) -> u64 {
         fold(self.0)
     }
 
-    /// An id that no crash has, for tests.
+    /// Returns an id that no crash has, for tests.
     #[cfg(test)]
     pub fn of_test(word: &str) -> Self {
         Self(fnv128(&[word]))
     }
 }
 
-/// The 128-bit FNV-1a hash of the words, each followed by a zero byte, so that words do not run into each other.
+/// Returns the 128-bit FNV-1a hash of the words, each followed by a zero byte, so that words do not run into each other.
 pub fn fnv128(words: &[&str]) -> u128 {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
@@ -75,7 +75,7 @@ pub fn fnv128(words: &[&str]) -> u128 {
     bytes.fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME))
 }
 
-/// The XOR of both halves of a hash.
+/// Returns the XOR of both halves of a hash.
 pub fn fold(hash: u128) -> u64 {
     (hash >> 64) as u64 ^ hash as u64
 }

@@ -1,8 +1,7 @@
 //! A case: a crash or failure while it is judged.
 //!
-//! The rules ([`crate::core::detect`]) open a case from a pod's status, add what events and the kernel say, and
-//! decide what it is called. Only then it becomes an [`Incident`](crate::core::incident::Incident), which is what
-//! is written.
+//! The rules ([`crate::core::detect`]) open a case from a pod's status, add the evidence of events and of the kernel,
+//! and decide its type. Then the case becomes an [`Incident`](crate::core::incident::Incident), which is written.
 
 pub mod gap;
 pub mod id;
@@ -26,52 +25,52 @@ pub use self::verdict::{Confidence, IncidentType, Severity};
 /// The name and version of the schema of the incident line.
 pub const SCHEMA: &str = "blackbox.incident/v1";
 
-/// A crash or failure, and everything that its verdict rests on.
+/// A crash or failure, with its verdict and the evidence.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// The identity of the crash.
     pub id: IncidentId,
     /// The pod, as it was when the crash was detected.
     pub pod: Arc<PodFacts>,
-    /// What failed.
+    /// The container or pod that failed.
     pub subject: Subject,
-    /// When the agent detected it, by the node's clock.
+    /// When the agent detected the crash, by the node's clock.
     pub detected_at: Timestamp,
-    /// When it happened, by the node's clock.
+    /// When the crash happened, by the node's clock.
     pub occurred_at: Timestamp,
-    /// What it is called.
+    /// The type of the incident.
     pub kind: IncidentType,
-    /// How bad it is.
+    /// The severity of the incident.
     pub severity: Severity,
-    /// How sure `kind` is.
+    /// How certain `kind` is.
     pub confidence: Confidence,
     /// The facts that `kind` rests on.
     pub evidence: Vec<String>,
-    /// How often the container was restarted; `None` for a pod as a whole.
+    /// The restarts of the container; `None` for a pod as a whole.
     pub restarts: Option<Restarts>,
-    /// The restart policy of the container, or of the pod where the container has none of its own.
+    /// The restart policy of the container, or of the pod if the container has none of its own.
     pub restart_policy: String,
     /// The pod's newest Kubernetes events that concern the subject, oldest first.
     pub events: Vec<EventInfo>,
-    /// What could not be had so far.
+    /// The parts that are missing so far.
     pub gaps: Vec<Gap>,
 }
 
-/// What failed.
+/// The container or pod that failed.
 #[derive(Clone, Debug)]
 pub enum Subject {
     /// A container instance terminated.
     Termination {
-        /// The place of the container among [`PodFacts::containers`].
+        /// The index of the container in [`PodFacts::containers`].
         container: usize,
         /// The terminated instance.
         end: Box<Termination>,
     },
     /// A container waits and cannot be started.
     Waiting {
-        /// The place of the container among [`PodFacts::containers`].
+        /// The index of the container in [`PodFacts::containers`].
         container: usize,
-        /// The instance that could not be started, or the one before; `None` if there was none.
+        /// The ID of the instance that could not be started, or of the instance before; `None` if there was none.
         container_id: Option<String>,
         /// The kubelet's reason, one word.
         reason: String,
@@ -85,43 +84,43 @@ pub enum Subject {
         /// The kubelet's message, a sentence.
         message: String,
     },
-    /// A container lost a process to the OOM killer and goes on.
+    /// The OOM killer killed a process of a container, and the container goes on.
     Survivor {
-        /// The place of the container among [`PodFacts::containers`].
+        /// The index of the container in [`PodFacts::containers`].
         container: usize,
-        /// The runtime's ID of the instance, without the runtime's name.
+        /// The instance's ID, without the runtime's name.
         container_id: String,
     },
 }
 
-/// The termination of a container instance, as the kubelet's record has it.
+/// The termination of a container instance, from the kubelet's record.
 #[derive(Clone, Debug)]
 pub struct Termination {
-    /// The instance's ID as the API has it: `containerd://…`.
+    /// The instance's ID in the API's form: `containerd://…`.
     pub container_id: String,
-    /// The number of the instance in its container; the first one is 0. Its log file has this name.
+    /// The number of the instance in its container, from 0. It is the name of the instance's log file.
     pub instance: i64,
     /// The exit code; 128 + n after signal n.
     pub exit_code: i32,
-    /// The signal's number, if a signal ended the process.
+    /// The number of the signal that terminated the process, if there was one.
     pub signal: Option<i32>,
-    /// The runtime's reason, one word.
+    /// The runtime's reason, one word: `OOMKilled`, `Error`, …
     pub reason: String,
     /// The termination message.
     pub message: String,
-    /// When the process began; `None` where it never ran.
+    /// When the process started; `None` if it never ran.
     pub started: Option<Timestamp>,
-    /// When it terminated; `None` where the record does not say.
+    /// When the process terminated; `None` if the record does not contain the time.
     pub finished: Option<Timestamp>,
-    /// The longest time between SIGTERM and SIGKILL that the instance may have been given.
+    /// The longest possible time between SIGTERM and SIGKILL.
     pub grace: Duration,
     /// The longest period of the container's liveness and startup probes; `None` if it has none.
     pub probe_period: Option<Duration>,
-    /// Whether a probe or a hook may have ended it.
+    /// True if the container has a probe or a hook whose failure stops it.
     pub has_probe_or_hook: bool,
 }
 
-/// Names a terminated container instance, so that what it left on the node can be found.
+/// Names a terminated container instance, so that its log and its records on the node can be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceRef {
     /// The id of the case.
@@ -130,64 +129,64 @@ pub struct InstanceRef {
     pub namespace: String,
     /// The pod's name.
     pub pod_name: String,
-    /// The pod's UID as the kubelet has it.
+    /// The UID that the kubelet uses for the pod.
     pub pod_key: String,
     /// The container's name.
     pub container: String,
-    /// The runtime's ID of the instance, without the runtime's name.
+    /// The instance's ID, without the runtime's name.
     pub container_id: String,
-    /// The number of the instance in its container; the first one is 0.
+    /// The number of the instance in its container, from 0.
     pub instance: i64,
 }
 
-/// What the kernel's counters say of OOM kills in a container's control group.
+/// The number of OOM kills in a container's control group, by the kernel's counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OomCount {
     /// The counters cannot be read, or may have missed a kill.
     #[default]
     Unknown,
-    /// There was no OOM kill while the container lived.
+    /// The kernel killed no process while the container lived.
     None,
-    /// At least so many processes were killed.
+    /// The kernel killed at least this number of processes.
     Some(u64),
 }
 
-/// How often the container was restarted.
+/// The restarts and terminations of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Restarts {
-    /// As the kubelet counts.
+    /// The kubelet's restart count.
     pub total: i64,
-    /// Ends of this container since the last incident that nobody could see: the kubelet keeps two.
+    /// Number of terminations since the container's last incident that no object showed: the kubelet keeps two.
     pub unseen: i64,
-    /// Ends of this container that were told, quiet or counted as unseen, up to this incident: where a
-    /// restarted agent goes on. `None`: it cannot be known.
+    /// Number of terminations of the container up to this incident: reported, quiet or unseen. A restarted agent goes
+    /// on from there. `None`: the number is not known.
     pub ended: Option<i64>,
-    /// Whether the kubelet holds it back (`CrashLoopBackOff`).
+    /// True if the kubelet delays the next start (`CrashLoopBackOff`).
     pub crash_loop: bool,
 }
 
 /// One Kubernetes event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EventInfo {
-    /// `Normal` or `Warning`.
+    /// The event's type: `Normal` or `Warning`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `Killing`, `Unhealthy`, …
+    /// The event's reason: `Killing`, `Unhealthy`, …
     pub reason: String,
-    /// A sentence.
+    /// The event's message, a sentence.
     pub message: String,
-    /// How often.
+    /// How often the event occurred.
     pub count: i64,
-    /// The first time.
+    /// When it first occurred.
     #[serde(serialize_with = "time_or_null")]
     pub first_at: Option<Timestamp>,
-    /// The last time.
+    /// When it last occurred.
     #[serde(serialize_with = "time_or_null")]
     pub last_at: Option<Timestamp>,
 }
 
 impl Case {
-    /// An OOM kill in a container of the pod that lives on. `None` if the pod has no such container.
+    /// Opens the case of an OOM kill in a container that goes on. `None` if the pod has no such container.
     pub fn survivor(
         pod: &Arc<PodFacts>,
         container: &str,
@@ -216,12 +215,12 @@ impl Case {
         })
     }
 
-    /// The container that failed; `None` for a pod as a whole.
+    /// Returns the container that failed; `None` for a pod as a whole.
     pub fn container(&self) -> Option<&ContainerInfo> {
         self.container_index().and_then(|index| self.pod.containers.get(index))
     }
 
-    /// The place of that container among [`PodFacts::containers`].
+    /// Returns the index of that container in [`PodFacts::containers`].
     pub fn container_index(&self) -> Option<usize> {
         match &self.subject {
             Subject::Termination { container, .. }
@@ -231,12 +230,12 @@ impl Case {
         }
     }
 
-    /// The name of that container.
+    /// Returns the name of that container.
     pub fn container_name(&self) -> Option<&str> {
         self.container().map(|container| &*container.name)
     }
 
-    /// The ID of the instance that failed, as far as there is one.
+    /// Returns the ID of the instance that failed, if there is one.
     pub fn container_id(&self) -> Option<&str> {
         match &self.subject {
             Subject::Termination { end, .. } => Some(&end.container_id),
@@ -246,7 +245,7 @@ impl Case {
         }
     }
 
-    /// The terminated instance; `None` if nothing terminated.
+    /// Returns the terminated instance; `None` if none terminated.
     pub fn termination(&self) -> Option<&Termination> {
         match &self.subject {
             Subject::Termination { end, .. } => Some(end),
@@ -254,7 +253,7 @@ impl Case {
         }
     }
 
-    /// The name by which the terminated instance is found on the node; `None` if nothing terminated.
+    /// Returns the reference by which the terminated instance is found on the node; `None` if none terminated.
     pub fn instance(&self) -> Option<InstanceRef> {
         let end = self.termination()?;
         Some(InstanceRef {
@@ -268,8 +267,8 @@ impl Case {
         })
     }
 
-    /// The number of terminations of its container that the case accounts for: its own, if it is one, and those
-    /// before it that could not be seen.
+    /// Returns the number of terminations that the case accounts for: its own, if it is one, and the unseen ones before
+    /// it.
     pub fn terminations(&self) -> i64 {
         let unseen = self.restarts.map_or(0, |restarts| restarts.unseen);
         unseen.saturating_add(i64::from(self.termination().is_some()))

@@ -1,4 +1,4 @@
-//! What is known of a pod: the part of a case that every incident of the pod shares.
+//! The facts about a pod that all its cases share.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,20 @@ use serde::Serialize;
 
 use crate::core::text::time_or_null;
 
-/// Describes a pod as the API showed it at one moment. Cases and the roster share one such description.
+/// A pod as the API showed it at one moment. Cases and the roster share one such description.
 #[derive(Clone, Debug)]
 pub struct PodFacts {
     /// The pod's namespace.
     pub namespace: String,
     /// The pod's name.
     pub name: String,
-    /// The pod's UID, as the API has it.
+    /// The pod's UID in the API.
     pub uid: String,
-    /// A static pod's UID as the kubelet has it: the one of its log folder and its control group.
+    /// The UID that the kubelet gave a static pod: it is in the names of its log folder and its control group.
     pub static_uid: Option<String>,
     /// The node that runs the pod.
     pub node_name: String,
-    /// The controller that made the pod.
+    /// The controller that created the pod.
     pub owner: Option<Owner>,
     /// The pod's first labels.
     pub labels: BTreeMap<String, String>,
@@ -33,13 +33,13 @@ pub struct PodFacts {
 }
 
 impl PodFacts {
-    /// The pod's UID as the kubelet has it: the one of its log folder and its control group.
+    /// Returns the UID that the kubelet uses: it is in the names of the pod's log folder and its control group.
     pub fn key(&self) -> &str {
         self.static_uid.as_deref().unwrap_or(&self.uid)
     }
 }
 
-/// What sort of container it is.
+/// The list of the pod's spec that contains a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ContainerKind {
@@ -56,55 +56,55 @@ pub enum ContainerKind {
 /// One container of the pod.
 #[derive(Clone, Debug, Serialize)]
 pub struct ContainerInfo {
-    /// Its name.
+    /// The container's name.
     pub name: String,
-    /// Its sort.
+    /// The list of the spec that contains it.
     pub kind: ContainerKind,
-    /// Its image.
+    /// The container's image.
     pub image: String,
-    /// `running`, `waiting`, `terminated`, or `unknown` before the kubelet says anything.
+    /// `running`, `waiting`, `terminated`, or `unknown` before the kubelet has reported a state.
     pub state: &'static str,
-    /// As the kubelet counts.
+    /// The kubelet's restart count.
     pub restart_count: i64,
-    /// Of the instance that ended last; in the container of the incident: of the one that died.
-    /// So are the fields down to `message`.
+    /// The exit code of the instance that terminated last; in the container of the incident, of the instance that the
+    /// incident is about. The fields down to `message` describe the same instance.
     pub exit_code: Option<i32>,
-    /// The signal's number.
+    /// The number of the signal that terminated it.
     pub signal: Option<i32>,
-    /// The seed's table on the exit code.
+    /// The name of the exit code in the seed's table.
     pub exit_class: Option<&'static str>,
-    /// The runtime's or the kubelet's word.
+    /// The reason, one word of the runtime or of the kubelet.
     pub reason: Option<String>,
-    /// When that instance began; of a container that never ended: when it began.
+    /// When that instance started. For a container that never terminated: when the running instance started.
     #[serde(serialize_with = "time_or_null")]
     pub started_at: Option<Timestamp>,
-    /// When that instance ended.
+    /// When that instance terminated.
     #[serde(serialize_with = "time_or_null")]
     pub finished_at: Option<Timestamp>,
-    /// Its termination message, or why it waits.
+    /// The termination message, or the reason why the container waits.
     pub message: Option<String>,
-    /// Limits and requests.
+    /// The container's limits and requests.
     pub resources: ResourceAnalysis,
 }
 
-/// The seed's resource analysis, of one container. `None`: not set, or not readable.
+/// The resource analysis of one container, as the seed names it. `None`: the value is not set, or cannot be parsed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ResourceAnalysis {
-    /// Bytes.
+    /// The memory limit in bytes.
     pub memory_limit_bytes: Option<i64>,
-    /// Thousandths of a core.
+    /// The CPU limit in thousandths of a core.
     pub cpu_limit_millicores: Option<i64>,
-    /// Bytes.
+    /// The memory request in bytes.
     pub memory_request_bytes: Option<i64>,
-    /// Thousandths of a core.
+    /// The CPU request in thousandths of a core.
     pub cpu_request_millicores: Option<i64>,
 }
 
 /// The controller of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Owner {
-    /// `ReplicaSet`, `Job`, …
+    /// The controller's kind: `ReplicaSet`, `Job`, …
     pub kind: String,
-    /// Its name.
+    /// The controller's name.
     pub name: String,
 }

@@ -1,4 +1,4 @@
-//! The names of what happened, how bad it is, and how sure that is.
+//! The parts of a verdict: type, severity and confidence.
 
 use serde::Serialize;
 
@@ -6,13 +6,13 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing, no harm done.
+    /// No harm was done, but it is worth knowing.
     Low,
     /// A crash with an ordinary cause.
     Medium,
     /// A crash or failure that keeps a workload down.
     High,
-    /// The kernel took memory back by force.
+    /// The kernel killed the process to get its memory back.
     Critical,
 }
 
@@ -20,7 +20,7 @@ impl Severity {
     /// Every severity, worst first.
     pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Medium, Self::Low];
 
-    /// The name used in the incident line, in labels and in `BLACKBOX_MIN_SEVERITY`.
+    /// Returns the name that is used in the incident line, in labels and in `BLACKBOX_MIN_SEVERITY`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Low => "low",
@@ -30,21 +30,21 @@ impl Severity {
         }
     }
 
-    /// The severity of that name.
+    /// Returns the severity with that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|s| s.name() == name)
     }
 }
 
-/// What happened. `core::detect::classify` says when each applies.
+/// The type of an incident. The rules are in `core::detect::classify`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IncidentType {
-    /// The kernel's out-of-memory killer.
+    /// The kernel's out-of-memory killer killed the process.
     Oom,
-    /// The kubelet, after a liveness or startup probe failed.
+    /// The kubelet stopped the container because a liveness or startup probe failed.
     ProbeFailure,
-    /// The kubelet, after a postStart hook failed.
+    /// The kubelet stopped the container because its postStart hook failed.
     HookFailure,
     /// The container could not be created or started.
     StartError,
@@ -70,21 +70,21 @@ pub enum IncidentType {
     Signal,
     /// Any other exit code.
     Unknown,
-    /// Exit code 0 where the container is meant to run for ever.
+    /// Exit code 0 of a container that is meant to run for ever.
     Graceful,
-    /// The image cannot be had.
+    /// The image cannot be pulled.
     ImagePull,
-    /// The container's configuration refers to something that is not there.
+    /// The container's configuration refers to an object that does not exist.
     ConfigError,
     /// The pod was evicted.
     Evicted,
     /// The pod ran past its deadline.
     Timeout,
-    /// The pod made room for a more important one.
+    /// The pod was removed to make room for a pod with a higher priority.
     Preempted,
     /// The node shut down.
     NodeShutdown,
-    /// The kubelet refused the pod.
+    /// The kubelet refused to run the pod.
     AdmissionRejected,
 }
 
@@ -116,7 +116,7 @@ impl IncidentType {
         Self::AdmissionRejected,
     ];
 
-    /// The name used in the incident line and in labels.
+    /// Returns the name that is used in the incident line and in labels.
     pub fn name(self) -> &'static str {
         match self {
             Self::Oom => "oom",
@@ -145,7 +145,7 @@ impl IncidentType {
         }
     }
 
-    /// The severities that the type occurs with.
+    /// Returns the severities that incidents of this type can have.
     pub fn severities(self) -> &'static [Severity] {
         match self {
             Self::Oom => &[Severity::Critical, Severity::High],
@@ -174,14 +174,14 @@ impl IncidentType {
     }
 }
 
-/// How sure the type is.
+/// How certain the type is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
-    /// The evidence says it outright.
+    /// The evidence proves it.
     #[default]
     Confirmed,
-    /// The evidence fits, and something that would settle it could not be had.
+    /// The evidence fits, but the evidence that would prove it is missing.
     Probable,
 }
 

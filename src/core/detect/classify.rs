@@ -14,7 +14,7 @@ use crate::core::wire;
 
 /// What is known about the termination of a container instance.
 #[derive(Clone, Copy, Debug)]
-pub struct End<'a> {
+pub struct TerminationFacts<'a> {
     /// Exit code; 128 + n after signal n.
     pub exit_code: i32,
     /// Signal number; set by few runtimes, otherwise 0.
@@ -64,7 +64,7 @@ pub enum Quiet {
 }
 
 /// Judges a termination by the pod's status.
-pub fn end(end: &End<'_>) -> Verdict {
+pub fn termination(end: &TerminationFacts<'_>) -> Verdict {
     let (kind, severity) = exit_code(end.exit_code);
     if end.under_deletion && !is_fault(end.exit_code, end.signal) {
         // `OOMKilled` proves nothing here: containerd sets the reason on a *running* container that lost a child
@@ -170,7 +170,7 @@ pub fn is_synthetic(reason: &str, container_id: &str) -> bool {
         || matches!(reason, "RestartingAllContainers" | "ContainerStatusUnknown")
 }
 
-fn is_meant_to_run(end: &End<'_>) -> bool {
+fn is_meant_to_run(end: &TerminationFacts<'_>) -> bool {
     match end.kind {
         ContainerKind::App | ContainerKind::Sidecar => end.restarts_always,
         ContainerKind::Init | ContainerKind::Ephemeral => false,
@@ -266,7 +266,7 @@ pub fn start_failed(container: &Container<'_, '_>, end: &wire::Terminated<'_>) -
 }
 
 /// The deletion of a pod: a rollout, a scale-down, a drain. Whether it silences a termination, an episode of waiting
-/// or a failure of the pod is decided here; what the fault of a program is, [`end`] reports nevertheless.
+/// or a failure of the pod is decided here; what the fault of a program is, [`termination`] reports nevertheless.
 ///
 /// The mirror of a static pod is deleted only after its containers terminated, so that case is decided when their
 /// terminations settle ([`crate::core::detect::settle`]).
@@ -363,7 +363,7 @@ mod tests {
     use IncidentType as T;
     use Severity as S;
 
-    const APP: End<'_> = End {
+    const APP: TerminationFacts<'_> = TerminationFacts {
         exit_code: 1,
         signal: 0,
         reason: "Error",
@@ -416,7 +416,11 @@ mod tests {
             (1, "OOMKilled", Verdict::Incident(T::Error, S::Medium)),
             (0, "OOMKilled", Verdict::Incident(T::Graceful, S::Low)),
         ] {
-            assert_eq!(end(&End { exit_code: code, reason, ..APP }), want, "{code} {reason}");
+            assert_eq!(
+                termination(&TerminationFacts { exit_code: code, reason, ..APP }),
+                want,
+                "{code} {reason}"
+            );
         }
     }
 
@@ -451,16 +455,16 @@ mod tests {
     fn deletion_silences_everything_but_faults() {
         for code in [0, 1, 2, 130, 137, 143, 255] {
             for reason in ["Error", "OOMKilled", "Completed"] {
-                let e = End { exit_code: code, reason, under_deletion: true, ..APP };
-                assert_eq!(end(&e), Verdict::Quiet(Quiet::Deletion), "{code} {reason}");
+                let e = TerminationFacts { exit_code: code, reason, under_deletion: true, ..APP };
+                assert_eq!(termination(&e), Verdict::Quiet(Quiet::Deletion), "{code} {reason}");
             }
         }
         for code in [132, 134, 135, 136, 139] {
-            let e = End { exit_code: code, under_deletion: true, ..APP };
-            assert_eq!(end(&e), Verdict::Incident(T::Signal, S::High), "{code}");
+            let e = TerminationFacts { exit_code: code, under_deletion: true, ..APP };
+            assert_eq!(termination(&e), Verdict::Incident(T::Signal, S::High), "{code}");
         }
-        let by_field = End { exit_code: 1, signal: 11, under_deletion: true, ..APP };
-        assert!(matches!(end(&by_field), Verdict::Incident(..)));
+        let by_field = TerminationFacts { exit_code: 1, signal: 11, under_deletion: true, ..APP };
+        assert!(matches!(termination(&by_field), Verdict::Incident(..)));
     }
 
     #[test]
@@ -475,21 +479,27 @@ mod tests {
             (ContainerKind::Init, false, quiet),
             (ContainerKind::Ephemeral, true, quiet),
         ] {
-            let e = End { exit_code: 0, reason: "Completed", kind, restarts_always, ..APP };
-            assert_eq!(end(&e), want, "{kind:?} {restarts_always}");
+            let e = TerminationFacts {
+                exit_code: 0,
+                reason: "Completed",
+                kind,
+                restarts_always,
+                ..APP
+            };
+            assert_eq!(termination(&e), want, "{kind:?} {restarts_always}");
         }
     }
 
     #[test]
     fn hooks_starts_and_teardown_are_told_apart() {
-        let hook = End { exit_code: 137, hook_failed: true, ..APP };
-        assert_eq!(end(&hook), Verdict::Incident(T::HookFailure, S::High));
+        let hook = TerminationFacts { exit_code: 137, hook_failed: true, ..APP };
+        assert_eq!(termination(&hook), Verdict::Incident(T::HookFailure, S::High));
         for reason in ["StartError", "ContainerCannotRun"] {
-            let start = End { exit_code: 128, reason, ..APP };
-            assert_eq!(end(&start), Verdict::Incident(T::StartError, S::High));
+            let start = TerminationFacts { exit_code: 128, reason, ..APP };
+            assert_eq!(termination(&start), Verdict::Incident(T::StartError, S::High));
         }
-        let sidecar = End { kind: ContainerKind::Sidecar, teardown: true, ..APP };
-        assert_eq!(end(&sidecar), Verdict::Quiet(Quiet::SidecarTeardown));
+        let sidecar = TerminationFacts { kind: ContainerKind::Sidecar, teardown: true, ..APP };
+        assert_eq!(termination(&sidecar), Verdict::Quiet(Quiet::SidecarTeardown));
     }
 
     #[test]

@@ -85,14 +85,14 @@ impl Account {
 
 /// What an earlier agent left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Left {
+pub struct PreviousState {
     /// All pods that the earlier agent knew.
     pub pods: Vec<PodEntry>,
     /// The incidents that it delivered last, oldest first.
     pub recent: Vec<Account>,
 }
 
-impl Left {
+impl PreviousState {
     /// Removes from the records the last incidents that the incident file has lost, so that they are reported again;
     /// returns their number. A disk loses the newest lines if it falsely reported that they were written. `holds`
     /// returns true for the ids that the file contains; `is_torn` is true if the file ended in the middle of a line.
@@ -124,10 +124,10 @@ pub struct Ledger {
 
 impl Ledger {
     /// Creates the ledger of a node. `left` is what an earlier agent left; `None` if that is not complete.
-    pub fn new(node_name: &str, left: Option<Left>) -> Self {
+    pub fn new(node_name: &str, left: Option<PreviousState>) -> Self {
         let mut ledger = Self { node_name: node_name.to_owned(), ..Self::default() };
         ledger.is_complete = left.is_some();
-        let Left { pods, recent } = left.unwrap_or_default();
+        let PreviousState { pods, recent } = left.unwrap_or_default();
         for entry in pods {
             ledger.keep(entry);
         }
@@ -243,7 +243,7 @@ impl fmt::Display for Unusable {
 ///
 /// # Errors
 /// The page cannot be relied on.
-pub fn parse(bytes: &[u8], node_name: &str) -> Result<Left, Unusable> {
+pub fn parse(bytes: &[u8], node_name: &str) -> Result<PreviousState, Unusable> {
     let corrupt = |why: &str| Unusable::Corrupt(why.to_owned());
     let text = str::from_utf8(bytes).map_err(|_| corrupt("not UTF-8"))?;
     let Some((line, check)) = text.strip_suffix('\n').and_then(|text| text.split_once('\n')) else {
@@ -263,7 +263,7 @@ pub fn parse(bytes: &[u8], node_name: &str) -> Result<Left, Unusable> {
     if page.node_name != node_name {
         return Err(Unusable::OtherNode(page.node_name.chars().take(253).collect()));
     }
-    Ok(Left { pods: page.pods, recent: page.recent })
+    Ok(PreviousState { pods: page.pods, recent: page.recent })
 }
 
 #[derive(Deserialize)]
@@ -274,7 +274,7 @@ struct Head<'a> {
 
 /// What an incident line shows about a reported incident: its id, and the pod with the one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct ReportedIncident {
     /// The incident's id.
     pub id: u64,
     /// What the line shows about its pod.
@@ -282,7 +282,7 @@ pub struct Told {
 }
 
 /// Reads an incident line back; `None` if it is not an incident line.
-pub fn told(line: &[u8]) -> Option<Told> {
+pub fn reported(line: &[u8]) -> Option<ReportedIncident> {
     let line: Line<'_> = serde_json::from_slice(line).ok()?;
     let names = [&line.namespace, &line.pod_name, &line.pod_uid];
     if line.schema != SCHEMA || names.iter().any(|name| name.len() > NAME_BYTES_MAX) {
@@ -301,7 +301,7 @@ pub fn told(line: &[u8]) -> Option<Told> {
         failed: line.container.is_none(),
         containers: line.container.as_deref().map(container).into_iter().collect(),
     };
-    Some(Told { id, entry })
+    Some(ReportedIncident { id, entry })
 }
 
 #[derive(Deserialize)]

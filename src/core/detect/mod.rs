@@ -27,14 +27,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use self::container::{containers, has_more_containers};
-use self::observe::View;
+use self::observe::Observation;
 use self::open::CaseOpener;
 use self::output::emit;
 use crate::core::Now;
 use crate::core::detect::ledger::PodEntry;
 use crate::core::detect::pods::{PodTable, Sighting, is_plain};
 use crate::core::detect::settle::{Lookup, PodState, Settling};
-use crate::core::roster::Place;
+use crate::core::roster::PodOnNode;
 use crate::core::text::cut;
 use crate::core::wire;
 use crate::limits::{ADDRESSES_PER_POD_MAX, CLOCK_JUMP_MAX, NAME_BYTES_MAX};
@@ -150,18 +150,18 @@ impl Detector {
 
     /// Returns true if the rules have already judged an object of this pod with this fingerprint, so that they would
     /// find nothing new. False while a termination of the pod is held back: the unchanged object may still settle it.
-    pub fn knows(&self, metadata: &wire::Metadata<'_>, mark: u64) -> bool {
+    pub fn knows(&self, metadata: &wire::Metadata<'_>, fingerprint: u64) -> bool {
         if self.ignores(metadata) {
             return true;
         }
         let key = self.table.key(metadata);
-        self.table.looked_at(key) == Some(mark) && !self.settling.is_held(key)
+        self.table.judged_fingerprint(key) == Some(fingerprint) && !self.settling.is_held(key)
     }
 
     /// Takes in an `ADDED` or `MODIFIED` event for which [`Detector::knows`] returned true.
     pub fn on_known(&mut self, metadata: &wire::Metadata<'_>) {
         if !self.ignores(metadata) {
-            self.table.sight(metadata, false);
+            self.table.admit(metadata, false);
         }
     }
 
@@ -175,7 +175,7 @@ impl Detector {
         let key = self.table.key(&pod.metadata);
         // The mirror of a static pod may be created again before the DELETED event of the old one arrives.
         if self.table.get(key).is_some_and(|record| *record.uid == *pod.metadata.uid) {
-            self.table.bury(key);
+            self.table.mark_deleted(key);
             self.forget(key, out);
         }
     }
@@ -216,7 +216,7 @@ impl Detector {
     /// Outputs the changed records for the next agent.
     fn keep(&mut self, out: &mut Vec<Output>) {
         for key in self.table.changed() {
-            let held = |container: &str| self.settling.held_ends(&key, container);
+            let held = |container: &str| self.settling.held_terminations(&key, container);
             let entry = self.table.entry(&key, held, |id| self.settling.holds(id));
             out.extend(entry.map(|entry| Output::Kept(Box::new(entry))));
         }
@@ -241,7 +241,7 @@ impl Detector {
             return;
         }
         let went_back = matches!(origin, Origin::Relist { went_back: true });
-        let fresh = match self.table.sight(meta, went_back) {
+        let fresh = match self.table.admit(meta, went_back) {
             Sighting::Stale => return,
             Sighting::NoRoom => {
                 out.push(Output::NoRoom(PodName::of(meta)));
@@ -253,14 +253,14 @@ impl Detector {
         if has_more_containers(pod) {
             out.push(Output::NoRoom(PodName::of(meta)));
         }
-        if self.knows(meta, pod.mark) {
+        if self.knows(meta, pod.fingerprint) {
             return;
         }
         let key = self.table.key(meta);
         let Some(record) = self.table.get(key) else {
             return;
         };
-        record.looked_at = Some(pod.mark);
+        record.judged_fingerprint = Some(pod.fingerprint);
         let deletion = record.deletion.seen(pod, fresh);
         record.deletion = deletion.seen_before();
         let past = match origin {
@@ -273,11 +273,11 @@ impl Detector {
             Origin::FirstList | Origin::Watch | Origin::Relist { .. } => None,
         };
         let opener = CaseOpener::new(pod, key, &self.node_name, now);
-        let placed = place_mark(pod);
-        if std::mem::replace(&mut record.placed, placed) != placed {
+        let hash = place_hash(pod);
+        if std::mem::replace(&mut record.place_hash, hash) != hash {
             out.push(Output::Placed(Box::new(place(&opener))));
         }
-        let mut view = View {
+        let mut observation = Observation {
             key,
             opener,
             table: &mut self.table,
@@ -287,10 +287,10 @@ impl Detector {
             deletion,
             pod_state: PodState::Alive,
         };
-        view.lifecycle(out);
-        view.pod_failure(out);
+        observation.lifecycle(out);
+        observation.pod_failure(out);
         for container in containers(pod) {
-            view.container(&container, out);
+            observation.container(&container, out);
         }
         self.keep(out);
     }
@@ -320,7 +320,7 @@ impl History {
 
 /// Returns a fingerprint of what [`place`] returns. It is cheap to compute, and changes with about one event in a
 /// hundred.
-fn place_mark(pod: &wire::Pod<'_>) -> u64 {
+fn place_hash(pod: &wire::Pod<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
     pod.metadata.uid.hash(&mut hasher);
     pod.spec.host_network.hash(&mut hasher);
@@ -333,7 +333,7 @@ fn place_mark(pod: &wire::Pod<'_>) -> u64 {
 }
 
 /// Returns the pod's place, as the API shows it.
-fn place(opener: &CaseOpener<'_, '_>) -> Place {
+fn place(opener: &CaseOpener<'_, '_>) -> PodOnNode {
     let pod = opener.pod;
     let running = containers(pod).map(|container| container.status).filter_map(|status| {
         status.state.running.as_ref()?;
@@ -341,7 +341,7 @@ fn place(opener: &CaseOpener<'_, '_>) -> Place {
         Some((Box::from(cut(&status.name, NAME_BYTES_MAX)), Box::from(id)))
     });
     let addresses = pod.status.pod_ips.iter().take(ADDRESSES_PER_POD_MAX);
-    Place {
+    PodOnNode {
         key: opener.key.into(),
         addresses: addresses.filter_map(|ip| ip.ip.parse().ok()).collect(),
         is_host_network: pod.spec.host_network,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::core::case::{Case, ContainerKind, IncidentId, IncidentType};
-use crate::core::detect::classify::{self, Deletion, End, Episode, Quiet, Verdict};
+use crate::core::detect::classify::{self, Deletion, Episode, Quiet, TerminationFacts, Verdict};
 use crate::core::detect::container::{Container, containers};
 use crate::core::detect::open::CaseOpener;
 use crate::core::detect::output::{Output, PodName, emit, report};
@@ -13,7 +13,7 @@ use crate::core::wire;
 
 /// One API object while the rules are applied to it.
 #[derive(Debug)]
-pub(super) struct View<'d, 'p, 'a> {
+pub(super) struct Observation<'d, 'p, 'a> {
     pub(super) key: &'p str,
     pub(super) opener: CaseOpener<'p, 'a>,
     pub(super) table: &'d mut PodTable,
@@ -28,7 +28,7 @@ pub(super) struct View<'d, 'p, 'a> {
     pub(super) pod_state: PodState,
 }
 
-impl<'p, 'a> View<'_, 'p, 'a> {
+impl<'p, 'a> Observation<'_, 'p, 'a> {
     /// Detects that the pod runs for the first time, and that it has completed.
     pub(super) fn lifecycle(&mut self, out: &mut Vec<Output>) {
         let Some(record) = self.table.get(self.key) else {
@@ -95,7 +95,7 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         self.settling.on_container(self.key, container, self.pod_state, &mut settled);
         emit(self.table, self.settling, settled, out);
         self.count_unseen(container, out);
-        self.ends(container, out);
+        self.terminations(container, out);
         self.waits(container, out);
     }
 
@@ -114,13 +114,15 @@ impl<'p, 'a> View<'_, 'p, 'a> {
                 made_up += 1;
                 continue;
             }
-            shown += i64::from(!self.table.knows_end(self.key, &status.name, &end.container_id));
+            shown +=
+                i64::from(!self.table.knows_termination(self.key, &status.name, &end.container_id));
             let waits = status.state.waiting.is_some();
             current_ended |= is_current || (waits && *end.container_id == *status.container_id);
         }
         if status.state.waiting.is_some() && !current_ended && !status.container_id.is_empty() {
             // An instance that was learned by its waiting reason alone also counts as terminated.
-            current_ended = self.table.knows_end(self.key, &status.name, &status.container_id);
+            current_ended =
+                self.table.knows_termination(self.key, &status.name, &status.container_id);
         }
         let past = self.past.is_some();
         let Some(record) = self.record(&status.name) else { return };
@@ -148,7 +150,7 @@ impl<'p, 'a> View<'_, 'p, 'a> {
     }
 
     /// Judges the terminations that the object shows, the older one first.
-    fn ends(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
+    fn terminations(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
         let status = container.status;
         let last = status.last_state.terminated.as_ref().map(|end| (end, false));
         let current = status.state.terminated.as_ref().map(|end| (end, true));
@@ -156,7 +158,7 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             if classify::is_synthetic(&end.reason, &end.container_id) {
                 continue;
             }
-            if self.table.learn_end(self.key, &status.name, &end.container_id) {
+            if self.table.learn_termination(self.key, &status.name, &end.container_id) {
                 continue;
             }
             // Whatever the container waited for before, an instance was created.
@@ -192,7 +194,7 @@ impl<'p, 'a> View<'_, 'p, 'a> {
         if is_current && self.pod_state == PodState::Failed {
             return Verdict::Quiet(Quiet::PodFailure);
         }
-        classify::end(&End {
+        classify::termination(&TerminationFacts {
             exit_code: end.exit_code,
             signal: end.signal,
             reason: &end.reason,
@@ -246,16 +248,16 @@ impl<'p, 'a> View<'_, 'p, 'a> {
             return;
         };
         let last = status.last_state.terminated.as_ref();
-        let told_by_end = last.is_some_and(|end| {
+        let is_reported = last.is_some_and(|end| {
             *end.container_id == *status.container_id && classify::is_start_reason(&end.reason)
         });
-        if episode == Episode::StartError && told_by_end {
+        if episode == Episode::StartError && is_reported {
             return;
         }
         // An instance was created and never ran. It is reported under its own key, so that a terminated record of the
         // same instance, which may come before or later, is recognized.
         if classify::is_made(&waiting.reason) && !status.container_id.is_empty() {
-            if self.table.learn_end(self.key, &status.name, &status.container_id) {
+            if self.table.learn_termination(self.key, &status.name, &status.container_id) {
                 return;
             }
             if let Some(record) = self.record(&status.name) {
@@ -263,19 +265,19 @@ impl<'p, 'a> View<'_, 'p, 'a> {
                 record.leave_episodes();
             }
             let id = IncidentId::of_termination(self.key, &status.name, &status.container_id);
-            self.wait_in_vain(container, waiting, id, episode, out);
+            self.report_waiting(container, waiting, id, episode, out);
             return;
         }
         if self.record(&status.name).is_some_and(|record| record.enter(episode)) {
             let kind = episode.kind();
             let id = IncidentId::of_episode(self.key, &status.name, kind, &status.container_id);
             if !self.table.learn_episode(self.key, &status.name, id) {
-                self.wait_in_vain(container, waiting, id, episode, out);
+                self.report_waiting(container, waiting, id, episode, out);
             }
         }
     }
 
-    fn wait_in_vain(
+    fn report_waiting(
         &mut self,
         container: &Container<'p, 'a>,
         waiting: &wire::Waiting<'_>,

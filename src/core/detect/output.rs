@@ -5,7 +5,7 @@ use crate::core::detect::classify::Quiet;
 use crate::core::detect::ledger::PodEntry;
 use crate::core::detect::pods::PodTable;
 use crate::core::detect::settle::{Outcome, Settled, Settling};
-use crate::core::roster::Place;
+use crate::core::roster::PodOnNode;
 use crate::core::wire;
 
 /// An output of the detection.
@@ -35,7 +35,7 @@ pub enum Output {
     /// The next agent does not need the record of the pod with this key.
     Forgotten(Box<str>),
     /// A pod is on the node, or its containers or addresses have changed.
-    Placed(Box<Place>),
+    Placed(Box<PodOnNode>),
     /// The pod with this key is no longer on the node.
     Gone(Box<str>),
     /// A container terminated and its verdict follows later. What it left on the node must be read now.
@@ -72,7 +72,7 @@ pub(super) fn report(
     later: i64,
 ) -> Output {
     if let (Some(container), Some(mut restarts)) = (case.container_name(), case.restarts) {
-        let held = settling.held_ends(key, container).saturating_add(later);
+        let held = settling.held_terminations(key, container).saturating_add(later);
         restarts.ended = table.counted(key, container, held);
         case.restarts = Some(restarts);
     }

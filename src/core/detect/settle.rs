@@ -107,7 +107,7 @@ impl Settling {
     }
 
     /// Returns the number of held-back terminations of a container, with the unseen terminations that they report.
-    pub fn held_ends(&self, key: &str, container: &str) -> i64 {
+    pub fn held_terminations(&self, key: &str, container: &str) -> i64 {
         let held = self.pending.iter().filter(|p| *p.key == *key).map(|p| &p.case);
         held.filter(|case| case.container_name() == Some(container))
             .map(|case| case.terminations())

@@ -1,5 +1,5 @@
 //! Parses an incident line for display to people.
 
-pub mod line;
+pub mod parsed;
 pub mod timeline;
 pub mod units;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::core::display::line::Json;
+use crate::core::display::parsed::Value;
 
 /// One event on the timeline.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ pub const THIS: &str = "incident";
 pub const LOG: &str = "log";
 
 /// Returns all times of an incident, the earliest first. `end` is the time at which the incident occurred.
-pub fn rows<'a>(incident: &'a Json, end: Timestamp) -> Vec<Row<'a>> {
+pub fn rows<'a>(incident: &'a Value, end: Timestamp) -> Vec<Row<'a>> {
     let mut rows = Vec::<Row<'a>>::new();
     let mut add = |at: Option<Timestamp>, what, whose, said, count| {
         if let Some(at) = at {

@@ -16,7 +16,7 @@ use std::mem::size_of;
 use std::time::Duration;
 
 use crate::core::ring::Ring;
-use crate::core::roster::{Place, Roster, Speaker};
+use crate::core::roster::{PodOnNode, Roster, Sender};
 use crate::limits::{
     PODS_MAX, TELEMETRY_BURST, TELEMETRY_INTERVAL, TELEMETRY_NAMES_MAX, TELEMETRY_SAMPLES_MAX,
     TELEMETRY_SERIES_MAX,
@@ -29,14 +29,14 @@ pub use self::section::{SidecarSection, SidecarSeries};
 /// The posted numbers of all pods, by the pods' keys.
 #[derive(Debug, Default)]
 pub struct Sidecars {
-    pods: HashMap<Box<str>, Told>,
+    pods: HashMap<Box<str>, SidecarPod>,
     /// Number of names of all pods together.
     series: usize,
 }
 
 /// The posted numbers of one pod.
 #[derive(Debug, Default)]
-struct Told {
+struct SidecarPod {
     /// When the next post is due if posts keep to the rate (monotonic); posts may come a burst earlier.
     due: Duration,
     series: Vec<Series>,
@@ -86,7 +86,7 @@ impl Sidecars {
         post: &Post,
         now: Duration,
     ) -> Result<(), Refusal> {
-        let key = &*speaker(roster, peer, post.pod.as_ref())?.key;
+        let key = &*sender(roster, peer, post.pod.as_ref())?.key;
         self.admit(roster, key, post.metrics.len(), now)?;
         let mut refusal = None;
         for (name, value) in &post.metrics {
@@ -136,7 +136,7 @@ impl Sidecars {
         // The map's capacity is seven eighths of its slots, and each slot has one more byte of its own.
         let slots = self.pods.capacity().div_ceil(7) * 8;
         let pods = self.pods.iter().map(|(key, told)| key.len() + told.bytes());
-        slots * (size_of::<(Box<str>, Told)>() + 1) + pods.sum::<usize>()
+        slots * (size_of::<(Box<str>, SidecarPod)>() + 1) + pods.sum::<usize>()
     }
 
     /// Admits a post of that pod unless it comes too fast. If there is no room for so many more `names`, or for the
@@ -202,7 +202,7 @@ impl Sidecars {
     }
 }
 
-impl Told {
+impl SidecarPod {
     /// Admits a post, or returns when the pod may post again. Refused posts do not count: they cost little, and a
     /// pod that posts too often would otherwise never be admitted again.
     fn admit(&mut self, now: Duration) -> Result<(), Refusal> {
@@ -250,21 +250,21 @@ impl Told {
 }
 
 /// Returns the pod for which a post from `peer` may speak: the pod that posts.
-fn speaker<'r>(
+fn sender<'r>(
     roster: &'r Roster,
     peer: IpAddr,
     named: Option<&PodName>,
-) -> Result<&'r Place, Refusal> {
+) -> Result<&'r PodOnNode, Refusal> {
     let peer = peer.to_canonical();
-    let is = |place: &Place, name: &PodName| {
+    let is = |place: &PodOnNode, name: &PodName| {
         place.pod.namespace == name.namespace && place.pod.name == name.name
     };
-    match roster.speaker(peer) {
-        Speaker::Pod(place) if named.is_none_or(|name| is(place, name)) => Ok(place),
-        Speaker::Pod(_) => Err(Refusal::NotYourself),
-        Speaker::Several => Err(Refusal::Shared(peer)),
-        Speaker::Nobody => Err(Refusal::Unknown(peer)),
-        Speaker::Host => {
+    match roster.sender(peer) {
+        Sender::Pod(place) if named.is_none_or(|name| is(place, name)) => Ok(place),
+        Sender::Pod(_) => Err(Refusal::NotYourself),
+        Sender::Several => Err(Refusal::Shared(peer)),
+        Sender::Nobody => Err(Refusal::Unknown(peer)),
+        Sender::Host => {
             let name = named.ok_or(Refusal::Nameless)?;
             let place = roster.on_host_network(&name.namespace, &name.name);
             place.filter(|place| !place.running.is_empty()).ok_or(Refusal::NotOnHost)

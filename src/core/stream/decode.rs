@@ -66,7 +66,7 @@ impl Flaw {
 }
 
 /// Decodes a line of the watch. `scratch` holds a repaired copy if one is needed. If `is_known` returns true for the
-/// pod's metadata and fingerprint ([`Outline::mark`]), the rest of the pod is not decoded.
+/// pod's metadata and fingerprint ([`Outline::fingerprint`]), the rest of the pod is not decoded.
 pub fn line<'l>(
     line: &'l [u8],
     scratch: &'l mut String,
@@ -170,11 +170,11 @@ fn sort<'l>(
         let text = format!("{}: the pod has no UID", name_of(&object.metadata));
         return Ok(nothing(&object.metadata, Flaw::new(FlawKind::Field, &text)));
     }
-    let mark = object.mark();
+    let fingerprint = object.fingerprint();
     let decoded = match is_applied {
-        true if is_known(&object.metadata, mark) => Decoded::Known(object.metadata),
-        true => Decoded::Applied(object.pod(mark)?),
-        false => Decoded::Deleted(object.pod(mark)?),
+        true if is_known(&object.metadata, fingerprint) => Decoded::Known(object.metadata),
+        true => Decoded::Applied(object.pod(fingerprint)?),
+        false => Decoded::Deleted(object.pod(fingerprint)?),
     };
     Ok((decoded, None))
 }

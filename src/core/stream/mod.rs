@@ -294,7 +294,7 @@ impl Stream {
         out: &mut Vec<Output>,
         notes: &mut Vec<Note>,
     ) -> Result<(), Failure> {
-        let known = |meta: &wire::Metadata<'_>, mark| self.detector.knows(meta, mark);
+        let known = |meta: &wire::Metadata<'_>, fingerprint| self.detector.knows(meta, fingerprint);
         let (decoded, flaw) = decode::line(line, &mut self.scratch, known);
         let used = !matches!(&decoded, Decoded::Nothing(version) if version.is_empty());
         notes.push(Note::Line { used });

@@ -12,7 +12,7 @@ pub struct Pod<'a> {
     /// The state that the kubelet reports.
     pub status: PodStatus<'a>,
     /// The pod's fingerprint; see `Outline::mark`.
-    pub mark: u64,
+    pub fingerprint: u64,
 }
 
 /// A meta/v1 `Status`, as in the body of a failed request.

@@ -30,7 +30,7 @@ impl<'a> Outline<'a> {
     /// Returns a fingerprint of everything that the rules read from the object; it is cheap to compute. While the
     /// fingerprint stays the same, the rules give the same result. It does not cover versions, conditions, labels
     /// and `managedFields`.
-    pub fn mark(&self) -> u64 {
+    pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         let meta = &self.metadata;
         (&meta.uid, &meta.deletion_timestamp, meta.deletion_grace_period_seconds).hash(&mut hasher);
@@ -38,13 +38,13 @@ impl<'a> Outline<'a> {
         hasher.finish()
     }
 
-    /// Parses the whole pod; `mark` is the pod's fingerprint.
+    /// Parses the whole pod; `fingerprint` is the pod's fingerprint.
     ///
     /// # Errors
     /// A part that was skipped so far has another form.
-    pub fn pod(self, mark: u64) -> Result<Pod<'a>, Wrong> {
+    pub fn pod(self, fingerprint: u64) -> Result<Pod<'a>, Wrong> {
         let (spec, status) = (self.spec.get()?, self.status.get()?);
-        Ok(Pod { metadata: self.metadata, spec, status, mark })
+        Ok(Pod { metadata: self.metadata, spec, status, fingerprint })
     }
 }
 
@@ -52,8 +52,8 @@ impl<'a> Read<'a> for Pod<'a> {
     fn read(&mut self, json: &mut Json<'a>) -> Result<(), Wrong> {
         let mut outline = Outline::default();
         outline.read(json)?;
-        let mark = outline.mark();
-        *self = outline.pod(mark)?;
+        let fingerprint = outline.fingerprint();
+        *self = outline.pod(fingerprint)?;
         Ok(())
     }
 }
@@ -124,15 +124,15 @@ mod tests {
     use super::*;
     use crate::core::wire::json::from_slice;
 
-    fn mark(pod: &Value) -> u64 {
+    fn fingerprint(pod: &Value) -> u64 {
         let text = pod.to_string();
         let outline: Outline<'_> = from_slice(text.as_bytes()).unwrap();
-        let mark = outline.mark();
+        let fingerprint = outline.fingerprint();
         assert_eq!(
-            outline.pod(mark).unwrap().mark,
-            from_slice::<Pod<'_>>(text.as_bytes()).unwrap().mark
+            outline.pod(fingerprint).unwrap().fingerprint,
+            from_slice::<Pod<'_>>(text.as_bytes()).unwrap().fingerprint
         );
-        mark
+        fingerprint
     }
 
     /// Changes each of these members of a pod, one at a time.
@@ -189,7 +189,7 @@ mod tests {
                 Value::Array(_) => json!([{}]),
                 _ => json!({"other": "x"}),
             };
-            assert_eq!(mark(&other) != mark(&pod), is_read, "{path}");
+            assert_eq!(fingerprint(&other) != fingerprint(&pod), is_read, "{path}");
         }
     }
 

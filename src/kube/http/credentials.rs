@@ -21,7 +21,7 @@ use ureq::tls::{
 use crate::config::endpoint::{Endpoint, PemSource, Secret, TokenSource, Trust};
 use crate::config::files;
 use crate::limits::CREDENTIALS_READ_INTERVAL;
-use crate::runtime::trouble::Once;
+use crate::runtime::trouble::Trouble;
 
 /// The bearer token.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(super) struct Token {
     source: TokenSource,
     current: Option<Secret>,
     read_at: Option<Duration>,
-    trouble: Once,
+    trouble: Trouble,
 }
 
 impl Token {
@@ -40,7 +40,7 @@ impl Token {
             TokenSource::Inline(secret) => Some(secret.clone()),
             TokenSource::File { seed, .. } => seed.clone(),
         };
-        Self { source, current, read_at: None, trouble: Once::new(module_path!(), "token") }
+        Self { source, current, read_at: None, trouble: Trouble::new(module_path!(), "token") }
     }
 
     /// Returns the token, read again if it is older than a minute.
@@ -56,7 +56,7 @@ impl Token {
                     }
                     Err(why) => self
                         .trouble
-                        .say(&format!("{why}; the agent keeps using the last valid token")),
+                        .warn(&format!("{why}; the agent keeps using the last valid token")),
                 }
             }
         }
@@ -77,7 +77,7 @@ pub(super) struct TlsFiles {
     /// CA, certificate and key as last used; new contents are compared with them byte by byte.
     used: Option<[Vec<u8>; 3]>,
     read_at: Option<Duration>,
-    trouble: Once,
+    trouble: Trouble,
 }
 
 impl TlsFiles {
@@ -88,12 +88,12 @@ impl TlsFiles {
             client_cert: endpoint.credentials.client_cert.clone(),
             used: None,
             read_at: None,
-            trouble: Once::new(module_path!(), "certificates"),
+            trouble: Trouble::new(module_path!(), "certificates"),
         }
     }
 
     /// Makes the next call of [`TlsFiles::changed`] read the files again, because a connection failed.
-    pub(super) fn doubt(&mut self) {
+    pub(super) fn recheck(&mut self) {
         self.read_at = None;
     }
 
@@ -118,7 +118,7 @@ impl TlsFiles {
             }
             Err(why) => {
                 self.trouble
-                    .say(&format!("{why}; the agent keeps using the last valid certificates"));
+                    .warn(&format!("{why}; the agent keeps using the last valid certificates"));
                 None
             }
         }
@@ -308,16 +308,16 @@ mod tests {
         assert!(files.changed(2 * MINUTE).is_none(), "the same bytes");
         folder.write("ca.crt", &identity().0);
         assert!(files.changed(2 * MINUTE + MINUTE / 2).is_none(), "not looked at yet");
-        files.doubt();
+        files.recheck();
         assert!(files.changed(2 * MINUTE + MINUTE / 2).is_some(), "a connection failed");
         for bad in ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
         {
             folder.write("ca.crt", bad);
-            files.doubt();
+            files.recheck();
             assert!(files.changed(5 * MINUTE).is_none(), "{bad:?}");
         }
         folder.write("ca.crt", &identity().0);
-        files.doubt();
+        files.recheck();
         assert!(files.changed(9 * MINUTE).is_some());
     }
 

@@ -37,7 +37,7 @@ pub use self::error::{HttpError, Refusal};
 
 /// How long the answer to a request may take.
 #[derive(Clone, Copy, Debug)]
-pub enum Patience {
+pub enum ResponseTimeout {
     /// A whole answer in one piece. A large answer gets more time as long as bytes keep arriving.
     Answer,
     /// A stream that the server closes after `timeout_seconds`.
@@ -62,7 +62,7 @@ pub struct Post<'a> {
     /// The same for the same text, so that the server can recognize a repeated request.
     pub idempotency_key: Option<&'a str>,
     /// How long the answer may take.
-    pub patience: Patience,
+    pub response_timeout: ResponseTimeout,
 }
 
 /// Interrupts what a [`HttpClient`] is waiting for, from another thread.
@@ -144,12 +144,16 @@ impl HttpClient {
     ///
     /// # Errors
     /// Any failure of the request. A transport failure also drops the connections.
-    pub fn get(&mut self, path: &str, patience: Patience) -> Result<Response, HttpError> {
+    pub fn get(
+        &mut self,
+        path: &str,
+        response_timeout: ResponseTimeout,
+    ) -> Result<Response, HttpError> {
         self.send(|client, now| {
             let request = client.agent().get(format!("{}{path}", client.base));
-            let request = client.prepare(request, patience, now);
+            let request = client.prepare(request, response_timeout, now);
             let response = request.call().map_err(HttpError::from_ureq)?;
-            client.accept(response, patience)
+            client.accept(response, response_timeout)
         })
     }
 
@@ -160,13 +164,13 @@ impl HttpClient {
     pub fn post(&mut self, post: &Post<'_>) -> Result<Response, HttpError> {
         self.send(|client, now| {
             let request = client.agent().post(format!("{}{}", client.base, post.path));
-            let mut request = client.prepare(request, post.patience, now);
+            let mut request = client.prepare(request, post.response_timeout, now);
             request = request.content_type("application/json");
             if let Some(key) = post.idempotency_key {
                 request = request.header("Idempotency-Key", key);
             }
             let response = request.send(post.json).map_err(HttpError::from_ureq)?;
-            client.accept(response, post.patience)
+            client.accept(response, post.response_timeout)
         })
     }
 
@@ -192,7 +196,7 @@ impl HttpClient {
                 }
             }
             Err(HttpError::Tls(_) | HttpError::Connect(_) | HttpError::Timeout(_)) => {
-                self.tls_files.doubt();
+                self.tls_files.recheck();
                 self.renew();
             }
             Err(HttpError::Io(_) | HttpError::Protocol(_)) => self.renew(),
@@ -218,15 +222,15 @@ impl HttpClient {
     fn prepare<B>(
         &mut self,
         request: RequestBuilder<B>,
-        patience: Patience,
+        response_timeout: ResponseTimeout,
         now: Duration,
     ) -> RequestBuilder<B> {
-        let (whole, silence, body) = match patience {
-            Patience::Answer => (None, Some(self.timeout), self.timeout * LIST_TIMEOUTS),
-            Patience::Stream { timeout_seconds, idle } => {
+        let (whole, silence, body) = match response_timeout {
+            ResponseTimeout::Answer => (None, Some(self.timeout), self.timeout * LIST_TIMEOUTS),
+            ResponseTimeout::Stream { timeout_seconds, idle } => {
                 (None, Some(idle), Duration::from_secs(timeout_seconds) + WATCH_OVERTIME)
             }
-            Patience::Receipt => (Some(self.timeout), None, RECEIPT_BODY_TIMEOUT),
+            ResponseTimeout::Receipt => (Some(self.timeout), None, RECEIPT_BODY_TIMEOUT),
         };
         let request = request
             .config()
@@ -248,7 +252,7 @@ impl HttpClient {
     fn accept(
         &self,
         response: http::Response<ureq::Body>,
-        patience: Patience,
+        response_timeout: ResponseTimeout,
     ) -> Result<Response, HttpError> {
         let code = response.status().as_u16();
         let header = |name| response.headers().get(name)?.to_str().ok();
@@ -260,9 +264,9 @@ impl HttpClient {
         if (200..300).contains(&code) {
             return Ok(response);
         }
-        let within = match patience {
-            Patience::Receipt => RECEIPT_BODY_TIMEOUT,
-            Patience::Answer | Patience::Stream { .. } => self.timeout,
+        let within = match response_timeout {
+            ResponseTimeout::Receipt => RECEIPT_BODY_TIMEOUT,
+            ResponseTimeout::Answer | ResponseTimeout::Stream { .. } => self.timeout,
         };
         let body = response.start(within, self.clock);
         Err(HttpError::Status(Refusal { code, retry_after, body }))
@@ -295,7 +299,7 @@ impl Response {
     /// body.
     ///
     /// # Errors
-    /// If the connection breaks or the time allowed by [`Patience`] is over.
+    /// If the connection breaks or the time allowed by [`ResponseTimeout`] is over.
     pub fn read(&mut self, block: &mut [u8]) -> Result<usize, HttpError> {
         self.reader.read(block).map_err(|error| HttpError::from_io(&error))
     }

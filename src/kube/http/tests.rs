@@ -110,7 +110,7 @@ fn nothing_that_an_answer_may_be_is_a_panic() {
     let (url, server) = serve(bent);
     let mut client = client(&url);
     for _ in 0..count {
-        if let Ok(mut body) = client.get("/x", Patience::Answer) {
+        if let Ok(mut body) = client.get("/x", ResponseTimeout::Answer) {
             let mut block = [0; 1000];
             while body.read(&mut block).is_ok_and(|n| n > 0) {}
         }
@@ -126,8 +126,9 @@ fn a_refusal_whose_words_trickle_is_a_refusal() {
     // After the head, the body takes ten seconds unless the client stops reading.
     let (url, server) = serve(vec![(answer, head.len(), Duration::from_millis(100))]);
     let clock = Clock::start();
-    let patience = Patience::Stream { timeout_seconds: 600, idle: Duration::from_secs(90) };
-    let answer = client(&url).get("/x", patience);
+    let response_timeout =
+        ResponseTimeout::Stream { timeout_seconds: 600, idle: Duration::from_secs(90) };
+    let answer = client(&url).get("/x", response_timeout);
     assert_eq!(answer.unwrap_err().code(), Some(503));
     let took = clock.monotonic();
     assert!(took < Duration::from_secs(5), "{took:?}");
@@ -139,7 +140,7 @@ fn a_refusal_of_many_words_is_read_to_the_limit() {
     let len = 2 * STATUS_BODY_BYTES_MAX;
     let answer = format!("HTTP/1.1 503 S\r\nContent-Length: {len}\r\n\r\n{}", "x".repeat(len));
     let (url, server) = serve(vec![(answer.into_bytes(), len / 3, Duration::from_millis(10))]);
-    let answer = client(&url).get("/x", Patience::Answer);
+    let answer = client(&url).get("/x", ResponseTimeout::Answer);
     assert_eq!(answer.unwrap_err().code(), Some(503));
     server.join().unwrap();
 }

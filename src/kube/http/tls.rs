@@ -114,11 +114,11 @@ impl TlsTransport {
             buffers,
             rest: Vec::new(),
         };
-        transport.shake_hands()?;
+        transport.handshake()?;
         Ok(transport)
     }
 
-    fn shake_hands(&mut self) -> Result<(), E> {
+    fn handshake(&mut self) -> Result<(), E> {
         loop {
             match self.step(None)? {
                 Step::Again | Step::Decrypted(_) | Step::Sent => {}
@@ -141,7 +141,7 @@ impl TlsTransport {
     fn step(&mut self, sending: Option<usize>) -> Result<Step, E> {
         let step = self.try_step(sending);
         if matches!(step, Err(E::Rustls(_))) {
-            self.say_why();
+            self.send_alert();
         }
         step
     }
@@ -167,9 +167,9 @@ impl TlsTransport {
             Ok(ConnectionState::EncodeTlsData(mut data)) => {
                 grow(&mut self.outgoing, |out| match data.encode(out) {
                     Err(EncodeError::InsufficientSize(lacking)) => {
-                        Err(Lack::Room(lacking.required_size))
+                        Err(Missing::Room(lacking.required_size))
                     }
-                    other => other.map_err(|error| Lack::Else(error.to_string())),
+                    other => other.map_err(|error| Missing::Else(error.to_string())),
                 })?;
                 Ok(Step::Again)
             }
@@ -185,9 +185,9 @@ impl TlsTransport {
                     let plain = &self.buffers.output()[..len];
                     grow(&mut self.outgoing, |out| match traffic.encrypt(plain, out) {
                         Err(EncryptError::InsufficientSize(lacking)) => {
-                            Err(Lack::Room(lacking.required_size))
+                            Err(Missing::Room(lacking.required_size))
                         }
-                        other => other.map_err(|error| Lack::Else(error.to_string())),
+                        other => other.map_err(|error| Missing::Else(error.to_string())),
                     })?;
                     self.socket.write_all(&self.outgoing)?;
                     self.outgoing.clear();
@@ -208,7 +208,7 @@ impl TlsTransport {
 
     /// Sends the server an alert about what was wrong with its data, if possible. Runs only one step, which
     /// encodes the alert: another step would meet the same error again.
-    fn say_why(&mut self) {
+    fn send_alert(&mut self) {
         if matches!(self.try_step(None), Ok(Step::Again)) {
             // The server may be gone, and the caller gets the error in any case.
             let _ = self.socket.write_all(&self.outgoing);
@@ -295,7 +295,7 @@ impl std::fmt::Debug for TlsTransport {
 }
 
 /// Why nothing could be written into a buffer.
-enum Lack {
+enum Missing {
     /// The buffer must have this many bytes.
     Room(usize),
     Else(String),
@@ -304,7 +304,7 @@ enum Lack {
 /// Lets `write` append to `out`, which grows as much as `write` asks for.
 fn grow(
     out: &mut Vec<u8>,
-    mut write: impl FnMut(&mut [u8]) -> Result<usize, Lack>,
+    mut write: impl FnMut(&mut [u8]) -> Result<usize, Missing>,
 ) -> Result<(), E> {
     let (end, mut room) = (out.len(), 0);
     loop {
@@ -314,12 +314,12 @@ fn grow(
                 out.truncate(end + len);
                 return Ok(());
             }
-            Err(Lack::Room(wanted)) if wanted > room => room = wanted,
-            Err(Lack::Room(room)) => {
+            Err(Missing::Room(wanted)) if wanted > room => room = wanted,
+            Err(Missing::Room(room)) => {
                 let text = format!("the TLS library asked for {room} bytes and found them too few");
                 return Err(rustls::Error::General(text).into());
             }
-            Err(Lack::Else(text)) => return Err(rustls::Error::General(text).into()),
+            Err(Missing::Else(text)) => return Err(rustls::Error::General(text).into()),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::limits::{
 };
 use crate::runtime::clock::Clock;
 use crate::runtime::stop::Stop;
-use crate::runtime::trouble::Once;
+use crate::runtime::trouble::Trouble;
 
 use self::request::{Head, Refusal};
 
@@ -120,11 +120,11 @@ impl HttpServer {
         let handler = Arc::new(handler);
         let posts = self.posts;
         let open = Open::default();
-        let mut trouble = Once::new(module_path!(), "http");
+        let mut trouble = Trouble::new(module_path!(), "http");
         for id in 0.. {
             // Each connection thread holds one reference to `open`, and this thread holds one too.
             while Arc::strong_count(&open) > HTTP_THREADS_MAX {
-                trouble.say(
+                trouble.warn(
                     "too many connections are open, and closing the oldest did not help; new \
                      connections wait",
                 );
@@ -146,7 +146,7 @@ impl HttpServer {
                 Ok(_) => trouble.over("connections are served again"),
                 Err(error) => {
                     lock(&open).retain(|(other, _)| *other != id);
-                    trouble.say(&format!("cannot serve a connection: {error}"));
+                    trouble.warn(&format!("cannot serve a connection: {error}"));
                     // Out of file descriptors or threads: cut off the oldest connection, and pause, because an
                     // immediate retry would be a hot loop.
                     cut_off_oldest(&mut lock(&open));

@@ -4,7 +4,7 @@
 //! positioned by percent, so that they keep their size on a phone. All coordinates are whole numbers from 0 to
 //! [`SIDE`], for any sample values.
 
-use crate::core::display::line::Json;
+use crate::core::display::parsed::Value;
 use crate::core::display::units::span as age;
 use crate::limits::CHART_SAMPLES_MAX;
 use crate::serve::page::html::{clamped, number, put, tenths, text};
@@ -33,9 +33,9 @@ pub(super) struct Chart<'a> {
     /// The limit; drawn as a line if it is near the curve.
     pub(super) limit: Option<f64>,
     /// For each sample, how many seconds before the newest one it was taken.
-    pub(super) ages: &'a [Json],
+    pub(super) ages: &'a [Value],
     /// The samples, newest last; an entry that is not a number is unknown.
-    pub(super) values: &'a [Json],
+    pub(super) values: &'a [Value],
     /// Formats a value with its unit.
     pub(super) unit: fn(u64) -> String,
 }
@@ -100,7 +100,7 @@ impl Chart<'_> {
         let pairs = self.values[from..count].iter().zip(&self.ages[from..count]);
         pairs
             .map(|(value, age)| {
-                let (Json::Number(age), Json::Number(value)) = (age, value) else {
+                let (Value::Number(age), Value::Number(value)) = (age, value) else {
                     return None;
                 };
                 let is_finite = value.is_finite();
@@ -226,8 +226,8 @@ mod tests {
 
     fn draw(ages: &[f64], values: &[Option<f64>], limit: Option<f64>) -> String {
         let mut out = String::new();
-        let ages: Vec<_> = ages.iter().map(|age| Json::Number(*age)).collect();
-        let values: Vec<_> = values.iter().map(|v| v.map_or(Json::Null, Json::Number)).collect();
+        let ages: Vec<_> = ages.iter().map(|age| Value::Number(*age)).collect();
+        let values: Vec<_> = values.iter().map(|v| v.map_or(Value::Null, Value::Number)).collect();
         let unit = |value| format!("{value} B");
         Chart { title: "Memory", limit, ages: &ages, values: &values, unit }.draw(&mut out);
         out

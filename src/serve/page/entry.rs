@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::core::case::Severity;
-use crate::core::display::line::Json;
+use crate::core::display::parsed::Value;
 use crate::core::display::units::{ago, bytes, cores, date_time, percent};
 use crate::serve::page::chart::Chart;
 use crate::serve::page::html::{clamped, element, number, put, text, time_tag};
@@ -11,7 +11,7 @@ use crate::serve::page::timeline;
 
 /// Writes the incident of a line. A line that cannot be parsed is shown as raw text.
 pub(super) fn write(out: &mut String, line: &[u8], now: Timestamp) {
-    match Json::parse(line) {
+    match Value::parse(line) {
         Some(incident) => {
             summary(out, &incident, now);
             charts(out, &incident);
@@ -38,7 +38,7 @@ pub(super) fn write(out: &mut String, line: &[u8], now: Timestamp) {
     put(out, "</pre></details></div></details>\n");
 }
 
-fn summary(out: &mut String, incident: &Json, now: Timestamp) {
+fn summary(out: &mut String, incident: &Value, now: Timestamp) {
     let severity = Severity::from_name(incident.text("severity")).map_or("", Severity::name);
     put(out, "<details class=\"i ");
     put(out, severity);
@@ -58,10 +58,10 @@ fn summary(out: &mut String, incident: &Json, now: Timestamp) {
     element(out, "</bdi><span class=\"m\">", message, "</span></summary><div>");
 }
 
-fn charts(out: &mut String, incident: &Json) {
+fn charts(out: &mut String, incident: &Value) {
     let samples = incident.at(&["telemetry", "container"]);
     let own = incident.at(&["containers"]).items().iter();
-    let own = own.into_iter().find(|c| is_own(incident, c)).unwrap_or(&Json::Null);
+    let own = own.into_iter().find(|c| is_own(incident, c)).unwrap_or(&Value::Null);
     put(out, "<div class=\"charts\">");
     for (title, name, limit, unit) in [
         (
@@ -74,7 +74,7 @@ fn charts(out: &mut String, incident: &Json) {
         ("CPU throttled", "cpu_throttled_percent", None, percent),
     ] {
         let values = samples.at(&[name]).items();
-        let is_none = |value: &Json| !matches!(value, Json::Number(n) if *n > 0.0);
+        let is_none = |value: &Value| !matches!(value, Value::Number(n) if *n > 0.0);
         // The throttled share is usually zero for the whole chart; leave it out then.
         if name == "cpu_throttled_percent" && values.iter().all(is_none) {
             continue;
@@ -90,25 +90,25 @@ fn charts(out: &mut String, incident: &Json) {
 }
 
 /// Returns true if the incident is about this container.
-fn is_own(incident: &Json, container: &Json) -> bool {
+fn is_own(incident: &Value, container: &Value) -> bool {
     incident.text("container") == container.text("name")
 }
 
 /// Writes a list of short facts; writes nothing if the list is empty.
-fn list(out: &mut String, title: &str, items: &Json) {
+fn list(out: &mut String, title: &str, items: &Value) {
     if items.items().is_empty() {
         return;
     }
     element(out, "<h2>", title, "</h2><ul>");
     for item in items.items() {
-        if let Json::Text(item) = item {
+        if let Value::Text(item) = item {
             element(out, "<li>", item, "</li>");
         }
     }
     put(out, "</ul>");
 }
 
-fn containers(out: &mut String, incident: &Json) {
+fn containers(out: &mut String, incident: &Value) {
     put(
         out,
         "<h2>Containers</h2><div class=\"w\"><table><thead><tr><th>name</th><th>state</th>\
@@ -131,7 +131,7 @@ fn containers(out: &mut String, incident: &Json) {
     put(out, "</tbody></table></div>");
 }
 
-fn ending(out: &mut String, c: &Json) {
+fn ending(out: &mut String, c: &Value) {
     if let Some(code) = c.number("exit_code") {
         put(out, if code < 0.0 { "exit code -" } else { "exit code " });
         number(out, clamped(code.abs()));
@@ -144,7 +144,7 @@ fn ending(out: &mut String, c: &Json) {
     }
 }
 
-fn limits(out: &mut String, resources: &Json) {
+fn limits(out: &mut String, resources: &Value) {
     let mut before = "";
     for (name, unit) in
         [("memory_limit_bytes", bytes as fn(u64) -> String), ("cpu_limit_millicores", cores)]
@@ -158,8 +158,8 @@ fn limits(out: &mut String, resources: &Json) {
 }
 
 /// Writes the node's conditions that are not in their healthy state.
-fn node(out: &mut String, incident: &Json) {
-    let is_bad = |c: &&Json| (c.text("type") == "Ready") != (c.text("status") == "True");
+fn node(out: &mut String, incident: &Value) {
+    let is_bad = |c: &&Value| (c.text("type") == "Ready") != (c.text("status") == "True");
     let conditions = incident.at(&["telemetry", "node", "conditions"]).items();
     for (n, condition) in conditions.iter().filter(is_bad).enumerate() {
         put(out, if n == 0 { "<h2>Node</h2>" } else { "" });
@@ -168,7 +168,7 @@ fn node(out: &mut String, incident: &Json) {
     }
 }
 
-fn pod(out: &mut String, incident: &Json) {
+fn pod(out: &mut String, incident: &Value) {
     let metadata = incident.at(&["metadata"]);
     let owner = metadata.at(&["owner"]);
     let owner = owner.text("kind").to_owned() + " " + owner.text("name");
@@ -185,7 +185,7 @@ fn pod(out: &mut String, incident: &Json) {
         }
     }
     for (name, value) in metadata.at(&["labels"]).fields() {
-        if let Json::Text(value) = value {
+        if let Value::Text(value) = value {
             element(out, "<li>label <code>", name, "=");
             element(out, "", value, "</code></li>");
         }

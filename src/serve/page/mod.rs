@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use self::html::{element, number, put, text};
 use crate::core::display::units::{ago, date_time};
 use crate::limits::{PAGE_BYTES_MAX, PAGE_INCIDENT_BYTES_MAX};
-use crate::metrics::health::Ailment;
+use crate::metrics::health::Unhealthy;
 use crate::serve::recent::Snapshot;
 
 /// The page's style sheet.
@@ -35,9 +35,9 @@ pub struct Page<'a> {
     /// The most recent incidents.
     pub snapshot: &'a Snapshot,
     /// The result of `/healthz`.
-    pub alive: Result<(), Ailment>,
+    pub alive: Result<(), Unhealthy>,
     /// The result of `/readyz`.
-    pub ready: Result<(), Ailment>,
+    pub ready: Result<(), Unhealthy>,
     /// The time by the node's clock.
     pub now: Timestamp,
 }
@@ -75,10 +75,10 @@ impl Page<'_> {
         element(out, "<title>", self.node_name, " \u{b7} blackbox-daemon</title><style>");
         put(out, STYLE);
         element(out, "</style></head><body><header><h1>", self.node_name, "</h1><p>");
-        number(out, self.snapshot.told);
+        number(out, self.snapshot.seen_total);
         put(
             out,
-            match self.snapshot.told {
+            match self.snapshot.seen_total {
                 1 => " incident since ",
                 _ => " incidents since ",
             },
@@ -99,7 +99,7 @@ impl Page<'_> {
     /// Writes how many incidents are not on the page.
     fn rest(&self, out: &mut String, shown: usize) {
         let kept = self.snapshot.items.len();
-        let forgotten = self.snapshot.told.saturating_sub(kept as u64);
+        let forgotten = self.snapshot.seen_total.saturating_sub(kept as u64);
         if shown < kept {
             put(out, "<p>");
             number(out, (kept - shown) as u64);
@@ -121,7 +121,7 @@ fn verdict(
     out: &mut String,
     before: &'static str,
     what: &'static str,
-    verdict: &Result<(), Ailment>,
+    verdict: &Result<(), Unhealthy>,
 ) {
     put(out, before);
     match verdict {

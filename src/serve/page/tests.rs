@@ -20,9 +20,9 @@ fn now() -> Timestamp {
 
 fn render(node_name: &str, lines: &[String]) -> String {
     let items = lines.iter().map(|line| Arc::new(Delivery::of_line(line, 1))).collect::<Vec<_>>();
-    let told = items.len() as u64 + 3;
-    let snapshot = Snapshot { items, told, since: "2026-11-23T03:00:00Z".parse().unwrap() };
-    let (alive, ready) = (Ok(()), Err(Ailment::NotSynced));
+    let seen_total = items.len() as u64 + 3;
+    let snapshot = Snapshot { items, seen_total, since: "2026-11-23T03:00:00Z".parse().unwrap() };
+    let (alive, ready) = (Ok(()), Err(Unhealthy::NotSynced));
     Page { node_name, snapshot: &snapshot, alive, ready, now: now() }.render()
 }
 

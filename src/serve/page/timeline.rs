@@ -1,12 +1,12 @@
 //! What happened around the termination, in order: starts, terminations, the pod's events, the last log lines.
 
-use crate::core::display::line::Json;
+use crate::core::display::parsed::Value;
 use crate::core::display::timeline::{LOG, THIS, rows};
 use crate::core::display::units::{clock_time, offset};
 use crate::serve::page::html::{element, put, text, time_tag, times};
 
 /// Writes the table.
-pub(super) fn write(out: &mut String, incident: &Json) {
+pub(super) fn write(out: &mut String, incident: &Value) {
     let Some(end) = incident.time("occurred_at") else {
         return;
     };

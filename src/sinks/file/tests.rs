@@ -4,7 +4,7 @@ use std::process::Command;
 use super::*;
 use crate::core::case::IncidentId;
 use crate::scratch::Scratch;
-use crate::sinks::Outlet;
+use crate::sinks::SinkHandle;
 
 /// Returns the `n`-th line; all lines have the same length.
 fn line(n: usize) -> String {
@@ -99,7 +99,7 @@ fn what_the_file_says_is_read_back_in_its_order_over_all_its_parts() {
     b.write_all(0..10);
     let mut b = b.again();
     let mut read = Vec::new();
-    b.file.read_back(|told| read.push(told.entry.name.to_string())).unwrap();
+    b.file.read_back(|reported| read.push(reported.entry.name.to_string())).unwrap();
     let want: Vec<_> = (0..10).map(|n| format!("web-{n:06}")).collect();
     assert_eq!(read, want);
     assert!(b.file.holds(IncidentId::of_test("9").short()));
@@ -211,10 +211,10 @@ fn a_full_disk_takes_what_fits_and_the_rest_later_whole() {
 fn at_the_agents_end_all_is_written_and_a_broken_disk_is_not_waited_for() {
     for is_broken in [false, true] {
         let Bench { scratch, metrics, file } = Bench::new();
-        let mut outlet = Outlet::new(SinkName::File, metrics.clone());
-        let queue = outlet.queue();
-        (0..200).for_each(|n| outlet.send(delivery(n)));
-        drop(outlet);
+        let mut sink = SinkHandle::new(SinkName::File, metrics.clone());
+        let queue = sink.queue();
+        (0..200).for_each(|n| sink.send(delivery(n)));
+        drop(sink);
         if is_broken {
             fs::create_dir(scratch.join("incidents")).unwrap();
         }

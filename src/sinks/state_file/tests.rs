@@ -10,19 +10,20 @@ fn entry(key: &str) -> PodEntry {
     PodEntry { key: key.into(), uid: key.into(), ..PodEntry::default() }
 }
 
-/// Runs a keeper with these pods, as an agent does from its first LIST to its shutdown.
+/// Runs a ledger with these pods, as an agent does from its first LIST to its shutdown.
 fn keep(path: &Path, keys: &[&str]) -> Metrics {
-    let (keeper, metrics) = (Arc::new(Keeper::new(Ledger::new("node1", None))), Metrics::default());
+    let (ledger, metrics) =
+        (Arc::new(SharedLedger::new(Ledger::new("node1", None))), Metrics::default());
     thread::scope(|scope| {
-        scope.spawn(|| run(&keeper, path, &metrics, Clock::start()));
-        keys.iter().for_each(|key| keeper.keep(entry(key)));
-        keeper.complete();
-        keeper.close();
+        scope.spawn(|| run(&ledger, path, &metrics, Clock::start()));
+        keys.iter().for_each(|key| ledger.keep(entry(key)));
+        ledger.complete();
+        ledger.close();
     });
     metrics
 }
 
-fn keys(left: Option<Left>) -> Option<Vec<String>> {
+fn keys(left: Option<PreviousState>) -> Option<Vec<String>> {
     left.map(|left| left.pods.iter().map(|pod| pod.key.to_string()).collect())
 }
 
@@ -45,10 +46,10 @@ fn before_everything_was_seen_once_the_old_page_stays() {
     let scratch = Scratch::new("state");
     let path = scratch.join("state");
     keep(&path, &["a"]);
-    let (keeper, metrics) = (Keeper::new(Ledger::new("node1", None)), Metrics::default());
-    keeper.keep(entry("b"));
-    keeper.close();
-    run(&keeper, &path, &metrics, Clock::start());
+    let (ledger, metrics) = (SharedLedger::new(Ledger::new("node1", None)), Metrics::default());
+    ledger.keep(entry("b"));
+    ledger.close();
+    run(&ledger, &path, &metrics, Clock::start());
     assert_eq!(keys(read(&path, "node1")).unwrap(), ["a"]);
 }
 
@@ -85,16 +86,16 @@ fn a_page_that_cannot_be_written_is_tried_again() {
     let metrics = keep(&path, &["a"]);
     assert_eq!(metrics.state_writes.get(StateWrite::Error), 1);
 
-    let (keeper, clock) = (Keeper::new(Ledger::new("node1", None)), Clock::start());
-    keeper.complete();
+    let (ledger, clock) = (SharedLedger::new(Ledger::new("node1", None)), Clock::start());
+    ledger.complete();
     thread::scope(|scope| {
-        scope.spawn(|| run(&keeper, &path, &metrics, clock));
+        scope.spawn(|| run(&ledger, &path, &metrics, clock));
         while metrics.state_writes.get(StateWrite::Error) < 2 {
             thread::yield_now();
         }
         fs::create_dir(&folder).unwrap();
         // Closing does not wait for the next retry, and writes once more.
-        keeper.close();
+        ledger.close();
     });
     assert_eq!(keys(read(&path, "node1")).unwrap(), [""; 0]);
 }

@@ -26,7 +26,7 @@ fn now() -> Timestamp {
 
 /// Returns what the next agent reads.
 #[track_caller]
-fn left(ledger: &Ledger) -> Left {
+fn left(ledger: &Ledger) -> PreviousState {
     let page = ledger.page(now()).unwrap();
     assert!(page.len() as u64 <= crate::limits::STATE_FILE_BYTES_MAX);
     parse(page.as_bytes(), &ledger.node_name).unwrap()
@@ -37,7 +37,7 @@ fn a_page_is_read_back_as_it_was() {
     let mut ledger = Ledger::new("node1", None);
     assert_eq!(ledger.page(now()), None, "not before everything was seen once");
     ledger.complete();
-    assert_eq!(left(&ledger), Left::default());
+    assert_eq!(left(&ledger), PreviousState::default());
     let quoted = PodEntry { is_static: true, failed: true, ..pod("k\"\\\n\u{e9}", &[("a", 1)]) };
     for entry in [pod("u1", &[("app", 3), ("log", 0)]), pod("u2", &[]), quoted] {
         assert!(ledger.keep(entry));
@@ -128,7 +128,7 @@ fn a_file_that_lost_its_newest_lines_has_them_told_again() {
         (&[][..], false, 0, 10),
         (&[][..], true, 3, 4),
     ] {
-        let mut left = Left { pods: vec![entry()], recent: accounts.to_vec() };
+        let mut left = PreviousState { pods: vec![entry()], recent: accounts.to_vec() };
         let holds = |known: u64| held.iter().any(|name| id(name).short() == known);
         assert_eq!(left.take_back_lost(holds, is_torn), lost, "{held:?}");
         assert_eq!(left.pods[0].containers[0].ended, Some(ended), "{held:?}");
@@ -172,7 +172,7 @@ const LINE: &str = r#"{"schema":"blackbox.incident/v1","id":"0011223344556677889
 
 #[test]
 fn a_line_says_what_it_accounts_for() {
-    let told_of = |line: &str| told(line.as_bytes());
+    let told_of = |line: &str| reported(line.as_bytes());
     let known = told_of(LINE).unwrap();
     let short = IncidentId::parse("00112233445566778899aabbccddeeff").unwrap().short();
     assert_eq!((known.id, &*known.entry.key, known.entry.failed), (short, "u1", false));

@@ -36,13 +36,13 @@ pub fn is_plain(text: &str) -> bool {
 
 /// A set that forgets its oldest entry above its limit.
 #[derive(Debug)]
-struct Recent {
+struct BoundedSet {
     set: HashSet<u64>,
     order: VecDeque<u64>,
     limit: usize,
 }
 
-impl Recent {
+impl BoundedSet {
     fn new(limit: usize) -> Self {
         Self { set: HashSet::new(), order: VecDeque::new(), limit }
     }
@@ -68,8 +68,8 @@ pub struct PodTable {
     pods: HashMap<Box<str>, PodRecord>,
     /// Ids of the newest terminations and waiting episodes: for pods that were deleted, for an API server whose
     /// history went back, and from an earlier agent.
-    ends: Recent,
-    gone: Recent,
+    ends: BoundedSet,
+    gone: BoundedSet,
     /// Records of static pods whose mirror was deleted: the mirror comes back with the same containers.
     statics: VecDeque<(Box<str>, PodRecord)>,
     list: u32,
@@ -81,8 +81,8 @@ impl Default for PodTable {
     fn default() -> Self {
         Self {
             pods: HashMap::new(),
-            ends: Recent::new(ENDS_REMEMBERED_MAX),
-            gone: Recent::new(PODS_GONE_REMEMBERED_MAX),
+            ends: BoundedSet::new(ENDS_REMEMBERED_MAX),
+            gone: BoundedSet::new(PODS_GONE_REMEMBERED_MAX),
             statics: VecDeque::new(),
             list: 0,
             changed: Vec::new(),
@@ -135,7 +135,7 @@ impl PodTable {
 
     /// Compares an object with what is known of its pod, and creates a record if the pod is new. `went_back`: the
     /// server's history went back, so an older version may be the newest that exists.
-    pub fn sight(&mut self, metadata: &wire::Metadata<'_>, went_back: bool) -> Sighting {
+    pub fn admit(&mut self, metadata: &wire::Metadata<'_>, went_back: bool) -> Sighting {
         let key = self.key(metadata);
         if !can_be_kept(metadata) {
             return Sighting::NoRoom;
@@ -162,7 +162,7 @@ impl PodTable {
             version.clone_into(&mut record.version);
             return if is_first { Sighting::New } else { Sighting::Later };
         }
-        if self.gone.set.contains(&mark(key, &metadata.uid)) && !went_back {
+        if self.gone.set.contains(&deleted_hash(key, &metadata.uid)) && !went_back {
             return Sighting::Stale;
         }
         if self.pods.len() >= PODS_MAX {
@@ -192,27 +192,27 @@ impl PodTable {
 
     /// Learns a termination of a container by its container ID. Returns true if it was known before, or if there is
     /// no room for a record of the container.
-    pub fn learn_end(&mut self, key: &str, container: &str, container_id: &str) -> bool {
+    pub fn learn_termination(&mut self, key: &str, container: &str, container_id: &str) -> bool {
         let words = [key, container, container_id];
-        let (mark, id) = (hash(&words), || id(&words));
+        let (hash, id) = (hash(&words), || id(&words));
         let Some(record) = self.pods.get_mut(key).and_then(|pod| pod.container(container)) else {
             return true;
         };
-        if record.knows_end(mark, id) {
+        if record.knows_termination(hash, id) {
             return true;
         }
         let id = id();
-        record.learn(mark, id);
+        record.learn(hash, id);
         self.touch(key);
         !self.ends.insert(id)
     }
 
     /// Returns true if this termination of the container is known.
-    pub fn knows_end(&mut self, key: &str, container: &str, container_id: &str) -> bool {
+    pub fn knows_termination(&mut self, key: &str, container: &str, container_id: &str) -> bool {
         let words = [key, container, container_id];
         let id = || id(&words);
         let record = self.pods.get_mut(key).and_then(|pod| pod.container(container));
-        record.is_some_and(|record| record.knows_end(hash(&words), id))
+        record.is_some_and(|record| record.knows_termination(hash(&words), id))
             || self.ends.set.contains(&id())
     }
 
@@ -241,14 +241,14 @@ impl PodTable {
     }
 
     /// Returns the fingerprint of the object of this pod that the rules judged last.
-    pub fn looked_at(&self, key: &str) -> Option<u64> {
-        self.pods.get(key)?.looked_at
+    pub fn judged_fingerprint(&self, key: &str) -> Option<u64> {
+        self.pods.get(key)?.judged_fingerprint
     }
 
     /// Forgets these fingerprints, so that the rules judge every object again.
     #[cfg(test)]
-    pub(super) fn look_again(&mut self) {
-        self.pods.values_mut().for_each(|record| record.looked_at = None);
+    pub(super) fn judge_all_again(&mut self) {
+        self.pods.values_mut().for_each(|record| record.judged_fingerprint = None);
     }
 
     /// Returns the keys of the records that changed since the last call.
@@ -294,9 +294,9 @@ impl PodTable {
 
     /// Records that the pod was deleted: objects of it that arrive later are stale. (A LIST that does not contain a
     /// pod is less certain evidence: an object that arrives after it is new.)
-    pub fn bury(&mut self, key: &str) {
+    pub fn mark_deleted(&mut self, key: &str) {
         if let Some(record) = self.pods.get(key) {
-            self.gone.insert(mark(key, &record.uid));
+            self.gone.insert(deleted_hash(key, &record.uid));
         }
     }
 
@@ -341,7 +341,7 @@ fn can_be_kept(metadata: &wire::Metadata<'_>) -> bool {
 }
 
 /// Returns a fingerprint of a deleted pod. A mirror pod that comes back has the same key and another UID.
-fn mark(key: &str, uid: &str) -> u64 {
+fn deleted_hash(key: &str, uid: &str) -> u64 {
     hash(&[key, uid])
 }
 
@@ -388,48 +388,48 @@ mod tests {
             ("6", false, Sighting::Later),
             ("", false, Sighting::Later),
         ] {
-            assert_eq!(table.sight(&metadata("u", version), went_back), want, "{version}");
+            assert_eq!(table.admit(&metadata("u", version), went_back), want, "{version}");
         }
     }
 
     #[test]
     fn an_event_after_the_deletion_is_stale() {
         let mut table = PodTable::default();
-        table.sight(&metadata("u", "1"), false);
-        table.bury("u");
+        table.admit(&metadata("u", "1"), false);
+        table.mark_deleted("u");
         assert_eq!(table.remove("u").as_deref(), Some("u"));
         assert!(table.remove("u").is_none());
-        assert_eq!(table.sight(&metadata("u", "2"), false), Sighting::Stale);
-        assert_eq!(table.sight(&metadata("u", "2"), true), Sighting::New);
+        assert_eq!(table.admit(&metadata("u", "2"), false), Sighting::Stale);
+        assert_eq!(table.admit(&metadata("u", "2"), true), Sighting::New);
     }
 
     #[test]
     fn ends_are_learned_once_also_over_the_pods_deletion() {
         let mut table = PodTable::default();
-        table.sight(&metadata("u", "1"), false);
+        table.admit(&metadata("u", "1"), false);
         let end = "containerd://1";
-        assert!(!table.knows_end("u", "app", end));
-        assert!(!table.learn_end("u", "app", end));
-        assert!(table.learn_end("u", "app", end));
+        assert!(!table.knows_termination("u", "app", end));
+        assert!(!table.learn_termination("u", "app", end));
+        assert!(table.learn_termination("u", "app", end));
         table.remove("u");
-        table.sight(&metadata("u", "2"), true);
-        assert!(table.learn_end("u", "app", end));
+        table.admit(&metadata("u", "2"), true);
+        assert!(table.learn_termination("u", "app", end));
     }
 
     #[test]
     fn a_static_pod_outlives_its_mirror() {
         let mut table = PodTable::default();
-        assert_eq!(table.sight(&mirror("u1", "1"), false), Sighting::New);
+        assert_eq!(table.admit(&mirror("u1", "1"), false), Sighting::New);
         table.get("hash").unwrap().container("app").unwrap().ended_total = Some(5);
-        table.bury("hash");
+        table.mark_deleted("hash");
         table.remove("hash");
-        assert_eq!(table.sight(&mirror("u1", "2"), false), Sighting::Stale);
-        assert_eq!(table.sight(&mirror("u2", "3"), false), Sighting::Later);
+        assert_eq!(table.admit(&mirror("u1", "2"), false), Sighting::Stale);
+        assert_eq!(table.admit(&mirror("u2", "3"), false), Sighting::Later);
         let record = table.get("hash").unwrap();
         assert_eq!(record.container("app").unwrap().ended_total, Some(5));
         assert_eq!(&*record.uid, "u2");
-        assert_eq!(table.sight(&mirror("u1", "2"), false), Sighting::Stale, "an old one, late");
-        assert_eq!(table.sight(&mirror("u3", "4"), false), Sighting::Later, "made again unseen");
+        assert_eq!(table.admit(&mirror("u1", "2"), false), Sighting::Stale, "an old one, late");
+        assert_eq!(table.admit(&mirror("u3", "4"), false), Sighting::Later, "made again unseen");
     }
 
     #[test]
@@ -441,8 +441,8 @@ mod tests {
             let pod = metadata("own", "5");
             wire::Metadata { namespace, annotations, ..pod }
         };
-        table.sight(&metadata("victim", "1"), false);
-        table.sight(&mirror("u1", "2"), false);
+        table.admit(&metadata("victim", "1"), false);
+        table.admit(&mirror("u1", "2"), false);
         for hash in ["victim", "hash"] {
             assert_eq!(table.key(&claim("evil".into(), hash.into())), "own", "{hash}");
         }
@@ -457,10 +457,10 @@ mod tests {
         for n in 0..PODS_MAX + 10 {
             let uid = n.to_string();
             let want = if n < PODS_MAX { Sighting::New } else { Sighting::NoRoom };
-            assert_eq!(table.sight(&metadata(&uid, "1"), false), want);
+            assert_eq!(table.admit(&metadata(&uid, "1"), false), want);
         }
         for n in 0..2 * ENDS_REMEMBERED_MAX {
-            table.learn_end("0", "app", &n.to_string());
+            table.learn_termination("0", "app", &n.to_string());
         }
         assert_eq!(table.ends.set.len(), ENDS_REMEMBERED_MAX);
         assert_eq!(table.ends.order.len(), ENDS_REMEMBERED_MAX);
@@ -479,14 +479,14 @@ mod tests {
     fn names_that_kubernetes_forbids_are_not_kept() {
         let mut table = PodTable::default();
         let (long, longest) = ("u".repeat(NAME_BYTES_MAX + 1), "u".repeat(NAME_BYTES_MAX));
-        assert_eq!(table.sight(&metadata(&long, "1"), false), Sighting::NoRoom);
-        assert_eq!(table.sight(&mirror(&long, "1"), false), Sighting::NoRoom);
+        assert_eq!(table.admit(&metadata(&long, "1"), false), Sighting::NoRoom);
+        assert_eq!(table.admit(&mirror(&long, "1"), false), Sighting::NoRoom);
         let version = "1".repeat(VERSION_BYTES_MAX + 1);
-        assert_eq!(table.sight(&metadata("u", &version), false), Sighting::NoRoom);
+        assert_eq!(table.admit(&metadata("u", &version), false), Sighting::NoRoom);
         let named = wire::Metadata { name: long.as_str().into(), ..metadata("u", "1") };
-        assert_eq!(table.sight(&named, false), Sighting::NoRoom);
+        assert_eq!(table.admit(&named, false), Sighting::NoRoom);
         assert!(table.is_empty());
-        assert_eq!(table.sight(&metadata(&longest, "1"), false), Sighting::New);
+        assert_eq!(table.admit(&metadata(&longest, "1"), false), Sighting::New);
         assert!(table.get(&longest).unwrap().container(&long).is_none());
         assert!(table.get(&longest).unwrap().container(&longest).is_some());
     }
@@ -495,10 +495,10 @@ mod tests {
     fn a_list_finds_the_pods_that_went() {
         let mut table = PodTable::default();
         for uid in ["a", "b", "c"] {
-            table.sight(&metadata(uid, "1"), false);
+            table.admit(&metadata(uid, "1"), false);
         }
         table.begin_list();
-        table.sight(&metadata("b", "1"), false);
+        table.admit(&metadata("b", "1"), false);
         let mut gone = table.unlisted();
         gone.sort();
         assert_eq!(gone, [Box::from("a"), Box::from("c")]);

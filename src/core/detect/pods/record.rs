@@ -24,9 +24,9 @@ pub struct PodRecord {
     /// True if the failure of the pod as a whole was reported, or was before the agent's time.
     pub failed: bool,
     /// Fingerprint of the pod's place as it was last output.
-    pub placed: u64,
+    pub place_hash: u64,
     /// Fingerprint of the object that the rules judged last.
-    pub looked_at: Option<u64>,
+    pub judged_fingerprint: Option<u64>,
     /// True for a static pod, which comes from a file on the node: its mirror may be deleted and come back.
     pub(super) is_static: bool,
     /// Number of the last LIST that contained the pod.
@@ -57,7 +57,7 @@ pub struct ContainerRecord {
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     /// Fingerprint of the termination, cheap to compute; 0 if it is known from an earlier agent, or is an episode.
-    mark: u64,
+    hash: u64,
     /// The id of its incident, also if none was reported.
     id: u64,
 }
@@ -76,8 +76,8 @@ impl ContainerRecord {
         }
     }
 
-    pub(super) fn learn(&mut self, mark: u64, id: u64) {
-        self.known[usize::from(self.next)] = Known { mark, id };
+    pub(super) fn learn(&mut self, hash: u64, id: u64) {
+        self.known[usize::from(self.next)] = Known { hash, id };
         self.next = (self.next + 1) % ENDS_KNOWN_PER_CONTAINER as u8;
     }
 
@@ -86,15 +86,15 @@ impl ContainerRecord {
     }
 
     /// Returns true if this termination is known, and remembers its fingerprint.
-    pub(super) fn knows_end(&mut self, mark: u64, id: impl Fn() -> u64) -> bool {
-        if self.known.iter().any(|known| known.mark == mark) {
+    pub(super) fn knows_termination(&mut self, hash: u64, id: impl Fn() -> u64) -> bool {
+        if self.known.iter().any(|known| known.hash == hash) {
             return true;
         }
         let id = id();
         let Some(known) = self.known.iter_mut().find(|known| known.id == id) else {
             return false;
         };
-        known.mark = mark;
+        known.hash = hash;
         true
     }
 

@@ -55,7 +55,9 @@ impl Node {
         self.detector = Detector::new("node1", &[], history);
         self.written_before.clear();
         if self.leaves != Leaves::State {
-            for told in self.lines.iter().map(|line| ledger::told(line).expect("a line of ours")) {
+            for told in
+                self.lines.iter().map(|line| ledger::reported(line).expect("a line of ours"))
+            {
                 self.detector.restore([&told.entry], false);
                 self.written_before.insert(told.id);
             }

@@ -97,7 +97,7 @@ impl Bench {
     fn apply(&mut self, at: i64, pod: &Value) -> &mut Self {
         let line = json!({"type": "MODIFIED", "object": pod}).to_string();
         let mut scratch = String::new();
-        let known = |meta: &wire::Metadata<'_>, mark| self.detector.knows(meta, mark);
+        let known = |meta: &wire::Metadata<'_>, fingerprint| self.detector.knows(meta, fingerprint);
         match decode::line(line.as_bytes(), &mut scratch, known) {
             (Decoded::Applied(pod), None) => self.detector.on_applied(&pod, now(at), &mut self.out),
             (Decoded::Known(meta), None) => self.detector.on_known(&meta),

@@ -132,7 +132,7 @@ impl Ends {
     }
 }
 
-fn patience() -> NextTimeout {
+fn response_timeout() -> NextTimeout {
     NextTimeout { after: Duration::NotHappening, reason: Timeout::Global, ..NextTimeout::default() }
 }
 
@@ -140,7 +140,7 @@ fn patience() -> NextTimeout {
 fn read_all(client: &mut TlsTransport) -> (Vec<u8>, Result<bool, E>) {
     let mut all = Vec::new();
     loop {
-        let came = client.await_input(patience());
+        let came = client.await_input(response_timeout());
         let len = client.buffers.input().len();
         all.extend_from_slice(client.buffers.input());
         client.buffers.input_consume(len);
@@ -153,7 +153,7 @@ fn read_all(client: &mut TlsTransport) -> (Vec<u8>, Result<bool, E>) {
 
 fn ask(client: &mut TlsTransport, question: &[u8]) {
     client.buffers.output()[..question.len()].copy_from_slice(question);
-    client.transmit_output(question.len(), patience()).unwrap();
+    client.transmit_output(question.len(), response_timeout()).unwrap();
 }
 
 #[test]
@@ -202,13 +202,13 @@ fn a_record_that_was_changed_on_its_way_is_an_error_and_the_server_hears_why() {
         let mut client = ends.connect(32 << 10, 32 << 10).unwrap();
         // The first exchange also delivers what the server still has to send for the handshake.
         ends.say(b"good");
-        assert!(client.await_input(patience()).unwrap());
+        assert!(client.await_input(response_timeout()).unwrap());
         ends.say(b"bad");
         let mut out = Vec::new();
         ends.server().tls.write_tls(&mut out).unwrap();
         *out.last_mut().unwrap() ^= 1;
         ends.server().wire.extend(out);
-        let end = client.await_input(patience());
+        let end = client.await_input(response_timeout());
         assert!(matches!(end, Err(E::Rustls(rustls::Error::DecryptError))), "{end:?}");
         let heard = ends.server().error.clone();
         assert!(matches!(heard, Some(rustls::Error::AlertReceived(_))), "{heard:?}");
@@ -276,10 +276,10 @@ fn without_room_nothing_more_is_decrypted() {
     let ends = Ends::new(&TLS13, &own, &own);
     let mut client = ends.connect(32 << 10, 1000).unwrap();
     (0..20).for_each(|_| ends.say(&[b'x'; 16_000]));
-    assert!(client.await_input(patience()).unwrap());
+    assert!(client.await_input(response_timeout()).unwrap());
     let held = client.rest.len();
     for _ in 0..20 {
-        assert!(!client.await_input(patience()).unwrap(), "nobody has read anything");
+        assert!(!client.await_input(response_timeout()).unwrap(), "nobody has read anything");
     }
     assert_eq!(client.rest.len(), held);
     client.buffers.input_consume(1000);

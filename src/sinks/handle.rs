@@ -4,24 +4,24 @@ use std::sync::Arc;
 
 use crate::limits::{SINK_QUEUE_BYTES_MAX, SINK_QUEUE_MAX};
 use crate::metrics::{Metrics, SinkName};
-use crate::runtime::trouble::Once;
+use crate::runtime::trouble::Trouble;
 use crate::sinks::delivery::Delivery;
 use crate::sinks::queue::{Limits, Queue};
 
 /// The sending side of a sink: its queue and its metrics.
 #[derive(Debug)]
-pub struct Outlet {
+pub struct SinkHandle {
     name: SinkName,
     queue: Queue,
     metrics: Arc<Metrics>,
-    overflow: Once,
+    overflow: Trouble,
 }
 
-impl Outlet {
+impl SinkHandle {
     /// Creates the sending side of the named sink.
     pub fn new(name: SinkName, metrics: Arc<Metrics>) -> Self {
         let queue = Queue::new(Limits { lines: SINK_QUEUE_MAX, bytes: SINK_QUEUE_BYTES_MAX });
-        Self { name, queue, metrics, overflow: Once::new(module_path!(), "incidents") }
+        Self { name, queue, metrics, overflow: Trouble::new(module_path!(), "incidents") }
     }
 
     /// Queues an incident for the sink. Never blocks: when the queue is full, the oldest incidents are dropped,
@@ -37,7 +37,7 @@ impl Outlet {
         }
         if !dropped.is_empty() {
             let name = self.name.name();
-            self.overflow.say(&format!(
+            self.overflow.warn(&format!(
                 "the sink {name} cannot keep up: the agent drops the oldest incidents of its queue"
             ));
         } else if self.queue.has_room() {
@@ -57,7 +57,7 @@ impl Outlet {
     }
 }
 
-impl Drop for Outlet {
+impl Drop for SinkHandle {
     fn drop(&mut self) {
         self.queue.close();
     }
