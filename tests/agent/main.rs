@@ -20,6 +20,7 @@ mod flight;
 mod hostile;
 mod kill;
 mod live_zoo;
+mod page;
 mod quiet;
 #[cfg(feature = "kubeconfig")]
 mod rbac;

@@ -155,6 +155,13 @@ pub fn whole_lines(path: &Path) -> Vec<String> {
     String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
 }
 
+/// Connects to an agent; a read that takes too long fails.
+pub fn connect(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
 /// A running agent; killed when dropped.
 pub struct Agent {
     child: Child,
@@ -233,8 +240,7 @@ impl Agent {
 
     /// Returns the status and body of a GET.
     pub fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.http()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut stream = connect(self.http());
         write!(stream, "GET {path} HTTP/1.1\r\nHost: agent\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
@@ -244,8 +250,7 @@ impl Agent {
 
     /// POSTs JSON text; returns the status of the response.
     pub fn post(&self, path: &str, json: &str) -> u16 {
-        let mut stream = TcpStream::connect(self.http()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut stream = connect(self.http());
         let length = json.len();
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: agent\r\nContent-Type: application/json\r\n\
