@@ -16,15 +16,10 @@ use blackbox_daemon::limits::{
 use blackbox_daemon::serve::page::HEADERS;
 use serde_json::{Value, json};
 
-/// Returns options as in a pod, without a kubeconfig, so that the image's build, which reads no YAML, can be tested
-/// too (`BLACKBOX_BINARY`).
+/// Returns options as in a pod, so that the image's build can be tested too (`BLACKBOX_BINARY`).
 fn options(api: &FakeApi, scratch: &Scratch) -> AgentOptions {
     api.write_service_account(scratch.path());
-    AgentOptions::kubeconfig("".as_ref())
-        .env("KUBERNETES_SERVICE_HOST", api.addr().ip().to_string())
-        .env("KUBERNETES_SERVICE_PORT", api.addr().port().to_string())
-        .env("BLACKBOX_SERVICE_ACCOUNT", scratch.path())
-        .env("BLACKBOX_LOOKBACK", "24h")
+    AgentOptions::in_pod(api.addr(), scratch.path()).env("BLACKBOX_LOOKBACK", "24h")
 }
 
 fn start(listen: &str) -> (FakeApi, Agent, Scratch) {

@@ -31,10 +31,22 @@ pub struct AgentOptions {
 impl AgentOptions {
     /// Options with a kubeconfig, a free port and the node `node1`.
     pub fn kubeconfig(path: &Path) -> Self {
-        let mut options =
+        Self::new().env("KUBECONFIG", path)
+    }
+
+    /// Options as in a pod, with the files of a service account in a folder. The image's build needs them, because it
+    /// reads no YAML.
+    pub fn in_pod(server: SocketAddr, account: &Path) -> Self {
+        Self::new()
+            .env("KUBERNETES_SERVICE_HOST", server.ip().to_string())
+            .env("KUBERNETES_SERVICE_PORT", server.port().to_string())
+            .env("BLACKBOX_SERVICE_ACCOUNT", account)
+    }
+
+    fn new() -> Self {
+        let options =
             Self { env: Vec::new(), stdout_is_read: true, with_pid_1: false, hosts: None };
-        options = options.env("NODE_NAME", "node1").env("BLACKBOX_LISTEN", "127.0.0.1:0");
-        options.env("KUBECONFIG", path)
+        options.env("NODE_NAME", "node1").env("BLACKBOX_LISTEN", "127.0.0.1:0")
     }
 
     /// Sets a variable, or replaces its value.
