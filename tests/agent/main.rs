@@ -1,4 +1,4 @@
-//! Runs the real binary against all kinds of API servers, networks, collectors, disks and kernels.
+//! Runs the real binary against all kinds of API servers, networks, collectors, readers, pods, disks and kernels.
 //!
 //! All these tests are in one program: they wait most of the time, so they can wait in parallel.
 
@@ -27,4 +27,5 @@ mod rbac;
 mod sinks;
 mod soak;
 mod storm;
+mod telemetry;
 mod webhook;

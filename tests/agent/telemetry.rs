@@ -1,21 +1,17 @@
 //! What pods may post to the real binary, and the responses; the pod that posts has the address 127.0.0.1.
 //!
-//! `cargo test --test telemetry -- --nocapture | grep '^|'` prints the table of responses.
-
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
+//! `cargo test --test agent telemetry:: -- --nocapture | grep '^|'` prints the table of responses.
 
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
+use crate::support::agent::connect;
+use crate::support::clock::{Stopper, eventually, now};
+use crate::support::crash::{self, crash};
+use crate::support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch};
 use blackbox_daemon::limits::{HTTP_CONNECTION_MAX, TELEMETRY_NAMES_MAX, TELEMETRY_SAMPLES_MAX};
 use blackbox_daemon::metrics::{Label, PostResult};
 use serde_json::{Value, json};
-use support::agent::connect;
-use support::clock::{Stopper, eventually, now};
-use support::crash::{self, crash};
-use support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch};
 
 /// An agent that knows some pods, and its API server.
 struct Bench {
