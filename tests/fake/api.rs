@@ -162,3 +162,14 @@ fn the_log_tells_what_was_asked() {
     assert_eq!((record.user_agent.as_str(), record.authorized), ("raw", true));
     assert_eq!(api.count("list", "events"), 1);
 }
+
+#[test]
+#[should_panic(expected = "the agent's role does not grant {\"list nodes\"}")]
+fn a_call_of_the_agent_that_its_role_does_not_grant_fails_the_test() {
+    let api = plain();
+    RawClient::connect(&api).get("/api/v1/nodes");
+    let mut agent = RawClient::connect(&api).user_agent("blackbox-daemon/0.1.0");
+    for path in [PODS, "/api/v1/nodes", "/api/v1/nodes/node1", "/version"] {
+        assert_eq!(agent.get(path).0.status, 200);
+    }
+}
