@@ -69,10 +69,7 @@ impl Node {
             &scratch.join("pods/shop_web_uid-web/app/2.log"),
             "2026-11-23T04:00:59.5Z stderr F hi\n",
         );
-        let options = AgentOptions::kubeconfig("".as_ref())
-            .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
-            .env("KUBERNETES_SERVICE_PORT", api.addr().port().to_string())
-            .env("BLACKBOX_SERVICE_ACCOUNT", scratch.path())
+        let options = AgentOptions::in_pod(api.addr(), scratch.path())
             .env("BLACKBOX_CGROUP", scratch.join("cgroup"))
             .env("BLACKBOX_POD_LOGS", scratch.join("pods"))
             .env("BLACKBOX_K8S_TIMEOUT", "1s")

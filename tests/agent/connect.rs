@@ -18,10 +18,7 @@ fn sees_a_crash(api: &FakeApi, options: AgentOptions) -> String {
 /// Options as in a pod: service host and port, and the folder of the service account.
 fn in_cluster(api: &FakeApi, scratch: &Scratch) -> AgentOptions {
     api.write_service_account(scratch.path());
-    AgentOptions::kubeconfig("".as_ref())
-        .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
-        .env("KUBERNETES_SERVICE_PORT", api.addr().port().to_string())
-        .env("BLACKBOX_SERVICE_ACCOUNT", scratch.path())
+    AgentOptions::in_pod(api.addr(), scratch.path())
 }
 
 #[test]

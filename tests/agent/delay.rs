@@ -16,11 +16,7 @@ use crate::support::{AgentOptions, FakeApi, Options, PATIENCE, Scratch};
 fn how_long_a_crash_takes_to_its_line_at_100_events_a_second() {
     let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("delay"));
     api.write_service_account(scratch.path());
-    let agent = AgentOptions::kubeconfig("".as_ref())
-        .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
-        .env("KUBERNETES_SERVICE_PORT", api.addr().port().to_string())
-        .env("BLACKBOX_SERVICE_ACCOUNT", scratch.path())
-        .start();
+    let agent = AgentOptions::in_pod(api.addr(), scratch.path()).start();
     agent.wait_ready();
     let clock = Stopper::default();
     let mut delays = Vec::new();

@@ -317,11 +317,7 @@ fn what_recording_costs_with_pods_of_two_containers() {
                 "containers": [{"name": "c0"}, {"name": "c1"}]},
             "status": {"phase": "Running", "containerStatuses": statuses}}));
     }
-    let address = api.addr();
-    let agent = AgentOptions::kubeconfig("".as_ref())
-        .env("KUBERNETES_SERVICE_HOST", address.ip().to_string())
-        .env("KUBERNETES_SERVICE_PORT", address.port().to_string())
-        .env("BLACKBOX_SERVICE_ACCOUNT", scratch.path())
+    let agent = AgentOptions::in_pod(api.addr(), scratch.path())
         .env("BLACKBOX_CGROUP", scratch.join("cgroup"))
         .start();
     agent.wait_ready();

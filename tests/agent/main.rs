@@ -1,4 +1,4 @@
-//! Runs the real binary against all kinds of API servers, networks, collectors, disks and kernels.
+//! Runs the real binary against all kinds of API servers, networks, collectors, readers, pods, disks and kernels.
 //!
 //! All these tests are in one program: they wait most of the time, so they can wait in parallel.
 
@@ -20,10 +20,12 @@ mod flight;
 mod hostile;
 mod kill;
 mod live_zoo;
+mod page;
 mod quiet;
 #[cfg(feature = "kubeconfig")]
 mod rbac;
 mod sinks;
 mod soak;
 mod storm;
+mod telemetry;
 mod webhook;

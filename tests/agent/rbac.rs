@@ -1,20 +1,14 @@
-//! The role grants exactly the calls that the agent makes.
-//!
-//! The calls are collected from every test that ran in this target folder; the test below alone makes all calls that
-//! the role grants. `.ci/run` runs it once more after all others.
+//! The role grants exactly the calls that the agent makes: every call that it grants is made in this test, and every
+//! fake API server fails its test if the agent makes another one (`tests/support/role.rs`).
 
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::support;
 use crate::support::clock::eventually;
-use crate::support::{AgentOptions, FakeApi, Options, PATIENCE, Scratch, calls};
+use crate::support::role::{GRANTED, GRANTED_TO_ALL, call_of_the_agent};
+use crate::support::{AgentOptions, FakeApi, Options, PATIENCE, Scratch};
 use serde::Deserialize;
 use serde_json::json;
-
-/// What every authenticated subject may do, by `system:basic-user` and `system:public-info-viewer`
-/// (Kubernetes, plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go).
-const GRANTED_TO_ALL: [&str; 2] = ["create selfsubjectaccessreviews", "get /version"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -79,9 +73,7 @@ fn all_calls_of_the_agent() -> BTreeSet<String> {
     let asked = || api.count("list", "events") > 0 && api.count("get", "nodes") > 0;
     assert!(eventually(PATIENCE, asked));
     options.run(&["check"]);
-    let own = |r: &support::RequestRecord| r.user_agent.starts_with("blackbox-daemon/");
-    let calls = api.requests().into_iter().filter(own);
-    calls.map(|r| format!("{} {}", r.verb, r.resource)).collect()
+    api.requests().iter().filter_map(call_of_the_agent).collect()
 }
 
 #[test]
@@ -91,7 +83,5 @@ fn the_role_grants_what_the_agent_calls_and_nothing_else() {
         assert!(needed.remove(free), "{free} is called no more");
     }
     assert_eq!(granted(), needed, "granted, and called");
-    let others: Vec<_> =
-        calls::all().into_iter().filter(|call| !GRANTED_TO_ALL.contains(&call.as_str())).collect();
-    assert!(others.iter().all(|call| needed.contains(call)), "{others:?} in all tests");
+    assert_eq!(granted(), GRANTED.map(str::to_owned).into(), "granted, and accepted by the fake");
 }

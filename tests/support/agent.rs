@@ -31,10 +31,22 @@ pub struct AgentOptions {
 impl AgentOptions {
     /// Options with a kubeconfig, a free port and the node `node1`.
     pub fn kubeconfig(path: &Path) -> Self {
-        let mut options =
+        Self::new().env("KUBECONFIG", path)
+    }
+
+    /// Options as in a pod, with the files of a service account in a folder. The image's build needs them, because it
+    /// reads no YAML.
+    pub fn in_pod(server: SocketAddr, account: &Path) -> Self {
+        Self::new()
+            .env("KUBERNETES_SERVICE_HOST", server.ip().to_string())
+            .env("KUBERNETES_SERVICE_PORT", server.port().to_string())
+            .env("BLACKBOX_SERVICE_ACCOUNT", account)
+    }
+
+    fn new() -> Self {
+        let options =
             Self { env: Vec::new(), stdout_is_read: true, with_pid_1: false, hosts: None };
-        options = options.env("NODE_NAME", "node1").env("BLACKBOX_LISTEN", "127.0.0.1:0");
-        options.env("KUBECONFIG", path)
+        options.env("NODE_NAME", "node1").env("BLACKBOX_LISTEN", "127.0.0.1:0")
     }
 
     /// Sets a variable, or replaces its value.
@@ -155,6 +167,13 @@ pub fn whole_lines(path: &Path) -> Vec<String> {
     String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
 }
 
+/// Connects to an agent; a read that takes too long fails.
+pub fn connect(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
 /// A running agent; killed when dropped.
 pub struct Agent {
     child: Child,
@@ -233,8 +252,7 @@ impl Agent {
 
     /// Returns the status and body of a GET.
     pub fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.http()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut stream = connect(self.http());
         write!(stream, "GET {path} HTTP/1.1\r\nHost: agent\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
@@ -244,8 +262,7 @@ impl Agent {
 
     /// POSTs JSON text; returns the status of the response.
     pub fn post(&self, path: &str, json: &str) -> u16 {
-        let mut stream = TcpStream::connect(self.http()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut stream = connect(self.http());
         let length = json.len();
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: agent\r\nContent-Type: application/json\r\n\

@@ -116,22 +116,18 @@ impl Bed {
         let proxy = Proxy::listen(options.proxy, api.addr());
         let scratch = Scratch::new("bed");
         api.write_service_account(scratch.path());
-        let address = proxy.addr().ip().to_string();
-        let mut agent = AgentOptions::kubeconfig("".as_ref());
-        if !options.stdout_is_read {
-            agent = agent.with_stdout_unread();
-        }
-        agent = agent
-            .env("KUBERNETES_SERVICE_HOST", options.host.unwrap_or(&address))
-            .env("KUBERNETES_SERVICE_PORT", proxy.addr().port().to_string())
-            .env("BLACKBOX_SERVICE_ACCOUNT", scratch.path())
+        let mut agent = AgentOptions::in_pod(proxy.addr(), scratch.path())
             .env("BLACKBOX_K8S_RETRY_INTERVAL", "200ms")
             .env("RUST_LOG", "info,blackbox_daemon=debug")
             .env("BLACKBOX_K8S_TIMEOUT", "1s")
             .env("BLACKBOX_WATCH_IDLE_TIMEOUT", "1s");
+        if !options.stdout_is_read {
+            agent = agent.with_stdout_unread();
+        }
         if let Some(host) = options.host {
-            fs::write(scratch.join("hosts"), format!("{address} {host}\n")).unwrap();
-            agent = agent.with_hosts(&scratch.join("hosts"));
+            let line = format!("{} {host}\n", proxy.addr().ip());
+            fs::write(scratch.join("hosts"), line).unwrap();
+            agent = agent.env("KUBERNETES_SERVICE_HOST", host).with_hosts(&scratch.join("hosts"));
         }
         for (key, value) in &options.env {
             agent = agent.env(*key, value.replace(FOLDER, scratch.path().to_str().unwrap()));

@@ -24,6 +24,7 @@ pub struct RawClient {
     socket: TcpStream,
     token: String,
     accept: String,
+    user_agent: String,
 }
 
 /// The head of a response.
@@ -62,6 +63,7 @@ impl RawClient {
             socket,
             token: api.token(),
             accept: "application/json".into(),
+            user_agent: "raw".into(),
         }
     }
 
@@ -74,6 +76,12 @@ impl RawClient {
     /// Sends another Accept header.
     pub fn accept(mut self, accept: &str) -> Self {
         accept.clone_into(&mut self.accept);
+        self
+    }
+
+    /// Sends another User-Agent header.
+    pub fn user_agent(mut self, user_agent: &str) -> Self {
+        user_agent.clone_into(&mut self.user_agent);
         self
     }
 
@@ -90,8 +98,9 @@ impl RawClient {
             token => format!("Authorization: Bearer {token}\r\n"),
         };
         let request = format!(
-            "{method} {target} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: raw\r\n\
+            "{method} {target} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: {}\r\n\
              Accept: {}\r\n{authorization}Content-Length: {}\r\n\r\n{body}",
+            self.user_agent,
             self.accept,
             body.len()
         );

@@ -1,12 +1,12 @@
 //! The log of the fake's requests, for tests to inspect.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
 use std::time::Instant;
 
 use super::answer::Call;
-use super::calls;
 use super::http::{Request, query_param};
+use super::role;
 
 /// Maximum number of records; beyond it the oldest is dropped.
 const RECORDS_MAX: usize = 100_000;
@@ -38,9 +38,17 @@ pub struct RequestRecord {
     pub at: Instant,
 }
 
-/// Every request since the start, oldest first.
+/// Every request since the start.
 #[derive(Default)]
-pub struct RequestLog(Mutex<VecDeque<RequestRecord>>);
+pub struct RequestLog(Mutex<Log>);
+
+#[derive(Default)]
+struct Log {
+    /// Oldest first.
+    records: VecDeque<RequestRecord>,
+    /// The agent's calls that its role does not grant.
+    ungranted: BTreeSet<String>,
+}
 
 impl RequestRecord {
     /// Creates the record of a request.
@@ -70,16 +78,22 @@ impl RequestRecord {
 impl RequestLog {
     /// Adds a record.
     pub fn push(&self, record: RequestRecord) {
-        calls::note(&record);
-        let mut records = self.0.lock().unwrap();
-        if records.len() == RECORDS_MAX {
-            records.pop_front();
+        let call = role::call_of_the_agent(&record);
+        let mut log = self.0.lock().unwrap();
+        log.ungranted.extend(call.filter(|call| !role::grants(call)));
+        if log.records.len() == RECORDS_MAX {
+            log.records.pop_front();
         }
-        records.push_back(record);
+        log.records.push_back(record);
     }
 
     /// Returns a copy of all records.
     pub fn all(&self) -> Vec<RequestRecord> {
-        self.0.lock().unwrap().iter().cloned().collect()
+        self.0.lock().unwrap().records.iter().cloned().collect()
+    }
+
+    /// Returns the calls that the agent made and that its role does not grant.
+    pub fn ungranted(&self) -> BTreeSet<String> {
+        self.0.lock().unwrap().ungranted.clone()
     }
 }

@@ -46,7 +46,7 @@ pub struct Options {
     pub list_wait: Duration,
 }
 
-/// A fake API server; it stops when dropped.
+/// A fake API server. When dropped, it stops, and fails the test if the agent made a call that its role does not grant.
 pub struct FakeApi {
     shared: Arc<Shared>,
     authority: Authority,
@@ -251,6 +251,8 @@ impl Drop for FakeApi {
     fn drop(&mut self) {
         if !thread::panicking() {
             self.stop();
+            let ungranted = self.shared.log.ungranted();
+            assert!(ungranted.is_empty(), "the agent's role does not grant {ungranted:?}");
         }
     }
 }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A page is written after delivery. If the agent dies while an incident is on its way, the next agent reports that
-//! incident again with the same id, so no incident is lost. The incident file, read back line by line ([`told`]),
+//! incident again with the same id, so no incident is lost. The incident file, read back line by line ([`reported`]),
 //! gives the same information about the incidents that it holds.
 
 use std::borrow::Cow;

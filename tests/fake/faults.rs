@@ -1,20 +1,16 @@
 //! The fake API server misbehaves exactly as scripted.
 
-#![allow(clippy::unwrap_used, reason = "a broken helper fails its test")]
-
-mod support;
-
 use std::io::ErrorKind;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use support::client::{Piece, RawClient};
-use support::clock::{eventually, now};
-use support::script::Insertion;
-use support::{Behaviour, Ending, FakeApi, Options, Point, Scratch, Target};
+use crate::PODS;
+use crate::support::client::{Piece, RawClient};
+use crate::support::clock::{eventually, now};
+use crate::support::script::Insertion;
+use crate::support::{Behaviour, Ending, FakeApi, Options, Point, Scratch, Target, base64};
 
-const PODS: &str = "/api/v1/pods";
 const WATCH: &str = "/api/v1/pods?watch=1&resourceVersion=1";
 
 /// Creates a fake with three pods, which are changes 2 to 4.
@@ -258,7 +254,7 @@ fn base64_goes_both_ways() {
     for (text, encoded) in
         [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
     {
-        assert_eq!(support::base64::encode(text.as_bytes()), encoded);
-        assert_eq!(support::base64::decode(encoded).as_deref(), Some(text.as_bytes()));
+        assert_eq!(base64::encode(text.as_bytes()), encoded);
+        assert_eq!(base64::decode(encoded).as_deref(), Some(text.as_bytes()));
     }
 }

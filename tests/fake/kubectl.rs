@@ -1,17 +1,13 @@
 //! The real kubectl works with the fake as with a real API server.
 
-#![allow(clippy::unwrap_used, reason = "a broken helper fails its test")]
-
-mod support;
-
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use support::clock::{eventually, now};
-use support::{FakeApi, Options, Pace, Recording, Scratch, fixture};
+use crate::support::clock::{eventually, now};
+use crate::support::{FakeApi, Options, Pace, Recording, Scratch, fixture};
 
 /// kubectl is slow to start on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);

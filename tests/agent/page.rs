@@ -1,33 +1,25 @@
 //! `/incidents` and the page of the real binary: their content, who may read them, and their cost.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use crate::support::agent::connect;
+use crate::support::clock::{Stopper, eventually, unix_seconds};
+use crate::support::crash::{crash, pod};
+use crate::support::{
+    Agent, AgentOptions, FakeApi, Options, PATIENCE, Pace, Recording, Scratch, fixture, html,
+};
 use blackbox_daemon::limits::{
     HTTP_CONNECTION_MAX, PAGE_BYTES_MAX, READERS_MAX, RECENT_BYTES_MAX, RECENT_MAX,
 };
 use blackbox_daemon::serve::page::HEADERS;
 use serde_json::{Value, json};
-use support::clock::{Stopper, eventually};
-use support::crash::{crash, pod};
-use support::{
-    Agent, AgentOptions, FakeApi, Options, PATIENCE, Pace, Recording, Scratch, fixture, html,
-};
 
-/// Returns options as in a pod, without a kubeconfig, so that the image's build, which reads no YAML, can be tested
-/// too (`BLACKBOX_BINARY`).
+/// Returns options as in a pod, so that the image's build can be tested too (`BLACKBOX_BINARY`).
 fn options(api: &FakeApi, scratch: &Scratch) -> AgentOptions {
     api.write_service_account(scratch.path());
-    AgentOptions::kubeconfig("".as_ref())
-        .env("KUBERNETES_SERVICE_HOST", api.addr().ip().to_string())
-        .env("KUBERNETES_SERVICE_PORT", api.addr().port().to_string())
-        .env("BLACKBOX_SERVICE_ACCOUNT", scratch.path())
-        .env("BLACKBOX_LOOKBACK", "24h")
+    AgentOptions::in_pod(api.addr(), scratch.path()).env("BLACKBOX_LOOKBACK", "24h")
 }
 
 fn start(listen: &str) -> (FakeApi, Agent, Scratch) {
@@ -35,12 +27,6 @@ fn start(listen: &str) -> (FakeApi, Agent, Scratch) {
     let agent = options(&api, &scratch).env("BLACKBOX_LISTEN", listen).start();
     agent.wait_ready();
     (api, agent, scratch)
-}
-
-fn connect(addr: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
 }
 
 /// Sends a request; returns the head and the body of the response.
@@ -256,7 +242,7 @@ fn the_page_to_look_at() {
         .env("BLACKBOX_SAMPLE_INTERVAL", "1s")
         .start();
     agent.wait_ready();
-    let now = || jiff::Timestamp::from_second(support::clock::unix_seconds()).unwrap();
+    let now = || jiff::Timestamp::from_second(unix_seconds()).unwrap();
     let started = now().to_string();
     api.apply(checkout(&started, &json!({"running": {"startedAt": started}}), &json!({}), 0));
     Recording::load(&fixture("crash-zoo")).play(api.store(), Pace::Times(200.0)).wait_done();

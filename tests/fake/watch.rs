@@ -1,31 +1,19 @@
 //! The fake API server's watches begin, continue and end like the real one's.
 
-#![allow(clippy::unwrap_used, reason = "a broken helper fails its test")]
-
-mod support;
-
 use std::fs;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use support::client::{Piece, RawClient};
-use support::clock::now;
-use support::sample::{names, pod, version};
-use support::store::Waited;
-use support::{Behaviour, FakeApi, Options, Pace, Recording, Resource, Store, Target, fixture};
-
-const PODS: &str = "/api/v1/pods";
-
-fn plain() -> FakeApi {
-    FakeApi::start(Options {
-        tls: false,
-        bookmark_interval: Duration::from_millis(50),
-        list_wait: Duration::from_millis(50),
-        ..Options::default()
-    })
-}
+use crate::support::client::{Piece, RawClient};
+use crate::support::clock::now;
+use crate::support::sample::{names, pod, version};
+use crate::support::store::Waited;
+use crate::support::{
+    Behaviour, FakeApi, Options, Pace, Recording, Resource, Store, Target, fixture,
+};
+use crate::{PODS, plain};
 
 /// Returns the type and name of the next event that is not a bookmark.
 fn next_change(client: &mut RawClient) -> (String, String) {

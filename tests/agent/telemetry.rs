@@ -1,106 +1,52 @@
-//! What pods may post to the agent, and the responses: over real sockets, to the real server and routes, with a pod
-//! whose address is 127.0.0.1.
+//! What pods may post to the real binary, and the responses; the pod that posts has the address 127.0.0.1.
 //!
-//! `cargo test --test telemetry -- --nocapture | grep '^|'` prints the table of responses.
+//! `cargo test --test agent telemetry:: -- --nocapture | grep '^|'` prints the table of responses.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
-use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex};
-use std::thread::Builder;
 use std::time::Duration;
 
-use blackbox_daemon::config::Config;
-use blackbox_daemon::core::detect::{Detector, History, Output};
-use blackbox_daemon::core::roster::Roster;
-use blackbox_daemon::core::sidecar::Sidecars;
-use blackbox_daemon::core::wire::json;
-use blackbox_daemon::limits::{
-    HTTP_CONNECTION_MAX, TELEMETRY_BYTES_MAX, TELEMETRY_NAMES_MAX, TELEMETRY_SAMPLES_MAX,
-};
-use blackbox_daemon::metrics::{Label, Metrics, PostResult};
-use blackbox_daemon::runtime::clock::Clock;
-use blackbox_daemon::serve::http::HttpServer;
-use blackbox_daemon::serve::recent::RecentIncidents;
-use blackbox_daemon::serve::routes::{self, Known};
+use crate::support::agent::connect;
+use crate::support::clock::{Stopper, eventually, now};
+use crate::support::crash::{self, crash};
+use crate::support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch};
+use blackbox_daemon::limits::{HTTP_CONNECTION_MAX, TELEMETRY_NAMES_MAX, TELEMETRY_SAMPLES_MAX};
+use blackbox_daemon::metrics::{Label, PostResult};
 use serde_json::{Value, json};
-use support::clock::{Stopper, now};
-use support::{FakeApi, Options, Scratch};
 
-/// The agent's HTTP server, and the state behind it.
+/// An agent that knows some pods, and its API server.
 struct Bench {
-    addr: SocketAddr,
-    clock: Clock,
-    metrics: Arc<Metrics>,
-    sidecars: Arc<Mutex<Sidecars>>,
+    agent: Agent,
+    api: FakeApi,
+    _scratch: Scratch,
 }
 
 fn pod(name: &str, address: &str, is_host_network: bool) -> Value {
-    json!({
-        "metadata": {"namespace": "shop", "name": name, "uid": format!("uid-{name}")},
-        "spec": {"hostNetwork": is_host_network, "containers": [{"name": "app"}]},
-        "status": {"phase": "Running", "podIPs": [{"ip": address}], "containerStatuses": [{
-            "name": "app", "containerID": "containerd://1",
-            "state": {"running": {"startedAt": "2026-11-23T04:00:00Z"}}}]}
-    })
-}
-
-/// Creates a roster, filled by the detection.
-fn roster(pods: &[Value], clock: Clock) -> Roster {
-    let history = History::Before { started: clock.wall(), lookback: Duration::ZERO };
-    let mut detector = Detector::new("node1", &[], history);
-    let mut out = Vec::new();
-    for pod in pods {
-        let text = pod.to_string();
-        detector.on_applied(&json::from_slice(text.as_bytes()).unwrap(), clock.now(), &mut out);
-    }
-    let mut roster = Roster::default();
-    for output in out {
-        if let Output::Placed(place) = output {
-            roster.place(*place);
-        }
-    }
-    roster
-}
-
-fn config() -> Config {
-    let scratch = Scratch::new("telemetry");
-    let kubeconfig = scratch.join("kubeconfig");
-    FakeApi::start(Options::default()).write_kubeconfig(&kubeconfig);
-    let vars = [("NODE_NAME", "node1".into()), ("KUBECONFIG", kubeconfig.into_os_string())];
-    Config::from_env(vars.map(|(key, value)| (OsString::from(key), value))).unwrap()
+    let mut pod = crash::pod(name, 0);
+    pod["spec"]["hostNetwork"] = json!(is_host_network);
+    pod["status"]["podIPs"] = json!([{"ip": address}]);
+    pod
 }
 
 impl Bench {
     fn start(pods: &[Value]) -> Self {
-        let clock = Clock::start();
-        let metrics = Arc::<Metrics>::default();
-        let sidecars = Arc::<Mutex<Sidecars>>::default();
-        let roster = Arc::new(Mutex::new(roster(pods, clock)));
-        let recent = Arc::new(RecentIncidents::new(clock.wall()));
-        let known = Known { health: Arc::default(), recent, clock };
-        let handler = routes::handler(&metrics, known, &config(), &roster, &sidecars);
-        let server = HttpServer::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let server = server.with_posts(routes::POSTS);
-        let addr = server.local_addr();
-        Builder::new().spawn(move || server.run(clock, handler)).unwrap();
-        Self { addr, clock, metrics, sidecars }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.addr).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        stream
+        let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("telemetry"));
+        api.write_service_account(scratch.path());
+        for pod in pods {
+            api.apply(pod.clone());
+        }
+        let agent = AgentOptions::in_pod(api.addr(), scratch.path()).start();
+        agent.wait_ready();
+        let bench = Self { agent, api, _scratch: scratch };
+        // An agent that has reported a later crash knows the addresses of the pods in the list.
+        crash(&bench.api, "later");
+        bench.incident("later");
+        bench
     }
 
     /// Sends these bytes and returns the response. The server may close the connection before it has read all of
     /// them.
     fn ask(&self, request: &[u8]) -> String {
-        let mut stream = self.connect();
+        let mut stream = connect(self.agent.http());
         let sent = stream.write_all(request);
         let mut text = Vec::new();
         let got = stream.read_to_end(&mut text);
@@ -116,16 +62,22 @@ impl Bench {
         self.ask(request(body, "Content-Type: application/json\r\n").as_bytes())
     }
 
-    /// Returns what an incident of the pod would show.
+    /// Waits for the incident of a pod.
+    fn incident(&self, name: &str) -> Value {
+        let find = || self.agent.incidents().into_iter().find(|i| i["pod_name"] == name);
+        assert!(eventually(PATIENCE, || find().is_some()), "nothing is told of {name}");
+        find().unwrap()
+    }
+
+    /// Makes the pod crash; returns its posts as the incident shows them.
     fn section(&self, name: &str) -> Value {
-        let section = self.sidecars.lock().unwrap();
-        let section = section.section(&format!("uid-{name}"), self.clock.monotonic());
-        serde_json::to_value(section).unwrap()
+        self.api.apply(crash::pod(name, 1));
+        self.incident(name)["telemetry"]["sidecar"].clone()
     }
 
     /// Returns the number of posts with this result.
-    fn posts(&self, result: PostResult) -> u64 {
-        self.metrics.telemetry_posts.get(result)
+    fn posts(&self, result: PostResult) -> f64 {
+        self.agent.metric(&format!("blackbox_telemetry_posts_total{{{}}}", result.pairs()))
     }
 }
 
@@ -151,13 +103,6 @@ fn row(what: &str, answer: &str) -> String {
     format!("| {what} | {} | {} |", status.unwrap_or("cut, no answer"), said.join("; "))
 }
 
-/// Returns the memory of this process, in KiB.
-fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
-}
-
 #[test]
 fn what_a_pod_posts_is_kept_for_its_incidents() {
     let bench = Bench::start(&[pod("web", "127.0.0.1", false), pod("other", "10.0.0.2", false)]);
@@ -172,9 +117,7 @@ fn what_a_pod_posts_is_kept_for_its_incidents() {
     assert_eq!(section["queue_depth"]["values"], json!([12, 14]));
     assert_eq!(section["latency_p99_ms"]["values"], json!([3.5]));
     assert_eq!(bench.section("other"), Value::Null);
-    assert_eq!(bench.posts(PostResult::Ok), 2);
-    let page = bench.ask(b"GET /metrics HTTP/1.1\r\n\r\n");
-    assert!(page.contains("\nblackbox_telemetry_posts_total{result=\"ok\"} 2\n"), "{page}");
+    assert_eq!(bench.posts(PostResult::Ok), 2.0);
 }
 
 #[test]
@@ -191,7 +134,7 @@ fn a_pod_on_the_hosts_network_names_itself() {
         println!("{}", row(&format!("from the node, {named:?}"), &answer));
     }
     assert_eq!(bench.section("proxy")["a"]["values"], json!([1]));
-    assert_eq!(bench.posts(PostResult::Forbidden), 3);
+    assert_eq!(bench.posts(PostResult::Forbidden), 3.0);
 }
 
 #[test]
@@ -243,7 +186,7 @@ fn tries() -> Vec<(&'static str, String, &'static str)> {
 /// Starts a post and never completes it; returns the response.
 fn hold(bench: &Bench) -> String {
     let began = now();
-    let mut held = bench.connect();
+    let mut held = connect(bench.agent.http());
     held.write_all(b"POST /v1/telemetry HTTP/1.1\r\nContent-Length: 100\r\n\r\n{\"metr").unwrap();
     let mut text = String::new();
     held.read_to_string(&mut text).unwrap();
@@ -274,25 +217,27 @@ fn a_hostile_pod_gets_a_clear_answer_and_no_memory() {
     assert!(answers.iter().any(|answer| answer.starts_with("HTTP/1.1 204 ")));
 
     // Everything is warmed up: from here on memory must not grow, however long this continues.
-    let (before, table) = (resident_kib(), bench.sidecars.lock().unwrap().bytes());
+    let before = bench.agent.proc_status("VmRSS");
     for _ in 0..15 {
         for (_, request, _) in &tries {
             bench.ask(request.as_bytes());
         }
         Stopper::default().wait(Duration::from_millis(20));
     }
-    let idle: Vec<_> = (0..100).map(|_| bench.connect()).collect();
+    let idle: Vec<_> = (0..100).map(|_| connect(bench.agent.http())).collect();
     assert!(bench.ask(b"GET /healthz HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 "));
     drop(idle);
-    let (after, sidecars) = (resident_kib(), bench.sidecars.lock().unwrap());
-    let bytes = sidecars.bytes();
-    println!("| memory | {before} KiB before, {after} KiB after | the table: {bytes} bytes |");
+    let after = bench.agent.proc_status("VmRSS");
+    println!("| memory | {before} KiB before, {after} KiB after | |");
     assert!(after < before + 2048, "{before} KiB before, {after} KiB after");
-    // One pod uses no more than its share.
-    let one_pod_max = TELEMETRY_NAMES_MAX * (TELEMETRY_SAMPLES_MAX * 12 + 200) + 1024;
-    assert!(table <= bytes && bytes <= one_pod_max && one_pod_max < TELEMETRY_BYTES_MAX / 50);
-    assert_eq!((sidecars.pods(), sidecars.series()), (1, TELEMETRY_NAMES_MAX));
-    drop(sidecars);
-    assert!(PostResult::all().into_iter().all(|r| (bench.posts(r) > 0) == (r != PostResult::Full)));
+    assert!(
+        PostResult::all().into_iter().all(|r| (bench.posts(r) > 0.0) == (r != PostResult::Full))
+    );
+    // The pod uses no more than its share, and the other one nothing.
+    let section = bench.section("web");
+    let series = section.as_object().unwrap();
+    assert_eq!(series.len(), TELEMETRY_NAMES_MAX, "{section}");
+    let samples = |one: &Value| one["values"].as_array().unwrap().len();
+    assert!(series.values().all(|one| samples(one) <= TELEMETRY_SAMPLES_MAX), "{section}");
     assert_eq!(bench.section("other"), Value::Null);
 }

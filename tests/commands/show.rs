@@ -1,19 +1,14 @@
 //! The command `show`: its output for incident lines.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
-use support::clock::eventually;
-use support::{PATIENCE, Scratch, fixture};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_blackbox-daemon");
+use crate::support::clock::eventually;
+use crate::support::{PATIENCE, Scratch, fixture};
+use crate::{BINARY, text};
 
 fn command(words: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
@@ -31,10 +26,6 @@ fn show(words: &[&str], input: &[u8]) -> Output {
         scope.spawn(move || stdin.write_all(input));
         child.wait_with_output().unwrap()
     })
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 fn incidents() -> Vec<u8> {

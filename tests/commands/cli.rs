@@ -1,26 +1,13 @@
 //! The command line: its output and its exit codes.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod support;
-
 use std::process::{Command, Output};
 
+use crate::support::{fixture, schema, zoo};
+use crate::{BINARY, text};
 use serde_json::Value;
-use support::schema;
-use support::{fixture, zoo};
 
 fn run(arguments: &[&str], env: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_blackbox-daemon"))
-        .args(arguments)
-        .env_clear()
-        .envs(env.iter().copied())
-        .output()
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
+    Command::new(BINARY).args(arguments).env_clear().envs(env.iter().copied()).output().unwrap()
 }
 
 #[test]

@@ -1,29 +1,14 @@
 //! The fake API server answers requests like the recorded real one.
 
-#![allow(clippy::unwrap_used, reason = "a broken helper fails its test")]
-
-mod support;
-
 use std::fs;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use support::client::{Head, RawClient};
-use support::sample::{names, pod, version};
-use support::tls::{Authority, Validity};
-use support::{FakeApi, Options, fixture};
-
-const PODS: &str = "/api/v1/pods";
-
-fn plain() -> FakeApi {
-    FakeApi::start(Options {
-        tls: false,
-        bookmark_interval: Duration::from_millis(50),
-        list_wait: Duration::from_millis(50),
-        ..Options::default()
-    })
-}
+use crate::support::client::{Head, RawClient};
+use crate::support::sample::{names, pod, version};
+use crate::support::tls::{Authority, Validity};
+use crate::support::{FakeApi, Options, access, fixture};
+use crate::{PODS, plain};
 
 /// Returns the body of a recorded response.
 fn recorded(name: &str) -> Value {
@@ -86,7 +71,7 @@ fn refusals_have_the_recorded_bodies() {
     let (head, body) = client.get(PODS);
     let mut expected = recorded("403.txt");
     let message = expected["message"].as_str().unwrap();
-    let message = message.replace("system:serviceaccount:default:nobody", support::access::USER);
+    let message = message.replace("system:serviceaccount:default:nobody", access::USER);
     expected["message"] = json!(message);
     assert_eq!((head.status, body), (403, expected));
     let review = json!({"spec": {"resourceAttributes": {"verb": "list", "resource": "pods"}}});
@@ -176,4 +161,15 @@ fn the_log_tells_what_was_asked() {
     assert_eq!(record.param("fieldSelector"), "involvedObject.uid=u1");
     assert_eq!((record.user_agent.as_str(), record.authorized), ("raw", true));
     assert_eq!(api.count("list", "events"), 1);
+}
+
+#[test]
+#[should_panic(expected = "the agent's role does not grant {\"list nodes\"}")]
+fn a_call_of_the_agent_that_its_role_does_not_grant_fails_the_test() {
+    let api = plain();
+    RawClient::connect(&api).get("/api/v1/nodes");
+    let mut agent = RawClient::connect(&api).user_agent("blackbox-daemon/0.1.0");
+    for path in [PODS, "/api/v1/nodes", "/api/v1/nodes/node1", "/version"] {
+        assert_eq!(agent.get(path).0.status, 200);
+    }
 }
