@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use blackbox_daemon::core::Now;
 use blackbox_daemon::core::case::ContainerKind;
-use blackbox_daemon::core::detect::classify::{self, End};
+use blackbox_daemon::core::detect::classify::{self, TerminationFacts};
 use blackbox_daemon::core::detect::{Detector, History, Output};
 use blackbox_daemon::core::incident::recurrence::Recurrence;
 use blackbox_daemon::core::incident::{Gathered, Incident, compose, line};
@@ -43,7 +43,7 @@ fn split(bytes: &[u8], mut each: impl FnMut(&[u8])) {
 const NOW: Now = Now { monotonic: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
 
 /// Returns the terminations in the container statuses, as the rules take them.
-fn ends<'a>(decoded: &'a [Decoded<'_>]) -> Vec<End<'a>> {
+fn ends<'a>(decoded: &'a [Decoded<'_>]) -> Vec<TerminationFacts<'a>> {
     let pods = decoded.iter().filter_map(|decoded| match decoded {
         Decoded::Applied(pod) => Some(pod),
         _ => None,
@@ -51,7 +51,7 @@ fn ends<'a>(decoded: &'a [Decoded<'_>]) -> Vec<End<'a>> {
     let statuses = pods.flat_map(|pod| pod.status.container_statuses.iter());
     let states = statuses.flat_map(|status| [&status.state, &status.last_state]);
     let ends = states.filter_map(|state| state.terminated.as_ref());
-    ends.map(|end| End {
+    ends.map(|end| TerminationFacts {
         exit_code: end.exit_code,
         signal: end.signal,
         reason: &end.reason,
@@ -175,7 +175,7 @@ fn stages(criterion: &mut Criterion) {
     group.bench_function("classify", |b| {
         b.iter(|| {
             for end in &ends {
-                black_box(classify::end(black_box(end)));
+                black_box(classify::termination(black_box(end)));
             }
         });
     });

@@ -17,6 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use blackbox_daemon::core::Now;
+use blackbox_daemon::core::case::ContainerId;
 use blackbox_daemon::node::cgroup::{
     CgroupTree, CgroupVersion, ContainerHistory, ContainerRecorder, OomKill, WantedPod,
 };
@@ -82,10 +83,7 @@ impl Container {
     }
 
     fn wanted(&self) -> WantedPod {
-        WantedPod {
-            uid: self.uid.as_str().into(),
-            container_ids: vec![format!("containerd://{}", self.id).into()],
-        }
+        WantedPod { uid: self.uid.as_str().into(), container_ids: vec![parsed(&self.id)] }
     }
 }
 
@@ -105,6 +103,10 @@ impl Drop for Container {
             }
         }
     }
+}
+
+fn parsed(id: &str) -> ContainerId {
+    ContainerId::parse(id).unwrap()
 }
 
 /// Returns `None`, with a message, if this machine cannot run the test.
@@ -151,7 +153,7 @@ impl Watched {
 
     fn history(&self, container: &Container) -> ContainerHistory {
         let now = Now { monotonic: self.began.elapsed(), wall: Timestamp::now() };
-        self.recorder.history(&container.uid, &container.id, now).unwrap()
+        self.recorder.history(&container.uid, &parsed(&container.id), now).unwrap()
     }
 }
 
@@ -220,7 +222,7 @@ fn a_container_that_went_keeps_its_curve() {
     let later = watched.began.elapsed() + Duration::from_secs(30);
     assert_eq!(watched.recorder.sample(later, &[wanted]), []);
     let now = Now { monotonic: later, wall: Timestamp::now() };
-    let history = watched.recorder.history(&uid, &id, now).unwrap();
+    let history = watched.recorder.history(&uid, &parsed(&id), now).unwrap();
     assert!(memory(&history).len() >= 3);
     assert!(!history.is_oom_count_whole, "the counter went with the directory");
     assert_eq!(history.oom_kills, 1);

@@ -13,9 +13,9 @@ use crate::agent::detection::{Detection, LiveHandler};
 use crate::agent::messages::LookupRequest;
 use crate::core::backoff::Jitter;
 use crate::core::detect::evidence::PodEvent;
-use crate::core::detect::pods::is_plain;
 use crate::core::detect::settle::Lookup;
 use crate::core::stream::reflector::Failure;
+use crate::core::text::is_plain;
 use crate::kube::api::{ApiClient, ApiError};
 use crate::limits::{
     EVENT_LOOKUP_BURST, EVENT_LOOKUP_DENIED_PAUSE, EVENT_LOOKUP_INTERVAL, EVENT_LOOKUP_JITTER,

@@ -8,7 +8,7 @@ use core::net::IpAddr;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::core::case::PodFacts;
+use crate::core::case::{ContainerId, PodFacts};
 
 /// A pod on the node: its containers, addresses and description.
 #[derive(Clone, Debug)]
@@ -20,8 +20,8 @@ pub struct PodOnNode {
     pub addresses: Vec<IpAddr>,
     /// True if the pod is on the host's network, where it shares its addresses with the node and with other pods.
     pub is_host_network: bool,
-    /// The containers that run now: each with its name and its ID without the runtime's name.
-    pub running: Vec<(Box<str>, Box<str>)>,
+    /// The containers that run now, each with its name and its ID.
+    pub running: Vec<(Box<str>, ContainerId)>,
     /// The description of the pod; its incidents share it.
     pub pod: Arc<PodFacts>,
 }

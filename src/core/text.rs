@@ -6,6 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serializer;
 
+use crate::limits::PLAIN_WORD_BYTES_MAX;
+
 /// A time as the line has it: RFC 3339, UTC, whole seconds where it has no more.
 pub fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(at)
@@ -47,6 +49,13 @@ pub fn duration(d: Duration) -> String {
         0 => format!("{major} {unit}"),
         _ => format!("{major} {unit} {minor} {smaller}"),
     }
+}
+
+/// Returns true for a text of letters, digits and dashes only: UIDs, hashes, names of namespaces. Nothing else may
+/// become part of a request or a path.
+pub fn is_plain(text: &str) -> bool {
+    (1..=PLAIN_WORD_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 #[cfg(test)]

@@ -117,7 +117,8 @@ impl FlightRecorder {
         let mut containers = self.containers();
         // The counters exist only for a short time after the container, so read them now.
         containers.check_pod(now.monotonic, &instance.pod_key);
-        match containers.history(&instance.pod_key, &instance.container_id, now) {
+        let id = instance.container_id.as_ref();
+        match id.and_then(|id| containers.history(&instance.pod_key, id, now)) {
             Some(history) => {
                 // In a pod with several containers, the pod's kills may belong to another container.
                 let of_pod = if is_alone { history.pod_oom_kills } else { 0 };
@@ -204,7 +205,7 @@ impl FlightRecorder {
         let roster = lock(&self.roster);
         let place = roster.get(&kill.pod_uid)?;
         let id = kill.container_id.as_deref()?;
-        let (name, id) = place.running.iter().find(|(_, running)| **running == *id)?;
+        let (name, id) = place.running.iter().find(|(_, running)| running.as_str() == id)?;
         Case::survivor(&place.pod, name, id, now, at)
     }
 }

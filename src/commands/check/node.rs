@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::config::Config;
-use crate::core::cgroup::names;
+use crate::core::case::ContainerId;
 use crate::limits::CHECK_LOGS_MAX;
 use crate::node::cgroup::{CgroupTree, CgroupVersion};
 use crate::node::logs::PodLogs;
@@ -67,7 +67,8 @@ pub(super) fn control_groups(report: &mut Report<'_>, config: &Config, running: 
     let (subject, root) = ("cgroups", config.cgroup.display());
     let mut tree = CgroupTree::new(&config.cgroup);
     tree.scan(|uid| running.iter().any(|c| c.pod_uid == uid));
-    let has = |c: &&Running| names::runtime_id(&c.id).is_some_and(|id| tree.has_container(id));
+    let has =
+        |c: &&Running| ContainerId::parse(&c.id).is_some_and(|id| tree.has_container(id.as_str()));
     let (found, all) = (running.iter().filter(has).count(), running.len());
     let version = match tree.version() {
         Some(CgroupVersion::V1) => "version 1",

@@ -1,6 +1,7 @@
 //! Renders one incident as lines of a terminal.
 
 use crate::commands::show::screen::{Colours, bars, cell, fit};
+use crate::core::cgroup::sample::column;
 use crate::core::display::parsed::Value;
 use crate::core::display::timeline::{self, LOG, THIS};
 use crate::core::display::units::{bytes, clock_time, cores, date_time, offset};
@@ -128,9 +129,9 @@ impl Style {
         let own = own.into_iter().find(|c| c.text("name") == incident.text("container"));
         let cpu_limit = own.and_then(|c| c.at(&["resources"]).number("cpu_limit_millicores"));
         let memory_limit = samples.number("memory_limit_bytes");
-        let ages = samples.at(&["age_seconds"]).items();
-        self.chart(out, "memory", samples.at(&["memory_bytes"]), memory_limit, bytes);
-        self.chart(out, "cpu", samples.at(&["cpu_millicores"]), cpu_limit, cores);
+        let ages = samples.at(&[column::AGE_SECONDS]).items();
+        self.chart(out, "memory", samples.at(&[column::MEMORY_BYTES]), memory_limit, bytes);
+        self.chart(out, "cpu", samples.at(&[column::CPU_MILLICORES]), cpu_limit, cores);
         if let Some(Value::Number(oldest)) = ages.first() {
             self.colours.paint(out, DIM, |out| {
                 cell(out, "", 4 + NAME);

@@ -3,6 +3,7 @@
 //! The rules ([`crate::core::detect`]) open a case from a pod's status, add the evidence of events and of the kernel,
 //! and decide its type. Then the case becomes an [`Incident`](crate::core::incident::Incident), which is written.
 
+pub mod container_id;
 pub mod gap;
 pub mod id;
 pub mod pod;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use crate::core::Now;
 use crate::core::text::time_or_null;
 
+pub use self::container_id::ContainerId;
 pub use self::gap::{Gap, Part};
 pub use self::id::IncidentId;
 pub use self::pod::{ContainerInfo, ContainerKind, Owner, PodFacts, ResourceAnalysis};
@@ -88,8 +90,8 @@ pub enum Subject {
     Survivor {
         /// The index of the container in [`PodFacts::containers`].
         container: usize,
-        /// The instance's ID, without the runtime's name.
-        container_id: String,
+        /// The instance's ID.
+        container_id: ContainerId,
     },
 }
 
@@ -133,8 +135,8 @@ pub struct InstanceRef {
     pub pod_key: String,
     /// The container's name.
     pub container: String,
-    /// The instance's ID, without the runtime's name.
-    pub container_id: String,
+    /// The instance's ID. `None` if the kubelet's record contains none that can name a control group.
+    pub container_id: Option<ContainerId>,
     /// The number of the instance in its container, from 0.
     pub instance: i64,
 }
@@ -190,15 +192,15 @@ impl Case {
     pub fn survivor(
         pod: &Arc<PodFacts>,
         container: &str,
-        container_id: &str,
+        container_id: &ContainerId,
         now: Now,
         at: Timestamp,
     ) -> Option<Self> {
         let index = pod.containers.iter().position(|info| info.name == container)?;
         Some(Self {
-            id: IncidentId::of_survivor(pod.key(), container, container_id, at),
+            id: IncidentId::of_survivor(pod.key(), container, container_id.as_str(), at),
             pod: pod.clone(),
-            subject: Subject::Survivor { container: index, container_id: container_id.to_owned() },
+            subject: Subject::Survivor { container: index, container_id: container_id.clone() },
             detected_at: now.wall,
             occurred_at: at,
             kind: IncidentType::Oom,
@@ -240,7 +242,7 @@ impl Case {
         match &self.subject {
             Subject::Termination { end, .. } => Some(&end.container_id),
             Subject::Waiting { container_id, .. } => container_id.as_deref(),
-            Subject::Survivor { container_id, .. } => Some(container_id),
+            Subject::Survivor { container_id, .. } => Some(container_id.as_str()),
             Subject::Pod { .. } => None,
         }
     }
@@ -262,7 +264,7 @@ impl Case {
             pod_name: self.pod.name.clone(),
             pod_key: self.pod.key().to_owned(),
             container: self.container_name()?.to_owned(),
-            container_id: end.container_id.rsplit('/').next().unwrap_or_default().to_owned(),
+            container_id: ContainerId::parse(&end.container_id),
             instance: end.instance,
         })
     }

@@ -8,7 +8,7 @@
 //! Containers: runc's systemd driver makes `<prefix>-<id>.scope` from `slice:prefix:id`; with the cgroupfs
 //! driver the directory is the bare ID (containerd, Docker) or `crio-<id>` (CRI-O `internal/config/cgmgr`).
 
-use crate::core::detect::pods::is_plain;
+use crate::core::text::is_plain;
 
 /// Length of a container ID: all runtimes that the kubelet drives use 32 random bytes, in hexadecimal.
 const CONTAINER_ID_BYTES: usize = 64;
@@ -62,12 +62,6 @@ pub fn container_id(name: &str) -> Option<&str> {
         Some((prefix, id)) => PREFIXES.contains(&prefix).then_some(id)?,
         None => name,
     };
-    is_id(id).then_some(id)
-}
-
-/// Returns the ID as in directory names, for an ID from the API: `containerd://<id>`, or the bare ID.
-pub fn runtime_id(container_id: &str) -> Option<&str> {
-    let id = container_id.rsplit_once("://").map_or(container_id, |(_, id)| id);
     is_id(id).then_some(id)
 }
 
@@ -180,17 +174,6 @@ mod tests {
             String::new(),
         ] {
             assert_eq!(container_id(&name), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn the_apis_id_loses_its_runtime() {
-        let id = id();
-        for text in [format!("containerd://{id}"), format!("cri-o://{id}"), id.clone()] {
-            assert_eq!(runtime_id(&text), Some(&*id));
-        }
-        for text in ["", "containerd://", "containerd://../../x", "x"] {
-            assert_eq!(runtime_id(text), None);
         }
     }
 }

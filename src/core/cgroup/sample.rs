@@ -6,6 +6,18 @@ use jiff::Timestamp;
 
 use crate::core::ring::Columns;
 
+/// Names of the columns that the page and `show` draw.
+pub mod column {
+    /// The age of a sample at the newest one, in seconds.
+    pub const AGE_SECONDS: &str = "age_seconds";
+    /// The memory in use, in bytes.
+    pub const MEMORY_BYTES: &str = "memory_bytes";
+    /// The CPU time used since the sample before, in thousandths of a core.
+    pub const CPU_MILLICORES: &str = "cpu_millicores";
+    /// The part of that time in which the CPU limit held the container back, in percent.
+    pub const CPU_THROTTLED_PERCENT: &str = "cpu_throttled_percent";
+}
+
 /// Values from a container's files at one time. `None`: the kernel or the runtime does not provide the value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ContainerReading {
@@ -138,11 +150,11 @@ pub fn columns<'s>(
         samples.iter().map(|sample| value(sample)).collect::<Vec<_>>()
     };
     let columns = vec![
-        ("age_seconds", column(&|s| Some(s.seconds_before(newest?)))),
-        ("memory_bytes", column(&|s| known_u32(s.memory_kib).map(|kib| kib * 1024.0))),
+        (column::AGE_SECONDS, column(&|s| Some(s.seconds_before(newest?)))),
+        (column::MEMORY_BYTES, column(&|s| known_u32(s.memory_kib).map(|kib| kib * 1024.0))),
         ("working_set_bytes", column(&|s| known_u32(s.working_set_kib).map(|kib| kib * 1024.0))),
-        ("cpu_millicores", column(&|s| known_u32(s.cpu_millicores))),
-        ("cpu_throttled_percent", column(&|s| known_u8(s.cpu_throttled_percent))),
+        (column::CPU_MILLICORES, column(&|s| known_u32(s.cpu_millicores))),
+        (column::CPU_THROTTLED_PERCENT, column(&|s| known_u8(s.cpu_throttled_percent))),
         ("pids", column(&|s| (s.pids != u16::MAX).then(|| f64::from(s.pids)))),
         ("pressure_memory_some_percent", column(&|s| known_u8(s.pressure_memory_percent))),
         ("pressure_cpu_some_percent", column(&|s| known_u8(s.pressure_cpu_percent))),

@@ -31,8 +31,9 @@ use self::observe::Observation;
 use self::open::CaseOpener;
 use self::output::emit;
 use crate::core::Now;
+use crate::core::case::ContainerId;
 use crate::core::detect::ledger::PodEntry;
-use crate::core::detect::pods::{PodTable, Sighting, is_plain};
+use crate::core::detect::pods::{PodTable, Sighting};
 use crate::core::detect::settle::{Lookup, PodState, Settling};
 use crate::core::roster::PodOnNode;
 use crate::core::text::cut;
@@ -337,8 +338,8 @@ fn place(opener: &CaseOpener<'_, '_>) -> PodOnNode {
     let pod = opener.pod;
     let running = containers(pod).map(|container| container.status).filter_map(|status| {
         status.state.running.as_ref()?;
-        let id = status.container_id.rsplit('/').next().filter(|id| is_plain(id))?;
-        Some((Box::from(cut(&status.name, NAME_BYTES_MAX)), Box::from(id)))
+        let id = ContainerId::parse(&status.container_id)?;
+        Some((Box::from(cut(&status.name, NAME_BYTES_MAX)), id))
     });
     let addresses = pod.status.pod_ips.iter().take(ADDRESSES_PER_POD_MAX);
     PodOnNode {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::core::Now;
-use crate::core::cgroup::names::runtime_id;
+use crate::core::case::ContainerId;
 use crate::core::cgroup::sample::columns;
 use crate::core::ring::Columns;
 use crate::limits::{
@@ -23,9 +23,9 @@ use crate::node::cgroup::tree::{CgroupTree, ScanReport};
 pub struct WantedPod {
     /// The UID in the name of the pod's directory: for a static pod, the `kubernetes.io/config.hash`.
     pub uid: Box<str>,
-    /// IDs of its containers, with the runtime's name (`containerd://…`) or without. IDs of terminated
-    /// containers do no harm: after a few scans that do not find a container, the search for it stops.
-    pub container_ids: Vec<Box<str>>,
+    /// IDs of its containers. IDs of terminated containers do no harm: after a few scans that do not find a
+    /// container, the search for it stops.
+    pub container_ids: Vec<ContainerId>,
 }
 
 /// The data about a container that an incident shows.
@@ -124,12 +124,11 @@ impl ContainerRecorder {
         kills
     }
 
-    /// Returns the data about a container, by its ID with the runtime's name or without. `None`: the container
-    /// was never sampled, or disappeared longer ago than [`RECORDS_KEPT`].
-    pub fn history(&self, pod_uid: &str, container_id: &str, now: Now) -> Option<ContainerHistory> {
-        let id = runtime_id(container_id)?;
+    /// Returns the data about a container. `None`: the container was never sampled, or disappeared longer ago
+    /// than [`RECORDS_KEPT`].
+    pub fn history(&self, pod_uid: &str, id: &ContainerId, now: Now) -> Option<ContainerHistory> {
         let pod = self.pods.get(pod_uid)?;
-        let container = pod.containers.iter().find(|container| *container.id == *id)?;
+        let container = pod.containers.iter().find(|container| *container.id == *id.as_str())?;
         let samples = container.samples(now.monotonic);
         let age = SignedDuration::try_from(samples.last()?.age(now.monotonic)).ok()?;
         let ends_at = now.wall.checked_sub(age).unwrap_or(now.wall);
@@ -235,7 +234,7 @@ impl ContainerRecorder {
             let record =
                 self.pods.entry(pod.uid.clone()).or_insert_with(|| PodRecord::new(&pod.uid));
             record.unwanted_since = None;
-            for id in pod.container_ids.iter().filter_map(|id| runtime_id(id)) {
+            for id in pod.container_ids.iter().map(ContainerId::as_str) {
                 match record.container(id) {
                     Some(container) => container.is_wanted = true,
                     None => new.push((&*pod.uid, id)),

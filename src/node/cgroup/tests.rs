@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::core::Now;
+use crate::core::case::ContainerId;
 use crate::limits::{
     CGROUP_ENTRIES_MAX, CGROUP_FILE_BYTES_MAX, CGROUP_SEARCH_DIRECTORIES_MAX, FAST_CONTAINERS_MAX,
     LIMIT_READ_EVERY, RECORDED_CONTAINERS_MAX, RECORDS_KEPT,
@@ -92,8 +93,12 @@ impl Drop for Made {
     }
 }
 
+fn parsed(id: &str) -> ContainerId {
+    ContainerId::parse(id).unwrap()
+}
+
 fn wanted(uid: &str, ids: &[String]) -> WantedPod {
-    WantedPod { uid: uid.into(), container_ids: ids.iter().map(|id| id.as_str().into()).collect() }
+    WantedPod { uid: uid.into(), container_ids: ids.iter().map(|id| parsed(id)).collect() }
 }
 
 fn recorder(made: &Made) -> ContainerRecorder {
@@ -353,15 +358,14 @@ fn history_shows_columns_and_the_lower_limit() {
     let path = format!("{pod}/{}", id(1));
     let pods = [wanted(UID, &[format!("containerd://{}", id(1))])];
     let mut recorder = recorder(&made);
-    assert_eq!(recorder.history(UID, &id(1), now(seconds(0))), None);
+    assert_eq!(recorder.history(UID, &parsed(&id(1)), now(seconds(0))), None);
     for n in 0..4 {
         made.write(&format!("{path}/memory.current"), format!("{}\n", (n + 1) * MIB));
         made.write(&format!("{path}/cpu.stat"), format!("usage_usec {}\n", n * 500_000));
         assert!(recorder.sample(seconds(100 + 5 * n), &pods).is_empty());
     }
     assert_eq!(recorder.next_sample_in(seconds(116)), seconds(4));
-    let history =
-        recorder.history(UID, &format!("containerd://{}", id(1)), now(seconds(118))).unwrap();
+    let history = recorder.history(UID, &parsed(&id(1)), now(seconds(118))).unwrap();
     let memory: Vec<_> = (1..5).map(|n| Some((n * MIB) as f64)).collect();
     assert_eq!(column(&history, "memory_bytes"), memory);
     let ages = [Some(15.0), Some(10.0), Some(5.0), Some(0.0)];
@@ -371,8 +375,8 @@ fn history_shows_columns_and_the_lower_limit() {
     assert_eq!(history.samples.ends_at.to_string(), "2026-11-23T03:31:38Z");
     assert_eq!((history.limit_bytes, history.peak_bytes), (Some(50 * MIB), Some(10 * MIB)));
     assert_eq!((history.oom_kills, history.is_oom_count_whole), (0, true));
-    assert_eq!(recorder.history(HASH, &id(1), now(seconds(118))), None);
-    assert_eq!(recorder.history(UID, &id(2), now(seconds(118))), None);
+    assert_eq!(recorder.history(HASH, &parsed(&id(1)), now(seconds(118))), None);
+    assert_eq!(recorder.history(UID, &parsed(&id(2)), now(seconds(118))), None);
 }
 
 #[test]
@@ -384,7 +388,7 @@ fn a_ring_holds_the_window_and_no_more() {
     for n in 0..200 {
         recorder.sample(seconds(5 * n), &pods);
     }
-    let history = recorder.history(UID, &id(1), now(seconds(995))).unwrap();
+    let history = recorder.history(UID, &parsed(&id(1)), now(seconds(995))).unwrap();
     assert_eq!(history.samples.len(), 60);
     assert_eq!(column(&history, "age_seconds")[0], Some(295.0));
 }
@@ -408,15 +412,15 @@ fn near_its_limit_a_container_is_sampled_faster() {
         recorder.sample(seconds(5) + half * n, &pods);
     }
     let at = now(seconds(10));
-    let history = recorder.history(UID, &id(1), at).unwrap();
+    let history = recorder.history(UID, &parsed(&id(1)), at).unwrap();
     assert_eq!(column(&history, "age_seconds")[..4], [Some(9.5), Some(4.5), Some(4.0), Some(3.5)]);
     assert_eq!(history.samples.len(), 11);
-    assert_eq!(recorder.history(UID, &id(2), at).unwrap().samples.len(), 2);
+    assert_eq!(recorder.history(UID, &parsed(&id(2)), at).unwrap().samples.len(), 2);
     // Regular samples still come every interval, and a container that stays near its limit keeps its window.
     for n in 10..800 {
         recorder.sample(seconds(5) + half * n, &pods);
     }
-    let history = recorder.history(UID, &id(1), now(seconds(5) + half * 799)).unwrap();
+    let history = recorder.history(UID, &parsed(&id(1)), now(seconds(5) + half * 799)).unwrap();
     assert_eq!(history.samples.len(), 60 + 16);
     near(10 * MIB);
     recorder.sample(seconds(600), &pods);
@@ -448,7 +452,8 @@ fn fast_containers_have_a_budget() {
     let mut recorder = recorder(&made);
     recorder.sample(seconds(0), &pods);
     recorder.sample(Duration::from_millis(500), &pods);
-    let samples = |n: u64| recorder.history(UID, &id(n), now(seconds(1))).unwrap().samples.len();
+    let samples =
+        |n: u64| recorder.history(UID, &parsed(&id(n)), now(seconds(1))).unwrap().samples.len();
     let fast: Vec<_> = ids.iter().filter(|n| samples(**n) == 2).collect();
     assert_eq!(fast.len(), FAST_CONTAINERS_MAX);
     assert!(fast.iter().all(|n| **n >= 20), "the nearest: {fast:?}");
@@ -470,9 +475,9 @@ fn a_killed_child_is_told_once_with_its_container() {
     let kill = OomKill { pod_uid: UID.into(), container_id: Some(id(2).into()), kills: 2 };
     assert_eq!(recorder.sample(seconds(5), &pods), [kill]);
     assert_eq!(recorder.sample(seconds(10), &pods), []);
-    let history = recorder.history(UID, &id(2), now(seconds(12))).unwrap();
+    let history = recorder.history(UID, &parsed(&id(2)), now(seconds(12))).unwrap();
     assert_eq!((history.oom_kills, history.pod_oom_kills), (2, 2));
-    let history = recorder.history(UID, &id(1), now(seconds(12))).unwrap();
+    let history = recorder.history(UID, &parsed(&id(1)), now(seconds(12))).unwrap();
     assert_eq!((history.oom_kills, history.pod_oom_kills), (0, 2));
     assert_eq!(recorder.pod_oom_kills(UID, seconds(12), seconds(10)), 2);
     assert_eq!(recorder.pod_oom_kills(UID, seconds(100), seconds(10)), 0);
@@ -491,7 +496,7 @@ fn a_kill_that_took_the_container_shows_in_the_pods_counter() {
     // Between two samples, as when the API reports a termination.
     assert_eq!(recorder.check_pod(seconds(2), UID), [kill]);
     assert_eq!(recorder.sample(seconds(5), &pods), []);
-    let history = recorder.history(UID, &id(1), now(seconds(6))).unwrap();
+    let history = recorder.history(UID, &parsed(&id(1)), now(seconds(6))).unwrap();
     assert_eq!((history.oom_kills, history.is_oom_count_whole), (1, true));
     // Both containers are gone: the kill cannot be attributed to one.
     made.remove(&format!("{pod}/{}", id(2)));
@@ -503,7 +508,7 @@ fn a_kill_that_took_the_container_shows_in_the_pods_counter() {
     assert_eq!(recorder.sample(seconds(15), &pods), [kill]);
     made.remove(&pod);
     recorder.sample(seconds(20), &pods);
-    let history = recorder.history(UID, &id(1), now(seconds(20))).unwrap();
+    let history = recorder.history(UID, &parsed(&id(1)), now(seconds(20))).unwrap();
     assert_eq!((history.oom_kills, history.is_oom_count_whole), (1, false));
 }
 
@@ -547,12 +552,12 @@ fn in_version_1_the_containers_counters_are_added_up() {
     made.write(&format!("memory/{pod}/{}/memory.oom_control", id(1)), "oom_kill 3\n");
     let kill = OomKill { pod_uid: UID.into(), container_id: Some(id(1).into()), kills: 1 };
     assert_eq!(recorder.sample(seconds(5), &pods), [kill]);
-    assert!(recorder.history(UID, &id(1), now(seconds(5))).unwrap().is_oom_count_whole);
+    assert!(recorder.history(UID, &parsed(&id(1)), now(seconds(5))).unwrap().is_oom_count_whole);
     for controller in ["memory", "cpu", "cpuacct", "pids"] {
         made.remove(&format!("{controller}/{pod}/{}", id(1)));
     }
     assert_eq!(recorder.sample(seconds(10), &pods), []);
-    let history = recorder.history(UID, &id(1), now(seconds(10))).unwrap();
+    let history = recorder.history(UID, &parsed(&id(1)), now(seconds(10))).unwrap();
     assert_eq!((history.oom_kills, history.pod_oom_kills), (1, 1));
     assert!(!history.is_oom_count_whole);
 }
@@ -570,7 +575,7 @@ fn counters_of_garbage_make_no_panic() {
         }
         recorder.sample(seconds(5 * n as u64 + 5), &pods);
     }
-    let _ = recorder.history(UID, &id(1), now(seconds(20)));
+    let _ = recorder.history(UID, &parsed(&id(1)), now(seconds(20)));
 }
 
 #[test]
@@ -584,10 +589,10 @@ fn what_is_gone_is_kept_for_a_while_and_not_looked_for() {
     let kept = RECORDS_KEPT.as_secs();
     for n in 1..kept / 5 {
         recorder.sample(seconds(5 * n), &pods);
-        assert!(recorder.history(UID, &id(1), now(seconds(5 * n))).is_some(), "{n}");
+        assert!(recorder.history(UID, &parsed(&id(1)), now(seconds(5 * n))).is_some(), "{n}");
     }
     recorder.sample(seconds(kept + 10), &pods);
-    assert_eq!(recorder.history(UID, &id(1), now(seconds(kept + 10))), None);
+    assert_eq!(recorder.history(UID, &parsed(&id(1)), now(seconds(kept + 10))), None);
     // The API still lists the container.
     let scan = recorder.last_scan();
     made.pod_v2(&format!("kubepods/burstable/pod{HASH}"));
@@ -610,7 +615,7 @@ fn a_pod_that_is_wanted_again_goes_on() {
     for (n, pods) in [&pods[..], &[], &pods].into_iter().enumerate() {
         recorder.sample(seconds(5 * n as u64), pods);
     }
-    let history = recorder.history(UID, &id(1), now(seconds(10))).unwrap();
+    let history = recorder.history(UID, &parsed(&id(1)), now(seconds(10))).unwrap();
     assert_eq!(column(&history, "age_seconds"), [Some(10.0), Some(0.0)]);
 }
 
@@ -623,7 +628,7 @@ fn a_container_that_comes_later_is_found() {
     recorder.sample(seconds(0), &pods);
     made.container_v2(&format!("{pod}/{}", id(1)), MIB, "max");
     recorder.sample(seconds(5), &pods);
-    assert!(recorder.history(UID, &id(1), now(seconds(5))).is_some());
+    assert!(recorder.history(UID, &parsed(&id(1)), now(seconds(5))).is_some());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::core::case::Severity;
+use crate::core::cgroup::sample::column;
 use crate::core::display::parsed::Value;
 use crate::core::display::units::{ago, bytes, cores, date_time, percent};
 use crate::serve::page::chart::Chart;
@@ -66,20 +67,25 @@ fn charts(out: &mut String, incident: &Value) {
     for (title, name, limit, unit) in [
         (
             "Memory",
-            "memory_bytes",
+            column::MEMORY_BYTES,
             samples.number("memory_limit_bytes"),
             bytes as fn(u64) -> String,
         ),
-        ("CPU", "cpu_millicores", own.at(&["resources"]).number("cpu_limit_millicores"), cores),
-        ("CPU throttled", "cpu_throttled_percent", None, percent),
+        (
+            "CPU",
+            column::CPU_MILLICORES,
+            own.at(&["resources"]).number("cpu_limit_millicores"),
+            cores,
+        ),
+        ("CPU throttled", column::CPU_THROTTLED_PERCENT, None, percent),
     ] {
         let values = samples.at(&[name]).items();
         let is_none = |value: &Value| !matches!(value, Value::Number(n) if *n > 0.0);
         // The throttled share is usually zero for the whole chart; leave it out then.
-        if name == "cpu_throttled_percent" && values.iter().all(is_none) {
+        if name == column::CPU_THROTTLED_PERCENT && values.iter().all(is_none) {
             continue;
         }
-        let ages = samples.at(&["age_seconds"]).items();
+        let ages = samples.at(&[column::AGE_SECONDS]).items();
         Chart { title, limit, ages, values, unit }.draw(out);
     }
     put(out, "</div>");

@@ -12,9 +12,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::core::case::IncidentId;
 use crate::core::detect::classify::Deletion;
 use crate::core::detect::ledger::PodEntry;
+use crate::core::text::is_plain;
 use crate::core::wire::{self, is_older};
 use crate::limits::{
-    ENDS_REMEMBERED_MAX, NAME_BYTES_MAX, PLAIN_WORD_BYTES_MAX, PODS_GONE_REMEMBERED_MAX, PODS_MAX,
+    ENDS_REMEMBERED_MAX, NAME_BYTES_MAX, PODS_GONE_REMEMBERED_MAX, PODS_MAX,
     STATIC_PODS_REMEMBERED_MAX, VERSION_BYTES_MAX,
 };
 
@@ -25,13 +26,6 @@ pub use record::{ContainerRecord, PodRecord};
 pub fn static_uid<'p>(metadata: &'p wire::Metadata<'_>) -> Option<&'p str> {
     metadata.annotations.config_mirror.some()?;
     metadata.annotations.config_hash.some().filter(|uid| is_plain(uid))
-}
-
-/// Returns true for a text of letters, digits and dashes only: UIDs, hashes, names of namespaces. Nothing else may
-/// become part of a request or a path.
-pub fn is_plain(text: &str) -> bool {
-    (1..=PLAIN_WORD_BYTES_MAX).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 /// A set that forgets its oldest entry above its limit.

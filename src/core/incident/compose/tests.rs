@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::core::Now;
+use crate::core::case::ContainerId;
 use crate::core::case::{Confidence, Severity};
 use crate::core::detect::{Detector, History, Output};
 use crate::core::incident::recurrence::Recurrences;
@@ -153,7 +154,8 @@ fn from_the_sixth_crash_within_an_hour_on_telemetry_is_brief() {
 fn a_killed_child_of_a_container_that_lives_on_is_an_incident_of_its_own() {
     let pod = case(1, "Error").pod;
     let now = Now { monotonic: Duration::ZERO, wall: at("2026-11-23T03:32:00Z") };
-    let survivor = |time| Case::survivor(&pod, "app", "c3", now, at(time)).unwrap();
+    let id = ContainerId::parse("c3").unwrap();
+    let survivor = |time| Case::survivor(&pod, "app", &id, now, at(time)).unwrap();
     let first = survivor("2026-11-23T03:31:50Z");
     assert_ne!(survivor("2026-11-23T03:31:55Z").id, first.id);
     let incident = compose(first, Gathered::default(), Recurrence::default());
@@ -164,7 +166,7 @@ fn a_killed_child_of_a_container_that_lives_on_is_an_incident_of_its_own() {
         incident.message,
         "container app of shop/checkout lost a process to the OOM killer and lives on"
     );
-    assert!(Case::survivor(&pod, "other", "c3", now, at("2026-11-23T03:31:50Z")).is_none());
+    assert!(Case::survivor(&pod, "other", &id, now, at("2026-11-23T03:31:50Z")).is_none());
 }
 
 #[test]
