@@ -68,22 +68,23 @@
 //!    (`core/detect/pods/mod.rs`) rejects stale versions of the pod.
 //! 6. `Observation::container` (`core/detect/observe.rs`) counts unseen terminations. `Observation::terminations` asks
 //!    `PodTable::learn_termination` whether a shown termination is new.
-//! 7. `Observation::judge` collects the facts, and `classify::termination` (`core/detect/classify.rs`) returns the verdict: a type
-//!    and severity, or a reason why it is not a crash.
+//! 7. `Observation::judge` collects the facts, and `classify::termination` (`core/detect/classify.rs`) returns the
+//!    verdict: a type and severity, or a reason why it is not a crash.
 //! 8. `CaseOpener::termination` (`core/detect/open.rs`) makes the case from the pod's status.
 //! 9. `Observation::release` reports the case, or `Settling::hold` (`core/detect/settle.rs`) holds it back: then
 //!    `Output::Held` lets the node's data be gathered now, and `Output::LookUp` requests the pod's events from
 //!    `Lookups::run` (`agent/lookups.rs`). `evidence::judge` (`core/detect/evidence.rs`) weighs them.
 //! 10. `output::report` (`core/detect/output.rs`) makes a reported case an `Output::Crash`; `output::emit` does so
 //!     for settled ones.
-//! 11. `Pipeline::dispatch` passes it to `LiveHandler::on_pod_crash` (`agent/detection.rs`), which opens it in the ledger
-//!     (`SharedLedger::open`, `sinks/state_file.rs`) and queues it (`EnrichQueue::crash`, `agent/enrichment.rs`).
-//! 12. `Enricher::run` (`agent/enrichment.rs`) gathers the container's data with `FlightRecorder::read_instance` and the node's data
-//!     with `FlightRecorder::add_node` (`node/flight.rs`). `classify::weigh_oom_count` makes the verdict final.
+//! 11. `Pipeline::dispatch` passes it to `LiveHandler::on_pod_crash` (`agent/detection.rs`), which opens it in the
+//!     ledger (`SharedLedger::open`, `sinks/state_file.rs`) and queues it (`EnrichQueue::crash`, `agent/enrichment.rs`).
+//! 12. `Enricher::run` (`agent/enrichment.rs`) gathers the container's data with `FlightRecorder::read_instance` and
+//!     the node's data with `FlightRecorder::add_node` (`node/flight.rs`). `classify::weigh_oom_count` makes the
+//!     verdict final.
 //! 13. `compose` (`core/incident/compose.rs`) makes the incident, with its `sentence` (`core/incident/sentence.rs`).
-//! 14. `Publisher::incident` (`agent/enrichment.rs`) drops it if it is below `BLACKBOX_MIN_SEVERITY`. Else
+//! 14. `Publisher::publish` (`agent/enrichment.rs`) drops it if it is below `BLACKBOX_MIN_SEVERITY`. Else
 //!     `Delivery::new` (`sinks/delivery.rs`) renders it with `line` (`core/incident/line.rs`), and `SinkHandle::send`
-//!     (`sinks/sink.rs`) queues it for each sink.
+//!     (`sinks/handle.rs`) queues it for each sink.
 //! 15. `stdout::run`, `file::run` or `Webhook::run` (`sinks/`) writes the line. After the last sink, `Delivery::done`
 //!     settles the incident in the ledger.
 //!

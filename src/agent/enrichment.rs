@@ -49,7 +49,7 @@ impl EnrichQueue {
         if let Work::Crash(mut case, _) = full {
             case.gaps.push(busy());
             let incident = compose(*case, Gathered::default(), Recurrence::default());
-            lock(&self.publisher).incident(&incident, false);
+            lock(&self.publisher).publish(&incident, false);
         }
     }
 
@@ -91,7 +91,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    fn incident(&mut self, incident: &Incident, in_crash_loop: bool) {
+    fn publish(&mut self, incident: &Incident, in_crash_loop: bool) {
         if incident.severity < self.min_severity {
             if let Some(ledger) = &self.ledger {
                 ledger.settle(incident.id);
@@ -198,7 +198,7 @@ impl Enricher {
         }
         classify::weigh_oom_count(&mut case, gathered.oom);
         let incident = compose(case, gathered, recurrence);
-        lock(&self.publisher).incident(&incident, recurrence.in_crash_loop);
+        lock(&self.publisher).publish(&incident, recurrence.in_crash_loop);
     }
 }
 

@@ -238,3 +238,62 @@ fn a_broken_link_is_found() {
     }
     assert_eq!(broken("docs/metrics.md", "../README.md#deploy"), None);
 }
+
+/// All Rust files of a folder, with its folders.
+fn sources(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The words in backticks that name a file or a function, but nothing of that name exists.
+fn stale(text: &str, files: &[(std::path::PathBuf, String)]) -> Vec<String> {
+    let words = text.split('`').skip(1).step_by(2);
+    let is_stale = |word: &&str| {
+        if word.ends_with(".rs") {
+            return !files.iter().any(|(path, _)| path.ends_with(word));
+        }
+        let Some((owner, name)) = word.split_once("::") else { return false };
+        let is_type = owner.starts_with(|c: char| c.is_uppercase());
+        let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !is_name(owner) || !is_name(name) {
+            return false;
+        }
+        !files.iter().any(|(path, text)| {
+            let has_owner = match is_type {
+                true => {
+                    text.contains(&format!("{owner}<")) || text.contains(&format!("{owner} {{"))
+                }
+                false => {
+                    path.ends_with(format!("{owner}.rs"))
+                        || path.ends_with(format!("{owner}/mod.rs"))
+                }
+            };
+            let function = format!("fn {name}");
+            let is_called = |rest: &str| rest.starts_with('(') || rest.starts_with('<');
+            let has_function = text.split(&function).skip(1).any(is_called);
+            has_owner && (has_function || text.contains(&format!("    {name}")))
+        })
+    };
+    words.filter(is_stale).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_walk_through_the_code_names_files_and_functions_that_exist() {
+    let mut paths = Vec::new();
+    sources(&root().join("src"), &mut paths);
+    let files: Vec<_> =
+        paths.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect();
+    let page = read("src/lib.rs");
+    let walk = page.split("# A crash, walked through the code").nth(1).unwrap();
+    let walk = walk.split("# Who remembers a pod").next().unwrap();
+    assert!(walk.matches('`').count() > 80, "the walk is there");
+    assert_eq!(stale(walk, &files), Vec::<String>::new());
+    let old = "`Desk::take` (`agent/events.rs`), `classify::end`, `Watch::carry_out`";
+    assert_eq!(stale(old, &files).len(), 4, "what is stale is found");
+}
