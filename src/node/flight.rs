@@ -149,8 +149,12 @@ impl FlightRecorder {
     }
 
     fn why_not_sampled(&self, containers: &ContainerRecorder) -> &'static str {
-        if containers.last_scan().pods == 0 {
+        let scan = containers.last_scan();
+        if scan.pods == 0 {
             return "no cgroup of any pod was found below BLACKBOX_CGROUP";
+        }
+        if scan.is_cut {
+            return "the node has more cgroups than the agent reads";
         }
         "it did not live for a sample"
     }

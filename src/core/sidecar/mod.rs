@@ -122,16 +122,19 @@ impl Sidecars {
     }
 
     /// Returns the number of pods in the table.
+    #[cfg(test)]
     pub fn pods(&self) -> usize {
         self.pods.len()
     }
 
     /// Returns the number of names that are kept, of all pods together.
+    #[cfg(test)]
     pub fn series(&self) -> usize {
         self.series
     }
 
     /// Returns the memory that the table takes, without the allocator's overhead.
+    #[cfg(test)]
     pub fn bytes(&self) -> usize {
         // The map's capacity is seven eighths of its slots, and each slot has one more byte of its own.
         let slots = self.pods.capacity().div_ceil(7) * 8;
@@ -242,6 +245,7 @@ impl SidecarPod {
         }
     }
 
+    #[cfg(test)]
     fn bytes(&self) -> usize {
         let series = self.series.iter();
         let held = series.map(|s| s.name.len() + s.samples.capacity() * size_of::<Sample>());
