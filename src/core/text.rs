@@ -51,6 +51,22 @@ pub fn duration(d: Duration) -> String {
     }
 }
 
+/// Returns bytes as Kubernetes writes them: in the largest binary unit, with one decimal if there is a remainder.
+pub fn bytes(n: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.into_iter().find(|(shift, _)| n >> shift > 0) {
+        None => format!("{n} B"),
+        Some((shift, unit)) => {
+            // The callers' numbers have 52 bits.
+            let tenths = (n.saturating_mul(10) + (1 << (shift - 1))) >> shift;
+            match (tenths / 10, tenths % 10) {
+                (whole, 0) => format!("{whole} {unit}"),
+                (whole, tenth) => format!("{whole}.{tenth} {unit}"),
+            }
+        }
+    }
+}
+
 /// Returns true for a text of letters, digits and dashes only: UIDs, hashes, names of namespaces. Nothing else may
 /// become part of a request or a path.
 pub fn is_plain(text: &str) -> bool {

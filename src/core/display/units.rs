@@ -4,23 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use crate::core::text::bytes;
 use crate::core::text::duration;
-
-/// Formats an amount of memory.
-pub fn bytes(n: u64) -> String {
-    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    match units.into_iter().find(|(shift, _)| n >> shift > 0) {
-        None => format!("{n} B"),
-        Some((shift, unit)) => {
-            // The callers' numbers have 52 bits.
-            let tenths = (n.saturating_mul(10) + (1 << (shift - 1))) >> shift;
-            match (tenths / 10, tenths % 10) {
-                (whole, 0) => format!("{whole} {unit}"),
-                (whole, tenth) => format!("{whole}.{tenth} {unit}"),
-            }
-        }
-    }
-}
 
 /// Formats CPU use, given in thousandths of a core.
 pub fn cores(millicores: u64) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::case::{Case, IncidentType, Restarts, Subject, Termination};
 use crate::core::detect::classify;
-use crate::core::text::{cut, duration};
+use crate::core::text::{bytes, cut, duration};
 use crate::limits::SENTENCE_QUOTE_BYTES_MAX;
 
 /// What is known about the time before the termination.
@@ -64,7 +64,7 @@ fn describe_termination(out: &mut String, case: &Case, end: &Termination, course
     let limit = case.container().and_then(|container| container.resources.memory_limit_bytes);
     let how = match case.kind {
         IncidentType::Oom => match limit {
-            Some(limit) => format!("was OOM-killed at its {} limit", bytes(limit)),
+            Some(limit) => format!("was OOM-killed at its {} limit", bytes(limit.unsigned_abs())),
             None => "was OOM-killed, without a memory limit of its own".to_owned(),
         },
         IncidentType::ProbeFailure => {
@@ -86,8 +86,8 @@ fn describe_termination(out: &mut String, case: &Case, end: &Termination, course
         let _ = write!(out, " after {}", duration(ran.try_into().unwrap_or_default()));
     }
     if let Some(growth) = course.memory_growth_bytes_per_second {
-        // Whole bytes are precise enough.
-        let _ = write!(out, " (memory grew {}/s)", bytes(growth.round() as i64));
+        // Whole bytes are precise enough, and growth is never negative.
+        let _ = write!(out, " (memory grew {}/s)", bytes(growth.round() as u64));
     }
     quote(out, &end.message);
 }
@@ -132,35 +132,9 @@ fn quote(out: &mut String, text: &str) {
     }
 }
 
-/// Returns bytes as Kubernetes writes them: in the largest binary unit, with one decimal if there is a remainder.
-fn bytes(n: i64) -> String {
-    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let Some((shift, unit)) = units.into_iter().find(|(shift, _)| n >= 1 << shift) else {
-        return format!("{n} B");
-    };
-    if n % (1 << shift) == 0 {
-        return format!("{} {unit}", n >> shift);
-    }
-    format!("{:.1} {unit}", n as f64 / f64::from(1 << shift))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_are_written_in_the_largest_fitting_unit() {
-        for (n, want) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (48 << 20, "48 MiB"),
-            (1 << 30, "1 GiB"),
-            (100_000_000, "95.4 MiB"),
-            (-5, "-5 B"),
-        ] {
-            assert_eq!(bytes(n), want);
-        }
-    }
 
     #[test]
     fn a_quote_is_one_short_line() {
