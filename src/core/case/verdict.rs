@@ -86,11 +86,21 @@ pub enum IncidentType {
     NodeShutdown,
     /// The kubelet refused to run the pod.
     AdmissionRejected,
+    /// The pod does not get to run, or does not terminate.
+    Stuck,
+    /// A container runs, but does not become ready.
+    Unready,
+    /// Instances of a container terminated, and no object of the API showed them.
+    Unseen,
+    /// The runtime lost the container: its own process, or the one that watches the container, was gone.
+    RuntimeLost,
+    /// The node was started again: by a reboot, a panic or a power cut.
+    NodeReboot,
 }
 
 impl IncidentType {
     /// Every type, in the order of the documentation.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 28] = [
         Self::Oom,
         Self::ProbeFailure,
         Self::HookFailure,
@@ -114,6 +124,11 @@ impl IncidentType {
         Self::Preempted,
         Self::NodeShutdown,
         Self::AdmissionRejected,
+        Self::Stuck,
+        Self::Unready,
+        Self::Unseen,
+        Self::RuntimeLost,
+        Self::NodeReboot,
     ];
 
     /// Returns the name that is used in the incident line and in labels.
@@ -142,6 +157,11 @@ impl IncidentType {
             Self::Preempted => "preempted",
             Self::NodeShutdown => "node_shutdown",
             Self::AdmissionRejected => "admission_rejected",
+            Self::Stuck => "stuck",
+            Self::Unready => "unready",
+            Self::Unseen => "unseen",
+            Self::RuntimeLost => "runtime_lost",
+            Self::NodeReboot => "node_reboot",
         }
     }
 
@@ -149,7 +169,8 @@ impl IncidentType {
     pub fn severities(self) -> &'static [Severity] {
         match self {
             Self::Oom => &[Severity::Critical, Severity::High],
-            Self::Signal => &[Severity::High, Severity::Medium],
+            Self::Signal | Self::NodeReboot => &[Severity::High, Severity::Medium],
+            Self::Unseen => &[Severity::Medium, Severity::Low],
             Self::ProbeFailure
             | Self::HookFailure
             | Self::StartError
@@ -160,7 +181,8 @@ impl IncidentType {
             | Self::ImagePull
             | Self::ConfigError
             | Self::Evicted
-            | Self::AdmissionRejected => &[Severity::High],
+            | Self::AdmissionRejected
+            | Self::Stuck => &[Severity::High],
             Self::Error
             | Self::Misuse
             | Self::InvalidArg
@@ -168,7 +190,9 @@ impl IncidentType {
             | Self::Unknown
             | Self::Timeout
             | Self::Preempted
-            | Self::NodeShutdown => &[Severity::Medium],
+            | Self::NodeShutdown
+            | Self::Unready
+            | Self::RuntimeLost => &[Severity::Medium],
             Self::Interrupted | Self::Graceful => &[Severity::Low],
         }
     }
