@@ -139,6 +139,8 @@ pub struct PodSpec<'a> {
     pub init_containers: List<ContainerSpec<'a>>,
     /// True if the pod shares the node's network.
     pub host_network: bool,
+    /// Limits and requests of the pod as a whole (KEP-2837).
+    pub resources: Resources<'a>,
 }
 
 members! { PodSpec<'a> {
@@ -147,6 +149,7 @@ members! { PodSpec<'a> {
     b"containers" => containers,
     b"initContainers" => init_containers,
     b"hostNetwork" => host_network,
+    b"resources" => resources,
 } }
 
 /// core/v1 `Container`.
@@ -156,23 +159,57 @@ pub struct ContainerSpec<'a> {
     pub name: Text<'a>,
     /// Overrides the pod's policy; `Always` on an init container makes it a sidecar.
     pub restart_policy: Text<'a>,
+    /// Rules that override the policy for some exit codes (KEP-5307); the first that matches counts.
+    pub restart_policy_rules: List<RestartRule<'a>>,
     /// Limits and requests.
     pub resources: Resources<'a>,
     /// Liveness probe; if it fails, the kubelet terminates the container.
     pub liveness_probe: Option<Probe>,
     /// Startup probe; if it fails, the kubelet terminates the container as well.
     pub startup_probe: Option<Probe>,
-    /// Lifecycle hooks, of which postStart is read.
-    pub lifecycle: Lifecycle,
+    /// Readiness probe; only its presence is read.
+    pub readiness_probe: Option<Anything>,
+    /// Lifecycle hooks, of which postStart is read, and the stop signal.
+    pub lifecycle: Lifecycle<'a>,
 }
 
 members! { ContainerSpec<'a> {
     b"name" => name,
     b"restartPolicy" => restart_policy,
+    b"restartPolicyRules" => restart_policy_rules,
     b"resources" => resources,
     b"livenessProbe" => liveness_probe,
     b"startupProbe" => startup_probe,
+    b"readinessProbe" => readiness_probe,
     b"lifecycle" => lifecycle,
+} }
+
+/// core/v1 `ContainerRestartRule`.
+#[derive(Debug, Default)]
+pub struct RestartRule<'a> {
+    /// What happens: `Restart`, or `RestartAllContainers`.
+    pub action: Text<'a>,
+    /// The exit codes to which the rule applies.
+    pub exit_codes: ExitCodes<'a>,
+}
+
+members! { RestartRule<'a> {
+    b"action" => action,
+    b"exitCodes" => exit_codes,
+} }
+
+/// core/v1 `ContainerRestartRuleOnExitCodes`.
+#[derive(Debug, Default)]
+pub struct ExitCodes<'a> {
+    /// `In` or `NotIn`.
+    pub operator: Text<'a>,
+    /// The exit codes.
+    pub values: List<i32>,
+}
+
+members! { ExitCodes<'a> {
+    b"operator" => operator,
+    b"values" => values,
 } }
 
 /// core/v1 `Probe`.
@@ -191,13 +228,16 @@ members! { Probe {
 
 /// core/v1 `Lifecycle`.
 #[derive(Debug, Default)]
-pub struct Lifecycle {
+pub struct Lifecycle<'a> {
     /// The postStart hook; only its presence is read.
     pub post_start: Option<Anything>,
+    /// The signal that stops the container (KEP-4960): `SIGUSR1`; empty for SIGTERM, or the image's own signal.
+    pub stop_signal: Text<'a>,
 }
 
-members! { Lifecycle {
+members! { Lifecycle<'a> {
     b"postStart" => post_start,
+    b"stopSignal" => stop_signal,
 } }
 
 /// core/v1 `ResourceRequirements`.
@@ -241,6 +281,8 @@ pub struct PodStatus<'a> {
     pub qos_class: Text<'a>,
     /// When the kubelet accepted the pod.
     pub start_time: Text<'a>,
+    /// The conditions of the pod: `Ready`, `DisruptionTarget`, `PodReadyToStartContainers`, …
+    pub conditions: List<PodCondition<'a>>,
     /// The pod's addresses, one for each IP family.
     pub pod_ips: List<PodIp<'a>>,
     /// Statuses of the regular containers.
@@ -250,6 +292,29 @@ pub struct PodStatus<'a> {
     /// Statuses of ephemeral containers for debugging.
     pub ephemeral_container_statuses: List<ContainerStatus<'a>>,
 }
+
+/// core/v1 `PodCondition`.
+#[derive(Debug, Default)]
+pub struct PodCondition<'a> {
+    /// The condition's type: `DisruptionTarget`, `PodReadyToStartContainers`, `Ready`, …
+    pub kind: Text<'a>,
+    /// `True`, `False`, `Unknown`.
+    pub status: Text<'a>,
+    /// Reason in one word: `TerminationByKubelet`, `EvictionByEvictionAPI`, …
+    pub reason: Text<'a>,
+    /// Description in one sentence.
+    pub message: Text<'a>,
+    /// Since when the status has been what it is, with a resolution of one second.
+    pub last_transition_time: Text<'a>,
+}
+
+members! { PodCondition<'a> {
+    b"type" => kind,
+    b"status" => status,
+    b"reason" => reason,
+    b"message" => message,
+    b"lastTransitionTime" => last_transition_time,
+} }
 
 /// core/v1 `PodIP`.
 #[derive(Debug, Default)]
@@ -273,6 +338,12 @@ pub struct ContainerStatus<'a> {
     pub image: Text<'a>,
     /// ID of the newest instance: `containerd://…`.
     pub container_id: Text<'a>,
+    /// True if the container passes its readiness probe, or has none and runs.
+    pub ready: bool,
+    /// True if the container runs and passed its startup probe, or has none.
+    pub started: bool,
+    /// The resources that the running instance really has; they differ from the spec while a resize is not done.
+    pub resources: Option<Resources<'a>>,
     /// State of the newest instance.
     pub state: State<'a>,
     /// State of the instance before it; of the newest instance while the container waits for a restart.
@@ -284,6 +355,9 @@ members! { ContainerStatus<'a> {
     b"restartCount" => restart_count,
     b"image" => image,
     b"containerID" => container_id,
+    b"ready" => ready,
+    b"started" => started,
+    b"resources" => resources,
     b"state" => state,
     b"lastState" => last_state,
 } }

@@ -1,6 +1,6 @@
 //! The part of a pod that has to be read to know whether the rest contains anything new.
 //!
-//! Most watch events report changes that no rule reads: a condition's time, a label, `managedFields`. For such
+//! Most watch events report changes that no rule reads: an annotation, a label, `managedFields`. For such
 //! events the spec and the container statuses are only skipped, which costs a third less than to parse them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -28,8 +28,8 @@ pub struct Outline<'a> {
 
 impl<'a> Outline<'a> {
     /// Returns a fingerprint of everything that the rules read from the object; it is cheap to compute. While the
-    /// fingerprint stays the same, the rules give the same result. It does not cover versions, conditions, labels
-    /// and `managedFields`.
+    /// fingerprint stays the same, the rules give the same result. It does not cover versions, labels and
+    /// `managedFields`.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         let meta = &self.metadata;
@@ -83,6 +83,7 @@ struct StatusOutline<'a> {
     message: Span<'a>,
     qos_class: Span<'a>,
     start_time: Span<'a>,
+    conditions: Span<'a>,
     pod_ips: Span<'a>,
     container_statuses: Span<'a>,
     init_container_statuses: Span<'a>,
@@ -95,6 +96,7 @@ members! { StatusOutline<'a> {
     b"message" => message,
     b"qosClass" => qos_class,
     b"startTime" => start_time,
+    b"conditions" => conditions,
     b"podIPs" => pod_ips,
     b"containerStatuses" => container_statuses,
     b"initContainerStatuses" => init_container_statuses,
@@ -109,6 +111,7 @@ impl<'a> StatusOutline<'a> {
             message: self.message.get()?,
             qos_class: self.qos_class.get()?,
             start_time: self.start_time.get()?,
+            conditions: self.conditions.get()?,
             pod_ips: self.pod_ips.get()?,
             container_statuses: self.container_statuses.get()?,
             init_container_statuses: self.init_container_statuses.get()?,
@@ -137,7 +140,7 @@ mod tests {
 
     /// Changes each of these members of a pod, one at a time.
     #[test]
-    fn whatever_the_rules_read_is_in_the_mark_and_what_changes_each_minute_is_not() {
+    fn whatever_the_rules_read_is_in_the_fingerprint_and_what_changes_each_minute_is_not() {
         let read = [
             "/metadata/uid",
             "/metadata/deletionTimestamp",
@@ -151,6 +154,7 @@ mod tests {
             "/status/message",
             "/status/qosClass",
             "/status/startTime",
+            "/status/conditions",
             "/status/podIPs",
             "/status/containerStatuses/0/restartCount",
             "/status/containerStatuses/0/lastState/terminated/exitCode",
@@ -162,7 +166,6 @@ mod tests {
             "/metadata/labels",
             "/metadata/managedFields",
             "/metadata/annotations/other",
-            "/status/conditions",
             "/status/observedGeneration",
         ];
         let pod = json!({
