@@ -53,40 +53,53 @@
 //!
 //! # A crash, walked through the code
 //!
-//! A case is a crash while it is judged. One crash passes these stations:
+//! A case is a crash while it is judged. One crash makes these stops; each is in a file of its own, and the next stop is
+//! called from there or queued there. Tables that a stop looks things up in are not stops: `PodTable`, which knows
+//! what was judged before, and `Ledger`, which knows what was delivered.
 //!
-//! 1. `Watch::run` (`agent/watch.rs`) gets the next `Step` from the detection and asks the API server by
-//!    `ApiClient::watch_pods` (`kube/api.rs`). It reads the answer from the socket in blocks.
-//! 2. `Detection::on_block` (`agent/detection.rs`) locks the detection, reads the clock, and calls the core on the
-//!    same thread.
-//! 3. `Stream::on_watch_block` (`core/stream/mod.rs`) cuts the blocks into lines (`FrameSplitter`,
-//!    `core/stream/frame.rs`).
-//! 4. `decode::line` (`core/stream/decode.rs`) parses a line only as far as the fingerprint needs (`Outline`,
-//!    `core/wire/outline.rs`). If `Detector::knows` (`core/detect/mod.rs`) knows the fingerprint, the line is done;
-//!    else the whole pod is parsed.
-//! 5. `Detector::on_applied` calls `Detector::observe` (`core/detect/mod.rs`). `PodTable::admit`
-//!    (`core/detect/pods/mod.rs`) rejects stale versions of the pod.
-//! 6. `Observation::container` (`core/detect/observe.rs`) counts unseen terminations. `Observation::terminations` asks
-//!    `PodTable::learn_termination` whether a shown termination is new.
-//! 7. `Observation::judge` collects the facts, and `classify::termination` (`core/detect/classify.rs`) returns the
-//!    verdict: a type and severity, or a reason why it is not a crash.
-//! 8. `CaseOpener::termination` (`core/detect/open.rs`) makes the case from the pod's status.
-//! 9. `Observation::release` reports the case, or `Settling::hold` (`core/detect/settle.rs`) holds it back: then
-//!    `Output::Held` lets the node's data be gathered now, and `Output::LookUp` requests the pod's events from
-//!    `Lookups::run` (`agent/lookups.rs`). `evidence::judge` (`core/detect/evidence.rs`) weighs them.
-//! 10. `output::report` (`core/detect/output.rs`) makes a reported case an `Output::Crash`; `output::emit` does so
-//!     for settled ones.
-//! 11. `Pipeline::dispatch` passes it to `LiveHandler::on_pod_crash` (`agent/detection.rs`), which opens it in the
-//!     ledger (`SharedLedger::open`, `sinks/state_file.rs`) and queues it (`EnrichQueue::crash`, `agent/enrichment.rs`).
-//! 12. `Enricher::run` (`agent/enrichment.rs`) gathers the container's data with `FlightRecorder::read_instance` and
-//!     the node's data with `FlightRecorder::add_node` (`node/flight.rs`). `classify::weigh_oom_count` makes the
-//!     verdict final.
-//! 13. `compose` (`core/incident/compose.rs`) makes the incident, with its `sentence` (`core/incident/sentence.rs`).
-//! 14. `Publisher::publish` (`agent/enrichment.rs`) drops it if it is below `BLACKBOX_MIN_SEVERITY`. Else
-//!     `Delivery::new` (`sinks/delivery.rs`) renders it with `line` (`core/incident/line.rs`), and `SinkHandle::send`
+//! 1. `agent/watch.rs`: `Watch::run` gets the next `Step` from the detection and asks by `ApiClient::watch_pods`
+//!    (`kube/api.rs`). `Watch::read` passes the answer on in blocks, as they arrive.
+//! 2. `agent/detection.rs`: `Detection::on_block` locks the detection, reads the clock, and calls the core on the same
+//!    thread.
+//! 3. `core/stream/mod.rs`: `Stream::on_watch_block` cuts the blocks into lines (`FrameSplitter`), and `Stream::on_line`
+//!    decodes each. (In a LIST, `Stream::on_list_piece` does this for each pod.)
+//! 4. `core/stream/decode.rs`: `decode::line` parses a line only as far as the fingerprint needs (`Outline`,
+//!    `core/wire/outline.rs`). If the table knows the fingerprint (`Detector::knows`), only the version is kept; else the
+//!    whole pod is parsed.
+//! 5. `core/detect/mod.rs`: `Detector::observe` drops stale objects (`PodTable::admit`) and notes a deletion
+//!    (`Deletion::seen`).
+//! 6. `core/detect/observe.rs`: `Observation::container` settles what is held back, counts unseen terminations
+//!    (`Observation::count_unseen`), and finds new ones (`PodTable::learn_termination`). `Observation::judge` collects the
+//!    facts about each.
+//! 7. `core/detect/classify.rs`: `classify::termination` returns the verdict: a type and severity, or a reason why it is
+//!    not a crash.
+//! 8. `core/detect/open.rs`: `CaseOpener::termination` makes the case from the pod's status.
+//! 9. `core/detect/output.rs`: `output::report` makes it an `Output::Crash`. A termination that a stop by the kubelet may
+//!    explain is held back before that: see below.
+//! 10. `agent/dispatch.rs`: `Pipeline::dispatch` passes it to `LiveHandler::on_pod_crash`, which opens it in the ledger
+//!     (`SharedLedger::open`) and queues it (`EnrichQueue::crash`).
+//! 11. `agent/enrichment.rs`: on its own thread, `Enricher::crash` gathers the container's data with
+//!     `FlightRecorder::read_instance` and the node's data with `FlightRecorder::add_node` (`node/flight.rs`).
+//! 12. `core/detect/oom.rs`: `oom::weigh_oom_count` makes the verdict final.
+//! 13. `core/incident/compose.rs`: `compose` makes the incident, with its `sentence` (`core/incident/sentence.rs`).
+//! 14. `agent/publisher.rs`: `Publisher::publish` drops it if it is below `BLACKBOX_MIN_SEVERITY`. Else `Delivery::new`
+//!     (`sinks/delivery.rs`) renders it with `line` (`core/incident/line.rs`), and `SinkHandle::send`
 //!     (`sinks/handle.rs`) queues it for each sink.
-//! 15. `stdout::run`, `file::run` or `Webhook::run` (`sinks/`) writes the line. After the last sink, `Delivery::done`
-//!     settles the incident in the ledger.
+//! 15. `sinks/`: `stdout::run`, `file::run` or `Webhook::run` writes the line. After the last sink, `Delivery::done`
+//!     settles the incident in the ledger, and the thread "state" writes the state file (`state_file::run`).
+//!
+//! An exit code of 0, 137 or 143 may be a stop by the kubelet. Between 8 and 9, `Observation::report_or_hold` holds such a
+//! case back (`Settling::hold`, `core/detect/settle.rs`), unless the status alone decides it (`OOMKilled`, a failed hook, a
+//! failed start). Meanwhile:
+//!
+//! * `Output::Held` lets stop 11 gather the container's data now, as long as they exist.
+//! * After a second, `Detector::on_time` outputs `Output::LookUp`; `Lookups::run` (`agent/lookups.rs`) lists the pod's
+//!   events, and `evidence::judge` (`core/detect/evidence.rs`) weighs them.
+//! * The pod's next object, its deletion, the events or a deadline settle the case: `Settling::on_container`,
+//!   `Settling::on_gone`, `Settling::on_events`, `Settling::on_time`. `output::emit` goes on at stop 9.
+//!
+//! An OOM kill of a child process comes from the sampler instead (`Work::OomKills`): `EnrichState::hold_unexplained` keeps
+//! it until it is clear that no termination explains it.
 //!
 //! # Who remembers a pod, and until when
 //!
@@ -98,7 +111,7 @@
 //! | [`PodTable`] | pod | known terminations, counts | `DELETED`, or a LIST without the pod | `PODS_MAX` |
 //! | its `statics` | static pod | its record | its mirror comes back | `STATIC_PODS_REMEMBERED_MAX` |
 //! | its `gone` | pod, API UID | that it was deleted | newer ones replace it | `PODS_GONE_REMEMBERED_MAX` |
-//! | its `ends` | incident id | that it was judged | newer ones replace it | `ENDS_REMEMBERED_MAX` |
+//! | its `ends` | incident id | that it was judged | newer ones replace it | `TERMINATIONS_REMEMBERED_MAX` |
 //! | [`Settling`] | pod | cases that are held back | the verdict, or a deadline | `PENDING_MAX` |
 //! | [`Ledger`] | pod | accounted terminations | `Output::Forgotten` | `LEDGER_CONTAINERS_MAX` |
 //! | its `recent` | incident id | what was delivered last | newer ones replace it | `LEDGER_RECENT_MAX` |
@@ -109,7 +122,7 @@
 //! | [`Recurrences`] | pod, container name | times of incidents | the table is full | `RECURRENCES_MAX` |
 //!
 //! * A record of the [`PodTable`] has at most `CONTAINERS_PER_POD_MAX` containers, each with
-//!   `ENDS_KNOWN_PER_CONTAINER` known terminations and episodes. `Output::Gone` follows when a record is removed.
+//!   `TERMINATIONS_KNOWN_PER_CONTAINER` known terminations and episodes. `Output::Gone` follows when a record is removed.
 //!   `Output::Forgotten` follows as well, but for a static pod only when its record is pushed out of `statics`.
 //! * The [`Ledger`] also holds each incident that is on its way to the sinks. Its content survives the agent in the
 //!   state file.

@@ -11,7 +11,7 @@ use blackbox_daemon::commands::{check, replay, show};
 use blackbox_daemon::config::{CommandConfig, Config, ConfigErrors, SETTINGS};
 use blackbox_daemon::core::case::Severity;
 
-/// The allocator of the container image (musl builds); the dependency table in the README gives the reason.
+/// The allocator of the container image (musl builds); docs/dependencies.md gives the reason.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;

@@ -5,7 +5,6 @@
 //! gets nothing back from it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,20 +12,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::agent::messages::{LookupRequest, Work};
-use crate::core::case::{Case, Gap, IncidentId, InstanceRef, Part, Severity};
-use crate::core::detect::classify;
+use crate::agent::publisher::Publisher;
+use crate::core::case::{Case, Gap, IncidentId, InstanceRef, Part};
+use crate::core::detect::oom;
 use crate::core::incident::recurrence::{Recurrence, Recurrences};
-use crate::core::incident::{Gathered, Incident, compose};
+use crate::core::incident::{Gathered, compose};
 use crate::limits::{
-    ENRICH_HURRY, ENRICH_IDLE, GATHERED_KEPT_MAX, SURVIVED_AFTER, SURVIVED_WAITING_MAX,
+    ENRICH_IDLE, ENRICH_QUEUE_AGE_MAX, GATHERED_KEPT_MAX, SURVIVED_AFTER, SURVIVED_WAITING_MAX,
 };
-use crate::metrics::{IncidentClass, Metrics};
 use crate::node::cgroup::OomKill;
 use crate::node::flight::FlightRecorder;
 use crate::runtime::clock::Clock;
-use crate::serve::recent::RecentIncidents;
-use crate::sinks::state_file::SharedLedger;
-use crate::sinks::{Delivery, SinkHandle};
 
 /// The sending side: hands incidents over, and never waits.
 #[derive(Clone, Debug)]
@@ -75,40 +71,6 @@ fn lock(publisher: &Mutex<Publisher>) -> MutexGuard<'_, Publisher> {
     publisher.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Hands finished incidents to the sinks.
-#[derive(Debug)]
-pub struct Publisher {
-    /// The sinks.
-    pub sinks: Vec<SinkHandle>,
-    /// The ledger for the next agent.
-    pub ledger: Option<Arc<SharedLedger>>,
-    /// `BLACKBOX_MIN_SEVERITY`.
-    pub min_severity: Severity,
-    /// The most recent incidents, for readers of the page.
-    pub recent: Arc<RecentIncidents>,
-    /// Metrics of incidents.
-    pub metrics: Arc<Metrics>,
-}
-
-impl Publisher {
-    fn publish(&mut self, incident: &Incident, in_crash_loop: bool) {
-        if incident.severity < self.min_severity {
-            if let Some(ledger) = &self.ledger {
-                ledger.settle(incident.id);
-            }
-            return;
-        }
-        self.metrics.incidents.add(IncidentClass(incident.kind, incident.severity));
-        self.metrics.crash_loop_incidents.fetch_add(u64::from(in_crash_loop), Ordering::Relaxed);
-        let sinks = self.sinks.len();
-        let delivery = Arc::new(Delivery::new(incident, sinks, self.ledger.clone()));
-        for sink in &mut self.sinks {
-            sink.send(delivery.clone());
-        }
-        self.recent.push(delivery);
-    }
-}
-
 /// The thread's state.
 #[derive(Debug)]
 pub struct Enricher {
@@ -153,7 +115,7 @@ impl Enricher {
                     state.explain(&instance.pod_key);
                 }
                 Some(Work::Crash(case, since)) => {
-                    let is_late = now.monotonic.saturating_sub(since) > ENRICH_HURRY;
+                    let is_late = now.monotonic.saturating_sub(since) > ENRICH_QUEUE_AGE_MAX;
                     self.crash(*case, is_late, &mut state);
                 }
                 Some(Work::Gone(key)) => self.flight.forget(&key),
@@ -162,7 +124,8 @@ impl Enricher {
             }
             for Survivor { kill, at, .. } in state.due(now.monotonic) {
                 if let Some(case) = self.flight.survived(&kill, now, at) {
-                    self.finish(case, Gathered::default(), &mut state);
+                    let gathered = self.flight.add_node(Gathered::default(), now);
+                    self.finish(case, gathered, &mut state);
                 }
             }
         }
@@ -182,21 +145,22 @@ impl Enricher {
             (None, Some(_)) => Gathered { gaps: vec![busy()], ..Gathered::default() },
             (None, None) => Gathered::default(),
         };
+        let gathered = self.flight.add_node(gathered, self.clock.now());
         self.finish(case, gathered, state);
     }
 
+    /// Reports a case with everything that was gathered about it.
     fn finish(&self, mut case: Case, gathered: Gathered, state: &mut EnrichState) {
         let now = self.clock.now();
         let recurrence = match case.container_name().filter(|_| case.termination().is_some()) {
             Some(container) => state.recurrences.note(case.pod.key(), container, now.monotonic),
             None => Recurrence::default(),
         };
-        let gathered = self.flight.add_node(gathered, now);
         if self.flight.claim_node_refresh(now.monotonic) {
             // If the queue is full, the next incident requests the node again.
             let _ = self.requests.try_send(LookupRequest::Node);
         }
-        classify::weigh_oom_count(&mut case, gathered.oom);
+        oom::weigh_oom_count(&mut case, gathered.oom);
         let incident = compose(case, gathered, recurrence);
         lock(&self.publisher).publish(&incident, recurrence.in_crash_loop);
     }

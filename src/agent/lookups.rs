@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use crate::agent::detection::{Detection, LiveHandler};
+use crate::agent::detection::Detection;
+use crate::agent::dispatch::LiveHandler;
 use crate::agent::messages::LookupRequest;
 use crate::core::backoff::Jitter;
 use crate::core::detect::evidence::PodEvent;
@@ -67,7 +68,7 @@ impl Lookups {
             };
             let lookup = if !(is_plain(&namespace) && is_plain(&key)) {
                 self.metrics.event_lookups.add(LookupResult::Skipped);
-                Lookup::Failed("the pod's namespace or UID is none".to_owned())
+                Lookup::Failed("the pod's namespace or UID is not valid".to_owned())
             } else if now > since + SETTLE_MAX {
                 // The termination was already reported without events. The lookups behind this one must not be
                 // delayed as well.
@@ -78,7 +79,7 @@ impl Lookups {
                 Lookup::Denied
             } else if now < silent_until {
                 self.metrics.event_lookups.add(LookupResult::Skipped);
-                Lookup::Failed("the API server asked for patience".to_owned())
+                Lookup::Failed("the API server asked the agent to wait".to_owned())
             } else {
                 let jitter = self.jitter.between(Duration::ZERO, EVENT_LOOKUP_JITTER);
                 if self.stop.wait(pace.wait(now) + jitter) {

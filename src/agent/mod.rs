@@ -26,10 +26,12 @@
 //! waits for `watch`, `lookups`, `http`, `signal` and `resolve`: they terminate with the process.
 
 pub mod detection;
+pub mod dispatch;
 pub mod enrichment;
 pub mod handler;
 pub mod lookups;
 pub mod messages;
+pub mod publisher;
 pub mod watch;
 use std::fmt;
 use std::io;
@@ -41,10 +43,12 @@ use std::time::Duration;
 
 use log::{info, warn};
 
-use crate::agent::detection::{Detection, LiveHandler, NoteLog, Pipeline};
-use crate::agent::enrichment::{EnrichQueue, Enricher, Publisher};
+use crate::agent::detection::Detection;
+use crate::agent::dispatch::{LiveHandler, NoteLog, Pipeline};
+use crate::agent::enrichment::{EnrichQueue, Enricher};
 use crate::agent::lookups::Lookups;
 use crate::agent::messages::{LookupRequest, Work};
+use crate::agent::publisher::Publisher;
 use crate::agent::watch::Watch;
 use crate::config::Config;
 use crate::core::Now;

@@ -11,7 +11,8 @@ use std::time::Duration;
 use log::debug;
 use ureq::Timeout;
 
-use crate::agent::detection::{Detection, LiveHandler};
+use crate::agent::detection::Detection;
+use crate::agent::dispatch::LiveHandler;
 use crate::core::stream::Flow;
 use crate::core::stream::reflector::{Step, WatchEnd};
 use crate::kube::api::{Answer, ApiClient, ApiError};

@@ -2,9 +2,16 @@
 //!
 //! [`Config::from_env`] reads the settings of the agent, [`CommandConfig::from_env`] the few that `show` and `replay`
 //! have. Both read all of them before they fail, so that one failed start shows every mistake ([`ConfigErrors`], one
-//! line each). [`SETTINGS`] is the table behind it,
-//! the README and `--help`. An empty value counts as unset, because manifests with an optional variable set it
-//! that way. The environment contains no secrets, and none is ever shown: tokens and keys come from files.
+//! line each). An empty value counts as unset, because manifests with an optional variable set it that way. The
+//! environment contains no secrets, and none is ever shown: tokens and keys come from files.
+//!
+//! | file | what of `BLACKBOX_*` |
+//! | --- | --- |
+//! | `settings.rs` | the names, defaults and meanings ([`SETTINGS`]; docs/configuration.md and `--help` show this table) |
+//! | `environment.rs` | reads one variable, and collects what is wrong |
+//! | `values.rs`, `duration.rs` | parse the text of one value |
+//! | this file | reads every variable: `read` |
+//! | `webhook.rs`, `service_account.rs`, `kubeconfig/` | read what belongs to their subject |
 
 pub mod duration;
 pub mod endpoint;

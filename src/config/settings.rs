@@ -1,4 +1,4 @@
-//! The table of all settings: the one source for `--help`, the README and the parser.
+//! The table of all settings: the one source for `--help`, docs/configuration.md and the parser.
 
 /// One environment variable that the agent reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,6 +33,9 @@ impl Jitter {
 /// Delays that double from `start` to `cap`, each lengthened at random by up to its own length. After two
 /// minutes without a failure they start again from `start`. client-go's reflector does the same
 /// (`tools/cache/reflector.go`).
+///
+/// The longest delay is twelve retry intervals, 60 s by default. If the server asks for more, it is that time (at most
+/// `RETRY_AFTER_MAX`, a collector at most `WEBHOOK_RETRY_AFTER_MAX`) and up to one such delay.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     start: Duration,

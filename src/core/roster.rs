@@ -1,9 +1,9 @@
 //! The roster: the pods that are on the node now, their running containers and their addresses.
 //!
-//! The detection updates it at every change. The sampler reads from it which containers to sample, and the HTTP
-//! server identifies by it the pod that posts telemetry.
+//! The detection updates it at every change. The sampler looks up in it which containers to sample. The HTTP server
+//! looks up which pod sent a post.
 
-// From the `core` crate, which has addresses but no sockets.
+// From Rust's `core::net`, because `std::net` also has sockets, which the pure core must not use.
 use core::net::IpAddr;
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -16,7 +16,7 @@ pub const ENRICH_QUEUE_MAX: usize = 256;
 
 /// An incident that has already waited this long in the queue is delivered without telemetry, because the
 /// incidents behind it wait as well.
-pub const ENRICH_HURRY: Duration = Duration::from_secs(2);
+pub const ENRICH_QUEUE_AGE_MAX: Duration = Duration::from_secs(2);
 
 /// How often the enrichment thread wakes when no work arrives.
 pub const ENRICH_IDLE: Duration = Duration::from_secs(60);

@@ -20,11 +20,11 @@ pub const CONTAINERS_PER_POD_MAX: usize = 128;
 
 /// Terminations and waiting episodes that the record of one container remembers: the API shows two
 /// terminations, a stale view shows two others, and one episode of each kind may be in progress.
-pub const ENDS_KNOWN_PER_CONTAINER: usize = 6;
+pub const TERMINATIONS_KNOWN_PER_CONTAINER: usize = 6;
 
 /// Terminations remembered outside the pods' own records: of deleted pods, for an API server whose history went
 /// back, and from an earlier agent. Each takes 16 bytes plus its share of a table, about 100 kB in all.
-pub const ENDS_REMEMBERED_MAX: usize = 4096;
+pub const TERMINATIONS_REMEMBERED_MAX: usize = 4096;
 
 /// Maximum number of containers recorded in the state file for the next agent; each takes up to 600 bytes. A
 /// full node has a few hundred.
@@ -43,7 +43,7 @@ pub const PODS_GONE_REMEMBERED_MAX: usize = 1024;
 /// Static pods whose mirror pod was deleted and may come back. A node has a handful.
 pub const STATIC_PODS_REMEMBERED_MAX: usize = 64;
 
-const _: () = assert!(ENDS_KNOWN_PER_CONTAINER <= u8::MAX as usize);
+const _: () = assert!(TERMINATIONS_KNOWN_PER_CONTAINER <= u8::MAX as usize);
 
 /// The longest grace or probe period that is trusted; longer ones are cut to this.
 pub const GRACE_MAX: Duration = Duration::from_secs(3600);

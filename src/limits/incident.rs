@@ -46,7 +46,7 @@ const _: () = assert!(RECURRENCE_TIMES_MAX >= BRIEF_AFTER);
 
 /// The period in which the incident's sentence counts restarts. The backoff of a crash loop is at most five
 /// minutes.
-pub const RESTARTS_TOLD_WITHIN: Duration = Duration::from_secs(600);
+pub const RECENT_CRASHES_WITHIN: Duration = Duration::from_secs(600);
 
 /// The number of incidents of one container within [`CRASH_LOOP_WITHIN`] from which on an incident counts as
 /// part of a crash loop. One crash may be chance, and a second one its consequence.

@@ -13,7 +13,7 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// Makes a problem that has not occurred yet. `module` is the caller's `module_path!()`.
+    /// Creates the log of a problem that has not occurred yet. `module` is the caller's `module_path!()`.
     pub fn new(module: &'static str, about: &'static str) -> Self {
         Self { module, about, warned: None, repeats: 0 }
     }

@@ -37,7 +37,7 @@ struct Inner {
 }
 
 impl SharedLedger {
-    /// Creates a ledger for this ledger.
+    /// Makes the ledger usable by several threads.
     pub fn new(ledger: Ledger) -> Self {
         let inner = Inner { ledger, is_changed: false, is_closed: false, has_room: true };
         Self { inner: Mutex::new(inner), changed: Condvar::new() }

@@ -41,7 +41,7 @@ pub struct Webhook {
 
 /// The outcome for one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum Outcome {
     /// The collector accepted it.
     Delivered,
     /// The collector refused it, or every try failed.
@@ -89,9 +89,9 @@ impl Webhook {
     pub fn run(mut self, queue: &Queue) {
         while let Some(delivery) = queue.pop() {
             match self.deliver(&delivery) {
-                Fate::Delivered => self.metrics.sink_written.add(SinkName::Webhook),
-                Fate::Lost => self.metrics.sink_dropped.add(SinkName::Webhook),
-                Fate::Kept => return,
+                Outcome::Delivered => self.metrics.sink_written.add(SinkName::Webhook),
+                Outcome::Lost => self.metrics.sink_dropped.add(SinkName::Webhook),
+                Outcome::Kept => return,
             }
             delivery.done();
             // Decrement only after delivery: a line that is being retried still counts as queued.
@@ -112,7 +112,7 @@ impl Webhook {
         Ok(())
     }
 
-    fn deliver(&mut self, delivery: &Delivery) -> Fate {
+    fn deliver(&mut self, delivery: &Delivery) -> Outcome {
         let json = delivery.line.strip_suffix(b"\n").unwrap_or(&delivery.line);
         let key = delivery.id.to_string();
         let mut backoff = Backoff::new(self.retry_interval);
@@ -121,33 +121,33 @@ impl Webhook {
             let Err(error) = self.post(&key, json) else {
                 self.trouble.over("the collector responds again");
                 self.losses.over("incidents are delivered again");
-                return Fate::Delivered;
+                return Outcome::Delivered;
             };
             self.metrics.sink_errors.add(SinkName::Webhook);
-            let said = words(&error);
+            let description = describe(&error);
             match next(&error) {
                 Next::NewToken if new_token && tries_left > 0 => new_token = false,
                 Next::Again(_) if tries_left == 0 => {
                     let tries = WEBHOOK_TRIES_MAX;
                     self.losses.warn(&format!(
-                        "the agent dropped an incident after {tries} tries: {said}"
+                        "the agent dropped an incident after {tries} tries: {description}"
                     ));
                 }
                 Next::Again(asked) => {
-                    self.trouble.warn(&format!("{said}; the agent retries"));
+                    self.trouble.warn(&format!("{description}; the agent retries"));
                     let now = self.clock.monotonic();
                     let delay = backoff.delay(now, &mut self.jitter, asked);
                     if self.stop.wait(delay) {
-                        return Fate::Kept;
+                        return Outcome::Kept;
                     }
                 }
                 Next::NewToken | Next::GiveUp => {
-                    self.losses.warn(&format!("the agent dropped an incident: {said}"));
-                    return Fate::Lost;
+                    self.losses.warn(&format!("the agent dropped an incident: {description}"));
+                    return Outcome::Lost;
                 }
             }
         }
-        Fate::Lost
+        Outcome::Lost
     }
 }
 
@@ -164,7 +164,7 @@ fn next(error: &HttpError) -> Next {
     }
 }
 
-fn words(error: &HttpError) -> String {
+fn describe(error: &HttpError) -> String {
     match error {
         HttpError::Status(refusal) => {
             format!("the collector responded with status {}", refusal.code)
@@ -218,7 +218,7 @@ mod tests {
             (999, Some(1), Next::GiveUp),
         ] {
             assert_eq!(next(&status(code, after)), want, "{code}");
-            assert!(words(&status(code, after)).contains(&code.to_string()));
+            assert!(describe(&status(code, after)).contains(&code.to_string()));
         }
         for error in [
             HttpError::Timeout(ureq::Timeout::Global),
@@ -228,7 +228,7 @@ mod tests {
             HttpError::Protocol(String::new()),
         ] {
             assert_eq!(next(&error), Next::Again(None));
-            assert!(!words(&error).contains("API server"), "{error:?}");
+            assert!(!describe(&error).contains("API server"), "{error:?}");
         }
     }
 

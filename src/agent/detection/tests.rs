@@ -1,16 +1,23 @@
 //! Feeds the recorded cluster to the detection from several threads, as the agent does.
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::thread;
 
 use jiff::Timestamp;
 
 use super::*;
+use crate::agent::dispatch::NoteLog;
+use crate::agent::messages::LookupRequest;
+use crate::core::case::Case;
+use crate::core::detect::PodName;
 use crate::core::detect::{Detector, History};
 use crate::core::stream::reflector::Reflector;
 use crate::limits::READ_BLOCK_BYTES;
 use crate::node::cgroup::{CgroupTree, ContainerRecorder};
+use crate::node::flight::FlightRecorder;
 use crate::node::procfs::{SystemRecorder, SystemSource};
+use crate::runtime::clock::Clock;
 
 /// Sends on the cases that the detection reports.
 #[derive(Debug)]

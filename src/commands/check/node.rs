@@ -26,7 +26,7 @@ pub(super) struct Running {
     pub(super) name: String,
     /// The container id as in the container status.
     pub(super) id: String,
-    /// The restart count, which numbers the instance.
+    /// The restart count. The log file of the instance has this number as its name.
     pub(super) restart_count: i64,
 }
 
@@ -129,7 +129,7 @@ pub(super) fn writable(report: &mut Report<'_>, subject: &str, key: &str, path: 
     }
 }
 
-/// Checks that the file, if it exists, can be opened for appending. Does not change it.
+/// Checks that the file, if it exists, can be opened for appending. The file is not changed.
 fn opens(path: &Path) -> io::Result<()> {
     match OpenOptions::new().append(true).open(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -25,7 +25,7 @@ pub(super) fn credentials(
     Some(Credentials { token: token?, client_cert: client_cert? })
 }
 
-/// Returns the fields that make the start fail, each with what to do instead.
+/// Returns the fields with which the agent refuses to start, each with the remedy.
 fn refused(fields: &UserFields) -> Vec<(&'static str, &'static str)> {
     const TOKEN: &str =
         "create a token with kubectl create token, and set token or tokenFile instead";

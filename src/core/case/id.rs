@@ -1,5 +1,5 @@
-//! The identity of an incident: the same crash has the same id in every process, on every machine, in every
-//! version of the agent. Every form of it is made here.
+//! The incident id: the same crash has the same id in every process, on every machine, in every version of the
+//! agent. All forms of the incident id are derived here.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};

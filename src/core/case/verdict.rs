@@ -6,7 +6,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// No harm was done, but it is worth knowing.
+    /// The termination did no harm, but an operator should know about it.
     Low,
     /// A crash with an ordinary cause.
     Medium,

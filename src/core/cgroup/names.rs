@@ -1,3 +1,6 @@
+//! The agent builds no path of a cgroup. `CgroupTree` walks the directories and recognizes their names here;
+//! `hierarchies` (`node/cgroup/hierarchy.rs`) finds the root of version 1 or 2.
+//!
 //! Names of the cgroup directories that the kubelet and the container runtimes create.
 //!
 //! Pods: kubelet `pkg/kubelet/cm/pod_container_manager_linux.go` (`pod<uid>`, below the directory of the

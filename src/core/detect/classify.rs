@@ -4,11 +4,7 @@
 //! terminations that are not crashes (every 137 as out of memory, an exit during a rollout); the rules here go
 //! further, and cite what the kubelet and the runtimes really do.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
-
-use crate::core::case::{Case, Confidence, ContainerKind, IncidentType, OomCount, Severity};
+use crate::core::case::{ContainerKind, IncidentType, Severity};
 use crate::core::detect::container::{Container, started};
 use crate::core::wire;
 
@@ -59,7 +55,7 @@ pub enum Quiet {
     PodFailure,
     /// The kubelet restarted the container to apply a change of its spec.
     SpecChange,
-    /// The termination was before the agent's time.
+    /// The container terminated before the agent started, longer ago than `BLACKBOX_LOOKBACK`.
     History,
 }
 
@@ -89,7 +85,9 @@ pub fn termination(end: &TerminationFacts<'_>) -> Verdict {
     Verdict::Incident(kind, severity)
 }
 
-/// Returns the type and severity of an exit code, by the seed's table. Signals that mean a fault of the program have
+/// Returns the type and severity of an exit code, by the seed's table. [`termination`] may give the termination
+/// another type, and so may its evidence: an OOM kill that the kernel counted (`oom.rs`), a failed probe or hook
+/// (`settle.rs`). Signals that mean a fault of the program have
 /// a higher severity.
 pub fn exit_code(code: i32) -> (IncidentType, Severity) {
     let kind = match code {
@@ -184,7 +182,7 @@ pub enum Episode {
     ImagePull,
     /// A config map, a secret or one of their keys is missing.
     ConfigError,
-    /// The container cannot be created, and no instance shows it.
+    /// The container cannot be created, and the status has no terminated instance for it.
     StartError,
 }
 
@@ -254,8 +252,8 @@ pub fn hook_failed(container: &Container<'_, '_>, container_id: Option<&str>) ->
     waits && last.is_some_and(|t| Some(&*t.container_id) == container_id)
 }
 
-/// Returns true if the kubelet reports that this instance could not be started. Not every runtime's record shows that
-/// (CRI-O's reason is Error). False for an instance that ran.
+/// Returns true if the kubelet reports that this instance could not be started. The record of CRI-O does not show
+/// the failed start: its reason is Error. False for an instance that ran.
 pub fn start_failed(container: &Container<'_, '_>, end: &wire::Terminated<'_>) -> bool {
     let status = container.status;
     let waits = status.state.waiting.as_ref().is_some_and(|w| &*w.reason == "RunContainerError");
@@ -263,98 +261,6 @@ pub fn start_failed(container: &Container<'_, '_>, end: &wire::Terminated<'_>) -
     let is_last = last.is_some_and(|l| *l.container_id == *end.container_id);
     let never_ran = started(end).is_none_or(|at| end.finished_at.time() <= Some(at));
     waits && is_last && *status.container_id == *end.container_id && never_ran
-}
-
-/// The deletion of a pod: a rollout, a scale-down, a drain. Whether it silences a termination, an episode of waiting
-/// or a failure of the pod is decided here; what the fault of a program is, [`termination`] reports nevertheless.
-///
-/// The mirror of a static pod is deleted only after its containers terminated, so that case is decided when their
-/// terminations settle ([`crate::core::detect::settle`]).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Deletion {
-    /// The earliest time at which the deletion was requested; `None` if it was not.
-    requested: Option<Timestamp>,
-    /// Whether an earlier object of the pod already showed the deletion.
-    is_known_before: bool,
-}
-
-impl Deletion {
-    /// Adds what an object of the pod shows. `is_new`: no earlier object of the pod was seen.
-    ///
-    /// `deletionTimestamp` is the time of the request plus the grace period (apiserver `registry/rest/delete.go`), and
-    /// it is moved when the grace period is shortened. The kubelet's last deletion has a grace period of 0; if no
-    /// earlier object was seen, the pod's own grace period is taken to have passed.
-    pub fn seen(self, pod: &wire::Pod<'_>, is_new: bool) -> Self {
-        let requested = || {
-            let at = pod.metadata.deletion_timestamp.time()?;
-            let grace = match pod.metadata.deletion_grace_period_seconds {
-                0 if is_new => pod.spec.termination_grace_period_seconds.unwrap_or(30),
-                grace => grace,
-            };
-            at.saturating_sub(Duration::from_secs(grace.try_into().unwrap_or(0))).ok()
-        };
-        let requested = match (self.requested, requested()) {
-            (Some(known), Some(requested)) => Some(known.min(requested)),
-            (known, requested) => known.or(requested),
-        };
-        Self { requested, ..self }
-    }
-
-    /// The same deletion, for the objects after this one.
-    pub fn seen_before(self) -> Self {
-        Self { is_known_before: self.requested.is_some(), ..self }
-    }
-
-    /// Returns true if a termination is part of the deletion: by the clocks; or, where the clocks disagree, if it looks
-    /// like a stop and was seen after the deletion.
-    pub fn silences_termination(self, finished: Option<Timestamp>, exit_code: i32) -> bool {
-        let requested = self.requested;
-        requested.is_some_and(|requested| finished.is_none_or(|at| at >= requested))
-            || self.is_known_before && may_be_a_stop(exit_code)
-    }
-
-    /// Returns true if a container that waits does so in a pod that is being deleted.
-    pub fn silences_waiting(self) -> bool {
-        self.requested.is_some()
-    }
-
-    /// Returns true if the failure of the pod is the outcome of its deletion.
-    pub fn silences_pod_failure(self) -> bool {
-        self.is_known_before
-    }
-}
-
-/// Weighs a case with the kernel's count of OOM kills. The count overrides what the runtime reports: a runtime that
-/// checks too late for an OOM kill reports `Error` (containerd and runc read the counter when the process is already
-/// gone), and another reports `OOMKilled` for a container that only lost a child process.
-pub fn weigh_oom_count(case: &mut Case, oom: OomCount) {
-    let Some(end) = case.termination() else {
-        return;
-    };
-    match (case.kind, oom) {
-        (_, OomCount::Unknown) => {}
-        (IncidentType::Oom, OomCount::Some(n)) => {
-            case.confidence = Confidence::Confirmed;
-            case.evidence.push(counted(n));
-        }
-        (IncidentType::Oom, OomCount::None) => {
-            case.confidence = Confidence::Probable;
-            case.evidence.push("the kernel counted no OOM kill in its cgroup".to_owned());
-        }
-        (IncidentType::Killed, OomCount::Some(n)) if end.exit_code == 137 => {
-            case.kind = IncidentType::Oom;
-            case.severity = Severity::Critical;
-            case.confidence = Confidence::Confirmed;
-            case.evidence.push(format!("{}, though the runtime calls it Error", counted(n)));
-        }
-        (_, OomCount::Some(n)) => case.evidence.push(counted(n)),
-        (_, OomCount::None) => {}
-    }
-}
-
-fn counted(kills: u64) -> String {
-    let s = if kills == 1 { "" } else { "s" };
-    format!("the kernel counted {kills} OOM kill{s} in its cgroup")
 }
 
 #[cfg(test)]
@@ -422,33 +328,6 @@ mod tests {
                 "{code} {reason}"
             );
         }
-    }
-
-    #[test]
-    fn a_deletion_silences_by_the_clocks_and_what_looks_like_a_stop_by_the_order() {
-        let at = |second: i64| Some(Timestamp::from_second(1_800_000_000 + second).unwrap());
-        let none = Deletion::default();
-        let first = Deletion { requested: at(10), is_known_before: false };
-        let later = first.seen_before();
-        for (deletion, finished, exit_code, is_silenced) in [
-            (none, at(20), 143, false),
-            (none, None, 143, false),
-            (first, at(9), 143, false),
-            (first, at(10), 1, true),
-            (first, None, 1, true),
-            // The clocks of node and API server disagree.
-            (later, at(9), 143, true),
-            (later, at(9), 137, true),
-            (later, at(9), 0, true),
-            (later, at(9), 1, false),
-        ] {
-            let silenced = deletion.silences_termination(finished, exit_code);
-            assert_eq!(silenced, is_silenced, "{deletion:?} {finished:?} {exit_code}");
-        }
-        let others = |d: Deletion| (d.silences_waiting(), d.silences_pod_failure());
-        assert_eq!(others(none.seen_before()), (false, false));
-        assert_eq!(others(first), (true, false));
-        assert_eq!(others(later), (true, true));
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn info(container: &Container<'_, '_>) -> ContainerInfo {
     }
 }
 
-/// Returns the seed's resource analysis. A quantity that cannot be read is left out.
+/// Returns the container's requests and limits. A quantity that cannot be parsed is left out.
 fn resources(spec: Option<&wire::ContainerSpec<'_>>) -> ResourceAnalysis {
     let Some(resources) = spec.map(|s| &s.resources) else {
         return ResourceAnalysis::default();

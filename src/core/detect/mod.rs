@@ -12,10 +12,12 @@
 
 pub mod classify;
 mod container;
+pub mod deletion;
 pub mod evidence;
 mod facts;
 pub mod ledger;
 mod observe;
+pub mod oom;
 mod open;
 mod output;
 pub mod pods;

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use crate::core::case::{Case, ContainerKind, IncidentId, IncidentType};
-use crate::core::detect::classify::{self, Deletion, Episode, Quiet, TerminationFacts, Verdict};
+use crate::core::detect::classify::{self, Episode, Quiet, TerminationFacts, Verdict};
 use crate::core::detect::container::{Container, containers};
+use crate::core::detect::deletion::Deletion;
 use crate::core::detect::open::CaseOpener;
 use crate::core::detect::output::{Output, PodName, emit, report};
 use crate::core::detect::pods::{ContainerRecord, PodTable};
@@ -135,11 +136,11 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             None => total,
         };
         let not_shown = ended.saturating_sub(shown).max(0);
-        let told = not_shown.min(made_up);
-        for _ in 0..told {
+        let synthetic = not_shown.min(made_up);
+        for _ in 0..synthetic {
             out.push(Output::Quiet(Quiet::Synthetic));
         }
-        let unseen = not_shown - told;
+        let unseen = not_shown - synthetic;
         if unseen > 0 {
             out.push(Output::Unseen(unseen));
             record.unseen = record.unseen.saturating_add(unseen);
@@ -174,7 +175,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
                     let verdict = (kind, severity);
                     let unseen = self.take_unseen(&status.name);
                     let case = self.opener.termination(container, end, verdict, unseen);
-                    self.release(case, end.exit_code, is_current, out);
+                    self.report_or_hold(case, end.exit_code, is_current, out);
                 }
             }
         }
@@ -216,7 +217,13 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
     }
 
     /// Reports the case, unless it may still turn out to be something else; then the case is held back.
-    fn release(&mut self, case: Case, exit_code: i32, is_current: bool, out: &mut Vec<Output>) {
+    fn report_or_hold(
+        &mut self,
+        case: Case,
+        exit_code: i32,
+        is_current: bool,
+        out: &mut Vec<Output>,
+    ) {
         let settled_type = matches!(
             case.kind,
             IncidentType::Oom | IncidentType::HookFailure | IncidentType::StartError

@@ -137,7 +137,7 @@ impl Settling {
         if self.pending.len() >= PENDING_MAX {
             // The oldest has waited longest, so it is reported with what is known.
             let oldest = self.pending.remove(0);
-            out.push(oldest.settle(Some("more ends at once than are held back for evidence")));
+            out.push(oldest.settle(Some("too many terminations were held back at the same time")));
         }
         self.pending.push(Pending {
             key: key.into(),

@@ -13,7 +13,7 @@ use crate::core::ring::Columns;
 use crate::core::sidecar::SidecarSection;
 use crate::limits::{
     BRIEF_AFTER, BRIEF_LOG_LINES, BRIEF_SAMPLES, GROWTH_MIN_BYTES_PER_SECOND, GROWTH_WITHIN,
-    RESTARTS_TOLD_WITHIN,
+    RECENT_CRASHES_WITHIN,
 };
 
 /// What was gathered on the node about a case.
@@ -42,7 +42,7 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
     let course = Course {
         memory_growth_bytes_per_second: growth.filter(|_| case.kind == IncidentType::Oom),
         recent_ends: recurrence.recent,
-        recent_within: RESTARTS_TOLD_WITHIN,
+        recent_within: RECENT_CRASHES_WITHIN,
     };
     let subject_name = case.container_name().map(str::to_owned);
     let subject_id = case.container_id().map(str::to_owned);

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use crate::core::case::id;
 use crate::limits::{
-    BRIEF_WITHIN, CRASH_LOOP_AFTER, CRASH_LOOP_WITHIN, RECURRENCE_TIMES_MAX, RECURRENCES_MAX,
-    RESTARTS_TOLD_WITHIN,
+    BRIEF_WITHIN, CRASH_LOOP_AFTER, CRASH_LOOP_WITHIN, RECENT_CRASHES_WITHIN, RECURRENCE_TIMES_MAX,
+    RECURRENCES_MAX,
 };
 
 /// How often a container crashed recently, this time included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recurrence {
-    /// Number of crashes within [`RESTARTS_TOLD_WITHIN`].
+    /// Number of crashes within [`RECENT_CRASHES_WITHIN`].
     pub recent: usize,
     /// Number of crashes within [`BRIEF_WITHIN`], as far as they are remembered.
     pub within_hour: usize,
@@ -44,7 +44,7 @@ impl Recurrences {
         times.push(now);
         let count = |within| times.iter().filter(|at| now.saturating_sub(**at) <= within).count();
         Recurrence {
-            recent: count(RESTARTS_TOLD_WITHIN),
+            recent: count(RECENT_CRASHES_WITHIN),
             within_hour: count(BRIEF_WITHIN),
             in_crash_loop: count(CRASH_LOOP_WITHIN) >= CRASH_LOOP_AFTER,
         }

@@ -1,5 +1,5 @@
 //! Masks text that looks like a credential in a log line: the value becomes [`MASK`], and every other byte
-//! stays. The README ("What is masked in log lines") gives operators the same list:
+//! stays. docs/configuration.md ("What is masked in log lines") gives operators the same list:
 //!
 //! * the value after a name that ends with one of [`NAMES`], in any case, with or without `_`, `-` and `.`
 //!   in it, and also with a number at its end (`DB_PASSWORD_2`): in the forms `key=value`, `key: value`,
@@ -67,7 +67,7 @@ pub struct Mask {
 impl Mask {
     /// Returns the line with its credentials masked; borrowed if it has none.
     pub fn line<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
-        // Keys and tokens are masked first: later, the change could alter how a name beside them is read.
+        // Keys and tokens are masked first: the `***` that replaces a token could otherwise change how a name next to it is parsed.
         match self.forms(text) {
             Cow::Borrowed(text) => values(text),
             Cow::Owned(text) => Cow::Owned(values(&text).into_owned()),
@@ -94,7 +94,7 @@ impl Mask {
     fn key_body(&mut self, text: &str, body: usize, hits: &mut Vec<Range<usize>>) -> usize {
         let rest = &text.as_bytes()[body..];
         let end = memmem::find(rest, KEY_END).map(|at| body + at);
-        // In a sentence about keys, other words follow: then the key does not continue in the next line.
+        // If other words follow the marker, the line is a sentence about keys. Then the next line has no key text in the next line.
         let goes_on = end.is_none() && rest.iter().all(|b| is_key_byte(*b) || b" \t\\".contains(b));
         if goes_on {
             self.key_lines_left = MASK_KEY_LINES_MAX;

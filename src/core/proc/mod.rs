@@ -38,7 +38,7 @@ pub struct SystemReading {
     pub pressure_io: Pressure,
     /// `/proc/diskstats`: the whole disks, in the kernel's order.
     pub disks: Vec<Disk>,
-    /// `/proc/net/dev`: the interfaces by which the node talks to others, in the kernel's order.
+    /// `/proc/net/dev`: the network interfaces that connect the node with other hosts, in the kernel's order.
     pub interfaces: Vec<Interface>,
 }
 

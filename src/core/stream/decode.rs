@@ -72,7 +72,7 @@ pub fn line<'l>(
     scratch: &'l mut String,
     mut is_known: impl FnMut(&Metadata<'_>, u64) -> bool,
 ) -> (Decoded<'l>, Option<Flaw>) {
-    let error = match json::from_slice(line).and_then(|line| sort(line, &mut is_known)) {
+    let error = match json::from_slice(line).and_then(|line| decode_event(line, &mut is_known)) {
         Ok(found) => return found,
         Err(error) => error,
     };
@@ -81,7 +81,7 @@ pub fn line<'l>(
         *scratch = String::from_utf8_lossy(line).into_owned();
         if let Ok(line) = json::from_slice::<WatchLine<'_>>(scratch.as_bytes()) {
             let name = name_of(&line.object.metadata);
-            if let Ok((decoded, flaw)) = sort(line, &mut is_known) {
+            if let Ok((decoded, flaw)) = decode_event(line, &mut is_known) {
                 let text = format!("{name}: bytes that are not UTF-8 were replaced");
                 return (decoded, flaw.or_else(|| Some(Flaw::new(FlawKind::Utf8, &text))));
             }
@@ -147,7 +147,9 @@ fn name_of(metadata: &Metadata<'_>) -> String {
     format!("{}/{}", metadata.namespace, metadata.name)
 }
 
-fn sort<'l>(
+/// Decodes a line by its event type. `Stream::on_line` returns an `ERROR` event as an error;
+/// `Reflector::on_failure` then decides the next request, and the thread that reads drops the connection.
+fn decode_event<'l>(
     line: WatchLine<'l>,
     is_known: &mut impl FnMut(&Metadata<'_>, u64) -> bool,
 ) -> Result<(Decoded<'l>, Option<Flaw>), Wrong> {

@@ -1,6 +1,6 @@
 //! The single entry point of the core. Blocks of bytes from the API server go in; the next request and the
-//! detected incidents come out. The live agent's detection is a lock around this. A recording goes in by the same
-//! doors piece by piece ([`Stream::on_list_piece`], [`Stream::on_line`]), because each piece has a time of its own.
+//! detected incidents come out. The live agent's detection is a lock around this. `replay` calls
+//! [`Stream::on_list_piece`] and [`Stream::on_line`] directly, because each piece of a recording has its own time.
 
 pub mod decode;
 pub mod frame;

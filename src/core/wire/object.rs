@@ -11,7 +11,7 @@ pub struct Pod<'a> {
     pub spec: PodSpec<'a>,
     /// The state that the kubelet reports.
     pub status: PodStatus<'a>,
-    /// The pod's fingerprint; see `Outline::mark`.
+    /// The pod's fingerprint; see `Outline::fingerprint`.
     pub fingerprint: u64,
 }
 

@@ -1,7 +1,7 @@
 //! TLS between the HTTP library and its socket: incoming records are decrypted in place.
 //!
 //! The HTTP library's own TLS goes through the TLS library's buffer, which takes 4 KiB at a time, grows for
-//! each of them, and moves the rest of a record after each (for what that costs, see "Cost" in the README).
+//! each of them, and moves the rest of a record after each (for what that costs, see docs/cost.md).
 //! Here each record is decrypted in the buffer that it was read into, through the TLS library's interface for
 //! that ([`UnbufferedClientConnection`]). The TLS protocol itself stays in the library: this module only moves
 //! bytes.

@@ -23,32 +23,32 @@ pub struct OomKill {
 
 /// Follows one kernel counter of OOM kills.
 #[derive(Debug)]
-pub(super) struct OomCount {
+pub(super) struct OomCounter {
     /// Last known counter value.
     seen: Option<u64>,
     /// Counter value up to which kills have been reported.
-    told: Option<u64>,
+    reported: Option<u64>,
     rises: Ring<(Duration, u64)>,
 }
 
-impl OomCount {
-    fn new(told: Option<u64>) -> Self {
-        Self { seen: told, told, rises: Ring::new(OOM_RISES_MAX) }
+impl OomCounter {
+    fn new(reported: Option<u64>) -> Self {
+        Self { seen: reported, reported, rises: Ring::new(OOM_RISES_MAX) }
     }
 
     /// Records the counter's current value. Counting starts from the first recorded value.
     fn see(&mut self, kills: Option<u64>) {
         self.seen = kills.or(self.seen);
-        self.told = self.told.or(self.seen);
+        self.reported = self.reported.or(self.seen);
     }
 
     /// Returns by how much the counter rose since the last report.
     fn rise(&self) -> u64 {
-        self.seen.zip(self.told).map_or(0, |(seen, told)| seen.saturating_sub(told))
+        self.seen.zip(self.reported).map_or(0, |(seen, reported)| seen.saturating_sub(reported))
     }
 
-    fn tell(&mut self, now: Duration, kills: u64) {
-        self.told = self.seen;
+    fn mark_reported(&mut self, now: Duration, kills: u64) {
+        self.reported = self.seen;
         if kills > 0 {
             self.rises.push((now, kills));
         }
@@ -56,7 +56,7 @@ impl OomCount {
 
     /// Returns true if there is a counter value from which kills are counted.
     pub(super) fn is_known(&self) -> bool {
-        self.told.is_some()
+        self.reported.is_some()
     }
 
     /// Returns the number of kills reported in the time `within` before `now`; a lower bound, since only the
@@ -85,7 +85,7 @@ pub(super) struct ContainerRecord {
     pub(super) limit_bytes: Option<u64>,
     pub(super) peak_bytes: Option<u64>,
     working_set_bytes: Option<u64>,
-    pub(super) oom: OomCount,
+    pub(super) oom: OomCounter,
     /// The container joined a pod that was already followed, and was never counted: all its kills are new.
     is_newborn: bool,
     pub(super) is_wanted: bool,
@@ -105,7 +105,7 @@ impl ContainerRecord {
             limit_bytes: None,
             peak_bytes: None,
             working_set_bytes: None,
-            oom: OomCount::new(is_newborn.then_some(0)),
+            oom: OomCounter::new(is_newborn.then_some(0)),
             is_newborn,
             is_wanted: true,
             gone_since: None,
@@ -183,11 +183,11 @@ fn permille(used: Option<u64>, limit: Option<u64>) -> u64 {
 pub(super) struct PodRecord {
     uid: Box<str>,
     pub(super) containers: Vec<ContainerRecord>,
-    pub(super) oom: OomCount,
+    pub(super) oom: OomCounter,
     /// Kills that were reported for a container but are not yet included in the pod's counter.
     ahead: u64,
     /// All reported kills of the pod, those of its containers included.
-    rises: OomCount,
+    rises: OomCounter,
     pub(super) limit_bytes: Option<u64>,
     pub(super) unwanted_since: Option<Duration>,
     /// Number of scans that did not find the pod.
@@ -199,9 +199,9 @@ impl PodRecord {
         Self {
             uid: uid.into(),
             containers: Vec::new(),
-            oom: OomCount::new(None),
+            oom: OomCounter::new(None),
             ahead: 0,
-            rises: OomCount::new(None),
+            rises: OomCounter::new(None),
             limit_bytes: None,
             unwanted_since: None,
             tries: 0,
@@ -268,8 +268,8 @@ impl PodRecord {
     pub(super) fn count_kills(&mut self, now: Duration, tree: &mut CgroupTree) -> Vec<OomKill> {
         self.read_own(tree);
         let mut left = self.oom.rise();
-        let told = self.containers.iter().map(|container| container.oom.rise());
-        if left > told.fold(self.ahead, u64::saturating_add) {
+        let reported = self.containers.iter().map(|container| container.oom.rise());
+        if left > reported.fold(self.ahead, u64::saturating_add) {
             // A kill may have happened after the containers were read and before the pod was: read them again.
             for container in &mut self.containers {
                 read(container, now, tree, |container, reading| {
@@ -277,14 +277,14 @@ impl PodRecord {
                 });
             }
         }
-        self.oom.tell(now, 0);
+        self.oom.mark_reported(now, 0);
         (left, self.ahead) = (left.saturating_sub(self.ahead), self.ahead.saturating_sub(left));
-        let mut kills = self.tell_containers(now, &mut left, tree.version());
+        let mut kills = self.report_containers(now, &mut left, tree.version());
         if left > 0 {
-            kills.push(self.tell_rest(now, left));
+            kills.push(self.report_rest(now, left));
         }
         for kill in &kills {
-            self.rises.tell(now, kill.kills);
+            self.rises.mark_reported(now, kill.kills);
         }
         kills
     }
@@ -304,7 +304,7 @@ impl PodRecord {
         }
     }
 
-    fn tell_containers(
+    fn report_containers(
         &mut self,
         now: Duration,
         left: &mut u64,
@@ -320,7 +320,7 @@ impl PodRecord {
                 rise = rise.min(*left);
             }
             container.is_newborn &= container.earlier.is_none();
-            container.oom.tell(now, rise);
+            container.oom.mark_reported(now, rise);
             (*left, self.ahead) =
                 (left.saturating_sub(rise), self.ahead.saturating_add(rise.saturating_sub(*left)));
             if rise > 0 {
@@ -334,14 +334,14 @@ impl PodRecord {
         kills
     }
 
-    fn tell_rest(&mut self, now: Duration, kills: u64) -> OomKill {
+    fn report_rest(&mut self, now: Duration, kills: u64) -> OomKill {
         let went = |container: &&mut ContainerRecord| {
             container.gone_since == Some(now) && container.earlier.is_some()
         };
         let mut went = self.containers.iter_mut().filter(went);
         let container_id = match (went.next(), went.next()) {
             (Some(container), None) => {
-                container.oom.tell(now, kills);
+                container.oom.mark_reported(now, kills);
                 Some(container.id.clone())
             }
             _ => None,

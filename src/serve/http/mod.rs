@@ -112,7 +112,7 @@ impl HttpServer {
         self.addr
     }
 
-    /// Serves for ever; stops only with the process.
+    /// Serves requests until the process exits.
     pub fn run<H>(self, clock: Clock, handler: H)
     where
         H: Fn(&Request<'_>) -> Response + Send + Sync + 'static,
@@ -135,7 +135,7 @@ impl HttpServer {
                 lock(&open).push_back((id, stream.try_clone()?));
                 let (served, handler) = (open.clone(), handler.clone());
                 let run = move || {
-                    // A disconnected peer is not an error of ours.
+                    // The server does not log that a client disconnected.
                     let _ = serve(Connection::new(stream, clock), peer, posts, &*handler);
                     lock(&served).retain(|(other, _)| *other != id);
                 };
@@ -196,7 +196,7 @@ fn serve(
             return Ok(());
         }
     };
-    // Two writes, so that the page is not copied behind its head.
+    // The head and the body are written separately, so the body need not be copied.
     connection.write(answer.head().as_bytes())?;
     connection.write(answer.content())?;
     drop(answer);

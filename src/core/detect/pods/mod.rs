@@ -10,13 +10,13 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::core::case::IncidentId;
-use crate::core::detect::classify::Deletion;
+use crate::core::detect::deletion::Deletion;
 use crate::core::detect::ledger::PodEntry;
 use crate::core::text::is_plain;
 use crate::core::wire::{self, is_older};
 use crate::limits::{
-    ENDS_REMEMBERED_MAX, NAME_BYTES_MAX, PODS_GONE_REMEMBERED_MAX, PODS_MAX,
-    STATIC_PODS_REMEMBERED_MAX, VERSION_BYTES_MAX,
+    NAME_BYTES_MAX, PODS_GONE_REMEMBERED_MAX, PODS_MAX, STATIC_PODS_REMEMBERED_MAX,
+    TERMINATIONS_REMEMBERED_MAX, VERSION_BYTES_MAX,
 };
 
 pub use record::{ContainerRecord, PodRecord};
@@ -75,7 +75,7 @@ impl Default for PodTable {
     fn default() -> Self {
         Self {
             pods: HashMap::new(),
-            ends: BoundedSet::new(ENDS_REMEMBERED_MAX),
+            ends: BoundedSet::new(TERMINATIONS_REMEMBERED_MAX),
             gone: BoundedSet::new(PODS_GONE_REMEMBERED_MAX),
             statics: VecDeque::new(),
             list: 0,
@@ -453,11 +453,11 @@ mod tests {
             let want = if n < PODS_MAX { Sighting::New } else { Sighting::NoRoom };
             assert_eq!(table.admit(&metadata(&uid, "1"), false), want);
         }
-        for n in 0..2 * ENDS_REMEMBERED_MAX {
+        for n in 0..2 * TERMINATIONS_REMEMBERED_MAX {
             table.learn_termination("0", "app", &n.to_string());
         }
-        assert_eq!(table.ends.set.len(), ENDS_REMEMBERED_MAX);
-        assert_eq!(table.ends.order.len(), ENDS_REMEMBERED_MAX);
+        assert_eq!(table.ends.set.len(), TERMINATIONS_REMEMBERED_MAX);
+        assert_eq!(table.ends.order.len(), TERMINATIONS_REMEMBERED_MAX);
         let record = table.get("0").unwrap();
         for n in 0..2 * CONTAINERS_PER_POD_MAX {
             record.container(&n.to_string());

@@ -1,8 +1,9 @@
 //! What is known of one pod and of its containers.
 
-use crate::core::detect::classify::{Deletion, Episode};
+use crate::core::detect::classify::Episode;
+use crate::core::detect::deletion::Deletion;
 use crate::core::detect::ledger::{ContainerEntry, PodEntry};
-use crate::limits::{CONTAINERS_PER_POD_MAX, ENDS_KNOWN_PER_CONTAINER, NAME_BYTES_MAX};
+use crate::limits::{CONTAINERS_PER_POD_MAX, NAME_BYTES_MAX, TERMINATIONS_KNOWN_PER_CONTAINER};
 
 /// The record of a pod.
 #[derive(Debug, Default)]
@@ -40,7 +41,7 @@ pub struct PodRecord {
 #[derive(Debug)]
 pub struct ContainerRecord {
     pub(super) name: Box<str>,
-    known: [Known; ENDS_KNOWN_PER_CONTAINER],
+    known: [Known; TERMINATIONS_KNOWN_PER_CONTAINER],
     next: u8,
     episodes: u8,
     /// How many of its instances have terminated, by the restart count; `None` before the first object was judged.
@@ -66,7 +67,7 @@ impl ContainerRecord {
     fn new(name: &str) -> Self {
         Self {
             name: name.into(),
-            known: [Known::default(); ENDS_KNOWN_PER_CONTAINER],
+            known: [Known::default(); TERMINATIONS_KNOWN_PER_CONTAINER],
             next: 0,
             episodes: 0,
             ended_total: None,
@@ -78,7 +79,7 @@ impl ContainerRecord {
 
     pub(super) fn learn(&mut self, hash: u64, id: u64) {
         self.known[usize::from(self.next)] = Known { hash, id };
-        self.next = (self.next + 1) % ENDS_KNOWN_PER_CONTAINER as u8;
+        self.next = (self.next + 1) % TERMINATIONS_KNOWN_PER_CONTAINER as u8;
     }
 
     pub(super) fn knows(&self, id: u64) -> bool {

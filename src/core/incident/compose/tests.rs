@@ -79,7 +79,7 @@ fn the_kernels_count_stands_above_the_runtimes_word() {
     ] {
         let mut case = case(code, reason);
         let facts = case.evidence.len();
-        classify::weigh_oom_count(&mut case, oom);
+        crate::core::detect::oom::weigh_oom_count(&mut case, oom);
         let incident = compose(case, Gathered::default(), Recurrence::default());
         assert_eq!(incident.kind.name(), kind, "{code} {reason} {oom:?}");
         assert_eq!(incident.metadata.confidence, confidence, "{code} {reason} {oom:?}");
