@@ -53,40 +53,45 @@
 //!
 //! # A crash, walked through the code
 //!
-//! A case is a crash while it is judged. One crash makes these stops; each is in a file of its own, and the next stop is
-//! called from there or queued there. Tables that a stop looks things up in are not stops: `PodTable`, which knows
-//! what was judged before, and `Ledger`, which knows what was delivered.
+//! A case is a crash while it is judged. One crash makes these stops, 1 to 14 in one file each. A stop is called from
+//! the one before it or, after that has returned, from an earlier one: 3 calls 4 and 5, 6 calls 7 to 9, 2 passes the
+//! outputs on to 10, 11 calls 12 to 14. 10 and 14 queue for the next. Tables that a stop looks things up in are no stops:
+//! `PodTable` knows what was judged before, `Ledger` what was delivered. Nor are small functions that share a file with a
+//! stop, such as `Detection::next`, `CaseOpener::facts` or the predicates in `classify.rs`.
 //!
 //! 1. `agent/watch.rs`: `Watch::run` gets the next `Step` from the detection and asks by `ApiClient::watch_pods`
 //!    (`kube/api.rs`). `Watch::read` passes the answer on in blocks, as they arrive.
 //! 2. `agent/detection.rs`: `Detection::on_block` locks the detection, reads the clock, and calls the core on the same
-//!    thread.
+//!    thread. When the core returns, `Pipeline::pass_on` takes its outputs to stop 10.
 //! 3. `core/stream/mod.rs`: `Stream::on_watch_block` cuts the blocks into lines (`FrameSplitter`), and `Stream::on_line`
 //!    decodes each. (In a LIST, `Stream::on_list_piece` does this for each pod.)
 //! 4. `core/stream/decode.rs`: `decode::line` parses a line only as far as the fingerprint needs (`Outline`,
-//!    `core/wire/outline.rs`). If the table knows the fingerprint (`Detector::knows`), only the version is kept; else the
-//!    whole pod is parsed.
+//!    `core/wire/outline.rs`). If `Detector::knows` it (the namespace is ignored, or the fingerprint was judged and nothing
+//!    of the pod is held back), only the version is kept; else the whole pod is parsed.
 //! 5. `core/detect/mod.rs`: `Detector::observe` drops stale objects (`PodTable::admit`) and notes a deletion
 //!    (`Deletion::seen`).
 //! 6. `core/detect/observe.rs`: `Observation::container` settles what is held back, counts unseen terminations
-//!    (`Observation::count_unseen`), and finds new ones (`PodTable::learn_termination`). `Observation::judge` collects the
-//!    facts about each.
+//!    (`Observation::count_unseen`), and finds new ones (`PodTable::learn_termination`). `Observation::judge` sorts
+//!    out what is history or part of the pod's failure, and collects the facts about the others.
 //! 7. `core/detect/classify.rs`: `classify::termination` returns the verdict: a type and severity, or a reason why it is
 //!    not a crash.
 //! 8. `core/detect/open.rs`: `CaseOpener::termination` makes the case from the pod's status.
 //! 9. `core/detect/output.rs`: `output::report` makes it an `Output::Crash`. A termination that a stop by the kubelet may
 //!    explain is held back before that: see below.
 //! 10. `agent/dispatch.rs`: `Pipeline::dispatch` passes it to `LiveHandler::on_pod_crash`, which opens it in the ledger
-//!     (`SharedLedger::open`) and queues it (`EnrichQueue::crash`).
+//!     (`SharedLedger::open`) and queues it (`EnrichQueue::crash`, `agent/enrichment.rs`).
 //! 11. `agent/enrichment.rs`: on its own thread, `Enricher::crash` gathers the container's data with
 //!     `FlightRecorder::read_instance` and the node's data with `FlightRecorder::add_node` (`node/flight.rs`).
+//!     `Enricher::finish` notes the recurrence and calls the next three stops.
 //! 12. `core/detect/oom.rs`: `oom::weigh_oom_count` makes the verdict final.
 //! 13. `core/incident/compose.rs`: `compose` makes the incident, with its `sentence` (`core/incident/sentence.rs`).
-//! 14. `agent/publisher.rs`: `Publisher::publish` drops it if it is below `BLACKBOX_MIN_SEVERITY`. Else `Delivery::new`
+//! 14. `agent/publisher.rs`: `Publisher::publish` drops it if it is below `BLACKBOX_MIN_SEVERITY`, and settles it
+//!     in the ledger. Else `Delivery::new`
 //!     (`sinks/delivery.rs`) renders it with `line` (`core/incident/line.rs`), and `SinkHandle::send`
 //!     (`sinks/handle.rs`) queues it for each sink.
-//! 15. `sinks/`: `stdout::run`, `file::run` or `Webhook::run` writes the line. After the last sink, `Delivery::done`
-//!     settles the incident in the ledger, and the thread "state" writes the state file (`state_file::run`).
+//! 15. `sinks/`: each configured sink (`stdout::run`, `file::run`, `Webhook::run`) writes or drops the line and calls
+//!     `Delivery::done`. The last call settles the incident in the ledger, and the thread "state" writes the state file
+//!     (`state_file::run`).
 //!
 //! An exit code of 0, 137 or 143 may be a stop by the kubelet. Between 8 and 9, `Observation::report_or_hold` holds such a
 //! case back (`Settling::hold`, `core/detect/settle.rs`), unless the status alone decides it (`OOMKilled`, a failed hook, a

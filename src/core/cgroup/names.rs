@@ -1,7 +1,8 @@
-//! The agent builds no path of a cgroup. `CgroupTree` walks the directories and recognizes their names here;
-//! `hierarchies` (`node/cgroup/hierarchy.rs`) finds the root of version 1 or 2.
-//!
 //! Names of the cgroup directories that the kubelet and the container runtimes create.
+//!
+//! The agent builds no path of a cgroup. `CgroupTree` (`node/cgroup/tree.rs`) walks the directories and recognizes their
+//! names here; `hierarchies` (`node/cgroup/hierarchy.rs`) finds the root: for version 2 the mount itself or its
+//! `unified/`, whichever has `cgroup.controllers`.
 //!
 //! Pods: kubelet `pkg/kubelet/cm/pod_container_manager_linux.go` (`pod<uid>`, below the directory of the
 //! pod's QoS class; guaranteed pods directly below `kubepods`) and `cgroup_manager_linux.go` (`ToSystemd`:

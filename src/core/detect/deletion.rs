@@ -11,8 +11,9 @@ use crate::core::wire;
 /// or a failure of the pod is decided here. SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV are reported all the same: they
 /// are faults of the program.
 ///
-/// The mirror of a static pod is deleted only after its containers terminated, so [`crate::core::detect::settle`]
-/// decides about static pods.
+/// The mirror of a static pod is deleted only after its containers terminated, so
+/// `Pending::settle` (`settle.rs`) silences a static pod that is gone and whose events show a stop, unless the pod was
+/// failing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deletion {
     /// The earliest time at which the deletion was requested; `None` if it was not.
