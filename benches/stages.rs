@@ -56,7 +56,7 @@ fn ends<'a>(decoded: &'a [Decoded<'_>]) -> Vec<TerminationFacts<'a>> {
         signal: end.signal,
         reason: &end.reason,
         kind: ContainerKind::App,
-        restarts_always: true,
+        restarts: true,
         under_deletion: false,
         teardown: false,
         hook_failed: false,

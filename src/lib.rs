@@ -93,9 +93,9 @@
 //!     `Delivery::done`. The last call settles the incident in the ledger, and the thread "state" writes the state file
 //!     (`state_file::run`).
 //!
-//! An exit code of 0, 137 or 143 may be a stop by the kubelet. Between 8 and 9, `Observation::report_or_hold` holds such a
-//! case back (`Settling::hold`, `core/detect/settle.rs`), unless the status alone decides it (`OOMKilled`, a failed hook, a
-//! failed start). Meanwhile:
+//! A termination may be a stop by the kubelet, if its exit code is 0, 137 or 143, or if the container has a probe or a
+//! hook. Between 8 and 9, `Observation::report_or_hold` holds such a case back (`Settling::hold`,
+//! `core/detect/settle.rs`), unless the status alone decides it (a failed hook, a failed start). Meanwhile:
 //!
 //! * `Output::Held` lets stop 11 gather the container's data now, as long as they exist.
 //! * After a second, `Detector::on_time` outputs `Output::LookUp`; `Lookups::run` (`agent/lookups.rs`) lists the pod's
@@ -103,7 +103,8 @@
 //! * The pod's next object, its deletion, the events or a deadline settle the case: `Settling::on_container`,
 //!   `Settling::on_gone`, `Settling::on_events`, `Settling::on_time`. `output::emit` goes on at stop 9.
 //!
-//! An OOM kill of a child process comes from the sampler instead (`Work::OomKills`): `EnrichState::hold_unexplained` keeps
+//! What a reboot ended makes no case of its own: `Reboots::explain` (`core/detect/reboot.rs`) collects it into one case of
+//! the node. An OOM kill of a child process comes from the sampler instead (`Work::OomKills`): `EnrichState::hold_unexplained` keeps
 //! it until it is clear that no termination explains it.
 //!
 //! # Who remembers a pod, and until when
@@ -118,6 +119,7 @@
 //! | its `gone` | pod, API UID | that it was deleted | newer ones replace it | `PODS_GONE_REMEMBERED_MAX` |
 //! | its `ends` | incident id | that it was judged | newer ones replace it | `TERMINATIONS_REMEMBERED_MAX` |
 //! | [`Settling`] | pod | cases that are held back | the verdict, or a deadline | `PENDING_MAX` |
+//! | [`Reboots`] | boot | names of containers | the agent terminates | `REBOOT_NAMES_BYTES_MAX` |
 //! | [`Ledger`] | pod | accounted terminations | `Output::Forgotten` | `LEDGER_CONTAINERS_MAX` |
 //! | its `recent` | incident id | what was delivered last | newer ones replace it | `LEDGER_RECENT_MAX` |
 //! | [`Roster`] | pod | running containers, addresses | `Output::Gone` | `PODS_MAX` |
@@ -163,6 +165,7 @@
 //! [`enrichment`]: agent::enrichment
 //! [`PodTable`]: core::detect::pods::PodTable
 //! [`Settling`]: core::detect::settle::Settling
+//! [`Reboots`]: core::detect::reboot::Reboots
 //! [`Ledger`]: core::detect::ledger::Ledger
 //! [`Roster`]: core::roster::Roster
 //! [`Sidecars`]: core::sidecar::Sidecars

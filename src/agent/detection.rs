@@ -63,7 +63,8 @@ impl<H: EventHandler> Detection<H> {
             state = locked;
         }
         if let Some(mut pipeline) = state.pipeline.take() {
-            pipeline.stream.detector.finish(&mut state.out);
+            let now = pipeline.clock.now();
+            pipeline.stream.detector.finish(now, &mut state.out);
             pipeline.dispatch(&mut state.out);
         }
     }

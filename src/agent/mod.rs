@@ -55,21 +55,22 @@ use crate::core::Now;
 use crate::core::backoff::Jitter;
 use crate::core::case::id;
 use crate::core::detect::ledger::{Ledger, PreviousState};
+use crate::core::detect::reboot::{Boot, BootBefore};
 use crate::core::detect::{Detector, History};
 use crate::core::stream::Stream;
 use crate::core::stream::reflector::Reflector;
 use crate::kube::api::ApiClient;
 use crate::kube::http::Interrupt;
 use crate::limits::{
-    CONTROL_MAX, ENRICH_QUEUE_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX, SHUTDOWN_MAX,
-    SHUTDOWN_POLL, SHUTDOWN_STATE, THREAD_STACK_BYTES,
+    BOOT_RECENT, CONTROL_MAX, ENRICH_QUEUE_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX,
+    SHUTDOWN_MAX, SHUTDOWN_POLL, SHUTDOWN_STATE, THREAD_STACK_BYTES,
 };
 use crate::metrics::health::Health;
 use crate::metrics::{Metrics, SinkName};
 use crate::node::cgroup::{CgroupTree, ContainerRecorder};
 use crate::node::flight::FlightRecorder;
 use crate::node::logs::PodLogs;
-use crate::node::procfs::{SystemRecorder, SystemSource};
+use crate::node::procfs::{self, SystemRecorder, SystemSource};
 use crate::node::sampler;
 use crate::runtime::clock::Clock;
 use crate::runtime::signal;
@@ -153,12 +154,17 @@ pub fn run(config: &Config) -> Result<(), Error> {
     shared.spawn("http", move || server.run(clock, pages))?;
     let mut detector = detector(config, clock);
     let (file, left) = recall(config, &shared.metrics, &mut detector);
+    let boot = boot(config, clock, left.as_ref());
+    detector.set_boots(boot.clone().into_iter().collect());
     let mut sinks = vec![shared.stdout()?];
     if let Some(file) = file {
         sinks.push(shared.file(file)?);
     }
     sinks.extend(shared.webhook(config)?);
     let ledger = shared.state(config, left)?;
+    if let (Some(ledger), Some(boot)) = (&ledger, &boot) {
+        ledger.set_boot(&boot.id);
+    }
     let sink_names: Vec<SinkName> = sinks.iter().map(SinkHandle::name).collect();
     let lookups = LookupChannel::new();
     let publisher = Publisher {
@@ -178,22 +184,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
     for interrupt in &interrupts {
         interrupt.interrupt();
     }
-    let deadline = clock.monotonic() + SHUTDOWN_MAX;
-    let shutdown = Shutdown { ended: &ended, clock };
-    let names =
-        sink_names.iter().map(|sink| sink.name()).chain(["detect", "enrich", "sampler"]).collect();
-    detection.end();
-    shutdown.wait(names, deadline - SHUTDOWN_STATE);
-    for sink in sink_names {
-        match shared.metrics.sink_queued.get(sink) {
-            0 => {}
-            lost => warn!("{}: {lost} incidents could not be written in time", sink.name()),
-        }
-    }
-    if let Some(ledger) = ledger {
-        ledger.close();
-        shutdown.wait(vec!["state"], deadline);
-    }
+    shared.shut_down(&detection, ledger.as_deref(), &sink_names, &ended);
     why
 }
 
@@ -351,6 +342,34 @@ impl Shared {
         Ok((detection, interrupts))
     }
 
+    /// Stops the threads in their order: each writes what it has before the next loses its input.
+    fn shut_down(
+        &self,
+        detection: &Detection<LiveHandler>,
+        ledger: Option<&SharedLedger>,
+        sinks: &[SinkName],
+        ended: &Receiver<Control>,
+    ) {
+        if let Some(ledger) = ledger {
+            ledger.stop(self.clock.wall());
+        }
+        let deadline = self.clock.monotonic() + SHUTDOWN_MAX;
+        let shutdown = Shutdown { ended, clock: self.clock };
+        let names = sinks.iter().map(|sink| sink.name()).chain(["detect", "enrich", "sampler"]);
+        detection.end();
+        shutdown.wait(names.collect(), deadline - SHUTDOWN_STATE);
+        for sink in sinks {
+            match self.metrics.sink_queued.get(*sink) {
+                0 => {}
+                lost => warn!("{}: {lost} incidents could not be written in time", sink.name()),
+            }
+        }
+        if let Some(ledger) = ledger {
+            ledger.close();
+            shutdown.wait(vec!["state"], deadline);
+        }
+    }
+
     fn spawn(&self, name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
         let control = self.control.clone();
         let run = move || {
@@ -376,6 +395,19 @@ fn detector(config: &Config, clock: Clock) -> Detector {
     let ignored: Vec<String> = config.ignore_namespaces.iter().cloned().collect();
     let history = History::Before { started: clock.wall(), lookback: config.lookback };
     Detector::new(&config.node_name, &ignored, history)
+}
+
+/// Returns the boot that the node runs in. `left` shows whether an earlier agent ran in another one.
+fn boot(config: &Config, clock: Clock, left: Option<&PreviousState>) -> Option<Boot> {
+    let (id, booted_at) = procfs::boot(&config.proc)?;
+    let before = left.filter(|left| !left.boot_id.is_empty() && left.boot_id != id);
+    let before = before.map(|left| BootBefore {
+        id: left.boot_id.clone(),
+        seen_at: left.written_at,
+        stopped_at: left.stopped_at,
+    });
+    let is_recent = clock.wall().duration_since(booted_at).unsigned_abs() < BOOT_RECENT;
+    Some(Boot { is_recent: is_recent || before.is_some(), id, booted_at, before })
 }
 
 /// Restores into the detector what an earlier agent reported, from the incident file and the state file.

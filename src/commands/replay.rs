@@ -1,7 +1,7 @@
 //! `replay DIR`: runs the detection over a recording folder, without a cluster.
 //!
 //! A recording contains `pods.list.json` (a LIST), `pods.watch.jsonl` (the WATCH that followed) and, optionally,
-//! `events.watch.jsonl` (the pods' events in the same period). The pieces of the LIST and the lines of the WATCH go into
+//! `events.watch.jsonl` (the pods' events in the same period) and `node.jsonl` (a line for each boot of the node). The pieces of the LIST and the lines of the WATCH go into
 //! the same [`Stream`] as in the live agent, but each with a time of its own. The live behaviour of the API server is
 //! simulated: lines of pods and of events are read in the order of their resourceVersions (they share one counter),
 //! time advances by their timestamps, and a lookup of events returns the events read so far.
@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use crate::core::Now;
 use crate::core::case::{Case, Severity};
 use crate::core::detect::evidence::PodEvent;
+use crate::core::detect::reboot::Boot;
 use crate::core::detect::settle::Lookup;
 use crate::core::detect::{Detector, History, Output};
 use crate::core::incident::recurrence::Recurrence;
@@ -26,9 +27,12 @@ use crate::core::stream::frame::FrameSplitter;
 use crate::core::stream::list::{ListSplitter, Piece};
 use crate::core::stream::reflector::Reflector;
 use crate::core::stream::{Note, Stream};
+use crate::core::text::cut;
 use crate::core::wire::EventLine;
 use crate::core::wire::json::{self, List, Text, members};
-use crate::limits::{EVENTS_PER_POD_MAX, READ_BLOCK_BYTES, REPLAY_EVENTS_MAX};
+use crate::limits::{
+    EVENTS_PER_POD_MAX, NAME_BYTES_MAX, READ_BLOCK_BYTES, REPLAY_BOOTS_MAX, REPLAY_EVENTS_MAX,
+};
 
 /// Why a recording cannot be replayed.
 #[derive(Debug)]
@@ -88,6 +92,7 @@ pub fn run(
         at_least,
         out,
     };
+    replay.stream.detector.set_boots(boots(&folder.join("node.jsonl"))?);
     replay.list(&folder.join("pods.list.json"))?;
     let pods = Lines::open(folder.join("pods.watch.jsonl"))?;
     let events = match Lines::open(folder.join("events.watch.jsonl")) {
@@ -97,6 +102,37 @@ pub fn run(
     replay.watch(pods, events)?;
     replay.out.flush().map_err(Error::Write)?;
     Ok(replay.summary)
+}
+
+/// Reads the boots of the node, one per line, the oldest first. A recording need not have them.
+fn boots(path: &Path) -> Result<Vec<Boot>, Error> {
+    #[derive(Default)]
+    struct Line<'a> {
+        boot_id: Text<'a>,
+        booted_at: Text<'a>,
+    }
+
+    members! { Line<'a> {
+        b"boot_id" => boot_id,
+        b"booted_at" => booted_at,
+    } }
+    let mut lines = match Lines::open(path.to_owned()) {
+        Err(Error::Read(_, error)) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Vec::new());
+        }
+        lines => lines?,
+    };
+    let mut boots = Vec::new();
+    while let Some(line) = lines.next(0)? {
+        let Ok(line) = json::from_slice::<Line<'_>>(&line.bytes) else { continue };
+        if let Some(booted_at) = line.booted_at.time()
+            && boots.len() < REPLAY_BOOTS_MAX
+        {
+            let id = cut(&line.boot_id, NAME_BYTES_MAX);
+            boots.push(Boot { id, booted_at, is_recent: false, before: None });
+        }
+    }
+    Ok(boots)
 }
 
 struct Replay<'o> {
@@ -162,7 +198,7 @@ impl Replay<'_> {
             // No more input: let every lookup get its answer and every wait run out.
             self.pass(end + crate::limits::SETTLE_STOPPING_MAX)?;
         }
-        self.stream.detector.finish(&mut self.outputs);
+        self.stream.detector.finish(self.clock.now(), &mut self.outputs);
         self.deliver()
     }
 

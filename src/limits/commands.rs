@@ -39,3 +39,6 @@ pub const SHOW_HELD_BYTES_MAX: usize = 2 << 20;
 
 /// How often `show --follow` looks for new lines.
 pub const SHOW_FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How many boots of the node `replay` reads from a recording. A node boots a few times a week.
+pub const REPLAY_BOOTS_MAX: usize = 100;

@@ -57,6 +57,42 @@ pub const PENDING_MAX: usize = 256;
 pub const SETTLE_LOOKUPS: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(10)];
 
+/// How exact the time of a boot is: whole seconds, derived from the uptime when it is read.
+pub const BOOT_TIME_MARGIN: Duration = Duration::from_secs(2);
+
+/// How long the incident of a reboot waits for the statuses of the containers that it ended. A slow node took a minute
+/// for all of them.
+pub const REBOOT_HELD: Duration = Duration::from_secs(60);
+
+/// How long before a boot a shutdown may have begun: pods get their grace periods, then the firmware and the boot take
+/// minutes.
+pub const SHUTDOWN_BEFORE_BOOT_MAX: Duration = Duration::from_secs(900);
+
+/// How long after a boot the agent takes every instance that the runtime lost for one that the reboot ended.
+pub const BOOT_RECENT: Duration = Duration::from_secs(600);
+
+/// The bytes of the containers' names in the incident of a reboot. Further containers are only counted.
+pub const REBOOT_NAMES_BYTES_MAX: usize = 2048;
+
+/// How long an instance must run for the kubelet to start the next one without delay: twice its longest delay of five
+/// minutes.
+pub const CRASH_LOOP_RESET: Duration = Duration::from_secs(600);
+
+/// The average interval between lookups of the events of jobs that finished well. Such a lookup only finds an eviction of
+/// a job that exited with 0, so it must not weigh on etcd: at most ten a minute for a node.
+pub const JOB_LOOKUP_INTERVAL: Duration = Duration::from_secs(6);
+
+/// How many of these lookups there may be at once.
+pub const JOB_LOOKUP_BURST: u32 = 5;
+
+/// How long a slow node takes from the failure of a probe to the stop of the container: its kubelet handles one pod
+/// after the other. 16 seconds were recorded.
+pub const STOP_DELAY: Duration = Duration::from_secs(30);
+
+/// How long after the end of a container the kubelet may notice that its sandbox is gone. It looks at every pod once a
+/// minute, or sooner if the runtime reports an event.
+pub const SANDBOX_NOTICED: Duration = Duration::from_secs(75);
+
 /// How long a termination is held back at most. The kubelet's status manager sends pending updates every 10 s.
 pub const SETTLE_MAX: Duration = Duration::from_secs(12);
 

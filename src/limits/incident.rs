@@ -78,6 +78,9 @@ pub const STATUS_MESSAGE_BYTES_MAX: usize = 4096;
 /// How much of that message the incident's sentence quotes.
 pub const SENTENCE_QUOTE_BYTES_MAX: usize = 200;
 
+/// How many containers the sentence of a reboot names. The line's `metadata.reboot` names more.
+pub const REBOOT_NAMES_IN_SENTENCE: usize = 3;
+
 /// Maximum number of Kubernetes events in one incident.
 pub const EVENTS_PER_INCIDENT_MAX: usize = 10;
 

@@ -143,6 +143,8 @@ label!(ListReason, "reason", {
 label!(Quiet, "reason", {
     Self::Deletion => "deletion" as Self::Deletion,
     Self::CleanExit => "clean_exit" as Self::CleanExit,
+    Self::DebugSession => "debug_session" as Self::DebugSession,
+    Self::Reboot => "reboot" as Self::Reboot,
     Self::SidecarTeardown => "sidecar_teardown" as Self::SidecarTeardown,
     Self::Synthetic => "synthetic" as Self::Synthetic,
     Self::PodFailure => "pod_failure" as Self::PodFailure,

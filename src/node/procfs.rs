@@ -9,12 +9,23 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::core::proc::node::parse_load;
+use crate::core::proc::node::{parse_boot_time, parse_load};
 use crate::core::proc::{
     self, CpuTicks, Memory, Pressure, SystemReading, SystemSample, disks, interfaces,
 };
 use crate::core::ring::{Columns, Ring};
+use crate::core::text::is_plain;
 use crate::limits::{PROC_SHORT_BYTES_MAX, PROC_TABLE_BYTES_MAX, WINDOW_SAMPLES_MAX};
+
+/// Reads the ID and the time of the node's boot. `None` if procfs is not the node's, or cannot be read.
+pub fn boot(proc_root: &Path) -> Option<(String, Timestamp)> {
+    let mut buffer = Vec::new();
+    let path = proc_root.join("sys/kernel/random/boot_id");
+    ProcFile::new("boot_id", path, PROC_SHORT_BYTES_MAX).fill(&mut buffer).ok()?;
+    let id = str::from_utf8(&buffer).ok()?.trim().to_owned();
+    ProcFile::new("stat", proc_root.join("stat"), PROC_TABLE_BYTES_MAX).fill(&mut buffer).ok()?;
+    Some((id, parse_boot_time(&buffer)?)).filter(|(id, _)| is_plain(id))
+}
 
 /// The node's procfs files, and one buffer for all of them.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use log::{info, warn};
 
 use crate::core::case::{Case, IncidentId};
@@ -58,6 +59,16 @@ impl SharedLedger {
     /// Calls [`Ledger::forget`].
     pub fn forget(&self, key: &str) {
         self.change().ledger.forget(key);
+    }
+
+    /// Calls [`Ledger::set_boot`].
+    pub fn set_boot(&self, boot_id: &str) {
+        self.change().ledger.set_boot(boot_id);
+    }
+
+    /// Calls [`Ledger::stop`].
+    pub fn stop(&self, now: Timestamp) {
+        self.change().ledger.stop(now);
     }
 
     /// Calls [`Ledger::complete`].

@@ -253,7 +253,7 @@ impl Bench {
     /// Lets every deadline pass, then finishes the detection.
     fn end(&mut self) {
         if self.events.is_empty() {
-            self.detector.finish(&mut self.out);
+            self.detector.finish(self.now, &mut self.out);
         }
         let mut at_once = 0;
         while let Some(deadline) = self.detector.next_deadline() {

@@ -14,8 +14,10 @@ use crate::core::case::verdict::IncidentType;
 /// | form | words after the pod's key |
 /// | --- | --- |
 /// | [`IncidentId::of_termination`] | container, `containerID` as the API gives it |
+/// | [`IncidentId::of_late_start`] | container, `containerID` of an instance whose failed start has the first form, `ran` |
 /// | [`IncidentId::of_episode`] | container, type, `containerID` of the instance before (or nothing) |
 /// | [`IncidentId::of_pod`] | nothing, type |
+/// | [`IncidentId::of_boot`] | nothing; instead of the key `node`, the node's name, `node_reboot`, the boot's ID |
 /// | [`IncidentId::of_survivor`] | container, runtime's ID, `survived`, the second in which this agent noticed it |
 ///
 /// The last form holds a time of this agent, so two agents that watch the same node give one surviving container
@@ -27,6 +29,11 @@ impl IncidentId {
     /// Returns the id of the termination of one container instance.
     pub fn of_termination(pod_key: &str, container: &str, container_id: &str) -> Self {
         Self(fnv128(&[pod_key, container, container_id]))
+    }
+
+    /// Returns the id of the termination of an instance that ran although its start was reported as failed.
+    pub fn of_late_start(pod_key: &str, container: &str, container_id: &str) -> Self {
+        Self(fnv128(&[pod_key, container, container_id, "ran"]))
     }
 
     /// Returns the id of one episode of waiting; `container_id` is that of the instance before it, if there was one.
@@ -42,6 +49,12 @@ impl IncidentId {
     /// Returns the id of the failure of a pod as a whole.
     pub fn of_pod(pod_key: &str, kind: IncidentType) -> Self {
         Self(fnv128(&[pod_key, "", kind.name()]))
+    }
+
+    /// Returns the id of a reboot of a node.
+    pub fn of_boot(node_name: &str, boot_id: &str) -> Self {
+        let kind = IncidentType::NodeReboot.name();
+        Self(fnv128(&["node", node_name, kind, boot_id]))
     }
 
     /// Returns the id of an OOM kill in a container that lives on; `container_id` is without the runtime's name.

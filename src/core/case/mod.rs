@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::core::Now;
-use crate::core::text::time_or_null;
+use crate::core::text::{time, time_or_null};
 
 pub use self::container_id::ContainerId;
 pub use self::gap::{Gap, Part};
@@ -48,6 +48,8 @@ pub struct Case {
     pub confidence: Confidence,
     /// The facts that `kind` rests on.
     pub evidence: Vec<String>,
+    /// Why the kubelet stopped the container, if it did.
+    pub stopped_for: Option<StopCause>,
     /// The restarts of the container; `None` for a pod as a whole.
     pub restarts: Option<Restarts>,
     /// The restart policy of the container, or of the pod if the container has none of its own.
@@ -56,6 +58,41 @@ pub struct Case {
     pub events: Vec<EventInfo>,
     /// The parts that are missing so far.
     pub gaps: Vec<Gap>,
+}
+
+/// What the kubelet says about a pod that it stopped as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodStop {
+    /// The kubelet's reason, one word.
+    pub reason: String,
+    /// The kubelet's message, a sentence.
+    pub message: String,
+    /// The same, for the incident's evidence.
+    pub fact: String,
+}
+
+/// Why the kubelet stopped a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopCause {
+    /// The kind of the cause.
+    pub kind: StopKind,
+    /// The failure in the words of the probe or hook, if there are any.
+    pub words: String,
+}
+
+/// The kinds of causes for which the kubelet stops a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopKind {
+    /// The liveness probe failed.
+    LivenessProbe,
+    /// The startup probe failed.
+    StartupProbe,
+    /// The postStart hook failed.
+    Hook,
+    /// The container's spec changed, and a restart applies the change.
+    SpecChange,
+    /// The pod's sandbox was gone or had changed, so the kubelet creates the pod's sandbox and containers again.
+    Sandbox,
 }
 
 /// The container or pod that failed.
@@ -86,6 +123,11 @@ pub enum Subject {
         /// The kubelet's message, a sentence.
         message: String,
     },
+    /// The node was started again.
+    Node {
+        /// What the agent knows about the reboot.
+        reboot: Box<Reboot>,
+    },
     /// The OOM killer killed a process of a container, and the container goes on.
     Survivor {
         /// The index of the container in [`PodFacts::containers`].
@@ -93,6 +135,27 @@ pub enum Subject {
         /// The instance's ID.
         container_id: ContainerId,
     },
+}
+
+/// A reboot of the node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reboot {
+    /// The kernel's ID of the boot.
+    pub boot_id: String,
+    /// When the node was booted, by its clock.
+    #[serde(serialize_with = "time")]
+    pub booted_at: Timestamp,
+    /// The kernel's ID of the boot before; `None` if no agent left it.
+    pub previous_boot_id: Option<String>,
+    /// When an agent was last seen to run in the boot before; `None` if no agent left it.
+    #[serde(serialize_with = "time_or_null")]
+    pub last_seen_at: Option<Timestamp>,
+    /// True if a shutdown was seen; `None` if that is not known.
+    pub is_orderly: Option<bool>,
+    /// Number of containers that the reboot ended.
+    pub containers: u64,
+    /// The first of them: namespace, pod and container.
+    pub names: Vec<String>,
 }
 
 /// The termination of a container instance, from the kubelet's record.
@@ -163,7 +226,8 @@ pub struct Restarts {
     /// Number of terminations of the container up to this incident: reported, quiet or unseen. A restarted agent goes
     /// on from there. `None`: the number is not known.
     pub ended: Option<i64>,
-    /// True if the kubelet delays the next start (`CrashLoopBackOff`).
+    /// True if the kubelet's back-off (`CrashLoopBackOff`) applies to the next start, judged by the count of restarts and
+    /// by how long the instance ran. The back-off counts from the end, so on a slow node it may be over already.
     pub crash_loop: bool,
 }
 
@@ -188,6 +252,49 @@ pub struct EventInfo {
 }
 
 impl Case {
+    /// Turns the case of a terminated container into the case of its pod, which the kubelet stopped as a whole.
+    pub fn into_pod_failure(self, verdict: (IncidentType, Severity), stop: PodStop) -> Self {
+        let PodStop { reason, message, fact } = stop;
+        Self {
+            id: IncidentId::of_pod(self.pod.key(), verdict.0),
+            subject: Subject::Pod { reason, message },
+            kind: verdict.0,
+            severity: verdict.1,
+            confidence: Confidence::Confirmed,
+            evidence: vec![fact],
+            stopped_for: None,
+            restarts: None,
+            restart_policy: self.pod.restart_policy.clone(),
+            ..self
+        }
+    }
+
+    /// Opens the case of a reboot. `node` are the facts about the node, in the form of a pod without a name.
+    pub fn reboot(
+        node: Arc<PodFacts>,
+        reboot: Reboot,
+        severity: Severity,
+        evidence: Vec<String>,
+        now: Now,
+    ) -> Self {
+        Self {
+            id: IncidentId::of_boot(&node.node_name, &reboot.boot_id),
+            restart_policy: String::new(),
+            pod: node,
+            detected_at: now.wall,
+            occurred_at: reboot.booted_at,
+            subject: Subject::Node { reboot: Box::new(reboot) },
+            kind: IncidentType::NodeReboot,
+            severity,
+            confidence: Confidence::Confirmed,
+            evidence,
+            stopped_for: None,
+            restarts: None,
+            events: Vec::new(),
+            gaps: Vec::new(),
+        }
+    }
+
     /// Opens the case of an OOM kill in a container that goes on. `None` if the pod has no such container.
     pub fn survivor(
         pod: &Arc<PodFacts>,
@@ -210,6 +317,7 @@ impl Case {
                 "the kernel counted an OOM kill in its cgroup".to_owned(),
                 "no container of the pod ended".to_owned(),
             ],
+            stopped_for: None,
             restarts: None,
             restart_policy: pod.restart_policy.clone(),
             events: Vec::new(),
@@ -228,7 +336,7 @@ impl Case {
             Subject::Termination { container, .. }
             | Subject::Waiting { container, .. }
             | Subject::Survivor { container, .. } => Some(*container),
-            Subject::Pod { .. } => None,
+            Subject::Pod { .. } | Subject::Node { .. } => None,
         }
     }
 
@@ -243,7 +351,7 @@ impl Case {
             Subject::Termination { end, .. } => Some(&end.container_id),
             Subject::Waiting { container_id, .. } => container_id.as_deref(),
             Subject::Survivor { container_id, .. } => Some(container_id.as_str()),
-            Subject::Pod { .. } => None,
+            Subject::Pod { .. } | Subject::Node { .. } => None,
         }
     }
 

@@ -28,11 +28,30 @@ pub struct PodFacts {
     pub qos_class: Option<String>,
     /// `Always`, `OnFailure`, `Never`.
     pub restart_policy: String,
+    /// The memory limit of the pod as a whole, in bytes.
+    pub memory_limit_bytes: Option<i64>,
     /// All containers that have a status, init containers first.
     pub containers: Vec<ContainerInfo>,
 }
 
 impl PodFacts {
+    /// Returns facts that name a node and no pod, for an incident of the node.
+    pub fn of_node(node_name: &str) -> Self {
+        Self {
+            namespace: String::new(),
+            name: String::new(),
+            uid: String::new(),
+            static_uid: None,
+            node_name: node_name.to_owned(),
+            owner: None,
+            labels: BTreeMap::new(),
+            qos_class: None,
+            restart_policy: String::new(),
+            memory_limit_bytes: None,
+            containers: Vec::new(),
+        }
+    }
+
     /// Returns the UID that the kubelet uses: it is in the names of the pod's log folder and its control group.
     pub fn key(&self) -> &str {
         self.static_uid.as_deref().unwrap_or(&self.uid)
@@ -87,7 +106,8 @@ pub struct ContainerInfo {
     pub resources: ResourceAnalysis,
 }
 
-/// The resource analysis of one container, as the seed names it. `None`: the value is not set, or cannot be parsed.
+/// The resource analysis of one container, as the seed names it: the values in force, which differ from the spec's
+/// while a resize is not done. `None`: the value is not set, or cannot be parsed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ResourceAnalysis {
     /// The memory limit in bytes.

@@ -5,8 +5,6 @@
 //! further, and cite what the kubelet and the runtimes really do.
 
 use crate::core::case::{ContainerKind, IncidentType, Severity};
-use crate::core::detect::container::{Container, started};
-use crate::core::wire;
 
 /// What is known about the termination of a container instance.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +17,8 @@ pub struct TerminationFacts<'a> {
     pub reason: &'a str,
     /// The list of the pod's spec that contains the container.
     pub kind: ContainerKind,
-    /// True if the kubelet restarts the container whatever its exit code.
-    pub restarts_always: bool,
+    /// True if the kubelet restarts the container after this exit code.
+    pub restarts: bool,
     /// True if the pod's deletion was requested before the termination.
     pub under_deletion: bool,
     /// True for a sidecar that terminated after the pod's main containers were done.
@@ -47,6 +45,10 @@ pub enum Quiet {
     Deletion,
     /// The container finished its work.
     CleanExit,
+    /// A debugging session (an ephemeral container) was over.
+    DebugSession,
+    /// The node was started again, which is reported.
+    Reboot,
     /// A sidecar terminated after the pod's work was done.
     SidecarTeardown,
     /// The kubelet made the record up; no instance terminated.
@@ -70,6 +72,10 @@ pub fn termination(end: &TerminationFacts<'_>) -> Verdict {
     if end.teardown {
         return Verdict::Quiet(Quiet::SidecarTeardown);
     }
+    if end.kind == ContainerKind::Ephemeral {
+        // The shell of `kubectl debug` exits with the code of its last command, and Ctrl-C gives 130.
+        return Verdict::Quiet(Quiet::DebugSession);
+    }
     if end.hook_failed {
         return Verdict::Incident(IncidentType::HookFailure, Severity::High);
     }
@@ -78,6 +84,14 @@ pub fn termination(end: &TerminationFacts<'_>) -> Verdict {
     }
     if end.start_failed || is_start_reason(end.reason) {
         return Verdict::Incident(IncidentType::StartError, Severity::High);
+    }
+    if is_lost_by_runtime(end.exit_code, end.reason) {
+        return Verdict::Incident(IncidentType::RuntimeLost, Severity::Medium);
+    }
+    if end.reason == "OOMKilled" && end.exit_code == 0 && !is_meant_to_run(end) {
+        // The first process ended well, but a child of it was OOM-killed: what it worked on may be lost. The kubelet
+        // counts an init container with this reason as failed (kuberuntime `helpers.go`, `isInitContainerFailed`).
+        return Verdict::Incident(IncidentType::Oom, Severity::High);
     }
     if kind == IncidentType::Graceful && !is_meant_to_run(end) {
         return Verdict::Quiet(Quiet::CleanExit);
@@ -101,7 +115,8 @@ pub fn exit_code(code: i32) -> (IncidentType, Severity) {
         130 => IncidentType::Interrupted,
         137 => IncidentType::Killed,
         143 => IncidentType::Terminated,
-        129.. => IncidentType::Signal,
+        // Linux has 64 signals. 255 is what a program or a runtime returns that knows no better.
+        129..=192 => IncidentType::Signal,
         _ => IncidentType::Unknown,
     };
     let severity = match kind {
@@ -152,6 +167,11 @@ pub fn signal_name(signal: i32) -> Option<&'static str> {
     })
 }
 
+/// Returns the number of a signal by its name, as a pod's spec gives it.
+pub fn signal_number(name: &str) -> Option<i32> {
+    (1..=64).find(|number| signal_name(*number) == Some(name))
+}
+
 /// Returns true for SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV: nobody sends these to stop a container.
 fn is_fault(exit_code: i32, number: i32) -> bool {
     matches!(signal(exit_code, number), Some(4 | 6 | 7 | 8 | 11))
@@ -162,6 +182,13 @@ pub fn is_start_reason(reason: &str) -> bool {
     matches!(reason, "StartError" | "ContainerCannotRun")
 }
 
+/// Returns true if the runtime found the instance dead and does not know how it ended (containerd
+/// `internal/cri/server/restart.go`: exit code 255, reason Unknown, and the time of the discovery as its end): after a
+/// reboot of the node, or after a restart of the runtime.
+pub fn is_lost_by_runtime(exit_code: i32, reason: &str) -> bool {
+    exit_code == 255 && reason == "Unknown"
+}
+
 /// Returns true for records that the kubelet makes up (`pkg/kubelet/kubelet_pods.go`); no instance terminated.
 pub fn is_synthetic(reason: &str, container_id: &str) -> bool {
     container_id.is_empty()
@@ -170,7 +197,7 @@ pub fn is_synthetic(reason: &str, container_id: &str) -> bool {
 
 fn is_meant_to_run(end: &TerminationFacts<'_>) -> bool {
     match end.kind {
-        ContainerKind::App | ContainerKind::Sidecar => end.restarts_always,
+        ContainerKind::App | ContainerKind::Sidecar => end.restarts,
         ContainerKind::Init | ContainerKind::Ephemeral => false,
     }
 }
@@ -224,17 +251,27 @@ pub fn waiting(reason: &str) -> Option<Episode> {
     })
 }
 
+/// Returns true if the kubelet waits before it pulls an image again and does not say why the last try failed (before
+/// Kubernetes 1.32). Then the cause is in the event of that try.
+pub fn lacks_cause(reason: &str, message: &str) -> bool {
+    reason == "ImagePullBackOff" && !message.contains("\": ")
+}
+
 /// Returns true for waiting reasons that refer to an instance that was created: `containerID` is the ID of that
 /// instance, not of the one before (`kuberuntime_container.go`, `startContainer`).
 pub fn is_made(reason: &str) -> bool {
     matches!(reason, "RunContainerError" | "PreStartHookError")
 }
 
-/// Returns what the reason of a Failed pod means. `None` for an empty reason: then the terminations of the containers
-/// were the failure.
-pub fn pod_failure(reason: &str) -> Option<(IncidentType, Severity)> {
+/// Returns what reason and message of a Failed pod mean. `None` for an empty reason: then the terminations of the
+/// containers were the failure.
+pub fn pod_failure(reason: &str, message: &str) -> Option<(IncidentType, Severity)> {
     let kind = match reason {
         "" => return None,
+        // The same reason stands for a pod that was refused because the node shuts down (kubelet `nodeshutdown`).
+        "NodeShutdown" if message.starts_with("Pod was rejected") => {
+            IncidentType::AdmissionRejected
+        }
         "Evicted" => IncidentType::Evicted,
         "DeadlineExceeded" => IncidentType::Timeout,
         "Preempting" => IncidentType::Preempted,
@@ -244,23 +281,32 @@ pub fn pod_failure(reason: &str) -> Option<(IncidentType, Severity)> {
     Some((kind, kind.severities()[0]))
 }
 
-/// Returns true if the kubelet reports a failed postStart hook for this instance.
-pub fn hook_failed(container: &Container<'_, '_>, container_id: Option<&str>) -> bool {
-    let status = container.status;
-    let waits = status.state.waiting.as_ref().is_some_and(|w| &*w.reason == "PostStartHookError");
-    let last = status.last_state.terminated.as_ref();
-    waits && last.is_some_and(|t| Some(&*t.container_id) == container_id)
+/// Returns what the condition `DisruptionTarget` of a pod means, where the kubelet itself terminates the pod. `None` for
+/// the other reasons: there the API server was asked to delete the pod (kubelet `pkg/kubelet/eviction`,
+/// `pkg/kubelet/nodeshutdown`, `pkg/kubelet/preemption`).
+pub fn disruption(reason: &str, message: &str) -> Option<(IncidentType, Severity)> {
+    if reason != "TerminationByKubelet" {
+        return None;
+    }
+    let kind = match message {
+        m if m.contains("node shutdown") => IncidentType::NodeShutdown,
+        m if m.starts_with("Preempted") => IncidentType::Preempted,
+        _ => IncidentType::Evicted,
+    };
+    Some((kind, kind.severities()[0]))
 }
 
-/// Returns true if the kubelet reports that this instance could not be started. The record of CRI-O does not show
-/// the failed start: its reason is Error. False for an instance that ran.
-pub fn start_failed(container: &Container<'_, '_>, end: &wire::Terminated<'_>) -> bool {
-    let status = container.status;
-    let waits = status.state.waiting.as_ref().is_some_and(|w| &*w.reason == "RunContainerError");
-    let last = status.last_state.terminated.as_ref();
-    let is_last = last.is_some_and(|l| *l.container_id == *end.container_id);
-    let never_ran = started(end).is_none_or(|at| end.finished_at.time() <= Some(at));
-    waits && is_last && *status.container_id == *end.container_id && never_ran
+/// Returns what an event of a pod means by which the kubelet says that it stops the pod (`eviction`, `preemption`,
+/// `active_deadline`, `nodeshutdown`).
+pub fn pod_stop(reason: &str) -> Option<(IncidentType, Severity)> {
+    let kind = match reason {
+        "Evicted" => IncidentType::Evicted,
+        "Preempting" => IncidentType::Preempted,
+        "DeadlineExceeded" => IncidentType::Timeout,
+        "NodeShutdown" | "Shutdown" => IncidentType::NodeShutdown,
+        _ => return None,
+    };
+    Some((kind, kind.severities()[0]))
 }
 
 #[cfg(test)]
@@ -274,7 +320,7 @@ mod tests {
         signal: 0,
         reason: "Error",
         kind: ContainerKind::App,
-        restarts_always: true,
+        restarts: true,
         under_deletion: false,
         teardown: false,
         hook_failed: false,
@@ -303,10 +349,12 @@ mod tests {
             (137, T::Killed, S::High),
             (139, T::Signal, S::High),
             (143, T::Terminated, S::Medium),
-            (255, T::Signal, S::Medium),
+            (192, T::Signal, S::Medium),
+            (193, T::Unknown, S::Medium),
+            (255, T::Unknown, S::Medium),
             (-1, T::Unknown, S::Medium),
             (i32::MIN, T::Unknown, S::Medium),
-            (i32::MAX, T::Signal, S::Medium),
+            (i32::MAX, T::Unknown, S::Medium),
         ] {
             assert_eq!(exit_code(code), (kind, severity), "{code}");
             assert!(kind.severities().contains(&severity), "{code}");
@@ -350,22 +398,17 @@ mod tests {
     fn a_clean_exit_is_one_only_where_the_container_was_meant_to_run() {
         let graceful = Verdict::Incident(T::Graceful, S::Low);
         let quiet = Verdict::Quiet(Quiet::CleanExit);
-        for (kind, restarts_always, want) in [
+        let debug = Verdict::Quiet(Quiet::DebugSession);
+        for (kind, restarts, want) in [
             (ContainerKind::App, true, graceful),
             (ContainerKind::App, false, quiet),
             (ContainerKind::Sidecar, true, graceful),
             (ContainerKind::Init, true, quiet),
             (ContainerKind::Init, false, quiet),
-            (ContainerKind::Ephemeral, true, quiet),
+            (ContainerKind::Ephemeral, false, debug),
         ] {
-            let e = TerminationFacts {
-                exit_code: 0,
-                reason: "Completed",
-                kind,
-                restarts_always,
-                ..APP
-            };
-            assert_eq!(termination(&e), want, "{kind:?} {restarts_always}");
+            let e = TerminationFacts { exit_code: 0, reason: "Completed", kind, restarts, ..APP };
+            assert_eq!(termination(&e), want, "{kind:?} {restarts}");
         }
     }
 
@@ -401,6 +444,22 @@ mod tests {
     }
 
     #[test]
+    fn an_image_back_off_may_lack_its_cause() {
+        for (reason, message, want) in [
+            ("ImagePullBackOff", r#"Back-off pulling image "r/app:1""#, true),
+            ("ImagePullBackOff", "", true),
+            (
+                "ImagePullBackOff",
+                r#"Back-off pulling image "r/app:1": ErrImagePull: denied"#,
+                false,
+            ),
+            ("ErrImagePull", "denied", false),
+        ] {
+            assert_eq!(lacks_cause(reason, message), want, "{reason} {message}");
+        }
+    }
+
+    #[test]
     fn pod_failures_are_named_by_their_reason() {
         for (reason, want) in [
             ("", None),
@@ -414,7 +473,58 @@ mod tests {
             ("UnexpectedAdmissionError", Some((T::AdmissionRejected, S::High))),
             ("SomethingNew", Some((T::AdmissionRejected, S::High))),
         ] {
-            assert_eq!(pod_failure(reason), want, "{reason}");
+            assert_eq!(pod_failure(reason, ""), want, "{reason}");
+        }
+        let rejected =
+            pod_failure("NodeShutdown", "Pod was rejected as the node is shutting down.");
+        assert_eq!(rejected, Some((T::AdmissionRejected, S::High)));
+    }
+
+    #[test]
+    fn a_pod_that_the_kubelet_terminates_is_named_by_its_condition_or_its_event() {
+        let kubelet = "TerminationByKubelet";
+        for (reason, message, want) in [
+            (
+                kubelet,
+                "Pod was terminated in response to imminent node shutdown.",
+                Some(T::NodeShutdown),
+            ),
+            (kubelet, "The node was low on resource: memory.", Some(T::Evicted)),
+            (kubelet, "Preempted in order to admit critical pod", Some(T::Preempted)),
+            ("EvictionByEvictionAPI", "Eviction API: evicting", None),
+            ("PreemptionByScheduler", "preempting to accommodate", None),
+            ("DeletionByTaintManager", "deleting due to NoExecute taint", None),
+        ] {
+            assert_eq!(disruption(reason, message).map(|(kind, _)| kind), want, "{message}");
+        }
+        for (reason, want) in [
+            ("Evicted", Some(T::Evicted)),
+            ("Preempting", Some(T::Preempted)),
+            ("DeadlineExceeded", Some(T::Timeout)),
+            ("Shutdown", Some(T::NodeShutdown)),
+            ("Scheduled", None),
+        ] {
+            assert_eq!(pod_stop(reason).map(|(kind, _)| kind), want, "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_the_runtime_lost_is_not_a_signal_and_what_a_child_lost_is_oom() {
+        for (exit_code, reason, kind, restarts, want) in [
+            (
+                255,
+                "Unknown",
+                ContainerKind::App,
+                true,
+                Verdict::Incident(T::RuntimeLost, S::Medium),
+            ),
+            (255, "Error", ContainerKind::App, true, Verdict::Incident(T::Unknown, S::Medium)),
+            (0, "OOMKilled", ContainerKind::App, false, Verdict::Incident(T::Oom, S::High)),
+            (0, "OOMKilled", ContainerKind::Init, true, Verdict::Incident(T::Oom, S::High)),
+            (0, "OOMKilled", ContainerKind::App, true, Verdict::Incident(T::Graceful, S::Low)),
+        ] {
+            let e = TerminationFacts { exit_code, reason, kind, restarts, ..APP };
+            assert_eq!(termination(&e), want, "{exit_code} {reason} {kind:?}");
         }
     }
 

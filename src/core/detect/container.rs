@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::core::case::ContainerKind;
+use crate::core::detect::classify;
 use crate::core::wire;
 use crate::limits::{CONTAINERS_PER_POD_MAX, GRACE_MAX};
 
@@ -28,9 +29,34 @@ impl<'p> Container<'p, '_> {
         self.spec.and_then(|s| s.restart_policy.some()).unwrap_or(self.pod_policy)
     }
 
-    /// Returns true if the kubelet restarts the container whatever its exit code.
-    pub fn restarts_always(&self) -> bool {
-        self.restart_policy() == "Always"
+    /// Returns true if the kubelet restarts the container after this exit code. The container's rules come first, then
+    /// its policy (kubelet `kuberuntime_container.go`, `shouldRestart`; KEP-5307).
+    pub fn restarts(&self, exit_code: i32) -> bool {
+        let rules = self.spec.into_iter().flat_map(|spec| spec.restart_policy_rules.iter());
+        let matches = |rule: &&wire::RestartRule<'_>| {
+            let is_listed = rule.exit_codes.values.contains(&exit_code);
+            match &*rule.exit_codes.operator {
+                "In" => is_listed,
+                "NotIn" => !is_listed,
+                _ => false,
+            }
+        };
+        if let Some(rule) = rules.into_iter().find(matches) {
+            return rule.action.starts_with("Restart");
+        }
+        match self.restart_policy() {
+            "Never" => false,
+            "OnFailure" => exit_code != 0,
+            _ => true,
+        }
+    }
+
+    /// Returns true for exit codes that a stop by the kubelet may cause: the usual ones, and death by the container's
+    /// own stop signal (KEP-4960).
+    pub(super) fn may_be_a_stop(&self, exit_code: i32) -> bool {
+        let signal = self.spec.and_then(|spec| spec.lifecycle.stop_signal.some());
+        classify::may_be_a_stop(exit_code)
+            || signal.and_then(classify::signal_number).is_some_and(|n| exit_code == 128 + n)
     }
 
     /// Returns the longest period of the container's liveness and startup probes; `None` if it has none.
@@ -51,6 +77,33 @@ impl<'p> Container<'p, '_> {
     pub(super) fn has_probe_or_hook(&self) -> bool {
         self.probe_period().is_some() || self.spec.is_some_and(|s| s.lifecycle.post_start.is_some())
     }
+}
+
+impl Container<'_, '_> {
+    /// Returns true if the kubelet reports a failed postStart hook for this instance.
+    pub(super) fn hook_failed(&self, container_id: Option<&str>) -> bool {
+        let status = self.status;
+        let waits =
+            status.state.waiting.as_ref().is_some_and(|w| &*w.reason == "PostStartHookError");
+        let last = status.last_state.terminated.as_ref();
+        waits && last.is_some_and(|t| Some(&*t.container_id) == container_id)
+    }
+
+    /// Returns true if the kubelet reports that this instance could not be started. The record of CRI-O does not show
+    /// the failed start: its reason is Error. False for an instance that ran.
+    pub(super) fn start_failed(&self, end: &wire::Terminated<'_>) -> bool {
+        let status = self.status;
+        let waits =
+            status.state.waiting.as_ref().is_some_and(|w| &*w.reason == "RunContainerError");
+        let last = status.last_state.terminated.as_ref();
+        let is_last = last.is_some_and(|l| *l.container_id == *end.container_id);
+        waits && is_last && *status.container_id == *end.container_id && !ran(end)
+    }
+}
+
+/// Returns true if the record shows that the process ran.
+pub(super) fn ran(end: &wire::Terminated<'_>) -> bool {
+    started(end).is_some_and(|at| end.finished_at.time() > Some(at))
 }
 
 fn seconds(n: i64) -> Duration {

@@ -10,10 +10,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::core::case::{Confidence, EventInfo, Termination};
+use crate::core::case::{
+    Confidence, EventInfo, IncidentType, PodStop, Severity, StopKind, Termination,
+};
+use crate::core::detect::classify;
 use crate::core::text::cut;
 use crate::core::wire;
-use crate::limits::{EVENT_MESSAGE_BYTES_MAX, EVENT_SKEW, PROBE_SLACK};
+use crate::limits::{
+    EVENT_MESSAGE_BYTES_MAX, EVENT_SKEW, PROBE_SLACK, SANDBOX_NOTICED, STOP_DELAY,
+};
 
 /// An event of a pod, copied out of the API's response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,30 +86,23 @@ pub struct Judgement {
     pub restarting: bool,
     /// True if the kubelet was stopping the whole pod: the pod's failure or deletion will follow.
     pub stopping_pod: bool,
-    /// True if it was stopping the pod for a failure: an eviction, a deadline, a shutdown.
-    pub failing_pod: bool,
+    /// What the kubelet says about the pod if it stopped the pod for a failure: an eviction, a deadline, a shutdown.
+    pub pod_failure: Option<((IncidentType, Severity), PodStop)>,
 }
 
 /// What terminated a container, according to the events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
     /// Why the kubelet terminated the container.
-    pub by: EndedBy,
+    pub kind: StopKind,
     /// Whether the kubelet reported it for this very instance.
     pub confidence: Confidence,
+    /// When the kubelet reported it last.
+    pub at: Option<Timestamp>,
     /// The fact, for the incident's evidence.
     pub fact: String,
-}
-
-/// Why the kubelet terminated a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EndedBy {
-    /// A liveness or startup probe failed.
-    Probe,
-    /// A postStart hook failed.
-    Hook,
-    /// The container's spec changed, and a restart applies the change.
-    SpecChange,
+    /// The failure in the words of the probe or hook.
+    pub words: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,6 +117,7 @@ enum When {
 /// Weighs the events of the instance's pod.
 pub fn judge(events: &[PodEvent], instance: &Instance<'_>) -> Judgement {
     let mut judgement = Judgement::default();
+    let stopped_at = stopped_at(events, instance);
     for event in events {
         let info = &event.info;
         if event.container.as_deref().is_some_and(|c| c != instance.container) {
@@ -126,46 +125,78 @@ pub fn judge(events: &[PodEvent], instance: &Instance<'_>) -> Judgement {
         }
         let when = when(info, instance);
         if event.container.is_none() {
-            judgement.failing_pod |= is_pod_stop(&info.reason) && when != When::Elsewhere;
-            judgement.stopping_pod |= judgement.failing_pod;
+            if let Some(verdict) =
+                classify::pod_stop(&info.reason).filter(|_| when != When::Elsewhere)
+            {
+                judgement.stopping_pod = true;
+                judgement.pod_failure.get_or_insert_with(|| (verdict, pod_stop(info)));
+            }
+            if info.reason == "SandboxChanged" && follows(info, instance) {
+                judgement.add(Cause {
+                    kind: StopKind::Sandbox,
+                    confidence: Confidence::Confirmed,
+                    at: info.last_at,
+                    fact: fact(info),
+                    words: String::new(),
+                });
+            }
             continue;
         }
         judgement.restarting |= is_restart(info) && info.last_at >= Some(instance.finished);
         if info.reason == "Killing" && info.message.starts_with("Stopping container") {
             judgement.stopping_pod |= when != When::Elsewhere;
         }
-        if let Some(cause) = cause(info, when, instance) {
-            let better = judgement.cause.as_ref().is_none_or(|known| rank(&cause) < rank(known));
-            if better {
-                judgement.cause = Some(cause);
-            }
+        if let Some(cause) = cause(info, when, stopped_at, instance) {
+            judgement.add(cause);
         }
+    }
+    if let Some(cause) = &mut judgement.cause {
+        cause.words = words(events, cause.kind, instance);
     }
     judgement
 }
 
-/// Orders causes: confirmed before probable, then a fixed order, so that the order of the events does not matter.
-fn rank(cause: &Cause) -> (bool, EndedBy) {
-    (cause.confidence == Confidence::Probable, cause.by)
+impl Judgement {
+    /// Keeps the better cause: confirmed before probable, then a fixed order, so that the order of the events does not
+    /// matter.
+    fn add(&mut self, cause: Cause) {
+        let rank = |cause: &Cause| (cause.confidence == Confidence::Probable, cause.kind);
+        if self.cause.as_ref().is_none_or(|known| rank(&cause) < rank(known)) {
+            self.cause = Some(cause);
+        }
+    }
 }
 
-fn cause(info: &EventInfo, when: When, instance: &Instance<'_>) -> Option<Cause> {
-    let by = match (&*info.reason, &*info.message) {
-        ("Killing", m)
-            if m.contains("failed liveness probe") || m.contains("failed startup probe") =>
-        {
-            EndedBy::Probe
-        }
-        ("Killing", m) if m.contains("FailedPostStartHook") => EndedBy::Hook,
-        ("FailedPostStartHook", _) => EndedBy::Hook,
+fn pod_stop(info: &EventInfo) -> PodStop {
+    PodStop { reason: info.reason.clone(), message: info.message.clone(), fact: fact(info) }
+}
+
+fn fact(info: &EventInfo) -> String {
+    format!("kubelet event {}: {}", info.reason, info.message.trim_end())
+}
+
+fn cause(
+    info: &EventInfo,
+    when: When,
+    stopped_at: Option<Timestamp>,
+    instance: &Instance<'_>,
+) -> Option<Cause> {
+    let kind = match (&*info.reason, &*info.message) {
+        ("Killing", m) if m.contains("failed liveness probe") => StopKind::LivenessProbe,
+        ("Killing", m) if m.contains("failed startup probe") => StopKind::StartupProbe,
+        ("Killing", m) if m.contains("FailedPostStartHook") => StopKind::Hook,
+        ("FailedPostStartHook", _) => StopKind::Hook,
         ("Killing", m) if m.contains("definition changed") || m.contains("requires restart") => {
-            EndedBy::SpecChange
+            StopKind::SpecChange
         }
-        ("Unhealthy", m) if is_probe(m) && is_just_before(info, instance) => {
+        ("Unhealthy", m) if is_just_before(info, stopped_at, instance) => {
+            let (kind, _) = failed_probe(m)?;
             return Some(Cause {
-                by: EndedBy::Probe,
+                kind,
                 confidence: Confidence::Probable,
+                at: info.last_at,
                 fact: format!("kubelet event Unhealthy just before: {}", m.trim_end()),
+                words: String::new(),
             });
         }
         _ => return None,
@@ -175,8 +206,40 @@ fn cause(info: &EventInfo, when: When, instance: &Instance<'_>) -> Option<Cause>
         When::Around => Confidence::Probable,
         When::Elsewhere => return None,
     };
-    let fact = format!("kubelet event {}: {}", info.reason, info.message.trim_end());
-    Some(Cause { by, confidence, fact })
+    Some(Cause { kind, confidence, at: info.last_at, fact: fact(info), words: String::new() })
+}
+
+/// Splits the message of an `Unhealthy` event into the probe, if its failure stops the container, and its words.
+fn failed_probe(message: &str) -> Option<(StopKind, &str)> {
+    let kinds = [("Liveness", StopKind::LivenessProbe), ("Startup", StopKind::StartupProbe)];
+    kinds.into_iter().find_map(|(name, kind)| {
+        let rest = message.strip_prefix(name)?.strip_prefix(" probe ")?;
+        Some((kind, rest.split_once(": ").map_or("", |(_, words)| words)))
+    })
+}
+
+/// Returns why a probe or hook failed, in its own words: from the newest event that has them.
+fn words(events: &[PodEvent], kind: StopKind, instance: &Instance<'_>) -> String {
+    let own = events.iter().filter(|e| e.container.as_deref() == Some(instance.container));
+    let until = later(instance.finished, EVENT_SKEW);
+    let own = own.map(|event| &event.info).filter(|info| info.last_at <= Some(until));
+    let said = own.filter_map(|info| {
+        let words = match (kind, &*info.reason) {
+            (StopKind::Hook, "FailedPostStartHook") => &*info.message,
+            (_, "Unhealthy") => failed_probe(&info.message).filter(|(k, _)| *k == kind)?.1,
+            _ => return None,
+        };
+        Some((info.last_at, words.trim())).filter(|(_, words)| !words.is_empty())
+    });
+    said.max_by_key(|(at, _)| *at).map(|(_, words)| words.to_owned()).unwrap_or_default()
+}
+
+/// Returns true if the event came with the termination or soon after it: the kubelet notices a lost sandbox when it
+/// looks at the pod the next time.
+fn follows(info: &EventInfo, instance: &Instance<'_>) -> bool {
+    let from = earlier(instance.finished, EVENT_SKEW);
+    let to = later(instance.finished, SANDBOX_NOTICED);
+    info.last_at.is_some_and(|last| (from..=to).contains(&last))
 }
 
 fn when(info: &EventInfo, instance: &Instance<'_>) -> When {
@@ -191,19 +254,31 @@ fn when(info: &EventInfo, instance: &Instance<'_>) -> When {
     if last >= began { When::During } else { When::Elsewhere }
 }
 
-fn is_probe(message: &str) -> bool {
-    message.starts_with("Liveness probe") || message.starts_with("Startup probe")
+/// Returns when the kubelet began to stop the container, if it says so without the reason. It does where it stops the
+/// pod as a whole, also for the failed probe of a container that is not restarted.
+fn stopped_at(events: &[PodEvent], instance: &Instance<'_>) -> Option<Timestamp> {
+    let own = events.iter().filter(|e| e.container.as_deref() == Some(instance.container));
+    let own = own.map(|event| &event.info).filter(|info| info.reason == "Killing");
+    own.filter(|info| when(info, instance) == When::During).filter_map(|info| info.last_at).max()
 }
 
 /// Returns true if the probe failed just before the termination. The kubelet kills at the last failure, and then
 /// waits for the grace period at most. If the spam filter dropped the event of that last failure, the newest one left
-/// is older by a period of the probe.
-fn is_just_before(info: &EventInfo, instance: &Instance<'_>) -> bool {
+/// is older by a period of the probe. Where the kubelet says when it began to stop the container, the time before that
+/// counts: a slow node took 16 seconds from the failure to the stop.
+fn is_just_before(
+    info: &EventInfo,
+    stopped_at: Option<Timestamp>,
+    instance: &Instance<'_>,
+) -> bool {
     let (Some(last), Some(period)) = (info.last_at, instance.probe_period) else {
         return false;
     };
-    let reach = instance.grace.saturating_add(period.saturating_mul(2)).saturating_add(PROBE_SLACK);
-    let from = earlier(instance.finished, reach);
+    let reach = period.saturating_mul(2).saturating_add(PROBE_SLACK);
+    let from = match stopped_at {
+        Some(stopped) => earlier(stopped, reach.saturating_add(STOP_DELAY)),
+        None => earlier(instance.finished, reach.saturating_add(instance.grace)),
+    };
     let from = instance.started.map_or(from, |started| started.max(from));
     last >= from && last <= later(instance.finished, EVENT_SKEW)
 }
@@ -215,12 +290,6 @@ fn is_restart(info: &EventInfo) -> bool {
         "Created" | "Started" => true,
         _ => false,
     }
-}
-
-/// Returns true for events of a kubelet that stops a pod (`eviction`, `preemption`, `active_deadline`,
-/// `nodeshutdown`).
-fn is_pod_stop(reason: &str) -> bool {
-    matches!(reason, "Evicted" | "Preempting" | "DeadlineExceeded" | "NodeShutdown" | "Shutdown")
 }
 
 fn later(at: Timestamp, by: Duration) -> Timestamp {
@@ -268,11 +337,11 @@ mod tests {
     }
 
     #[track_caller]
-    fn caused(events: &[PodEvent]) -> Option<(EndedBy, Confidence)> {
-        let judged = judge(events, &instance()).cause.map(|c| (c.by, c.confidence));
+    fn caused(events: &[PodEvent]) -> Option<(StopKind, Confidence)> {
+        let judged = judge(events, &instance()).cause.map(|c| (c.kind, c.confidence));
         let mut reversed = events.to_vec();
         reversed.reverse();
-        assert_eq!(judge(&reversed, &instance()).cause.map(|c| (c.by, c.confidence)), judged);
+        assert_eq!(judge(&reversed, &instance()).cause.map(|c| (c.kind, c.confidence)), judged);
         judged
     }
 
@@ -281,10 +350,10 @@ mod tests {
         use Confidence::{Confirmed, Probable};
         for (times, want) in [
             ((90, 99), None),
-            ((100, 100), Some((EndedBy::Probe, Confirmed))),
-            ((50, 107), Some((EndedBy::Probe, Confirmed))),
-            ((111, 111), Some((EndedBy::Probe, Confirmed))),
-            ((50, 118), Some((EndedBy::Probe, Probable))),
+            ((100, 100), Some((StopKind::LivenessProbe, Confirmed))),
+            ((50, 107), Some((StopKind::LivenessProbe, Confirmed))),
+            ((111, 111), Some((StopKind::LivenessProbe, Confirmed))),
+            ((50, 118), Some((StopKind::LivenessProbe, Probable))),
             ((112, 118), None),
         ] {
             assert_eq!(caused(&[event("Killing", PROBE, Some("app"), times)]), want, "{times:?}");
@@ -294,7 +363,7 @@ mod tests {
 
     #[test]
     fn an_unhealthy_event_counts_just_before_the_end_of_a_probed_container() {
-        let probable = Some((EndedBy::Probe, Confidence::Probable));
+        let probable = Some((StopKind::LivenessProbe, Confidence::Probable));
         for (last, want) in [(97, None), (100, probable), (108, probable), (112, None)] {
             let unhealthy = event("Unhealthy", "Liveness probe failed: ", Some("app"), (90, last));
             assert_eq!(caused(&[unhealthy]), want, "{last}");
@@ -312,15 +381,15 @@ mod tests {
     #[test]
     fn hooks_and_spec_changes_are_named() {
         let hook = event("Killing", "FailedPostStartHook", Some("app"), (101, 101));
-        assert_eq!(caused(&[hook]), Some((EndedBy::Hook, Confidence::Confirmed)));
+        assert_eq!(caused(&[hook]), Some((StopKind::Hook, Confidence::Confirmed)));
         let failed = event("FailedPostStartHook", "PostStartHook failed", Some("app"), (101, 101));
-        assert_eq!(caused(&[failed]), Some((EndedBy::Hook, Confidence::Confirmed)));
+        assert_eq!(caused(&[failed]), Some((StopKind::Hook, Confidence::Confirmed)));
         for text in [
             "Container app definition changed, will be restarted",
             "Container app resize requires restart",
         ] {
             let change = event("Killing", text, Some("app"), (107, 107));
-            assert_eq!(caused(&[change]), Some((EndedBy::SpecChange, Confidence::Confirmed)));
+            assert_eq!(caused(&[change]), Some((StopKind::SpecChange, Confidence::Confirmed)));
         }
     }
 
@@ -330,7 +399,7 @@ mod tests {
             event("Unhealthy", "Liveness probe failed: ", Some("app"), (108, 108)),
             event("Killing", "FailedPostStartHook", Some("app"), (101, 101)),
         ];
-        assert_eq!(caused(&events), Some((EndedBy::Hook, Confidence::Confirmed)));
+        assert_eq!(caused(&events), Some((StopKind::Hook, Confidence::Confirmed)));
     }
 
     #[test]

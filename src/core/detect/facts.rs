@@ -28,6 +28,7 @@ pub(super) fn facts(pod: &wire::Pod<'_>, static_uid: Option<&str>, node_name: &s
         labels: labels(meta),
         qos_class: pod.status.qos_class.some().map(|q| cut(q, NAME_BYTES_MAX)),
         restart_policy: cut(policy, NAME_BYTES_MAX),
+        memory_limit_bytes: quantity::whole(&pod.spec.resources.limits.memory),
         containers: containers(pod).map(|container| info(&container)).collect(),
     }
 }
@@ -88,13 +89,15 @@ fn info(container: &Container<'_, '_>) -> ContainerInfo {
         },
         finished_at: end.and_then(|e| e.finished_at.time()),
         message: message.and_then(|m| text(m, STATUS_MESSAGE_BYTES_MAX)),
-        resources: resources(container.spec),
+        resources: resources(container),
     }
 }
 
-/// Returns the container's requests and limits. A quantity that cannot be parsed is left out.
-fn resources(spec: Option<&wire::ContainerSpec<'_>>) -> ResourceAnalysis {
-    let Some(resources) = spec.map(|s| &s.resources) else {
+/// Returns the container's requests and limits in force. The status has what the running instance was given; before
+/// Kubernetes 1.33 it has nothing, and the spec counts. A quantity that cannot be parsed is left out.
+fn resources(container: &Container<'_, '_>) -> ResourceAnalysis {
+    let actual = container.status.resources.as_ref();
+    let Some(resources) = actual.or_else(|| container.spec.map(|spec| &spec.resources)) else {
         return ResourceAnalysis::default();
     };
     ResourceAnalysis {

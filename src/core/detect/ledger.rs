@@ -90,6 +90,12 @@ pub struct PreviousState {
     pub pods: Vec<PodEntry>,
     /// The incidents that it delivered last, oldest first.
     pub recent: Vec<Account>,
+    /// The boot of the node that it ran in, or the last one whose reboot it reported; empty if it did not know.
+    pub boot_id: String,
+    /// When it wrote its state the last time.
+    pub written_at: Option<Timestamp>,
+    /// When it was asked to stop, if it was.
+    pub stopped_at: Option<Timestamp>,
 }
 
 impl PreviousState {
@@ -120,6 +126,10 @@ pub struct Ledger {
     open: HashMap<u64, Account>,
     recent: VecDeque<Account>,
     is_complete: bool,
+    boot_id: String,
+    /// The boot that counts as known once the incident with this id was delivered.
+    next_boot: Option<(u64, String)>,
+    stopped_at: Option<Timestamp>,
 }
 
 impl Ledger {
@@ -127,12 +137,29 @@ impl Ledger {
     pub fn new(node_name: &str, left: Option<PreviousState>) -> Self {
         let mut ledger = Self { node_name: node_name.to_owned(), ..Self::default() };
         ledger.is_complete = left.is_some();
-        let PreviousState { pods, recent } = left.unwrap_or_default();
+        let PreviousState { pods, recent, boot_id, .. } = left.unwrap_or_default();
+        ledger.boot_id = boot_id;
         for entry in pods {
             ledger.keep(entry);
         }
         ledger.recent.extend(recent);
         ledger
+    }
+
+    /// Sets the boot of the node. If an earlier agent ran in another one, the page names that one until the incident of
+    /// the reboot was delivered, so that the incident is not lost with this agent.
+    pub fn set_boot(&mut self, boot_id: &str) {
+        if self.boot_id.is_empty() || self.boot_id == boot_id {
+            boot_id.clone_into(&mut self.boot_id);
+        } else {
+            let reboot = IncidentId::of_boot(&self.node_name, boot_id);
+            self.next_boot = Some((reboot.short(), boot_id.to_owned()));
+        }
+    }
+
+    /// Records that the agent was asked to stop.
+    pub fn stop(&mut self, now: Timestamp) {
+        self.stopped_at = Some(now);
     }
 
     /// Records a pod. Returns false if there is no room for it.
@@ -170,6 +197,9 @@ impl Ledger {
     /// Records that the incident was delivered, or that its loss was counted.
     pub fn settle(&mut self, id: IncidentId) {
         self.recent.extend(self.open.remove(&id.short()));
+        if let Some((_, boot_id)) = self.next_boot.take_if(|(reboot, _)| *reboot == id.short()) {
+            self.boot_id = boot_id;
+        }
         let excess = self.recent.len().saturating_sub(LEDGER_RECENT_MAX);
         self.recent.drain(..excess);
     }
@@ -183,6 +213,8 @@ impl Ledger {
             schema: STATE_SCHEMA.into(),
             node_name: self.node_name.as_str().into(),
             written_at: now.to_string(),
+            boot_id: self.boot_id.as_str().into(),
+            stopped_at: self.stopped_at.map(|at| at.to_string()),
             pods: self.pods.values().map(|entry| self.delivered(entry)).collect(),
             recent: self.recent.iter().cloned().collect(),
         };
@@ -206,6 +238,10 @@ struct Page<'a> {
     schema: Cow<'a, str>,
     node_name: Cow<'a, str>,
     written_at: String,
+    #[serde(default)]
+    boot_id: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stopped_at: Option<String>,
     pods: Vec<PodEntry>,
     recent: Vec<Account>,
 }
@@ -263,7 +299,13 @@ pub fn parse(bytes: &[u8], node_name: &str) -> Result<PreviousState, Unusable> {
     if page.node_name != node_name {
         return Err(Unusable::OtherNode(page.node_name.chars().take(253).collect()));
     }
-    Ok(PreviousState { pods: page.pods, recent: page.recent })
+    Ok(PreviousState {
+        pods: page.pods,
+        recent: page.recent,
+        boot_id: page.boot_id.chars().take(NAME_BYTES_MAX).collect(),
+        written_at: page.written_at.parse().ok(),
+        stopped_at: page.stopped_at.and_then(|at| at.parse().ok()),
+    })
 }
 
 #[derive(Deserialize)]

@@ -21,6 +21,7 @@ pub mod oom;
 mod open;
 mod output;
 pub mod pods;
+pub mod reboot;
 pub mod settle;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -36,6 +37,7 @@ use crate::core::Now;
 use crate::core::case::ContainerId;
 use crate::core::detect::ledger::PodEntry;
 use crate::core::detect::pods::{PodTable, Sighting};
+use crate::core::detect::reboot::{Boot, Reboots};
 use crate::core::detect::settle::{Lookup, PodState, Settling};
 use crate::core::roster::PodOnNode;
 use crate::core::text::cut;
@@ -74,6 +76,7 @@ pub struct Detector {
     history: History,
     table: PodTable,
     settling: Settling,
+    reboots: Reboots,
     listed: bool,
     origin: Origin,
     /// True if an earlier agent's list of all pods was restored: a pod that is not in the table was then created
@@ -90,10 +93,16 @@ impl Detector {
             history,
             table: PodTable::default(),
             settling: Settling::default(),
+            reboots: Reboots::default(),
             listed: false,
             origin: Origin::Watch,
             knows_all: false,
         }
+    }
+
+    /// Sets the boots of the node that are known, the oldest first; call it before the first object.
+    pub fn set_boots(&mut self, boots: Vec<Boot>) {
+        self.reboots = Reboots::new(boots);
     }
 
     /// Restores what an earlier agent knew; call it before the first object. `is_all`: the earlier agent had seen no
@@ -200,19 +209,21 @@ impl Detector {
             }
         }
         emit(&mut self.table, &self.settling, settled, out);
+        out.extend(self.reboots.due(&self.node_name, now).into_iter().map(Output::crash));
         self.keep(out);
     }
 
     /// Returns when [`Detector::on_time`] has something to do (monotonic).
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.settling.next_deadline()
+        self.settling.next_deadline().into_iter().chain(self.reboots.next_deadline()).min()
     }
 
     /// Reports what is held back, with what is known: the agent terminates.
-    pub fn finish(&mut self, out: &mut Vec<Output>) {
+    pub fn finish(&mut self, now: Now, out: &mut Vec<Output>) {
         let mut settled = Vec::new();
         self.settling.finish(&mut settled);
         emit(&mut self.table, &self.settling, settled, out);
+        out.extend(self.reboots.finish(&self.node_name, now).into_iter().map(Output::crash));
         self.keep(out);
     }
 
@@ -259,6 +270,7 @@ impl Detector {
         if self.knows(meta, pod.fingerprint) {
             return;
         }
+        self.reboots.on_object(now.monotonic);
         let key = self.table.key(meta);
         let Some(record) = self.table.get(key) else {
             return;
@@ -285,6 +297,7 @@ impl Detector {
             opener,
             table: &mut self.table,
             settling: &mut self.settling,
+            reboots: &mut self.reboots,
             past,
             is_baseline: origin == Origin::FirstList,
             deletion,

@@ -2,15 +2,18 @@
 
 use jiff::Timestamp;
 
-use crate::core::case::{Case, ContainerKind, IncidentId, IncidentType};
+use crate::core::case::{Case, ContainerKind, IncidentId, IncidentType, PodStop, Severity};
 use crate::core::detect::classify::{self, Episode, Quiet, TerminationFacts, Verdict};
-use crate::core::detect::container::{Container, containers};
+use crate::core::detect::container::{Container, containers, ran, started};
 use crate::core::detect::deletion::Deletion;
 use crate::core::detect::open::CaseOpener;
 use crate::core::detect::output::{Output, PodName, emit, report};
 use crate::core::detect::pods::{ContainerRecord, PodTable};
-use crate::core::detect::settle::{PodState, Settling};
+use crate::core::detect::reboot::Reboots;
+use crate::core::detect::settle::{Held, PodState, Settling};
+use crate::core::text::cut;
 use crate::core::wire;
+use crate::limits::{EVENT_MESSAGE_BYTES_MAX, NAME_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX};
 
 /// One API object while the rules are applied to it.
 #[derive(Debug)]
@@ -19,6 +22,7 @@ pub(super) struct Observation<'d, 'p, 'a> {
     pub(super) opener: CaseOpener<'p, 'a>,
     pub(super) table: &'d mut PodTable,
     pub(super) settling: &'d mut Settling,
+    pub(super) reboots: &'d mut Reboots,
     /// The cut-off, only in the first LIST: earlier terminations are history, except in containers that an earlier
     /// agent knew.
     pub(super) past: Option<Timestamp>,
@@ -43,8 +47,9 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
                 }
                 record.started = true;
             }
-            "Succeeded" | "Failed" => {
+            phase @ ("Succeeded" | "Failed") => {
                 self.pod_state = PodState::Ended;
+                record.succeeded |= phase == "Succeeded";
                 if !record.stopped && !self.is_baseline {
                     out.push(Output::Stopped(name()));
                 }
@@ -57,19 +62,26 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
     /// Detects that the pod as a whole failed, for a reason of its own.
     pub(super) fn pod_failure(&mut self, out: &mut Vec<Output>) {
         let status = &self.opener.pod.status;
-        if &*status.phase != "Failed" {
+        if self.pod_state != PodState::Ended {
             return;
         }
-        let Some(verdict) = classify::pod_failure(&status.reason) else {
+        let by_status = classify::pod_failure(&status.reason, &status.message)
+            .filter(|_| &*status.phase == "Failed")
+            .map(|verdict| (verdict, self.opener.pod_stop()));
+        let Some((verdict, stop)) = by_status.or_else(|| self.disruption()) else {
             return;
         };
         if self.deletion.silences_pod_failure() {
             return;
         }
-        self.pod_state = PodState::Failed;
         let Some(record) = self.table.get(self.key) else {
             return;
         };
+        if verdict.0 == IncidentType::AdmissionRejected && record.succeeded {
+            // A restarted kubelet admits a finished pod again, and may refuse it (kubernetes#117955). Its work is done.
+            return;
+        }
+        self.pod_state = PodState::Failed;
         if std::mem::replace(&mut record.failed, true) {
             return;
         }
@@ -83,12 +95,33 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             true => Some(self.opener.now.wall),
             false => status.start_time.time(),
         });
+        if verdict.0 == IncidentType::NodeShutdown
+            && let Some(at) = at
+        {
+            self.reboots.on_shutdown(at);
+        }
         if self.is_past(at, false) {
             out.push(Output::Quiet(Quiet::History));
             return;
         }
-        let case = self.opener.pod_failure(verdict, at);
+        let case = self.opener.pod_failure(verdict, stop, at);
         self.report(case, out);
+    }
+
+    /// Returns what the condition `DisruptionTarget` says, if the kubelet terminated the pod as a whole. The pod's own
+    /// reason is lost where the phase changed with it (kubelet `generateAPIPodStatus`).
+    fn disruption(&self) -> Option<((IncidentType, Severity), PodStop)> {
+        let mut conditions = self.opener.pod.status.conditions.iter();
+        let condition =
+            conditions.find(|c| &*c.kind == "DisruptionTarget" && &*c.status == "True")?;
+        let verdict = classify::disruption(&condition.reason, &condition.message)?;
+        let fact = format!("condition DisruptionTarget, reason {}", condition.reason);
+        let stop = PodStop {
+            reason: cut(&condition.reason, NAME_BYTES_MAX),
+            message: cut(&condition.message, STATUS_MESSAGE_BYTES_MAX),
+            fact: cut(&fact, EVENT_MESSAGE_BYTES_MAX),
+        };
+        Some((verdict, stop))
     }
 
     pub(super) fn container(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
@@ -115,8 +148,14 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
                 made_up += 1;
                 continue;
             }
-            shown +=
-                i64::from(!self.table.knows_termination(self.key, &status.name, &end.container_id));
+            let is_new = !self.table.knows_termination(self.key, &status.name, &end.container_id)
+                || ran(end)
+                    && self.table.awaits_real_termination(
+                        self.key,
+                        &status.name,
+                        &end.container_id,
+                    );
+            shown += i64::from(is_new);
             let waits = status.state.waiting.is_some();
             current_ended |= is_current || (waits && *end.container_id == *status.container_id);
         }
@@ -159,8 +198,12 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             if classify::is_synthetic(&end.reason, &end.container_id) {
                 continue;
             }
+            let mut late = None;
             if self.table.learn_termination(self.key, &status.name, &end.container_id) {
-                continue;
+                late = self.real_termination(container, end);
+                if late.is_none() {
+                    continue;
+                }
             }
             // Whatever the container waited for before, an instance was created.
             let mut is_restored = false;
@@ -169,16 +212,58 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
                 record.unjudged = (record.unjudged - 1).max(0);
                 is_restored = record.is_restored;
             }
+            if self.is_ended_by_reboot(container, end, is_restored) {
+                out.push(Output::Quiet(Quiet::Reboot));
+                continue;
+            }
             match self.judge(container, end, is_current, is_restored) {
+                Verdict::Quiet(quiet) if self.may_be_stopped(container, end, quiet) => {
+                    let verdict = classify::exit_code(end.exit_code);
+                    let case = self.opener.termination(container, end, verdict, 0);
+                    self.hold(case, Held::Unless(quiet), is_current, out);
+                }
                 Verdict::Quiet(quiet) => out.push(Output::Quiet(quiet)),
                 Verdict::Incident(kind, severity) => {
                     let verdict = (kind, severity);
                     let unseen = self.take_unseen(&status.name);
                     let case = self.opener.termination(container, end, verdict, unseen);
-                    self.report_or_hold(case, end.exit_code, is_current, out);
+                    let case = Case { id: late.unwrap_or(case.id), ..case };
+                    self.report_or_hold(container, case, is_current, out);
                 }
             }
         }
+    }
+
+    /// Returns true if the runtime lost the instance and a reboot explains that. Its end is then part of the reboot's
+    /// incident.
+    fn is_ended_by_reboot(
+        &mut self,
+        container: &Container<'p, 'a>,
+        end: &wire::Terminated<'_>,
+        is_restored: bool,
+    ) -> bool {
+        let found = end.finished_at.time();
+        // A recording begins with a LIST, in which a boot of the recording may show.
+        let is_history = self.past != Some(Timestamp::MAX) && self.is_past(found, is_restored);
+        if is_history || !classify::is_lost_by_runtime(end.exit_code, &end.reason) {
+            return false;
+        }
+        let meta = &self.opener.pod.metadata;
+        let name = || format!("{}/{}/{}", meta.namespace, meta.name, container.status.name);
+        self.reboots.explain(started(end), found, name, self.opener.now.monotonic)
+    }
+
+    /// Returns the id of the end of an instance whose failed start was reported, and which ran all the same, if that end
+    /// is new: a runtime that is slower than the kubelet's timeout starts it later (kubernetes#39028).
+    fn real_termination(
+        &mut self,
+        container: &Container<'p, 'a>,
+        end: &wire::Terminated<'_>,
+    ) -> Option<IncidentId> {
+        if !ran(end) || container.start_failed(end) || classify::is_start_reason(&end.reason) {
+            return None;
+        }
+        self.table.learn_real_termination(self.key, &container.status.name, &end.container_id)
     }
 
     fn judge(
@@ -200,12 +285,12 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             signal: end.signal,
             reason: &end.reason,
             kind: container.kind,
-            restarts_always: container.restarts_always(),
+            restarts: container.restarts(end.exit_code),
             under_deletion: self.deletion.silences_termination(finished, end.exit_code),
             teardown: container.kind == ContainerKind::Sidecar
                 && self.sidecars_are_done(finished, is_current),
-            hook_failed: classify::hook_failed(container, Some(&end.container_id)),
-            start_failed: classify::start_failed(container, end),
+            hook_failed: container.hook_failed(Some(&end.container_id)),
+            start_failed: container.start_failed(end),
         })
     }
 
@@ -216,26 +301,63 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             || (is_current && self.pod_state == PodState::Ended)
     }
 
+    /// Returns true if a clean exit may be the kubelet's doing, so that it is held back until that is known.
+    fn may_be_stopped(
+        &mut self,
+        container: &Container<'p, 'a>,
+        end: &wire::Terminated<'_>,
+        quiet: Quiet,
+    ) -> bool {
+        if quiet != Quiet::CleanExit || container.kind != ContainerKind::App {
+            return false;
+        }
+        end.finished_at.time().is_some()
+            && (container.has_probe_or_hook()
+                || self.settling.may_look_up_job(self.opener.now.monotonic))
+    }
+
     /// Reports the case, unless it may still turn out to be something else; then the case is held back.
     fn report_or_hold(
         &mut self,
+        container: &Container<'p, 'a>,
         case: Case,
-        exit_code: i32,
         is_current: bool,
         out: &mut Vec<Output>,
     ) {
-        let settled_type = matches!(
-            case.kind,
-            IncidentType::Oom | IncidentType::HookFailure | IncidentType::StartError
-        );
-        if settled_type || !classify::may_be_a_stop(exit_code) {
+        let exit_code = case.termination().map_or(0, |end| end.exit_code);
+        let is_held = match case.kind {
+            IncidentType::HookFailure | IncidentType::StartError | IncidentType::RuntimeLost => {
+                false
+            }
+            // Only a SIGKILL after a failed probe looks the same.
+            IncidentType::Oom => exit_code == 137 && container.probe_period().is_some(),
+            _ => {
+                container.may_be_a_stop(exit_code)
+                    || container.has_probe_or_hook()
+                    || self.disruption().is_some()
+            }
+        };
+        if is_held {
+            self.hold(case, Held::Report, is_current, out);
+        } else {
             self.report(case, out);
-            return;
         }
-        let moved_on = !is_current || self.pod_state == PodState::Ended;
+    }
+
+    fn hold(&mut self, case: Case, held: Held, is_current: bool, out: &mut Vec<Output>) {
+        let exit_code = case.termination().map_or(0, |end| end.exit_code);
+        // A pod that the kubelet stops as a whole fails later. Where the exit code cannot come from a stop of the whole
+        // pod, only a probe or a hook is in question, and the events name those.
+        let moved_on = !is_current
+            || self.pod_state == PodState::Ended
+            || held != Held::Report
+            || !(classify::may_be_a_stop(exit_code) || self.disruption().is_some());
         let mut settled = Vec::new();
-        out.extend(case.instance().map(|instance| Output::Held(Box::new(instance))));
-        self.settling.hold(self.key, case, moved_on, self.opener.now, &mut settled);
+        if held == Held::Report {
+            // A clean exit is rarely reported, so its log is only read when it is.
+            out.extend(case.instance().map(|instance| Output::Held(Box::new(instance))));
+        }
+        self.settling.hold(self.key, case, held, moved_on, self.opener.now, &mut settled);
         emit(self.table, self.settling, settled, out);
     }
 
@@ -251,6 +373,9 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         let Some(waiting) = &status.state.waiting else {
             return;
         };
+        if container.kind == ContainerKind::Ephemeral {
+            return;
+        }
         let Some(episode) = classify::waiting(&waiting.reason) else {
             return;
         };
@@ -264,7 +389,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         // An instance was created and never ran. It is reported under its own key, so that a terminated record of the
         // same instance, which may come before or later, is recognized.
         if classify::is_made(&waiting.reason) && !status.container_id.is_empty() {
-            if self.table.learn_termination(self.key, &status.name, &status.container_id) {
+            if self.table.learn_failed_start(self.key, &status.name, &status.container_id) {
                 return;
             }
             if let Some(record) = self.record(&status.name) {
@@ -297,7 +422,14 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         }
         let unseen = self.take_unseen(&container.status.name);
         let case = self.opener.waiting(container, waiting, id, episode.kind(), unseen);
-        self.report(case, out);
+        if classify::lacks_cause(&waiting.reason, &waiting.message) {
+            let mut settled = Vec::new();
+            let now = self.opener.now;
+            self.settling.hold(self.key, case, Held::Report, true, now, &mut settled);
+            emit(self.table, self.settling, settled, out);
+        } else {
+            self.report(case, out);
+        }
     }
 
     fn report(&mut self, case: Case, out: &mut Vec<Output>) {
@@ -330,12 +462,8 @@ fn mains_done(pod: &wire::Pod<'_>) -> Option<Timestamp> {
     let mut last = Timestamp::MIN;
     for main in mains {
         let end = main.status.state.terminated.as_ref()?;
-        let done = match main.restart_policy() {
-            "Never" => true,
-            "OnFailure" => end.exit_code == 0,
-            _ => false,
-        };
-        last = last.max(end.finished_at.time().filter(|_| done)?);
+        let is_done = !main.restarts(end.exit_code);
+        last = last.max(end.finished_at.time().filter(|_| is_done)?);
     }
     Some(last)
 }

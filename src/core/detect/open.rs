@@ -7,14 +7,17 @@ use jiff::Timestamp;
 
 use crate::core::Now;
 use crate::core::case::{
-    Case, Confidence, IncidentId, IncidentType, PodFacts, Restarts, Severity, Subject, Termination,
+    Case, Confidence, ContainerKind, IncidentId, IncidentType, PodFacts, PodStop, Restarts,
+    Severity, Subject, Termination,
 };
 use crate::core::detect::classify;
 use crate::core::detect::container::{Container, started};
 use crate::core::detect::facts::facts;
 use crate::core::text::cut;
 use crate::core::wire;
-use crate::limits::{NAME_BYTES_MAX, SENTENCE_QUOTE_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX};
+use crate::limits::{
+    CRASH_LOOP_RESET, NAME_BYTES_MAX, SENTENCE_QUOTE_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX,
+};
 
 /// Opens the cases of one API object.
 #[derive(Debug)]
@@ -73,11 +76,11 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
             }),
         };
         let id = IncidentId::of_termination(self.key, &container.status.name, &end.container_id);
-        Case {
-            occurred_at: finished.unwrap_or(self.now.wall),
-            evidence,
-            ..self.of_container(container, id, subject, verdict, unseen)
+        let mut case = self.of_container(container, id, subject, verdict, unseen);
+        if let Some(restarts) = &mut case.restarts {
+            restarts.crash_loop = is_backing_off(container, end);
         }
+        Case { occurred_at: finished.unwrap_or(self.now.wall), evidence, ..case }
     }
 
     /// Opens the case of a container that waits and cannot be started.
@@ -106,18 +109,24 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
     pub(super) fn pod_failure(
         &self,
         verdict: (IncidentType, Severity),
+        stop: PodStop,
         occurred_at: Option<Timestamp>,
     ) -> Case {
-        let status = &self.pod.status;
-        let reason = cut(&status.reason, NAME_BYTES_MAX);
-        let evidence = vec![format!("pod phase Failed: {reason}")];
-        let message = cut(&status.message, STATUS_MESSAGE_BYTES_MAX);
+        let PodStop { reason, message, fact } = stop;
         let id = IncidentId::of_pod(self.key, verdict.0);
         Case {
             occurred_at: occurred_at.unwrap_or(self.now.wall),
-            evidence,
+            evidence: vec![fact],
             ..self.case(id, Subject::Pod { reason, message }, verdict)
         }
+    }
+
+    /// Returns what the status says about the failure of the pod as a whole.
+    pub(super) fn pod_stop(&self) -> PodStop {
+        let status = &self.pod.status;
+        let reason = cut(&status.reason, NAME_BYTES_MAX);
+        let fact = format!("pod phase Failed: {reason}");
+        PodStop { reason, message: cut(&status.message, STATUS_MESSAGE_BYTES_MAX), fact }
     }
 
     fn of_container(
@@ -133,7 +142,7 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
                 total: container.status.restart_count,
                 unseen,
                 ended: None,
-                crash_loop: is_waiting_for(container.status, "CrashLoopBackOff"),
+                crash_loop: false,
             }),
             restart_policy: cut(container.restart_policy(), NAME_BYTES_MAX),
             ..self.case(id, subject, verdict)
@@ -158,6 +167,7 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
             severity,
             confidence: Confidence::Confirmed,
             evidence: Vec::new(),
+            stopped_for: None,
             restarts: None,
             events: Vec::new(),
             gaps: Vec::new(),
@@ -173,8 +183,17 @@ fn end_fact(exit_code: i32, reason: &str) -> String {
     format!("exit code {exit_code}, reason {}", cut(reason, SENTENCE_QUOTE_BYTES_MAX))
 }
 
-fn is_waiting_for(status: &wire::ContainerStatus<'_>, reason: &str) -> bool {
-    status.state.waiting.as_ref().is_some_and(|w| &*w.reason == reason)
+/// Returns true if the kubelet will delay the next start of the container (`CrashLoopBackOff`). It starts the second
+/// instance at once, and delays each later one, unless the instance before ran for ten minutes (kubelet
+/// `kuberuntime_manager.go`, `doBackOff`; client-go `util/flowcontrol/backoff.go`, twice the longest delay).
+fn is_backing_off(container: &Container<'_, '_>, end: &wire::Terminated<'_>) -> bool {
+    let ran = started(end).zip(end.finished_at.time()).map(|(from, to)| to.duration_since(from));
+    let is_short = ran.is_none_or(|ran| ran.unsigned_abs() < CRASH_LOOP_RESET);
+    let kind = container.kind;
+    kind != ContainerKind::Ephemeral
+        && container.restarts(end.exit_code)
+        && instance(container.status, end) > 0
+        && is_short
 }
 
 /// Returns the number of the terminated instance in its container. The kubelet increments the restart count when it

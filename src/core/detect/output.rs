@@ -42,6 +42,13 @@ pub enum Output {
     Held(Box<InstanceRef>),
 }
 
+impl Output {
+    /// Returns the output of a case that needs no account of a container's terminations.
+    pub(super) fn crash(case: Case) -> Self {
+        Self::Crash(Box::new(case))
+    }
+}
+
 /// A pod's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodName {
@@ -100,6 +107,21 @@ pub(super) fn emit(
                 }
                 table.touch(&key);
                 out.push(Output::Quiet(quiet));
+            }
+            Outcome::PodFailed(verdict, stop, case) => {
+                let unseen = case.restarts.map_or(0, |restarts| restarts.unseen);
+                let container = case.container_name().unwrap_or_default().to_owned();
+                let record = table.get(&key).and_then(|record| record.container(&container));
+                if let Some(record) = record {
+                    record.unseen = record.unseen.saturating_add(unseen);
+                }
+                let case = Box::new(case.into_pod_failure(verdict, stop));
+                let is_first = table.learn_pod_failure(&key, case.id);
+                table.touch(&key);
+                out.push(Output::Quiet(Quiet::PodFailure));
+                if is_first {
+                    out.push(report(table, settling, &key, case, 0));
+                }
             }
             Outcome::Report(case) => {
                 let container = case.container_name();

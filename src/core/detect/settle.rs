@@ -1,9 +1,10 @@
 //! Holds back terminations that may still turn out to be something else, until their cause is known.
 //!
-//! An exit code of 0, 137 or 143 may come from the program itself, or from a stop by the kubelet: a failed probe, a
-//! failed hook, an eviction, a shutdown. The cause is shown elsewhere, and later: in the pod's events, or in the
-//! pod's phase, which the kubelet does not change until no container can be running (kubelet `status_manager.go`,
-//! `mergePodStatus`). So such a termination waits
+//! A termination may come from the program itself, or from a stop by the kubelet: a failed probe, a failed hook, an
+//! eviction, a shutdown. An exit code of 0, 137 or 143 may be a stop of any container. Any other code may be one where
+//! the container has a probe or a hook, because a program chooses its own exit code after SIGTERM. The cause is shown
+//! elsewhere, and later: in the pod's events, or in the pod's phase, which the kubelet does not change until no container
+//! can be running (kubelet `status_manager.go`, `mergePodStatus`). So such a termination waits
 //! * for the pod to move on: a restart means that only this container failed; phase Failed with a reason means that
 //!   the termination was part of the pod's failure;
 //! * for an answer to one to three lookups of the pod's events;
@@ -11,18 +12,25 @@
 //!   seconds, but at most 120 seconds.
 //!
 //! The wait is over as soon as the evidence is complete. Other terminations are never held back.
+//!
+//! A clean exit is no crash. It is held all the same where a stop may explain it ([`Held::Unless`]): a probe that failed,
+//! or an eviction of a job that handled SIGTERM and exited with 0, whose pod then succeeds without a reason. For jobs
+//! without a probe the lookups have a budget of their own.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::core::Now;
-use crate::core::case::{Case, Confidence, ContainerKind, EventInfo, Gap, IncidentType, Part};
-use crate::core::detect::classify::{self, Quiet};
+use crate::core::case::{
+    Case, Confidence, ContainerKind, EventInfo, Gap, IncidentType, Part, PodStop, Severity,
+    StopCause, StopKind, Subject,
+};
+use crate::core::detect::classify::Quiet;
 use crate::core::detect::container::Container;
-use crate::core::detect::evidence::{self, EndedBy, Instance, Judgement, PodEvent};
+use crate::core::detect::evidence::{self, Cause, Instance, Judgement, PodEvent};
 use crate::limits::{
-    EVENTS_PER_INCIDENT_MAX, PENDING_MAX, SETTLE_LOOKUPS, SETTLE_MAX, SETTLE_STOPPING_MARGIN,
-    SETTLE_STOPPING_MAX,
+    EVENT_SKEW, EVENTS_PER_INCIDENT_MAX, JOB_LOOKUP_BURST, JOB_LOOKUP_INTERVAL, PENDING_MAX,
+    SETTLE_LOOKUPS, SETTLE_MAX, SETTLE_STOPPING_MARGIN, SETTLE_STOPPING_MAX,
 };
 
 /// The result of a lookup of a pod's events.
@@ -50,6 +58,8 @@ pub struct Settled {
 pub enum Outcome {
     /// A crash.
     Report(Box<Case>),
+    /// Part of the failure of the pod as a whole, which the pod's status may not name. The case is the container's.
+    PodFailed((IncidentType, Severity), PodStop, Box<Case>),
     /// Not a crash: the kubelet restarted the container to apply a change of its spec, the termination is part of the
     /// pod's own failure, a static pod was removed from the node, or a sidecar terminated with its pod.
     Quiet(Quiet, Box<Case>),
@@ -59,9 +69,18 @@ impl Outcome {
     /// Returns the case, reported or not.
     pub fn case(&self) -> &Case {
         match self {
-            Self::Report(case) | Self::Quiet(_, case) => case,
+            Self::Report(case) | Self::PodFailed(_, _, case) | Self::Quiet(_, case) => case,
         }
     }
+}
+
+/// What becomes of a termination if no evidence says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// It is reported.
+    Report,
+    /// It is not a crash, for this reason.
+    Unless(Quiet),
 }
 
 /// What is done with a termination whose evidence is complete.
@@ -75,6 +94,7 @@ enum Decision {
 struct Pending {
     key: Box<str>,
     case: Box<Case>,
+    held: Held,
     since: Duration,
     deadline: Duration,
     lookup_at: Option<Duration>,
@@ -93,6 +113,8 @@ struct Pending {
 #[derive(Debug, Default)]
 pub struct Settling {
     pending: Vec<Pending>,
+    /// When the budget of lookups for finished jobs is full again (monotonic).
+    jobs_full_at: Duration,
 }
 
 impl Settling {
@@ -124,12 +146,23 @@ impl Settling {
         self.pending.iter().any(|p| p.case.id.short() == id)
     }
 
+    /// Returns true if the events of a finished job may be looked up, and takes that lookup from the budget.
+    pub fn may_look_up_job(&mut self, now: Duration) -> bool {
+        let full_at = self.jobs_full_at.max(now) + JOB_LOOKUP_INTERVAL;
+        let is_within = full_at <= now + JOB_LOOKUP_INTERVAL * JOB_LOOKUP_BURST;
+        if is_within {
+            self.jobs_full_at = full_at;
+        }
+        is_within
+    }
+
     /// Holds back the case of a termination. `moved_on`: the kubelet already shows the container's next instance, or
     /// the pod has completed.
     pub fn hold(
         &mut self,
         key: &str,
         case: Case,
+        held: Held,
         moved_on: bool,
         now: Now,
         out: &mut Vec<Settled>,
@@ -142,6 +175,7 @@ impl Settling {
         self.pending.push(Pending {
             key: key.into(),
             case: Box::new(case),
+            held,
             since: now.monotonic,
             deadline: now.monotonic + SETTLE_MAX,
             lookup_at: Some(now.monotonic + SETTLE_LOOKUPS[0]),
@@ -179,9 +213,11 @@ impl Settling {
             if !is_current || pod == PodState::Ended {
                 p.wants_pod = false;
             }
-            if classify::hook_failed(container, id) {
-                let fact = "waiting: PostStartHookError";
-                return Some(p.blame(EndedBy::Hook, Confidence::Confirmed, fact.to_owned()));
+            if container.hook_failed(id) {
+                return Some(p.blame_hook());
+            }
+            if is_current && pod == PodState::Ended && p.judgement.pod_failure.is_some() {
+                return Some(Decision::Settle);
             }
             p.settle_if_complete()
         });
@@ -282,6 +318,8 @@ impl Pending {
             Lookup::Found(events) => {
                 self.events.clone_from(events);
                 let Some(end) = self.case.termination() else {
+                    self.wants_events = false;
+                    self.name_cause_of_waiting();
                     return;
                 };
                 let container = self.case.container_name().unwrap_or_default();
@@ -290,6 +328,15 @@ impl Pending {
                     return;
                 };
                 self.judgement = evidence::judge(events, &instance);
+                if self.case.kind == IncidentType::Oom
+                    && self
+                        .judgement
+                        .cause
+                        .as_ref()
+                        .is_some_and(|cause| !outlasted(cause, &instance))
+                {
+                    self.judgement.cause = None;
+                }
                 self.wants_events = end.has_probe_or_hook;
                 if self.judgement.restarting {
                     self.wants_pod = false;
@@ -311,6 +358,21 @@ impl Pending {
         }
     }
 
+    /// Takes the cause of a waiting container from the event of the kubelet's last try.
+    fn name_cause_of_waiting(&mut self) {
+        let name = self.case.container_name().map(str::to_owned);
+        let own = self.events.iter().filter(|event| event.container == name).map(|e| &e.info);
+        let failed = own
+            .filter(|info| {
+                info.reason == "Failed" && info.message.starts_with("Failed to pull image")
+            })
+            .max_by_key(|info| info.last_at);
+        if let (Some(info), Subject::Waiting { message, .. }) = (failed, &mut self.case.subject) {
+            message.clone_from(&info.message);
+            self.case.evidence.push(format!("kubelet event Failed: {}", info.message.trim_end()));
+        }
+    }
+
     fn gap(&mut self, why: impl Into<Cow<'static, str>>) {
         Gap::new(Part::Events, why).add_to(&mut self.case.gaps);
     }
@@ -320,8 +382,14 @@ impl Pending {
         complete.then_some(Decision::Settle)
     }
 
-    fn blame(&mut self, by: EndedBy, confidence: Confidence, fact: String) -> Decision {
-        self.judgement.cause = Some(evidence::Cause { by, confidence, fact });
+    fn blame_hook(&mut self) -> Decision {
+        self.judgement.cause = Some(Cause {
+            kind: StopKind::Hook,
+            confidence: Confidence::Confirmed,
+            at: None,
+            fact: "waiting: PostStartHookError".to_owned(),
+            words: String::new(),
+        });
         Decision::Settle
     }
 
@@ -332,19 +400,45 @@ impl Pending {
         }
         let case = &mut self.case;
         case.events = newest(&self.events, case.container_name());
-        if let Some(cause) = self.judgement.cause.take() {
-            case.kind = match cause.by {
-                EndedBy::Probe => IncidentType::ProbeFailure,
-                EndedBy::Hook => IncidentType::HookFailure,
-                EndedBy::SpecChange => return self.quiet(Quiet::SpecChange),
-            };
-            case.severity = case.kind.severities()[0];
+        let is_stopped_with_pod =
+            self.judgement.pod_failure.is_some() && !self.judgement.restarting;
+        let cause = self.judgement.cause.take();
+        // What is only probable does not stand against what the kubelet says about the pod.
+        let cause = cause.filter(|c| c.confidence == Confidence::Confirmed || !is_stopped_with_pod);
+        if let Some(cause) = cause {
+            match cause.kind {
+                StopKind::LivenessProbe | StopKind::StartupProbe => {
+                    case.kind = IncidentType::ProbeFailure;
+                }
+                StopKind::Hook => case.kind = IncidentType::HookFailure,
+                StopKind::SpecChange => return self.quiet(Quiet::SpecChange),
+                // The exit code still names it; the sentence says why.
+                StopKind::Sandbox => {}
+            }
+            if cause.kind != StopKind::Sandbox {
+                case.severity = case.kind.severities()[0];
+            }
             case.confidence = cause.confidence;
             case.evidence.push(cause.fact);
-        } else if self.gone && self.judgement.stopping_pod && !self.judgement.failing_pod {
+            case.stopped_for = Some(StopCause { kind: cause.kind, words: cause.words });
+        } else if let Some((verdict, stop)) =
+            self.judgement.pod_failure.take().filter(|_| is_stopped_with_pod)
+        {
+            return Settled {
+                key: self.key,
+                outcome: Outcome::PodFailed(verdict, stop, self.case),
+            };
+        } else if let Held::Unless(quiet) = self.held {
+            return self.quiet(quiet);
+        } else if self.gone && self.judgement.stopping_pod {
             // Of other pods the deletion is known before their terminations, but the mirror of a static pod is
             // deleted after them.
             return self.quiet(Quiet::Deletion);
+        } else if case.kind == IncidentType::Killed {
+            // Anybody may send SIGKILL; the kernel is asked for its OOM kills later.
+            case.confidence = Confidence::Probable;
+        } else if case.termination().is_none() {
+            // The reason of a waiting container is certain; the events only add its cause.
         } else if case.gaps.iter().any(|gap| gap.part == Part::Events)
             || self.wants_events
             || self.wants_pod
@@ -358,6 +452,15 @@ impl Pending {
     fn quiet(self, why: Quiet) -> Settled {
         Settled { key: self.key, outcome: Outcome::Quiet(why, self.case) }
     }
+}
+
+/// Returns true if the instance ended a grace period after the kubelet began to stop it, that is by the kubelet's
+/// SIGKILL. The runtime's reason OOMKilled then comes from an earlier kill of a child: containerd keeps it until the
+/// end (internal/cri/server/events.go). An end before that is the OOM kill itself.
+fn outlasted(cause: &Cause, instance: &Instance<'_>) -> bool {
+    let killed_at = cause.at.and_then(|at| at.checked_add(instance.grace).ok());
+    killed_at
+        .is_some_and(|at| instance.finished.saturating_add(EVENT_SKEW).is_ok_and(|end| end >= at))
 }
 
 /// Returns the newest events about the container or the pod as a whole, oldest first.

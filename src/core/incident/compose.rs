@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::core::case::{Case, Gap, IncidentType, OomCount, SCHEMA, Subject};
-use crate::core::detect::classify;
+use crate::core::case::{Case, ContainerInfo, Gap, IncidentType, OomCount, SCHEMA, Subject};
 use crate::core::incident::recurrence::Recurrence;
 use crate::core::incident::schema::{ContainerTelemetry, Incident, Metadata, Telemetry};
 use crate::core::incident::sentence::{self, Course};
@@ -46,8 +45,13 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
     };
     let subject_name = case.container_name().map(str::to_owned);
     let subject_id = case.container_id().map(str::to_owned);
+    let reboot = match &case.subject {
+        Subject::Node { reboot } => Some(reboot.clone()),
+        _ => None,
+    };
     let is_survivor = matches!(case.subject, Subject::Survivor { .. });
     let message = sentence::sentence(&case, &course);
+    let containers = containers(&case);
     let mut telemetry = Telemetry {
         brief: recurrence.within_hour >= BRIEF_AFTER,
         container,
@@ -61,18 +65,6 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
     telemetry.gaps.extend(gaps);
     if telemetry.brief {
         telemetry.shorten();
-    }
-    let mut containers = case.pod.containers.clone();
-    if let Subject::Termination { container, end } = &case.subject
-        && let Some(info) = containers.get_mut(*container)
-    {
-        // The container's status may show another instance by now.
-        info.exit_code = Some(end.exit_code);
-        info.signal = end.signal;
-        info.exit_class = Some(classify::exit_code(end.exit_code).0.name());
-        info.reason = Some(end.reason.clone()).filter(|reason| !reason.is_empty());
-        info.message = Some(end.message.clone()).filter(|message| !message.is_empty());
-        (info.started_at, info.finished_at) = (end.started, end.finished);
     }
     let pod = &case.pod;
     Incident {
@@ -94,16 +86,34 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
             owner: pod.owner.clone(),
             labels: pod.labels.clone(),
             qos_class: pod.qos_class.clone(),
-            restart_policy: Some(case.restart_policy),
+            restart_policy: Some(case.restart_policy).filter(|policy| !policy.is_empty()),
             confidence: case.confidence,
             evidence: case.evidence,
             restarts: case.restarts,
             static_pod_uid: pod.static_uid.clone(),
             agent_version: env!("CARGO_PKG_VERSION"),
             survived: is_survivor,
+            reboot,
         },
         telemetry,
     }
+}
+
+/// Returns all containers of the pod; the one of the case shows the instance that terminated.
+fn containers(case: &Case) -> Vec<ContainerInfo> {
+    let mut containers = case.pod.containers.clone();
+    if let Subject::Termination { container, end } = &case.subject
+        && let Some(info) = containers.get_mut(*container)
+    {
+        // The container's status may show another instance by now.
+        info.exit_code = Some(end.exit_code);
+        info.signal = end.signal;
+        info.exit_class = Some(case.kind.name());
+        info.reason = Some(end.reason.clone()).filter(|reason| !reason.is_empty());
+        info.message = Some(end.message.clone()).filter(|message| !message.is_empty());
+        (info.started_at, info.finished_at) = (end.started, end.finished);
+    }
+    containers
 }
 
 impl Telemetry {

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::core::case::{
-    Confidence, ContainerInfo, EventInfo, Gap, IncidentId, IncidentType, Owner, Restarts, Severity,
+    Confidence, ContainerInfo, EventInfo, Gap, IncidentId, IncidentType, Owner, Reboot, Restarts,
+    Severity,
 };
 use crate::core::logs::last_words::LastWords;
 use crate::core::node::NodeInfo;
@@ -81,6 +82,9 @@ pub struct Metadata {
     /// True if only a process of the container was killed, and the container goes on.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub survived: bool,
+    /// What is known about a reboot of the node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reboot: Option<Box<Reboot>>,
 }
 
 /// What the node recorded before the crash.

@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::core::case::{Case, IncidentType, Restarts, Subject, Termination};
+use crate::core::case::{
+    Case, ContainerKind, IncidentType, Reboot, Restarts, StopCause, StopKind, Subject, Termination,
+};
 use crate::core::detect::classify;
 use crate::core::text::{bytes, cut, duration};
-use crate::limits::SENTENCE_QUOTE_BYTES_MAX;
+use crate::limits::{REBOOT_NAMES_IN_SENTENCE, SENTENCE_QUOTE_BYTES_MAX};
 
 /// What is known about the time before the termination.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,14 +23,18 @@ pub struct Course {
 
 /// Returns the sentence of a case whose verdict is final.
 pub fn sentence(case: &Case, course: &Course) -> String {
+    if let Subject::Node { reboot } = &case.subject {
+        return describe_reboot(&case.pod.node_name, reboot);
+    }
     let pod = format!("{}/{}", case.pod.namespace, case.pod.name);
-    let mut out = match case.container_name() {
-        Some(container) => format!("container {container} of {pod} "),
+    let mut out = match case.container() {
+        Some(container) => format!("{} {} of {pod} ", noun(container.kind), container.name),
         None => format!("pod {pod} "),
     };
     match &case.subject {
         Subject::Termination { end, .. } => {
             describe_termination(&mut out, case, end, course);
+            describe_consequence(&mut out, case);
             if let Some(restarts) = case.restarts {
                 describe_restarts(&mut out, restarts, course);
             }
@@ -39,10 +45,13 @@ pub fn sentence(case: &Case, course: &Course) -> String {
                     let image = case.container().map_or("", |container| &*container.image);
                     _ = write!(out, "cannot get its image {image}: {reason}");
                 }
-                IncidentType::ConfigError => _ = write!(out, "lacks a part of its configuration"),
+                IncidentType::ConfigError if names_missing(message) => {
+                    out.push_str("lacks a part of its configuration");
+                }
                 _ => _ = write!(out, "cannot be created: {reason}"),
             }
             quote(&mut out, message);
+            describe_consequence(&mut out, case);
         }
         Subject::Pod { reason, message } => {
             match case.kind {
@@ -50,38 +59,113 @@ pub fn sentence(case: &Case, course: &Course) -> String {
                 IncidentType::Timeout => out.push_str("ran past its activeDeadlineSeconds"),
                 IncidentType::Preempted => out.push_str("had to make room for a critical pod"),
                 IncidentType::NodeShutdown => out.push_str("was ended by the node's shutdown"),
-                _ => _ = write!(out, "was refused by the node: {reason}"),
+                // A shutting-down node says so in the message.
+                _ if reason == "NodeShutdown" => out.push_str("was refused by the node"),
+                _ if is_refusal(reason, message) => {
+                    _ = write!(out, "was refused by the node: {reason}");
+                }
+                _ => _ = write!(out, "failed: {reason}"),
             }
             quote(&mut out, message);
         }
+        Subject::Node { .. } => {}
         Subject::Survivor { .. } => out.push_str("lost a process to the OOM killer and lives on"),
+    }
+    out
+}
+
+/// Returns what a container of that list is called. Most are plain containers.
+fn noun(kind: ContainerKind) -> &'static str {
+    match kind {
+        ContainerKind::App => "container",
+        ContainerKind::Init => "init container",
+        ContainerKind::Sidecar => "sidecar",
+        ContainerKind::Ephemeral => "debug container",
+    }
+}
+
+/// Returns true if the message says that an object, or a key of it, does not exist.
+fn names_missing(message: &str) -> bool {
+    message.contains("not found") || message.contains("couldn't find key")
+}
+
+/// Returns true for reasons with which the kubelet refuses a pod (`pkg/kubelet/lifecycle`).
+fn is_refusal(reason: &str, message: &str) -> bool {
+    message.starts_with("Pod was rejected")
+        || reason.starts_with("OutOf")
+        || reason.contains("Admission")
+        || reason.contains("Affinity")
+        || reason.contains("Topology")
+        || reason.contains("Selector")
+        || reason.contains("Forbidden")
+}
+
+fn describe_reboot(node_name: &str, reboot: &Reboot) -> String {
+    let mut out = format!("node {node_name} ");
+    out.push_str(match reboot.is_orderly {
+        Some(true) => "was shut down and started again",
+        _ => "was started again, and no shutdown was seen",
+    });
+    let _ = match reboot.containers {
+        0 => return out,
+        1 => write!(out, "; this ended 1 container: "),
+        n => write!(out, "; this ended {n} containers: "),
+    };
+    let shown = reboot.names.len().min(REBOOT_NAMES_IN_SENTENCE);
+    out.push_str(&reboot.names[..shown].join(", "));
+    let more = reboot.containers.saturating_sub(shown as u64);
+    if more > 0 {
+        let _ = write!(out, " and {more} more");
     }
     out
 }
 
 fn describe_termination(out: &mut String, case: &Case, end: &Termination, course: &Course) {
     let code = end.exit_code;
-    let limit = case.container().and_then(|container| container.resources.memory_limit_bytes);
-    let how = match case.kind {
-        IncidentType::Oom => match limit {
-            Some(limit) => format!("was OOM-killed at its {} limit", bytes(limit.unsigned_abs())),
-            None => "was OOM-killed, without a memory limit of its own".to_owned(),
-        },
-        IncidentType::ProbeFailure => {
-            format!("was stopped by the kubelet: a probe failed (exit code {code})")
+    let own_limit = case.container().and_then(|container| container.resources.memory_limit_bytes);
+    let pod_limit = case.pod.memory_limit_bytes;
+    let how = match (case.kind, &case.stopped_for) {
+        (IncidentType::ProbeFailure, cause) => {
+            let probe = match cause.as_ref().map(|cause| cause.kind) {
+                Some(StopKind::StartupProbe) => "its startup probe",
+                Some(StopKind::LivenessProbe) => "its liveness probe",
+                _ => "a probe",
+            };
+            format!("was stopped by the kubelet: {probe} failed (exit code {code})")
         }
-        IncidentType::HookFailure => {
+        (IncidentType::HookFailure, _) => {
             format!("was stopped by the kubelet: its postStart hook failed (exit code {code})")
         }
-        IncidentType::StartError => "could not be started".to_owned(),
-        IncidentType::Graceful => "ended with exit code 0, though meant to run on".to_owned(),
+        (_, Some(StopCause { kind: StopKind::Sandbox, .. })) => {
+            format!("was stopped by the kubelet: the pod's sandbox was lost (exit code {code})")
+        }
+        (IncidentType::Oom, _) if code != 137 => {
+            format!("lost a process to the OOM killer and exited with code {code}")
+        }
+        (IncidentType::Oom, _) => match (own_limit, pod_limit) {
+            (Some(own), pod) if pod.is_none_or(|pod| own <= pod) => {
+                format!("was OOM-killed at its {} limit", bytes(own.unsigned_abs()))
+            }
+            (_, Some(pod)) => {
+                format!("was OOM-killed at the pod's {} limit", bytes(pod.unsigned_abs()))
+            }
+            (_, None) => "was OOM-killed, without a memory limit of its own".to_owned(),
+        },
+        (IncidentType::StartError, _) => "could not be started".to_owned(),
+        (IncidentType::RuntimeLost, _) => {
+            "was found dead by the runtime after a restart; how it ended is not known".to_owned()
+        }
+        (IncidentType::Graceful, _) => "ended with exit code 0, though meant to run on".to_owned(),
         _ => match end.signal.and_then(classify::signal_name) {
             Some(signal) => format!("was ended by {signal} (exit code {code})"),
             None => format!("exited with code {code}"),
         },
     };
     out.push_str(&how);
-    if let (Some(started), Some(finished)) = (end.started, end.finished) {
+    // The time of a lost container's end is that of its discovery.
+    if case.kind != IncidentType::RuntimeLost
+        && let (Some(started), Some(finished)) = (end.started, end.finished)
+    {
         let ran = finished.duration_since(started);
         let _ = write!(out, " after {}", duration(ran.try_into().unwrap_or_default()));
     }
@@ -89,7 +173,18 @@ fn describe_termination(out: &mut String, case: &Case, end: &Termination, course
         // Whole bytes are precise enough, and growth is never negative.
         let _ = write!(out, " (memory grew {}/s)", bytes(growth.round() as u64));
     }
-    quote(out, &end.message);
+    match &case.stopped_for {
+        Some(cause) if !cause.words.is_empty() => quote(out, &cause.words),
+        _ => quote(out, &end.message),
+    }
+}
+
+/// Says what follows for the pod.
+fn describe_consequence(out: &mut String, case: &Case) {
+    let is_init = case.container().is_some_and(|container| container.kind == ContainerKind::Init);
+    if is_init {
+        out.push_str("; the pod cannot start without it");
+    }
 }
 
 fn describe_restarts(out: &mut String, restarts: Restarts, course: &Course) {
@@ -97,14 +192,12 @@ fn describe_restarts(out: &mut String, restarts: Restarts, course: &Course) {
         let _ = write!(out, "; restarts: {}", restarts.total);
     }
     if restarts.unseen > 0 {
-        let _ = write!(out, ", {} ends before it went unseen", restarts.unseen);
+        let s = if restarts.unseen == 1 { "" } else { "s" };
+        let _ = write!(out, ", {} earlier termination{s} unseen", restarts.unseen);
     }
     if let Some(nth) = ORDINALS.get(course.recent_ends).filter(|nth| !nth.is_empty()) {
         let minutes = course.recent_within.as_secs() / 60;
         let _ = write!(out, "; {nth} crash in {minutes} min");
-    }
-    if restarts.crash_loop {
-        out.push_str("; in crash loop back-off");
     }
 }
 
@@ -123,13 +216,43 @@ const ORDINALS: [&str; 11] = [
     "at least tenth",
 ];
 
-/// Appends the first words of a message from a pod or the runtime, on one line.
+/// Appends a message from a pod or the runtime on one line. Of a long one the head and the tail are kept: programs put the
+/// subject first, and Go wraps errors so that the cause comes last.
 fn quote(out: &mut String, text: &str) {
     let line: Vec<&str> = text.split_whitespace().collect();
     let line = line.join(" ");
     if !line.is_empty() {
-        let _ = write!(out, ": {}", cut(&line, SENTENCE_QUOTE_BYTES_MAX));
+        let _ = write!(out, ": {}", head_and_tail(&line));
     }
+}
+
+fn head_and_tail(line: &str) -> String {
+    if line.len() <= SENTENCE_QUOTE_BYTES_MAX {
+        return line.to_owned();
+    }
+    // Both parts end at a blank if there is one near, so that words stay whole.
+    let head_bytes = SENTENCE_QUOTE_BYTES_MAX * 2 / 5;
+    let head = &line[..line.floor_char_boundary(head_bytes)];
+    let head = head.rfind(' ').filter(|at| *at > head_bytes / 2).map_or(head, |at| &head[..at]);
+    let tail_bytes = SENTENCE_QUOTE_BYTES_MAX - head.len() - " … ".len();
+    // Behind an HTTP status there may be advice of the server, which is longer than the cause.
+    if let Some(at) =
+        http_status(line).filter(|at| (head.len()..line.len() - tail_bytes).contains(at))
+    {
+        return format!("{head} … {}", cut(&line[at..], tail_bytes));
+    }
+    let tail = &line[line.ceil_char_boundary(line.len() - tail_bytes)..];
+    let tail = tail.find(' ').filter(|at| *at < tail_bytes / 2).map_or(tail, |at| &tail[at + 1..]);
+    format!("{head} … {tail}")
+}
+
+/// Returns where the last HTTP status of a failure stands in a text: `429 Too Many Requests`.
+fn http_status(line: &str) -> Option<usize> {
+    let is_status = |at: &usize| {
+        let bytes = &line.as_bytes()[*at..];
+        matches!(bytes, [b' ', b'4' | b'5', b'0'..=b'9', b'0'..=b'9', b' ', b'A'..=b'Z', ..])
+    };
+    line.rmatch_indices(' ').map(|(at, _)| at).find(is_status).map(|at| at + 1)
 }
 
 #[cfg(test)]
@@ -144,5 +267,28 @@ mod tests {
         let mut none = String::new();
         quote(&mut none, " \n ");
         assert_eq!(none, "");
+    }
+
+    #[test]
+    fn a_long_quote_keeps_its_subject_and_its_cause() {
+        let pull = format!(
+            "failed to pull and unpack image \"registry.example/{}\": failed to copy: httpReadSeeker: failed \
+             open: unexpected status code 429 Too Many Requests",
+            "team/".repeat(60)
+        );
+        let advice =
+            format!("{pull}: increase the limit at {}", "x".repeat(SENTENCE_QUOTE_BYTES_MAX));
+        let quoted = head_and_tail(&advice);
+        assert!(quoted.contains(" … 429 Too Many Requests: inc"), "{quoted}");
+        assert!(quoted.len() <= SENTENCE_QUOTE_BYTES_MAX, "{quoted}");
+        for text in [pull, format!("{} no such file", "x".repeat(999)), "é".repeat(500)] {
+            let quoted = head_and_tail(&text);
+            assert!(quoted.len() <= SENTENCE_QUOTE_BYTES_MAX, "{quoted}");
+            assert_eq!(quoted.chars().next(), text.chars().next());
+            assert!(
+                quoted.ends_with(&text[text.ceil_char_boundary(text.len() - 12)..]),
+                "{quoted}"
+            );
+        }
     }
 }

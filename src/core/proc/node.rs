@@ -1,5 +1,7 @@
 //! Parsers for the files about the node as a whole: `stat`, `loadavg`, `meminfo` and `pressure/*`.
 
+use jiff::Timestamp;
+
 use super::text::{Lines, number, numbers, words};
 
 /// Time of all CPUs together since boot, in ticks. Only ratios of ticks are used, so the length of a tick
@@ -139,4 +141,10 @@ impl Pressure {
         }
         waited
     }
+}
+/// Parses the time of the boot in `stat`: `btime`, in seconds of the node's clock.
+pub fn parse_boot_time(stat: &[u8]) -> Option<Timestamp> {
+    let text = str::from_utf8(stat).ok()?;
+    let seconds = text.lines().find_map(|line| line.strip_prefix("btime "))?;
+    Timestamp::from_second(seconds.trim().parse().ok()?).ok()
 }

@@ -291,7 +291,7 @@ fn mutated_lines_never_panic() {
             }
         }
         s.detector.on_time(at(100 * SECOND), &mut out);
-        s.detector.finish(&mut out);
+        s.detector.finish(at(100 * SECOND), &mut out);
         for output in &out {
             if let Output::Crash(case) = output {
                 let incident =

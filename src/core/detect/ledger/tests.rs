@@ -37,7 +37,8 @@ fn a_page_is_read_back_as_it_was() {
     let mut ledger = Ledger::new("node1", None);
     assert_eq!(ledger.page(now()), None, "not before everything was seen once");
     ledger.complete();
-    assert_eq!(left(&ledger), PreviousState::default());
+    let empty = PreviousState { written_at: Some(now()), ..PreviousState::default() };
+    assert_eq!(left(&ledger), empty);
     let quoted = PodEntry { is_static: true, failed: true, ..pod("k\"\\\n\u{e9}", &[("a", 1)]) };
     for entry in [pod("u1", &[("app", 3), ("log", 0)]), pod("u2", &[]), quoted] {
         assert!(ledger.keep(entry));
@@ -128,7 +129,11 @@ fn a_file_that_lost_its_newest_lines_has_them_told_again() {
         (&[][..], false, 0, 10),
         (&[][..], true, 3, 4),
     ] {
-        let mut left = PreviousState { pods: vec![entry()], recent: accounts.to_vec() };
+        let mut left = PreviousState {
+            pods: vec![entry()],
+            recent: accounts.to_vec(),
+            ..PreviousState::default()
+        };
         let holds = |known: u64| held.iter().any(|name| id(name).short() == known);
         assert_eq!(left.take_back_lost(holds, is_torn), lost, "{held:?}");
         assert_eq!(left.pods[0].containers[0].ended, Some(ended), "{held:?}");
@@ -216,4 +221,28 @@ fn a_line_that_was_never_written_to_its_end_is_found_wherever_it_breaks_off() {
         assert_eq!(torn_bytes(format!("{LINE}\n{foreign}").as_bytes()), None, "{foreign}");
     }
     assert_eq!(torn_bytes(b"{\"schema\":\0x"), None, "something behind the zeros");
+}
+
+#[test]
+fn a_boot_counts_as_known_once_its_reboot_was_delivered() {
+    let now = Timestamp::UNIX_EPOCH;
+    let reread = |ledger: &Ledger| parse(ledger.page(now).unwrap().as_bytes(), "node1").unwrap();
+    let mut ledger = Ledger::new("node1", None);
+    ledger.set_boot("a");
+    ledger.complete();
+    assert_eq!(reread(&ledger).boot_id, "a", "the first agent on the node");
+    ledger.stop(now);
+    let left = reread(&ledger);
+    assert_eq!(left.stopped_at, Some(now));
+
+    let mut next = Ledger::new("node1", Some(left));
+    next.set_boot("b");
+    assert_eq!(reread(&next).boot_id, "a", "killed now, the next agent reports the reboot again");
+    assert_eq!(reread(&next).stopped_at, None);
+    let reboot = IncidentId::of_boot("node1", "b");
+    next.open(reboot, "", None, 0);
+    next.settle(IncidentId::of_test("another"));
+    assert_eq!(reread(&next).boot_id, "a");
+    next.settle(reboot);
+    assert_eq!(reread(&next).boot_id, "b");
 }

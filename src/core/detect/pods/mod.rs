@@ -201,6 +201,45 @@ impl PodTable {
         !self.ends.insert(id)
     }
 
+    /// Records that an instance was created and could not be started, as its waiting reason says. Returns true if its
+    /// end was known before. If the instance runs all the same, its real end is new:
+    /// [`PodTable::learn_real_termination`].
+    pub fn learn_failed_start(&mut self, key: &str, container: &str, container_id: &str) -> bool {
+        if self.learn_termination(key, container, container_id) {
+            return true;
+        }
+        let hash = hash(&[key, container, container_id]);
+        if let Some(record) = self.pods.get_mut(key).and_then(|pod| pod.container(container)) {
+            record.start_failed = hash;
+        }
+        false
+    }
+
+    /// Learns the end of an instance that ran although its start was reported as failed. Returns the id of its incident
+    /// if that end is new; the id of the instance itself is taken by the failed start.
+    pub fn learn_real_termination(
+        &mut self,
+        key: &str,
+        container: &str,
+        container_id: &str,
+    ) -> Option<IncidentId> {
+        let hash = hash(&[key, container, container_id]);
+        let record = self.pods.get_mut(key)?.container(container)?;
+        if record.start_failed != hash {
+            return None;
+        }
+        let id = IncidentId::of_late_start(key, container, container_id);
+        (!self.learn_episode(key, container, id)).then_some(id)
+    }
+
+    /// Returns true if [`PodTable::learn_real_termination`] would find a new end.
+    pub fn awaits_real_termination(&mut self, key: &str, container: &str, id: &str) -> bool {
+        let hash = hash(&[key, container, id]);
+        let late = IncidentId::of_late_start(key, container, id).short();
+        let record = self.pods.get_mut(key).and_then(|pod| pod.container(container));
+        record.is_some_and(|record| record.start_failed == hash && !record.knows(late))
+    }
+
     /// Returns true if this termination of the container is known.
     pub fn knows_termination(&mut self, key: &str, container: &str, container_id: &str) -> bool {
         let words = [key, container, container_id];
@@ -223,6 +262,14 @@ impl PodTable {
         record.learn(0, id);
         self.touch(key);
         !self.ends.insert(id)
+    }
+
+    /// Records that the failure of the pod as a whole is reported. Returns true if it was not reported before.
+    pub fn learn_pod_failure(&mut self, key: &str, id: IncidentId) -> bool {
+        match self.pods.get_mut(key) {
+            Some(record) => !std::mem::replace(&mut record.failed, true),
+            None => self.ends.insert(id.short()),
+        }
     }
 
     /// Marks the pod's record as changed for the next agent.
@@ -275,6 +322,10 @@ impl PodTable {
 
     /// Restores what an earlier agent knew of a pod.
     pub fn restore(&mut self, entry: &PodEntry) {
+        if entry.key.is_empty() {
+            // The line of an incident of the node, which names no pod.
+            return;
+        }
         if self.pods.len() >= PODS_MAX && !self.pods.contains_key(&entry.key) {
             return;
         }

@@ -24,6 +24,8 @@ pub struct PodRecord {
     pub stopped: bool,
     /// True if the failure of the pod as a whole was reported, or was before the agent's time.
     pub failed: bool,
+    /// True if the pod was seen in phase Succeeded.
+    pub succeeded: bool,
     /// Fingerprint of the pod's place as it was last output.
     pub place_hash: u64,
     /// Fingerprint of the object that the rules judged last.
@@ -48,6 +50,8 @@ pub struct ContainerRecord {
     pub ended_total: Option<i64>,
     /// Unseen terminations that no incident has reported yet.
     pub unseen: i64,
+    /// Hash of the instance whose failed start was reported. It may run all the same: the runtime may have been slow.
+    pub start_failed: u64,
     /// Terminations that the current object shows and that are not judged yet.
     pub unjudged: i64,
     /// True if an earlier agent knew the container: later terminations are then news, whatever their age.
@@ -72,6 +76,7 @@ impl ContainerRecord {
             episodes: 0,
             ended_total: None,
             unseen: 0,
+            start_failed: 0,
             unjudged: 0,
             is_restored: false,
         }

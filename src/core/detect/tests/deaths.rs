@@ -137,7 +137,7 @@ impl Node {
     /// Reports, writes and keeps everything.
     fn end_in_order(&mut self) {
         let mut out = Vec::new();
-        self.detector.finish(&mut out);
+        self.detector.finish(self.now, &mut out);
         self.take(out);
         self.write(usize::MAX);
         self.write_page();

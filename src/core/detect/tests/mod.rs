@@ -12,6 +12,7 @@ use crate::rounds;
 use serde_json::{Value, json};
 
 mod deaths;
+mod truth;
 mod unchanged;
 
 /// Returns the incident of a case, without gathered telemetry.
@@ -295,9 +296,9 @@ fn a_stop_waits_for_its_cause_and_ends_when_that_is_known() {
         (
             vec![event("BackOff", "Back-off restarting failed container", 21)],
             "killed",
-            Confidence::Confirmed,
+            Confidence::Probable,
         ),
-        (vec![], "killed", Confidence::Confirmed),
+        (vec![], "killed", Confidence::Probable),
     ] {
         let mut b = Bench::new();
         let last = ended("c1", 137, "Error", 10, 20);
@@ -364,7 +365,7 @@ fn nothing_is_held_back_for_ever() {
 fn the_agents_end_tells_what_is_held_back() {
     let mut b = Bench::new();
     b.apply(20, &pod(3, status(0, "c1", ended("c1", 143, "Error", 10, 20), json!({}))));
-    b.detector.finish(&mut b.out);
+    b.detector.finish(now(20), &mut b.out);
     assert_eq!(b.types(), ["terminated"]);
     assert_eq!(b.incidents().next().unwrap().metadata.confidence, Confidence::Probable);
 }
@@ -373,7 +374,7 @@ fn the_agents_end_tells_what_is_held_back() {
 fn the_first_list_is_history_but_for_the_lookback_and_what_still_waits() {
     let old = pod(3, status(1, "c2", running(90), ended("c1", 1, "Error", 10, 80)));
     let recent = pod(3, status(1, "c2", running(98), ended("c1", 1, "Error", 10, 97)));
-    let waits = pod(3, status(0, "", waiting("ImagePullBackOff"), json!({})));
+    let waits = pod(3, status(0, "", waiting("ErrImagePull"), json!({})));
     for (listed, live, replayed) in [
         (&old, vec![], vec![]),
         (&recent, vec!["error"], vec![]),
@@ -651,11 +652,11 @@ fn an_end_shows_that_the_image_was_had_also_when_no_running_was_seen() {
     let end = || ended("c0", 1, "Error", 6, 6);
     b.apply(7, &pod(3, status(0, "c0", waiting("CrashLoopBackOff"), end())));
     b.apply(20, &pod(4, status(0, "c0", waiting("ErrImagePull"), end())));
-    b.apply(21, &pod(5, status(0, "c0", waiting("ImagePullBackOff"), end())));
+    b.apply(21, &pod(5, status(0, "c0", waiting("ErrImagePull"), end())));
     assert_eq!(b.types(), ["image_pull", "error", "image_pull"]);
     // An instance that was created but could not be started also shows that its image was pulled.
     b.apply(30, &pod(6, status(1, "c1", waiting("RunContainerError"), end())));
-    b.apply(40, &pod(7, status(1, "c1", waiting("ImagePullBackOff"), end())));
+    b.apply(40, &pod(7, status(1, "c1", waiting("ErrImagePull"), end())));
     assert_eq!(b.types()[3..], ["start_error", "image_pull"]);
 }
 
@@ -724,7 +725,7 @@ fn a_static_pod_that_is_taken_off_the_node_is_no_crash() {
     for (events, want) in [
         (vec![stopping()], vec![]),
         (vec![], vec!["terminated"]),
-        (vec![stopping(), evicted()], vec!["terminated"]),
+        (vec![stopping(), evicted()], vec!["evicted"]),
     ] {
         for gone_first in [false, true] {
             let mut b = Bench::new();

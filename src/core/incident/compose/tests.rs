@@ -30,7 +30,7 @@ fn case(code: i32, reason: &str) -> Case {
     detector.begin_list(false);
     detector.end_list(&mut out);
     detector.on_applied(&json::from_slice(pod.as_bytes()).unwrap(), now, &mut out);
-    detector.finish(&mut out);
+    detector.finish(now, &mut out);
     let find = |output| match output {
         Output::Crash(case) => Some(*case),
         _ => None,
@@ -102,7 +102,7 @@ fn the_sentence_says_how_the_memory_grew_and_how_often_it_crashed() {
         incident.message,
         "container app of shop/checkout was OOM-killed at its 256 MiB limit after 41 s \
          (memory grew 7 MiB/s); restarts: 3, \
-         3 ends before it went unseen; third crash in 10 min"
+         3 earlier terminations unseen; third crash in 10 min"
     );
     assert_eq!(incident.metadata.labels["app"], "checkout");
 }

@@ -1,0 +1,316 @@
+//! Reboots of the node: what a reboot, a panic or a power cut ended is one incident of the node.
+//!
+//! After a reboot the runtime finds its containers dead and does not know how they ended (`is_lost_by_runtime` in
+//! `classify.rs`). An instance that started before a boot of the node, and was found dead after it, was ended with the
+//! boot before. The kernel is the witness: its boot ID and the time of the boot (`btime`, whole seconds, moved when the
+//! clock is set). A board without a clock chip boots with an old time; there, an end of that form soon after the boot is
+//! enough.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::core::Now;
+use crate::core::case::{Case, IncidentType, PodFacts, Reboot};
+use crate::limits::{
+    BOOT_TIME_MARGIN, REBOOT_HELD, REBOOT_NAMES_BYTES_MAX, SHUTDOWN_BEFORE_BOOT_MAX,
+};
+
+/// A boot of the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// The kernel's ID of the boot.
+    pub id: String,
+    /// When the node was booted, by its clock.
+    pub booted_at: Timestamp,
+    /// True if the boot was a few minutes ago when the agent started. Then every instance that the runtime lost was
+    /// ended by the reboot, whatever the clock says.
+    pub is_recent: bool,
+    /// What an earlier agent left, if it ran in the boot before: then there was a reboot, even if no container shows
+    /// it.
+    pub before: Option<BootBefore>,
+}
+
+/// What an earlier agent left about the boot that it ran in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootBefore {
+    /// The kernel's ID of that boot.
+    pub id: String,
+    /// When that agent wrote its state the last time.
+    pub seen_at: Option<Timestamp>,
+    /// When that agent was asked to stop, if it was.
+    pub stopped_at: Option<Timestamp>,
+}
+
+/// The boots of the node, and what they ended.
+#[derive(Debug, Default)]
+pub struct Reboots {
+    boots: Vec<Ended>,
+    /// When the kubelet last failed a pod because the node shuts down.
+    shutdown_at: Option<Timestamp>,
+}
+
+/// A boot, and what its reboot ended.
+#[derive(Debug)]
+struct Ended {
+    boot: Boot,
+    /// When the first end was seen (monotonic). `None`: there is nothing to report so far.
+    since: Option<Duration>,
+    is_reported: bool,
+    containers: u64,
+    names: Vec<String>,
+    names_bytes: usize,
+}
+
+impl Reboots {
+    /// Creates the table of these boots, the oldest first.
+    pub fn new(boots: Vec<Boot>) -> Self {
+        let ended = |boot| Ended {
+            boot,
+            since: None,
+            is_reported: false,
+            containers: 0,
+            names: Vec::new(),
+            names_bytes: 0,
+        };
+        Self { boots: boots.into_iter().map(ended).collect(), shutdown_at: None }
+    }
+
+    /// Records that an object was seen at this time (monotonic): a reboot that the earlier agent's state proves is
+    /// reported some time later.
+    pub fn on_object(&mut self, now: Duration) {
+        for ended in self.boots.iter_mut().filter(|ended| ended.boot.before.is_some()) {
+            ended.since.get_or_insert(now);
+        }
+    }
+
+    /// Records that the kubelet failed a pod because the node shuts down.
+    pub fn on_shutdown(&mut self, at: Timestamp) {
+        self.shutdown_at = self.shutdown_at.max(Some(at));
+    }
+
+    /// Returns true if a reboot ended an instance that the runtime lost, and adds the container to that reboot's
+    /// incident.
+    pub fn explain(
+        &mut self,
+        started: Option<Timestamp>,
+        found: Option<Timestamp>,
+        name: impl FnOnce() -> String,
+        now: Duration,
+    ) -> bool {
+        let spans = |ended: &&mut Ended| {
+            let boot = &ended.boot;
+            let at = boot.booted_at;
+            let (from, to) =
+                (at.saturating_sub(BOOT_TIME_MARGIN), at.saturating_add(BOOT_TIME_MARGIN));
+            let (Ok(from), Ok(to)) = (from, to) else { return false };
+            boot.is_recent
+                || started.is_some_and(|started| started < to)
+                    && found.is_some_and(|found| found >= from)
+        };
+        let Some(ended) = self.boots.iter_mut().find(spans) else { return false };
+        ended.since.get_or_insert(now);
+        ended.containers += 1;
+        let name = name();
+        if ended.names_bytes + name.len() <= REBOOT_NAMES_BYTES_MAX {
+            ended.names_bytes += name.len();
+            ended.names.push(name);
+        }
+        true
+    }
+
+    /// Returns when [`Reboots::due`] has something to report (monotonic).
+    pub fn next_deadline(&self) -> Option<Duration> {
+        let waiting = self.boots.iter().filter(|ended| !ended.is_reported);
+        waiting.filter_map(|ended| ended.since).map(|since| since + REBOOT_HELD).min()
+    }
+
+    /// Returns the incidents that are due. They wait because the statuses of the containers come one by one after a
+    /// boot. Ends that come later are not reported any more; the incident that explains them was.
+    pub fn due(&mut self, node_name: &str, now: Now) -> Vec<Case> {
+        let is_due = |since: Duration| since + REBOOT_HELD <= now.monotonic;
+        self.report(node_name, now, is_due)
+    }
+
+    /// Returns the incidents that wait, because the agent terminates.
+    pub fn finish(&mut self, node_name: &str, now: Now) -> Vec<Case> {
+        self.report(node_name, now, |_| true)
+    }
+
+    fn report(
+        &mut self,
+        node_name: &str,
+        now: Now,
+        is_due: impl Fn(Duration) -> bool,
+    ) -> Vec<Case> {
+        let shutdown_at = self.shutdown_at;
+        let due = self.boots.iter_mut().filter(|ended| !ended.is_reported);
+        let due = due.filter(|ended| ended.since.is_some_and(&is_due));
+        due.map(|ended| {
+            ended.is_reported = true;
+            ended.case(node_name, shutdown_at, now)
+        })
+        .collect()
+    }
+}
+
+impl Ended {
+    fn case(&mut self, node_name: &str, shutdown_at: Option<Timestamp>, now: Now) -> Case {
+        let Boot { id, booted_at, before, .. } = &self.boot;
+        let mut evidence = vec![format!("boot {id} began at {booted_at}")];
+        let stopped_at = before.as_ref().and_then(|before| before.stopped_at);
+        // A shutdown stops pods and the agent shortly before the node goes down.
+        let is_before = |at: &Timestamp| {
+            let wait = booted_at.duration_since(*at);
+            !wait.is_negative() && wait.unsigned_abs() <= SHUTDOWN_BEFORE_BOOT_MAX
+        };
+        let mut is_orderly = None;
+        if let Some(at) = shutdown_at.filter(is_before) {
+            is_orderly = Some(true);
+            evidence.push(format!("the kubelet ended pods for a shutdown at {at}"));
+        }
+        if let Some(at) = stopped_at.filter(is_before) {
+            is_orderly = Some(true);
+            evidence.push(format!("the agent was asked to stop at {at}"));
+        }
+        if let Some(before) = before {
+            evidence.push(format!("the agent before ran in boot {}", before.id));
+        }
+        let severities = IncidentType::NodeReboot.severities();
+        let severity = if is_orderly == Some(true) { severities[1] } else { severities[0] };
+        let reboot = Reboot {
+            boot_id: id.clone(),
+            booted_at: *booted_at,
+            previous_boot_id: before.as_ref().map(|before| before.id.clone()),
+            last_seen_at: before.as_ref().and_then(|before| before.seen_at),
+            is_orderly,
+            containers: self.containers,
+            names: std::mem::take(&mut self.names),
+        };
+        Case::reboot(Arc::new(PodFacts::of_node(node_name)), reboot, severity, evidence, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::case::Severity;
+
+    fn at(text: &str) -> Timestamp {
+        format!("2026-11-26T{text}Z").parse().unwrap()
+    }
+
+    fn boot(id: &str, booted_at: &str) -> Boot {
+        Boot { id: id.to_owned(), booted_at: at(booted_at), is_recent: false, before: None }
+    }
+
+    fn now(seconds: u64) -> Now {
+        Now { monotonic: Duration::from_secs(seconds), wall: at("18:05:00") }
+    }
+
+    fn explains(reboots: &mut Reboots, started: &str, found: &str) -> bool {
+        let name = || "shop/web/app".to_owned();
+        reboots.explain(Some(at(started)), Some(at(found)), name, Duration::ZERO)
+    }
+
+    #[test]
+    fn a_boot_explains_what_started_before_it_and_was_found_dead_after_it() {
+        for (started, found, want) in [
+            ("17:00:00", "18:00:15", true),
+            ("17:59:51", "18:00:15", true),
+            ("17:59:53", "18:00:15", false),
+            ("17:00:00", "17:59:48", true),
+            ("17:00:00", "17:59:40", false),
+            ("18:10:00", "18:20:00", false),
+        ] {
+            let mut reboots = Reboots::new(vec![boot("b", "17:59:50")]);
+            assert_eq!(explains(&mut reboots, started, found), want, "{started} {found}");
+        }
+        let recent = Boot { is_recent: true, ..boot("b", "17:59:50") };
+        assert!(explains(&mut Reboots::new(vec![recent]), "19:00:00", "18:00:00"), "no clock chip");
+        let name = || String::new();
+        let mut reboots = Reboots::new(vec![boot("b", "17:59:50")]);
+        assert!(!reboots.explain(None, None, name, Duration::ZERO), "no times");
+    }
+
+    #[test]
+    fn each_boot_is_one_incident_with_what_it_ended() {
+        let mut reboots = Reboots::new(vec![boot("a", "17:55:53"), boot("b", "17:59:50")]);
+        assert_eq!(reboots.next_deadline(), None);
+        for _ in 0..3 {
+            assert!(explains(&mut reboots, "17:40:00", "17:56:20"));
+        }
+        assert!(explains(&mut reboots, "17:57:00", "18:00:15"));
+        assert!(reboots.due("n", now(59)).is_empty());
+        assert_eq!(reboots.next_deadline(), Some(REBOOT_HELD));
+        let cases = reboots.due("n", now(60));
+        let counts: Vec<_> = cases
+            .iter()
+            .map(|case| match &case.subject {
+                crate::core::case::Subject::Node { reboot } => {
+                    (reboot.boot_id.clone(), reboot.containers, reboot.names.len())
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(counts, [("a".to_owned(), 3, 3), ("b".to_owned(), 1, 1)]);
+        assert_ne!(cases[0].id, cases[1].id);
+        assert!(explains(&mut reboots, "17:40:00", "17:56:20"), "it still explains");
+        assert!(reboots.finish("n", now(99)).is_empty(), "and is reported once");
+    }
+
+    #[test]
+    fn names_are_bounded_and_counted() {
+        let mut reboots = Reboots::new(vec![boot("b", "17:59:50")]);
+        for _ in 0..1000 {
+            let name = || "n".repeat(100);
+            let (started, found) = (Some(at("17:00:00")), Some(at("18:00:00")));
+            assert!(reboots.explain(started, found, name, Duration::ZERO));
+        }
+        let case = reboots.finish("n", now(1)).remove(0);
+        let crate::core::case::Subject::Node { reboot } = case.subject else { panic!() };
+        assert_eq!(reboot.containers, 1000);
+        assert!(reboot.names.concat().len() <= REBOOT_NAMES_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_shutdown_that_was_seen_is_orderly_and_less_severe() {
+        let stopped = |at: &str| BootBefore {
+            id: "a".into(),
+            seen_at: None,
+            stopped_at: Some(format!("2026-11-26T{at}Z").parse().unwrap()),
+        };
+        for (shutdown, before, want) in [
+            (None, None, Severity::High),
+            (Some("17:58:06"), None, Severity::Medium),
+            (Some("16:58:06"), None, Severity::High),
+            (None, Some(stopped("17:58:06")), Severity::Medium),
+            (None, Some(stopped("12:00:00")), Severity::High),
+            (None, Some(stopped("18:04:00")), Severity::High),
+        ] {
+            let mut reboots =
+                Reboots::new(vec![Boot { before: before.clone(), ..boot("b", "17:59:50") }]);
+            if let Some(shutdown) = shutdown {
+                reboots.on_shutdown(at(shutdown));
+            }
+            assert!(explains(&mut reboots, "17:40:00", "18:00:20"));
+            let case = reboots.finish("n", now(1)).remove(0);
+            assert_eq!(case.severity, want, "{shutdown:?} {before:?}");
+        }
+    }
+
+    #[test]
+    fn a_reboot_that_ended_nothing_is_reported_if_the_state_proves_it() {
+        let before = BootBefore { id: "a".into(), seen_at: None, stopped_at: None };
+        let mut reboots =
+            Reboots::new(vec![Boot { before: Some(before), ..boot("b", "17:59:50") }]);
+        assert_eq!(reboots.next_deadline(), None);
+        reboots.on_object(Duration::from_secs(5));
+        reboots.on_object(Duration::from_secs(50));
+        assert_eq!(reboots.due("n", now(65)).len(), 1);
+        let mut quiet = Reboots::new(vec![boot("b", "17:59:50")]);
+        quiet.on_object(Duration::ZERO);
+        assert!(quiet.finish("n", now(99)).is_empty());
+    }
+}

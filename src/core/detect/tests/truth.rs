@@ -1,0 +1,356 @@
+//! Kinds of ends that were named wrongly on real nodes: each with the objects and events as the kubelet sends them.
+
+use super::*;
+use crate::core::case::{IncidentId, Subject};
+use crate::core::detect::reboot::Boot;
+use crate::limits::{JOB_LOOKUP_BURST, REBOOT_HELD};
+
+fn event(reason: &str, message: &str, container: bool, times: (i64, i64)) -> PodEvent {
+    let path = if container { "spec.containers{app}" } else { "" };
+    let text = json!({"reason": reason, "message": message, "count": 2,
+        "involvedObject": {"fieldPath": path},
+        "firstTimestamp": t(times.0), "lastTimestamp": t(times.1)})
+    .to_string();
+    PodEvent::from_wire(&json::from_slice(text.as_bytes()).unwrap())
+}
+
+fn killing(at: i64) -> PodEvent {
+    event("Killing", "Container app failed liveness probe, will be restarted", true, (at, at))
+}
+
+/// Returns a pod whose container has a liveness probe.
+fn probed(version: u64, status: Value) -> Value {
+    let mut pod = pod(version, status);
+    pod["spec"]["containers"][0]["livenessProbe"] = json!({"periodSeconds": 2});
+    pod
+}
+
+fn with(mut pod: Value, pointer: &str, value: Value) -> Value {
+    let (parent, member) = pointer.rsplit_once('/').unwrap();
+    pod.pointer_mut(parent).unwrap()[member] = value;
+    pod
+}
+
+impl Bench {
+    /// Lets all deadlines pass, and answers each lookup with these events. Returns the number of lookups.
+    fn answer(&mut self, events: &[PodEvent]) -> usize {
+        let before = self.lookups();
+        for _ in 0..100 {
+            let Some(deadline) = self.detector.next_deadline() else { break };
+            let lookups = self.lookups();
+            self.pass(i64::try_from(deadline.as_secs() + 1).unwrap());
+            if self.lookups() > lookups {
+                let found = Lookup::Found(events.to_vec());
+                self.detector.on_events("u1", &found, &mut self.out);
+            }
+        }
+        self.lookups() - before
+    }
+
+    /// Returns the only incident.
+    #[track_caller]
+    fn only(&self) -> Incident {
+        assert_eq!(self.types().len(), 1, "{:?}", self.types());
+        self.incidents().next().unwrap()
+    }
+}
+
+#[test]
+fn a_program_chooses_its_own_exit_code_when_a_probe_failed() {
+    for (code, policy, events, want) in [
+        (1, "Always", vec![killing(18)], vec!["probe_failure"]),
+        (2, "Always", vec![killing(18)], vec!["probe_failure"]),
+        (130, "Always", vec![killing(18)], vec!["probe_failure"]),
+        (0, "OnFailure", vec![killing(18)], vec!["probe_failure"]),
+        (0, "Never", vec![killing(18)], vec!["probe_failure"]),
+        (2, "Always", vec![], vec!["misuse"]),
+        (0, "OnFailure", vec![], vec![]),
+        (0, "Never", vec![], vec![]),
+    ] {
+        let mut b = Bench::new();
+        let last = ended("c1", code, "Error", 10, 20);
+        let dead = probed(3, status(0, "c1", last, json!({})));
+        b.apply(21, &with(dead, "/spec/restartPolicy", json!(policy)));
+        assert_eq!((b.types().len(), b.detector.held()), (0, 1), "{code} {policy}");
+        b.answer(&events);
+        assert_eq!(b.types(), want, "{code} {policy}");
+        assert_eq!(b.detector.held(), 0);
+        if want.is_empty() {
+            assert_eq!(b.quiets(), [Quiet::CleanExit]);
+        }
+    }
+}
+
+#[test]
+fn an_end_that_nothing_can_explain_is_reported_at_once() {
+    let mut b = Bench::new();
+    b.apply(21, &pod(3, status(0, "c1", ended("c1", 1, "Error", 10, 20), json!({}))));
+    assert_eq!((b.types(), b.detector.held()), (vec!["error"], 0));
+}
+
+#[test]
+fn the_sentence_of_a_probe_says_which_one_and_why() {
+    let mut b = Bench::new();
+    b.apply(21, &probed(3, status(1, "c2", running(21), ended("c1", 137, "Error", 10, 20))));
+    let unhealthy = |at, code| {
+        let text = format!("Liveness probe failed: HTTP probe failed with statuscode: {code}");
+        event("Unhealthy", &text, true, (at - 1, at))
+    };
+    b.answer(&[unhealthy(14, 500), killing(18), unhealthy(17, 503), unhealthy(60, 999)]);
+    let incident = b.only();
+    assert_eq!(incident.metadata.confidence, Confidence::Confirmed);
+    assert!(
+        incident.message.contains("its liveness probe failed (exit code 137) after 10 s: HTTP probe failed with statuscode: 503"),
+        "{}",
+        incident.message
+    );
+}
+
+#[test]
+fn a_sticky_oom_kill_of_a_child_is_the_probes_if_the_grace_period_was_over() {
+    for (killed_at, want) in [(30, "probe_failure"), (36, "oom")] {
+        let mut b = Bench::new();
+        let last = ended("c1", 137, "OOMKilled", 10, 40);
+        b.apply(41, &probed(3, status(1, "c2", running(41), last)));
+        b.answer(&[killing(killed_at)]);
+        assert_eq!(b.types(), [want], "killed at {killed_at}, grace period of 10 s");
+    }
+    let mut b = Bench::new();
+    b.apply(41, &pod(3, status(1, "c2", running(41), ended("c1", 137, "OOMKilled", 10, 40))));
+    assert_eq!(b.types(), ["oom"], "without a probe nothing is in question");
+}
+
+#[test]
+fn a_pod_that_was_evicted_and_exited_with_0_did_not_do_its_work() {
+    let evicted =
+        event("Evicted", "Pod ephemeral local storage usage exceeds 512Mi", false, (19, 19));
+    let stopping = event("Killing", "Stopping container app", true, (19, 19));
+    for policy in ["Never", "OnFailure", "Always"] {
+        let mut b = Bench::new();
+        let dead = status(0, "c1", ended("c1", 0, "Completed", 5, 20), json!({}));
+        let done = with(pod(3, dead), "/spec/restartPolicy", json!(policy));
+        b.apply(21, &with(done, "/status/phase", json!("Succeeded")));
+        b.answer(&[evicted.clone(), stopping.clone()]);
+        let incident = b.only();
+        assert_eq!((incident.kind.name(), incident.container), ("evicted", None), "{policy}");
+        assert!(incident.message.contains("ephemeral local storage"), "{}", incident.message);
+        assert_eq!(b.quiets(), [Quiet::PodFailure]);
+    }
+}
+
+#[test]
+fn lookups_for_finished_jobs_have_a_budget_of_their_own() {
+    let mut b = Bench::new();
+    let count = 5 * i64::from(JOB_LOOKUP_BURST);
+    for n in 0..count {
+        let dead = status(0, "c1", ended("c1", 0, "Completed", 5, 20), json!({}));
+        let done = with(pod(3, dead), "/spec/restartPolicy", json!("Never"));
+        b.apply(21, &with(done, "/metadata/uid", json!(format!("u{n}"))));
+    }
+    assert_eq!(b.detector.held(), JOB_LOOKUP_BURST as usize);
+    b.answer(&[]);
+    assert_eq!(b.types(), Vec::<&str>::new());
+    assert_eq!(b.quiets().len(), count as usize);
+}
+
+#[test]
+fn a_shutdown_is_named_by_the_condition_that_the_phase_hides() {
+    let condition = |reason: &str, message: &str| json!([{"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}]);
+    let shutdown = "Pod was terminated in response to imminent node shutdown.";
+    for (reason, message, want) in [
+        ("TerminationByKubelet", shutdown, vec!["node_shutdown"]),
+        ("TerminationByKubelet", "The node was low on resource: memory.", vec!["evicted"]),
+        ("EvictionByEvictionAPI", "Eviction API: evicting", vec!["graceful"]),
+    ] {
+        let mut b = Bench::new();
+        let dead = status(0, "c1", ended("c1", 0, "Completed", 5, 20), json!({}));
+        let done = with(pod(3, dead), "/status/phase", json!("Succeeded"));
+        b.apply(21, &with(done, "/status/conditions", condition(reason, message)));
+        b.answer(&[]);
+        assert_eq!(b.types(), want, "{reason}");
+    }
+}
+
+#[test]
+fn a_lost_sandbox_is_named_in_the_sentence() {
+    let changed =
+        event("SandboxChanged", "Pod sandbox changed, it will be killed", false, (21, 21));
+    let mut b = Bench::new();
+    b.apply(22, &pod(3, status(1, "c2", running(22), ended("c1", 137, "Error", 5, 20))));
+    b.answer(&[changed]);
+    let incident = b.only();
+    assert_eq!(incident.kind.name(), "killed");
+    assert!(incident.message.contains("the pod's sandbox was lost"), "{}", incident.message);
+}
+
+#[test]
+fn a_finished_pod_that_is_refused_by_a_restarted_kubelet_did_its_work() {
+    let mut b = Bench::new();
+    let done = status(0, "c1", ended("c1", 0, "Completed", 5, 20), json!({}));
+    let done = with(pod(3, done), "/spec/restartPolicy", json!("Never"));
+    b.apply(21, &with(done, "/status/phase", json!("Succeeded")));
+    let mut refused = pod(4, status(0, "", json!({}), json!({})));
+    refused["status"] = json!({"phase": "Failed", "reason": "UnexpectedAdmissionError"});
+    b.apply(40, &refused);
+    b.answer(&[]);
+    assert_eq!(b.types(), Vec::<&str>::new());
+}
+
+#[test]
+fn an_instance_that_runs_after_a_failed_start_ends_for_real_later() {
+    let mut b = Bench::new();
+    let slow = status(0, "c1", waiting("RunContainerError"), json!({}));
+    b.apply(10, &pod(2, slow));
+    b.apply(20, &pod(3, status(0, "c1", running(15), json!({}))));
+    b.apply(99, &pod(4, status(0, "c1", ended("c1", 1, "Error", 15, 98), json!({}))));
+    b.apply(100, &pod(5, status(1, "c2", running(100), ended("c1", 1, "Error", 15, 98))));
+    b.apply(120, &pod(6, status(2, "c3", running(120), ended("c2", 1, "Error", 100, 119))));
+    assert_eq!(b.types(), ["start_error", "error", "error"]);
+    assert_eq!(b.unseen(), 0);
+    let ids: Vec<IncidentId> = b.incidents().map(|incident| incident.id).collect();
+    assert_eq!(ids[1], IncidentId::of_late_start("u1", "app", "c1"));
+    // A record of the failed start itself is no second end.
+    let mut b = Bench::new();
+    b.apply(10, &pod(2, status(0, "c1", waiting("RunContainerError"), json!({}))));
+    let never_ran = ended("c1", 128, "StartError", 10, 10);
+    b.apply(20, &pod(3, status(1, "c2", running(20), never_ran)));
+    assert_eq!((b.types(), b.unseen()), (vec!["start_error"], 0));
+}
+
+#[test]
+fn rules_of_restart_come_before_the_policy() {
+    let rules = json!([{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]);
+    for (rules, code, want) in [
+        (rules.clone(), 42, vec!["unknown", "error"]),
+        (rules, 43, vec!["unknown"]),
+        (json!([]), 42, vec!["unknown"]),
+        (
+            json!([{"action": "Restart", "exitCodes": {"operator": "NotIn", "values": [42]}}]),
+            43,
+            vec!["unknown", "error"],
+        ),
+    ] {
+        let mut b = Bench::new();
+        let main = ended("c1", code, "Error", 5, 20);
+        let mut p =
+            with(pod(3, status(0, "c1", main, json!({}))), "/spec/restartPolicy", json!("Never"));
+        p["spec"]["containers"][0]["restartPolicyRules"] = rules.clone();
+        p["spec"]["initContainers"] = json!([{"name": "proxy", "restartPolicy": "Always"}]);
+        p["status"]["initContainerStatuses"] = json!([{"name": "proxy", "restartCount": 0,
+            "containerID": "s1", "state": ended("s1", 1, "Error", 4, 22), "lastState": {}}]);
+        b.apply(23, &p);
+        b.answer(&[]);
+        let mut types = b.types();
+        types.sort_unstable_by_key(|kind| std::cmp::Reverse(*kind));
+        assert_eq!(types, want, "{rules} {code}");
+    }
+}
+
+#[test]
+fn death_by_the_containers_own_stop_signal_may_be_a_stop() {
+    for (signal, held) in [("SIGUSR1", 1), ("SIGINT", 0), ("", 0)] {
+        let mut b = Bench::new();
+        let mut p = pod(3, status(0, "c1", ended("c1", 138, "Error", 5, 20), json!({})));
+        p["spec"]["containers"][0]["lifecycle"] = json!({"stopSignal": signal});
+        b.apply(21, &p);
+        assert_eq!(b.detector.held(), held, "{signal}");
+    }
+}
+
+#[test]
+fn a_debugging_session_is_nobodys_crash() {
+    for code in [0, 1, 130, 137, 139] {
+        let mut b = Bench::new();
+        let mut p = pod(3, status(0, "c1", running(5), json!({})));
+        p["status"]["ephemeralContainerStatuses"] = json!([{"name": "debugger", "restartCount": 0,
+            "containerID": "e1", "state": ended("e1", code, "Error", 10, 20), "lastState": {}}]);
+        b.apply(21, &p);
+        b.answer(&[]);
+        assert_eq!((b.types().len(), b.quiets()), (0, vec![Quiet::DebugSession]), "{code}");
+    }
+}
+
+#[test]
+fn an_image_back_off_without_its_cause_takes_it_from_the_event() {
+    let message = r#"Failed to pull image "r/app:1": dial tcp: connection refused"#;
+    let failed = event("Failed", message, true, (8, 12));
+    for (events, want) in [(vec![failed], "connection refused"), (vec![], "ImagePullBackOff")] {
+        let mut b = Bench::new();
+        b.apply(10, &pod(2, status(0, "", waiting("ImagePullBackOff"), json!({}))));
+        b.answer(&events);
+        let incident = b.only();
+        assert!(incident.message.contains(want), "{}", incident.message);
+        assert_eq!(incident.metadata.confidence, Confidence::Confirmed);
+    }
+}
+
+#[test]
+fn what_a_reboot_ended_is_one_incident_of_the_node() {
+    let lost =
+        |n: i64| status(1, "c2", running(130), ended(&format!("c{n}"), 255, "Unknown", 5, 120));
+    let boot = |at: i64| Boot {
+        id: "boot".to_owned(),
+        booted_at: now(at).wall,
+        is_recent: false,
+        before: None,
+    };
+    let mut b = Bench::new();
+    b.detector.set_boots(vec![boot(100)]);
+    for n in 0..3 {
+        b.apply(131, &with(pod(3, lost(n)), "/metadata/uid", json!(format!("u{n}"))));
+    }
+    assert_eq!(b.types(), Vec::<&str>::new());
+    assert_eq!(b.quiets(), [Quiet::Reboot; 3]);
+    b.pass(131 + i64::try_from(REBOOT_HELD.as_secs()).unwrap());
+    let incident = b.only();
+    assert_eq!((incident.kind.name(), incident.container), ("node_reboot", None));
+    assert_eq!((&*incident.pod_name, &*incident.node_name), ("", "node1"));
+    assert_eq!(incident.metadata.reboot.unwrap().containers, 3);
+    // A later boot of the runtime alone is another thing.
+    let mut b = Bench::new();
+    b.detector.set_boots(vec![boot(2)]);
+    b.apply(131, &pod(3, lost(1)));
+    b.answer(&[]);
+    assert_eq!(b.types(), ["runtime_lost"]);
+    assert!(!b.only().message.contains("after 1"), "the time of its end is not known");
+}
+
+#[test]
+fn the_limit_in_the_sentence_is_the_one_in_force() {
+    for (spec, actual, of_pod, want) in [
+        (Some("2Gi"), Some("1Gi"), None, "at its 1 GiB limit"),
+        (Some("64Mi"), None, None, "at its 64 MiB limit"),
+        (None, None, Some("64Mi"), "at the pod's 64 MiB limit"),
+        (Some("128Mi"), None, Some("64Mi"), "at the pod's 64 MiB limit"),
+        (Some("32Mi"), None, Some("64Mi"), "at its 32 MiB limit"),
+        (None, None, None, "without a memory limit of its own"),
+    ] {
+        let mut b = Bench::new();
+        let limits = |memory: Option<&str>| {
+            memory.map_or_else(|| json!({}), |m| json!({"limits": {"memory": m}}))
+        };
+        let mut p = pod(3, status(1, "c2", running(21), ended("c1", 137, "OOMKilled", 5, 20)));
+        p["spec"]["containers"][0]["resources"] = limits(spec);
+        p["spec"]["resources"] = limits(of_pod);
+        if actual.is_some() {
+            p["status"]["containerStatuses"][0]["resources"] = limits(actual);
+        }
+        b.apply(21, &p);
+        let message = b.only().message;
+        assert!(message.contains(want), "{message}");
+    }
+}
+
+#[test]
+fn what_is_held_as_a_clean_exit_is_never_counted_as_a_crash() {
+    let mut b = Bench::new();
+    let dead = status(0, "c1", ended("c1", 0, "Completed", 5, 20), json!({}));
+    b.apply(21, &with(pod(3, dead), "/spec/restartPolicy", json!("OnFailure")));
+    assert!(b.out.iter().all(|output| !matches!(output, Output::Held(_))), "its log is not read");
+    b.detector.finish(now(22), &mut b.out);
+    assert_eq!((b.types().len(), b.quiets()), (0, vec![Quiet::CleanExit]));
+    assert!(b.out.iter().all(|output| match output {
+        Output::Crash(case) => !matches!(case.subject, Subject::Termination { .. }),
+        _ => true,
+    }));
+}
