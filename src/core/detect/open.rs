@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::core::Now;
 use crate::core::case::{
     Case, Confidence, ContainerKind, IncidentId, IncidentType, PodFacts, PodStop, Restarts,
-    Severity, Subject, Termination,
+    Severity, StopCause, StopKind, Subject, Termination,
 };
 use crate::core::detect::classify;
 use crate::core::detect::container::{Container, started};
@@ -77,6 +77,13 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
         };
         let id = IncidentId::of_termination(self.key, &container.status.name, &end.container_id);
         let mut case = self.of_container(container, id, subject, verdict, unseen);
+        if container.hook_failed(Some(&end.container_id)) {
+            let waiting = container.status.state.waiting.as_ref();
+            let words =
+                waiting.map_or_else(String::new, |w| cut(&w.message, STATUS_MESSAGE_BYTES_MAX));
+            evidence.push("waiting: PostStartHookError".to_owned());
+            case.stopped_for = Some(StopCause { kind: StopKind::Hook, words });
+        }
         if let Some(restarts) = &mut case.restarts {
             restarts.crash_loop = is_backing_off(container, end);
         }
