@@ -93,6 +93,9 @@ pub const STOP_DELAY: Duration = Duration::from_secs(30);
 /// minute, or sooner if the runtime reports an event.
 pub const SANDBOX_NOTICED: Duration = Duration::from_secs(75);
 
+/// How many of these lookups there are for a termination with an exit code of the program's own choice.
+pub const OWN_CODE_LOOKUPS: usize = 2;
+
 /// How long a termination is held back at most. The kubelet's status manager sends pending updates every 10 s.
 pub const SETTLE_MAX: Duration = Duration::from_secs(12);
 

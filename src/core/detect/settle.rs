@@ -25,12 +25,12 @@ use crate::core::case::{
     Case, Confidence, ContainerKind, EventInfo, Gap, IncidentType, Part, PodStop, Severity,
     StopCause, StopKind, Subject,
 };
-use crate::core::detect::classify::Quiet;
+use crate::core::detect::classify::{Quiet, may_be_a_stop};
 use crate::core::detect::container::Container;
 use crate::core::detect::evidence::{self, Cause, Instance, Judgement, PodEvent};
 use crate::limits::{
-    EVENT_SKEW, EVENTS_PER_INCIDENT_MAX, JOB_LOOKUP_BURST, JOB_LOOKUP_INTERVAL, PENDING_MAX,
-    SETTLE_LOOKUPS, SETTLE_MAX, SETTLE_STOPPING_MARGIN, SETTLE_STOPPING_MAX,
+    EVENT_SKEW, EVENTS_PER_INCIDENT_MAX, JOB_LOOKUP_BURST, JOB_LOOKUP_INTERVAL, OWN_CODE_LOOKUPS,
+    PENDING_MAX, SETTLE_LOOKUPS, SETTLE_MAX, SETTLE_STOPPING_MARGIN, SETTLE_STOPPING_MAX,
 };
 
 /// The result of a lookup of a pod's events.
@@ -337,7 +337,10 @@ impl Pending {
                 {
                     self.judgement.cause = None;
                 }
-                self.wants_events = end.has_probe_or_hook;
+                // The kubelet sends the event of a kill before it kills. A program that chose its own exit code rarely did
+                // so for a probe, so its line does not wait for the last lookup.
+                let is_last = self.lookups >= OWN_CODE_LOOKUPS && !may_be_a_stop(end.exit_code);
+                self.wants_events = end.has_probe_or_hook && !is_last;
                 if self.judgement.restarting {
                     self.wants_pod = false;
                 } else if self.judgement.stopping_pod {
