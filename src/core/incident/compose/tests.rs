@@ -73,6 +73,7 @@ fn the_kernels_count_stands_above_the_runtimes_word() {
         (137, "Error", OomCount::Some(2), "oom", Confirmed),
         (137, "Error", OomCount::None, "killed", Probable),
         (137, "Error", OomCount::Unknown, "killed", Probable),
+        (1, "Error", OomCount::Unknown, "error", Confirmed),
         // A child process was killed, and the container terminated because of that.
         (1, "Error", OomCount::Some(1), "error", Confirmed),
         (1, "Error", OomCount::None, "error", Confirmed),
@@ -89,6 +90,13 @@ fn the_kernels_count_stands_above_the_runtimes_word() {
         let told = incident.metadata.evidence[facts..].iter().any(|e| e.contains("the kernel"));
         let is_told = matches!(oom, OomCount::Some(_)) || (is_oom && oom == OomCount::None);
         assert_eq!(told, is_told, "{:?}", incident.metadata.evidence);
+        let gap = "container: the kernel's count of OOM kills in its cgroup is not known";
+        let has_gap = incident.telemetry.gaps.iter().any(|told| told.to_string() == gap);
+        assert_eq!(
+            has_gap,
+            kind == "killed" && oom == OomCount::Unknown,
+            "{code} {reason} {oom:?}"
+        );
     }
 }
 
