@@ -112,7 +112,7 @@ impl Enricher {
                 Some(Work::Held(instance)) => {
                     let gathered = self.flight.read_instance(&instance, now);
                     state.put(instance.id, gathered);
-                    state.explain(&instance.pod_key);
+                    state.explain(&instance);
                 }
                 Some(Work::Crash(case, since)) => {
                     let is_late = now.monotonic.saturating_sub(since) > ENRICH_QUEUE_AGE_MAX;
@@ -123,8 +123,8 @@ impl Enricher {
                 None => {}
             }
             for Survivor { kill, at, .. } in state.due(now.monotonic) {
-                if let Some(case) = self.flight.survived(&kill, now, at) {
-                    let gathered = self.flight.add_node(Gathered::default(), now);
+                if let Some((case, gathered)) = self.flight.survived(&kill, now, at) {
+                    let gathered = self.flight.add_node(gathered, now);
                     self.finish(case, gathered, &mut state);
                 }
             }
@@ -135,7 +135,7 @@ impl Enricher {
     fn crash(&self, case: Case, is_late: bool, state: &mut EnrichState) {
         let instance = case.instance();
         if let Some(instance) = &instance {
-            state.explain(&instance.pod_key);
+            state.explain(instance);
         }
         let gathered = match (state.take(case.id), instance) {
             (Some(known), _) => known,
@@ -197,16 +197,21 @@ impl EnrichState {
         }
     }
 
-    /// Drops the kills of that pod, because one of its containers terminated.
-    fn explain(&mut self, pod_key: &str) {
-        self.survivors.retain(|survivor| *survivor.kill.pod_uid != *pod_key);
+    /// Drops the kills that the termination of this instance explains: its own, and those of its pod that may be.
+    fn explain(&mut self, instance: &InstanceRef) {
+        self.survivors.retain(|Survivor { kill, .. }| {
+            let ids = kill.container_id.as_deref().zip(instance.container_id.as_ref());
+            let is_others = ids.is_some_and(|(killed, ended)| killed != ended.as_str());
+            *kill.pod_uid != *instance.pod_key || is_others
+        });
     }
 
     fn next_due(&self) -> Option<Duration> {
         self.survivors.front().map(|survivor| survivor.due)
     }
 
-    /// Removes and returns the kills that no termination explained in time.
+    /// Removes and returns the kills that no termination explained in time. Whether the container lives on is then seen
+    /// on the node.
     fn due(&mut self, now: Duration) -> Vec<Survivor> {
         let due = self.survivors.iter().take_while(|survivor| survivor.due <= now).count();
         self.survivors.drain(..due).collect()

@@ -26,9 +26,9 @@ pub const ENRICH_IDLE: Duration = Duration::from_secs(60);
 /// still available then.
 pub const GATHERED_KEPT_MAX: usize = 32;
 
-/// If no container of the pod terminates within this time after an OOM kill, the killed process was a child
-/// process and the container survived. The kubelet notices a termination within one or two seconds and reports
-/// it to the API server within ten.
+/// How long after an OOM kill the agent looks whether the container still runs. A program that ends because it lost a
+/// child process does so within seconds, and the kubelet mostly reports that within ten; the kill is then told with
+/// the termination.
 pub const SURVIVED_AFTER: Duration = Duration::from_secs(15);
 
 /// Maximum number of OOM kills that wait for [`SURVIVED_AFTER`] to pass.
