@@ -18,7 +18,8 @@ use crate::core::detect::oom;
 use crate::core::incident::recurrence::{Recurrence, Recurrences};
 use crate::core::incident::{Gathered, compose};
 use crate::limits::{
-    ENRICH_IDLE, ENRICH_QUEUE_AGE_MAX, GATHERED_KEPT_MAX, SURVIVED_AFTER, SURVIVED_WAITING_MAX,
+    ENRICH_IDLE, ENRICH_QUEUE_AGE_MAX, GATHERED_KEPT_MAX, SURVIVED_AFTER, SURVIVED_TRIES_MAX,
+    SURVIVED_WAITING_MAX,
 };
 use crate::node::cgroup::OomKill;
 use crate::node::flight::FlightRecorder;
@@ -92,6 +93,8 @@ struct Survivor {
     kill: OomKill,
     at: Timestamp,
     due: Duration,
+    /// How often the API did not list the running container yet.
+    tries: u8,
 }
 
 impl Enricher {
@@ -122,10 +125,13 @@ impl Enricher {
                 Some(Work::OomKills(kills, at)) => state.hold_unexplained(kills, at, now.monotonic),
                 None => {}
             }
-            for Survivor { kill, at, .. } in state.due(now.monotonic) {
-                if let Some((case, gathered)) = self.flight.survived(&kill, now, at) {
+            for survivor in state.due(now.monotonic) {
+                let Survivor { kill, at, .. } = &survivor;
+                if let Some((case, gathered)) = self.flight.survived(kill, now, *at) {
                     let gathered = self.flight.add_node(gathered, now);
                     self.finish(case, gathered, &mut state);
+                } else if self.flight.is_running_unlisted(kill) {
+                    state.hold_again(survivor, now.monotonic);
                 }
             }
         }
@@ -192,8 +198,22 @@ impl EnrichState {
     fn hold_unexplained(&mut self, kills: Vec<OomKill>, at: Timestamp, now: Duration) {
         for kill in kills {
             if self.survivors.len() < SURVIVED_WAITING_MAX {
-                self.survivors.push_back(Survivor { kill, at, due: now + SURVIVED_AFTER });
+                self.survivors.push_back(Survivor {
+                    kill,
+                    at,
+                    due: now + SURVIVED_AFTER,
+                    tries: 0,
+                });
             }
+        }
+    }
+
+    /// Keeps the OOM kill of a container whose name the API has not shown yet.
+    fn hold_again(&mut self, survivor: Survivor, now: Duration) {
+        let tries = survivor.tries.saturating_add(1);
+        if tries < SURVIVED_TRIES_MAX && self.survivors.len() < SURVIVED_WAITING_MAX {
+            let due = now + SURVIVED_AFTER;
+            self.survivors.push_back(Survivor { due, tries, ..survivor });
         }
     }
 
@@ -217,3 +237,6 @@ impl EnrichState {
         self.survivors.drain(..due).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

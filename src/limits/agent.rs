@@ -31,6 +31,10 @@ pub const GATHERED_KEPT_MAX: usize = 32;
 /// the termination.
 pub const SURVIVED_AFTER: Duration = Duration::from_secs(15);
 
+/// How often the agent looks for the name of such a container, every [`SURVIVED_AFTER`]: for three minutes, since a busy
+/// kubelet showed a status 150 s late.
+pub const SURVIVED_TRIES_MAX: u8 = 12;
+
 /// Maximum number of OOM kills that wait for [`SURVIVED_AFTER`] to pass.
 pub const SURVIVED_WAITING_MAX: usize = 64;
 

@@ -215,6 +215,15 @@ impl FlightRecorder {
         };
         Some((case, self.read_instance(&instance, now)))
     }
+
+    /// Returns true if the container that lost a process runs, and the API does not list it yet.
+    pub fn is_running_unlisted(&self, kill: &OomKill) -> bool {
+        let Some(id) = kill.container_id.as_deref() else { return false };
+        let is_listed = |place: &PodOnNode| place.running.iter().any(|c| c.id.as_str() == id);
+        let is_unlisted =
+            lock(&self.roster).get(&kill.pod_uid).is_some_and(|place| !is_listed(place));
+        is_unlisted && self.containers().is_running(&kill.pod_uid, id) == Some(true)
+    }
 }
 
 /// Returns when this time was on the monotonic clock: 0 if it was before that clock's start, and now if it is yet to

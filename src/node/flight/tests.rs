@@ -280,3 +280,24 @@ fn whether_a_container_lives_on_is_seen_on_the_node() {
         }
     }
 }
+
+#[test]
+fn a_container_that_the_api_lists_late_is_waited_for_while_it_runs() {
+    let mut node = Node::new();
+    node.shows(&[], &["app"], &[]);
+    node.sample_until(0);
+    node.made.pod_v2(POD);
+    let path = node.container(1);
+    node.sample_until(5);
+    node.made.kills(&path, 1);
+    node.made.kills(POD, 1);
+    node.sample_until(25);
+    let kill = OomKill { pod_uid: UID.into(), container_id: Some(id(1).into()), kills: 1 };
+    let survived = |node: &Node| node.flight.survived(&kill, now(25), now(10).wall).is_some();
+    assert!(!survived(&node) && node.flight.is_running_unlisted(&kill));
+    node.shows(&[], &["app"], &[("app", 1, 0)]);
+    assert!(survived(&node) && !node.flight.is_running_unlisted(&kill));
+    node.shows(&[], &["app"], &[]);
+    node.made.write(&format!("{path}/cgroup.events"), "populated 0\n");
+    assert!(!survived(&node) && !node.flight.is_running_unlisted(&kill));
+}
