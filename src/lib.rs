@@ -104,8 +104,11 @@
 //!   `Settling::on_gone`, `Settling::on_events`, `Settling::on_time`. `output::emit` goes on at stop 9.
 //!
 //! What a reboot ended makes no case of its own: `Reboots::explain` (`core/detect/reboot.rs`) collects it into one case of
-//! the node. An OOM kill of a child process comes from the sampler instead (`Work::OomKills`): `EnrichState::hold_unexplained` keeps
-//! it until it is clear that no termination explains it.
+//! the node.
+//!
+//! An OOM kill of a child process comes from the sampler instead (`Work::OomKills`): `EnrichState::hold_unexplained` keeps
+//! it for a while in which a termination may explain it. Then `FlightRecorder::survived` looks at the container's control
+//! group: only a container that still runs is reported.
 //!
 //! # Who remembers a pod, and until when
 //!
@@ -124,7 +127,7 @@
 //! | its `recent` | incident id | what was delivered last | newer ones replace it | `LEDGER_RECENT_MAX` |
 //! | [`Roster`] | pod | running containers, addresses | `Output::Gone` | `PODS_MAX` |
 //! | [`Sidecars`] | pod | posted numbers | `Work::Gone` | `TELEMETRY_SERIES_MAX` |
-//! | [`CgroupTree`] | pod, container ID | directories | the next scan, or a failed read | `CGROUP_CONTAINERS_MAX` |
+//! | [`CgroupTree`] | pod, container ID | directories | a failed look or read | `CGROUP_CONTAINERS_MAX` |
 //! | [`ContainerRecorder`] | pod, container ID | samples, OOM kills | `RECORDS_KEPT` | `RECORDED_CONTAINERS_MAX` |
 //! | [`Recurrences`] | pod, container name | times of incidents | the table is full | `RECURRENCES_MAX` |
 //!
@@ -140,6 +143,9 @@
 //!   or its directory is gone; it also keeps at most `PODS_MAX` pods. If a new container needs the room, the one that
 //!   disappeared first is forgotten earlier. A container has `WINDOW_SAMPLES_MAX` regular and `FAST_SAMPLES_MAX` fast
 //!   samples at most.
+//!   Containers that the API does not list are recorded if there is room; one that is a sandbox is dropped after
+//!   `SANDBOX_AFTER_SAMPLES`. Of pods that the API has not shown, at most `UNKNOWN_PODS_MAX` are kept, with their
+//!   counter only.
 //! * [`CgroupTree`] also keeps at most `PODS_MAX` pods.
 //! * [`Recurrences`] keeps `RECURRENCE_TIMES_MAX` times of each container, also after the pod is gone. When the table
 //!   is full, containers without an incident within `BRIEF_WITHIN` are forgotten first, and if that is not enough,

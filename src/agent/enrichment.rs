@@ -18,7 +18,8 @@ use crate::core::detect::oom;
 use crate::core::incident::recurrence::{Recurrence, Recurrences};
 use crate::core::incident::{Gathered, compose};
 use crate::limits::{
-    ENRICH_IDLE, ENRICH_QUEUE_AGE_MAX, GATHERED_KEPT_MAX, SURVIVED_AFTER, SURVIVED_WAITING_MAX,
+    ENRICH_IDLE, ENRICH_QUEUE_AGE_MAX, GATHERED_KEPT_MAX, SURVIVED_AFTER, SURVIVED_TRIES_MAX,
+    SURVIVED_WAITING_MAX,
 };
 use crate::node::cgroup::OomKill;
 use crate::node::flight::FlightRecorder;
@@ -92,6 +93,8 @@ struct Survivor {
     kill: OomKill,
     at: Timestamp,
     due: Duration,
+    /// How often the API did not list the running container yet.
+    tries: u8,
 }
 
 impl Enricher {
@@ -112,7 +115,7 @@ impl Enricher {
                 Some(Work::Held(instance)) => {
                     let gathered = self.flight.read_instance(&instance, now);
                     state.put(instance.id, gathered);
-                    state.explain(&instance.pod_key);
+                    state.explain(&instance);
                 }
                 Some(Work::Crash(case, since)) => {
                     let is_late = now.monotonic.saturating_sub(since) > ENRICH_QUEUE_AGE_MAX;
@@ -122,10 +125,13 @@ impl Enricher {
                 Some(Work::OomKills(kills, at)) => state.hold_unexplained(kills, at, now.monotonic),
                 None => {}
             }
-            for Survivor { kill, at, .. } in state.due(now.monotonic) {
-                if let Some(case) = self.flight.survived(&kill, now, at) {
-                    let gathered = self.flight.add_node(Gathered::default(), now);
+            for survivor in state.due(now.monotonic) {
+                let Survivor { kill, at, .. } = &survivor;
+                if let Some((case, gathered)) = self.flight.survived(kill, now, *at) {
+                    let gathered = self.flight.add_node(gathered, now);
                     self.finish(case, gathered, &mut state);
+                } else if self.flight.is_running_unlisted(kill) {
+                    state.hold_again(survivor, now.monotonic);
                 }
             }
         }
@@ -135,7 +141,7 @@ impl Enricher {
     fn crash(&self, case: Case, is_late: bool, state: &mut EnrichState) {
         let instance = case.instance();
         if let Some(instance) = &instance {
-            state.explain(&instance.pod_key);
+            state.explain(instance);
         }
         let gathered = match (state.take(case.id), instance) {
             (Some(known), _) => known,
@@ -192,23 +198,45 @@ impl EnrichState {
     fn hold_unexplained(&mut self, kills: Vec<OomKill>, at: Timestamp, now: Duration) {
         for kill in kills {
             if self.survivors.len() < SURVIVED_WAITING_MAX {
-                self.survivors.push_back(Survivor { kill, at, due: now + SURVIVED_AFTER });
+                self.survivors.push_back(Survivor {
+                    kill,
+                    at,
+                    due: now + SURVIVED_AFTER,
+                    tries: 0,
+                });
             }
         }
     }
 
-    /// Drops the kills of that pod, because one of its containers terminated.
-    fn explain(&mut self, pod_key: &str) {
-        self.survivors.retain(|survivor| *survivor.kill.pod_uid != *pod_key);
+    /// Keeps the OOM kill of a container whose name the API has not shown yet.
+    fn hold_again(&mut self, survivor: Survivor, now: Duration) {
+        let tries = survivor.tries.saturating_add(1);
+        if tries < SURVIVED_TRIES_MAX && self.survivors.len() < SURVIVED_WAITING_MAX {
+            let due = now + SURVIVED_AFTER;
+            self.survivors.push_back(Survivor { due, tries, ..survivor });
+        }
+    }
+
+    /// Drops the kills that the termination of this instance explains: its own, and those of its pod that may be.
+    fn explain(&mut self, instance: &InstanceRef) {
+        self.survivors.retain(|Survivor { kill, .. }| {
+            let ids = kill.container_id.as_deref().zip(instance.container_id.as_ref());
+            let is_others = ids.is_some_and(|(killed, ended)| killed != ended.as_str());
+            *kill.pod_uid != *instance.pod_key || is_others
+        });
     }
 
     fn next_due(&self) -> Option<Duration> {
         self.survivors.front().map(|survivor| survivor.due)
     }
 
-    /// Removes and returns the kills that no termination explained in time.
+    /// Removes and returns the kills that no termination explained in time. Whether the container lives on is then seen
+    /// on the node.
     fn due(&mut self, now: Duration) -> Vec<Survivor> {
         let due = self.survivors.iter().take_while(|survivor| survivor.due <= now).count();
         self.survivors.drain(..due).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ use core::net::IpAddr;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::core::case::{ContainerId, PodFacts};
 
 /// A pod on the node: its containers, addresses and description.
@@ -20,10 +22,23 @@ pub struct PodOnNode {
     pub addresses: Vec<IpAddr>,
     /// True if the pod is on the host's network, where it shares its addresses with the node and with other pods.
     pub is_host_network: bool,
-    /// The containers that run now, each with its name and its ID.
-    pub running: Vec<(Box<str>, ContainerId)>,
+    /// The containers that run now.
+    pub running: Vec<RunningContainer>,
     /// The description of the pod; its incidents share it.
     pub pod: Arc<PodFacts>,
+}
+
+/// A container that runs.
+#[derive(Clone, Debug)]
+pub struct RunningContainer {
+    /// The container's name.
+    pub name: Box<str>,
+    /// The ID of the instance that runs.
+    pub id: ContainerId,
+    /// The number of the instance in its container, from 0.
+    pub instance: i64,
+    /// When the instance started.
+    pub started: Option<Timestamp>,
 }
 
 /// The sender of a request, as far as its address shows it.

@@ -26,10 +26,14 @@ pub const ENRICH_IDLE: Duration = Duration::from_secs(60);
 /// still available then.
 pub const GATHERED_KEPT_MAX: usize = 32;
 
-/// If no container of the pod terminates within this time after an OOM kill, the killed process was a child
-/// process and the container survived. The kubelet notices a termination within one or two seconds and reports
-/// it to the API server within ten.
+/// How long after an OOM kill the agent looks whether the container still runs. A program that ends because it lost a
+/// child process does so within seconds, and the kubelet mostly reports that within ten; the kill is then told with
+/// the termination.
 pub const SURVIVED_AFTER: Duration = Duration::from_secs(15);
+
+/// How often the agent looks for the name of such a container, every [`SURVIVED_AFTER`]: for three minutes, since a busy
+/// kubelet showed a status 150 s late.
+pub const SURVIVED_TRIES_MAX: u8 = 12;
 
 /// Maximum number of OOM kills that wait for [`SURVIVED_AFTER`] to pass.
 pub const SURVIVED_WAITING_MAX: usize = 64;

@@ -64,6 +64,13 @@ const _: () = assert!(RECURRENCE_TIMES_MAX >= CRASH_LOOP_AFTER);
 /// The period before the termination in which memory growth is measured.
 pub const GROWTH_WITHIN: Duration = Duration::from_secs(60);
 
+/// The shortest time over which memory growth is measured: one fast sample.
+pub const GROWTH_MIN_SECONDS: f64 = 0.5;
+
+/// Samples that grew by less than this part of the growth after them belong to the time before it. In the sample in
+/// which the growth began, it lasted for only a part of the time.
+pub const GROWTH_STEADY_PART: f64 = 0.75;
+
 /// The smallest memory growth that the sentence mentions.
 pub const GROWTH_MIN_BYTES_PER_SECOND: f64 = 65_536.0;
 

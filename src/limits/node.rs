@@ -64,9 +64,26 @@ pub const FAST_SAMPLES_PER_INTERVAL: u32 = 10;
 /// The shortest interval between fast samples, whatever [`FAST_SAMPLES_PER_INTERVAL`] gives.
 pub const FAST_INTERVAL_MIN: Duration = Duration::from_millis(500);
 
-/// How long the samples of a container that is gone are kept. The API reports a termination within seconds,
-/// after a network partition within a minute or two, and the incident may wait for [`SETTLE_STOPPING_MAX`](crate::limits::SETTLE_STOPPING_MAX).
-pub const RECORDS_KEPT: Duration = Duration::from_secs(120);
+/// How long the samples of a container that is gone are kept. The API reports a termination within seconds, and on a
+/// busy node up to 150 s after it; the incident may then wait for
+/// [`SETTLE_STOPPING_MAX`](crate::limits::SETTLE_STOPPING_MAX). [`RECORDED_CONTAINERS_MAX`] bounds the memory.
+pub const RECORDS_KEPT: Duration = Duration::from_secs(300);
+
+/// Maximum number of pods that are followed although the API has not shown them: only their OOM counter is read, and
+/// for [`RECORDS_KEPT`] at most. The kubelet learns of a pod from the API, so there are seldom any; the pods of another
+/// kubelet on the same machine look the same.
+pub const UNKNOWN_PODS_MAX: usize = 64;
+
+/// A container that the API has not listed after this many samples, a minute at the default interval, is the pod's
+/// sandbox if it is tiny. Until then it is sampled, since the API lists some containers a minute or two late.
+pub const SANDBOX_AFTER_SAMPLES: u8 = 12;
+
+/// The most memory of a sandbox: its only process has less than 1 MiB, and its pages of the executable count as well.
+pub const SANDBOX_BYTES_MAX: u64 = 4 << 20;
+
+/// The first process of a container is read with this many of its first samples. At the first it may still be a
+/// process of the runtime, which makes the container.
+pub const FIRST_PROCESS_SAMPLES: u8 = 2;
 
 /// The shortest pause between two scans, however many containers are missing.
 pub const CGROUP_SCAN_PAUSE: Duration = Duration::from_secs(3);
@@ -79,10 +96,12 @@ pub const CGROUP_SCAN_TRIES_MAX: u8 = 5;
 /// killed over and over adds one in each sample; above this limit the oldest is dropped.
 pub const OOM_RISES_MAX: usize = 8;
 
-/// How long before an incident an OOM counter may have increased to be related to it. A container whose process
-/// was killed terminates within its grace period, 30 s by default, and the API may report it some seconds
-/// later.
+/// How long before a container's end an OOM counter may have risen to be related to it. A container whose process
+/// was killed terminates within its grace period, 30 s by default.
 pub const OOM_RISES_RECENT: Duration = Duration::from_secs(60);
+
+/// The API cuts the times of a container's start and end to whole seconds.
+pub const API_TIME_STEP: Duration = Duration::from_secs(1);
 
 /// Maximum size read of a procfs file with known, short content: `loadavg`, `meminfo` and `pressure/*` have at
 /// most 2 kB. `stat` grows with CPUs and interrupts, but only its first line is used.

@@ -3,16 +3,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::core::Now;
-use crate::core::case::{Case, Gap, InstanceRef, OomCount, Part};
+use crate::core::case::{Case, ContainerKind, Gap, InstanceRef, OomCount, Part};
 use crate::core::incident::{ContainerTelemetry, Gathered};
 use crate::core::node::NodeInfo;
 use crate::core::roster::{PodOnNode, Roster};
 use crate::core::sidecar::Sidecars;
-use crate::limits::{NODE_FRESH, OOM_RISES_RECENT};
-use crate::node::cgroup::{ContainerRecorder, OomKill, WantedPod};
+use crate::limits::{API_TIME_STEP, NODE_FRESH, OOM_RISES_RECENT, RECORDS_KEPT};
+use crate::node::cgroup::{ContainerRecorder, OomKill, OomKills, OomSpan, WantedPod};
 use crate::node::logs::PodLogs;
 use crate::node::procfs::SystemRecorder;
 
@@ -85,7 +85,7 @@ impl FlightRecorder {
     pub fn wanted(&self) -> Vec<WantedPod> {
         let wanted = |place: &PodOnNode| WantedPod {
             uid: place.key.clone(),
-            container_ids: place.running.iter().map(|(_, id)| id.clone()).collect(),
+            container_ids: place.running.iter().map(|running| running.id.clone()).collect(),
         };
         lock(&self.roster).iter().map(wanted).collect()
     }
@@ -111,52 +111,39 @@ impl FlightRecorder {
             }
         }
         gathered.sidecar = lock(&self.sidecars).section(&instance.pod_key, now.monotonic);
-        let is_alone = lock(&self.roster)
-            .get(&instance.pod_key)
-            .is_some_and(|place| place.pod.containers.len() == 1);
+        let place = lock(&self.roster).get(&instance.pod_key).cloned();
         let mut containers = self.containers();
         // The counters exist only for a short time after the container, so read them now.
         containers.check_pod(now.monotonic, &instance.pod_key);
         let id = instance.container_id.as_ref();
+        let span = oom_span(instance, now);
+        let mut kills = containers.oom_kills(&instance.pod_key, id, span);
+        if kills.unnamed > 0 && is_only_suspect(instance, place.as_ref(), &containers, span) {
+            kills.own = kills.own.saturating_add(std::mem::take(&mut kills.unnamed));
+        }
+        if kills.own == 0 && is_first_end(instance, place.as_ref()) {
+            kills.own = kills.before;
+        }
+        gathered.oom = match kills {
+            OomKills { own: 0, unnamed: 0, is_whole: true, .. } => OomCount::None,
+            OomKills { own: 0, .. } => OomCount::Unknown,
+            OomKills { own, .. } => OomCount::Some(own),
+        };
         match id.and_then(|id| containers.history(&instance.pod_key, id, now)) {
             Some(history) => {
-                // In a pod with several containers, the pod's kills may belong to another container.
-                let of_pod = if is_alone { history.pod_oom_kills } else { 0 };
-                gathered.oom = match history.oom_kills.max(of_pod) {
-                    0 if history.is_oom_count_whole && history.pod_oom_kills == 0 => OomCount::None,
-                    0 => OomCount::Unknown,
-                    kills => OomCount::Some(kills),
-                };
                 gathered.container = Some(ContainerTelemetry {
                     samples: history.samples,
                     memory_limit_bytes: history.limit_bytes,
                     memory_peak_bytes: history.peak_bytes,
-                    oom_kills: history.oom_kills,
+                    oom_kills: kills.own,
                 });
             }
             None => {
-                // The container started and terminated between two samples; the pod's counter may show its kills.
-                let within = OOM_RISES_RECENT;
-                let kills = containers.pod_oom_kills(&instance.pod_key, now.monotonic, within);
-                if kills > 0 && is_alone {
-                    gathered.oom = OomCount::Some(kills);
-                }
-                let why = self.why_not_sampled(&containers);
+                let why = why_not_sampled(instance, &containers, now);
                 gathered.gaps.push(Gap::new(Part::Container, why));
             }
         }
         gathered
-    }
-
-    fn why_not_sampled(&self, containers: &ContainerRecorder) -> &'static str {
-        let scan = containers.last_scan();
-        if scan.pods == 0 {
-            return "no cgroup of any pod was found below BLACKBOX_CGROUP";
-        }
-        if scan.is_cut {
-            return "the node has more cgroups than the agent reads";
-        }
-        "it did not live for a sample"
     }
 
     /// Adds the data about the node: its samples, its gaps, and the API server's information.
@@ -203,13 +190,129 @@ impl FlightRecorder {
         }
     }
 
-    /// Returns the incident for an OOM kill after which no container of the pod terminated. `None`: the pod or
-    /// the container is not known to be running.
-    pub fn survived(&self, kill: &OomKill, now: Now, at: Timestamp) -> Option<Case> {
-        let roster = lock(&self.roster);
-        let place = roster.get(&kill.pod_uid)?;
+    /// Returns the case of an OOM kill in a container that goes on, with what was gathered about it. `None` if the
+    /// container does not run any more, or if that cannot be seen: only the node can tell, since the API may show a
+    /// termination minutes late.
+    pub fn survived(&self, kill: &OomKill, now: Now, at: Timestamp) -> Option<(Case, Gathered)> {
         let id = kill.container_id.as_deref()?;
-        let (name, id) = place.running.iter().find(|(_, running)| running.as_str() == id)?;
-        Case::survivor(&place.pod, name, id, now, at)
+        let place = lock(&self.roster).get(&kill.pod_uid).cloned()?;
+        let running = place.running.iter().find(|running| running.id.as_str() == id)?;
+        if self.containers().is_running(&kill.pod_uid, id) != Some(true) {
+            return None;
+        }
+        let case = Case::survivor(&place.pod, &running.name, &running.id, now, at)?;
+        let instance = InstanceRef {
+            id: case.id,
+            namespace: place.pod.namespace.clone(),
+            pod_name: place.pod.name.clone(),
+            pod_key: place.pod.key().to_owned(),
+            container: running.name.to_string(),
+            container_id: Some(running.id.clone()),
+            instance: running.instance,
+            started: running.started,
+            finished: None,
+            is_alone: place.pod.containers.len() == 1,
+        };
+        Some((case, self.read_instance(&instance, now)))
+    }
+
+    /// Returns true if the container that lost a process runs, and the API does not list it yet.
+    pub fn is_running_unlisted(&self, kill: &OomKill) -> bool {
+        let Some(id) = kill.container_id.as_deref() else { return false };
+        let is_listed = |place: &PodOnNode| place.running.iter().any(|c| c.id.as_str() == id);
+        let is_unlisted =
+            lock(&self.roster).get(&kill.pod_uid).is_some_and(|place| !is_listed(place));
+        is_unlisted && self.containers().is_running(&kill.pod_uid, id) == Some(true)
     }
 }
+
+/// Returns when this time was on the monotonic clock: 0 if it was before that clock's start, and now if it is yet to
+/// come. A step of the wall clock in between shifts it.
+fn monotonic(at: Timestamp, now: Now) -> Duration {
+    let ago = Duration::try_from(now.wall.duration_since(at)).unwrap_or_default();
+    now.monotonic.saturating_sub(ago)
+}
+
+/// Returns the time in which an OOM kill may have ended the instance: while it lived, and not long before its end. It is
+/// measured from the end itself, since the API may show it minutes later.
+fn oom_span(instance: &InstanceRef, now: Now) -> OomSpan {
+    let started = instance.started.map_or(Duration::ZERO, |at| monotonic(at, now));
+    let finished = instance.finished.map_or(now.monotonic, |at| monotonic(at, now));
+    OomSpan {
+        since: finished.saturating_sub(OOM_RISES_RECENT).max(started),
+        until: finished.saturating_add(API_TIME_STEP),
+    }
+}
+
+/// Returns true if no other container of the pod can have lost a process in this time without its own counter.
+fn is_only_suspect(
+    instance: &InstanceRef,
+    place: Option<&PodOnNode>,
+    containers: &ContainerRecorder,
+    span: OomSpan,
+) -> bool {
+    use ContainerKind::{App, Init};
+    if instance.is_alone {
+        return true;
+    }
+    let Some(place) = place else { return false };
+    let all = &place.pod.containers;
+    let kind = all.iter().find(|info| info.name == instance.container).map(|info| info.kind);
+    all.iter().filter(|other| other.name != instance.container).all(|other| {
+        // Init containers run one after another, and before the others.
+        if matches!((kind, other.kind), (Some(Init), Init | App) | (Some(App), Init)) {
+            return true;
+        }
+        let mut running = place.running.iter().filter(|running| *running.name == *other.name);
+        running.next().is_some_and(|running| {
+            let since = containers.sampled_since(&instance.pod_key, &running.id);
+            // If it began later, another instance of it may have ended in this time.
+            since.is_some_and(|since| since <= span.since || running.instance == 0)
+        })
+    })
+}
+
+/// Returns true if no container of the pod has ended but this instance.
+fn is_first_end(instance: &InstanceRef, place: Option<&PodOnNode>) -> bool {
+    let is_early = |place: &PodOnNode| place.running.iter().all(|running| running.instance <= 1);
+    instance.is_alone && instance.instance == 0 && place.is_some_and(is_early)
+}
+
+/// Returns why there are no samples of the instance.
+fn why_not_sampled(
+    instance: &InstanceRef,
+    containers: &ContainerRecorder,
+    now: Now,
+) -> &'static str {
+    let Some(since) = containers.since() else {
+        return match containers.is_scanned() {
+            true => "no cgroup of any pod was found below BLACKBOX_CGROUP",
+            false => "the agent had not looked for cgroups yet",
+        };
+    };
+    let finished = instance.finished.map(|at| monotonic(at, now));
+    let lived = instance.started.zip(instance.finished);
+    let lived = lived.map(|(started, finished)| finished.duration_since(started));
+    let is_shorter = |lived: SignedDuration| {
+        Duration::try_from(lived)
+            .is_ok_and(|lived| lived.saturating_add(API_TIME_STEP) <= containers.interval())
+    };
+    if instance.started.is_none() {
+        "it never ran"
+    } else if finished.is_some_and(|at| at <= since) {
+        "it ended before the agent's first sample"
+    } else if finished.is_some_and(|at| now.monotonic.saturating_sub(at) >= RECORDS_KEPT) {
+        "its end was shown when its samples were no longer kept"
+    } else if containers.last_scan().is_cut {
+        "the node has more cgroups than the agent reads"
+    } else if containers.left_out() > 0 {
+        "the node has more containers than the agent samples"
+    } else if lived.is_some_and(is_shorter) {
+        "it did not live for a sample"
+    } else {
+        "its cgroup was not found before it was gone"
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::clock::{Stopper, eventually};
+use crate::support::clock::{Stopper, eventually, unix_seconds};
 use crate::support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 const POD: &str = "uid-web";
@@ -65,6 +66,7 @@ impl Node {
         file("memory.events", &format!("oom {kills}\noom_kill {kills}\n"));
         file("cpu.stat", "usage_usec 1000\nnr_periods 0\nnr_throttled 0\n");
         file("pids.current", "3\n");
+        file("cgroup.events", "populated 1\nfrozen 0\n");
         write(&self.cgroup("memory.max"), "max\n");
         write(&self.cgroup("memory.events"), &format!("oom {kills}\noom_kill {kills}\n"));
     }
@@ -88,9 +90,14 @@ impl Node {
     /// Sets the container status to: the instance has terminated, and the next one is running.
     fn ends(&self, instance: u32, exit_code: i32, reason: &str) {
         let _ = fs::remove_dir_all(self.cgroup(&id(instance)));
+        let (from, to) = ("2026-11-23T04:00:00Z", "2026-11-23T04:01:00Z");
+        self.ends_at(instance, exit_code, reason, from, to);
+    }
+
+    fn ends_at(&self, instance: u32, exit_code: i32, reason: &str, from: &str, to: &str) {
         let end = json!({"terminated": {"exitCode": exit_code, "reason": reason,
             "containerID": format!("containerd://{}", id(instance)),
-            "startedAt": "2026-11-23T04:00:00Z", "finishedAt": "2026-11-23T04:01:00Z"}});
+            "startedAt": from, "finishedAt": to}});
         let running = json!({"running": {"startedAt": "2026-11-23T04:01:01Z"}});
         self.status(instance + 1, running, end);
     }
@@ -230,12 +237,16 @@ fn a_killed_child_of_a_container_that_lives_on_is_told() {
     let node = Node::start(&[]);
     node.uses(0, 20, 0);
     node.runs(0);
+    node.writes(0, &["lost a worker"]);
     node.sample(3);
     node.uses(0, 20, 1);
     let incident = node.incident(0);
     assert_eq!((&incident["type"], &incident["severity"]), (&json!("oom"), &json!("high")));
     assert_eq!(incident["metadata"]["survived"], true);
     assert_eq!(incident["container"], "app");
+    assert_eq!(incident["container_id"], format!("containerd://{}", id(0)));
+    assert!(!column(&incident["telemetry"]["container"], "memory_bytes").is_empty());
+    assert_eq!(incident["telemetry"]["logs"]["lines"][0]["text"], "lost a worker");
     assert_eq!(incident["containers"][0]["name"], "app");
     // The same count again is not a new incident.
     node.sample(3);
@@ -273,6 +284,28 @@ fn a_node_whose_files_cannot_be_read_says_so_and_tells_all_crashes() {
     node.ends(0, 1, "Error");
     let gaps = node.incident(0)["telemetry"]["gaps"].to_string();
     assert!(gaps.contains("BLACKBOX_PROC") && gaps.contains("BLACKBOX_CGROUP"), "{gaps}");
+}
+
+#[test]
+fn a_container_that_is_gone_lives_on_in_no_line_however_late_its_status() {
+    let node = Node::start(&[]);
+    node.uses(0, 20, 0);
+    node.runs(0);
+    node.sample(3);
+    // Its processes are killed as a group; the directory goes, and the status comes later than such a line would.
+    node.uses(0, 64, 3);
+    node.sample(2);
+    fs::remove_dir_all(node.cgroup(&id(0))).unwrap();
+    node.sample(17);
+    assert_eq!(node.agent.incidents().len(), 0);
+    let time = |n| Timestamp::from_second(unix_seconds() - n).unwrap().to_string();
+    node.ends_at(0, 137, "Error", &time(25), &time(17));
+    let incident = node.incident(0);
+    assert_eq!((&incident["type"], &incident["severity"]), (&json!("oom"), &json!("critical")));
+    assert_eq!(incident["metadata"]["confidence"], "confirmed");
+    let evidence = incident["metadata"]["evidence"].to_string();
+    assert!(evidence.contains("3 processes of its cgroup"), "{evidence}");
+    assert_eq!(node.agent.incidents().len(), 1);
 }
 
 /// Not a test: figures for docs/cost.md. `BLACKBOX_BINARY` names the build, such as the image's;

@@ -202,6 +202,12 @@ pub struct InstanceRef {
     pub container_id: Option<ContainerId>,
     /// The number of the instance in its container, from 0.
     pub instance: i64,
+    /// When the instance started; `None` if it never ran.
+    pub started: Option<Timestamp>,
+    /// When the instance terminated; `None` if it still runs, or if the kubelet's record does not contain the time.
+    pub finished: Option<Timestamp>,
+    /// True if the pod has no other container.
+    pub is_alone: bool,
 }
 
 /// The number of OOM kills in a container's control group, by the kernel's counters.
@@ -315,7 +321,7 @@ impl Case {
             confidence: Confidence::Confirmed,
             evidence: vec![
                 "the kernel counted an OOM kill in its cgroup".to_owned(),
-                "no container of the pod ended".to_owned(),
+                "its cgroup still has processes".to_owned(),
             ],
             stopped_for: None,
             restarts: None,
@@ -350,7 +356,7 @@ impl Case {
         match &self.subject {
             Subject::Termination { end, .. } => Some(&end.container_id),
             Subject::Waiting { container_id, .. } => container_id.as_deref(),
-            Subject::Survivor { container_id, .. } => Some(container_id.as_str()),
+            Subject::Survivor { container_id, .. } => Some(container_id.in_api()),
             Subject::Pod { .. } | Subject::Node { .. } => None,
         }
     }
@@ -374,6 +380,9 @@ impl Case {
             container: self.container_name()?.to_owned(),
             container_id: ContainerId::parse(&end.container_id),
             instance: end.instance,
+            started: end.started,
+            finished: end.finished,
+            is_alone: self.pod.containers.len() == 1,
         })
     }
 

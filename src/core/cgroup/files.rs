@@ -49,6 +49,17 @@ pub fn number(file: &[u8]) -> Option<u64> {
     whole(file.trim_ascii())
 }
 
+/// Parses the first line of a file with a number in each line: `cgroup.procs`.
+pub fn first_number(file: &[u8]) -> Option<u64> {
+    number(file.split(|b| *b == b'\n').next()?)
+}
+
+/// Parses `cgroup.events`: returns true if the cgroup or one below it has a process.
+pub fn is_populated(file: &[u8]) -> Option<bool> {
+    let value = pairs(file).find(|(key, _)| *key == b"populated")?.1?;
+    Some(value != 0)
+}
+
 /// Parses `cpuacct.usage` of version 1.
 pub fn nanoseconds_as_us(file: &[u8]) -> Option<u64> {
     number(file).map(|ns| ns / 1000)

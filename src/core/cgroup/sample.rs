@@ -126,6 +126,16 @@ impl ContainerSample {
         }
     }
 
+    /// Returns the memory in use, to the KiB.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        (self.memory_kib != u32::MAX).then(|| u64::from(self.memory_kib) * 1024)
+    }
+
+    /// Returns the number of processes and threads.
+    pub fn pids(&self) -> Option<u16> {
+        (self.pids != u16::MAX).then_some(self.pids)
+    }
+
     /// Returns how long before `now` (monotonic) the sample was taken; correct up to 49 days.
     pub fn age(&self, now: Duration) -> Duration {
         Duration::from_millis(u64::from(milliseconds(now).wrapping_sub(self.at_ms)))

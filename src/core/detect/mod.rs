@@ -39,7 +39,7 @@ use crate::core::detect::ledger::PodEntry;
 use crate::core::detect::pods::{PodTable, Sighting};
 use crate::core::detect::reboot::{Boot, Reboots};
 use crate::core::detect::settle::{Lookup, PodState, Settling};
-use crate::core::roster::PodOnNode;
+use crate::core::roster::{PodOnNode, RunningContainer};
 use crate::core::text::cut;
 use crate::core::wire;
 use crate::limits::{ADDRESSES_PER_POD_MAX, CLOCK_JUMP_MAX, NAME_BYTES_MAX};
@@ -352,9 +352,13 @@ fn place_hash(pod: &wire::Pod<'_>) -> u64 {
 fn place(opener: &CaseOpener<'_, '_>) -> PodOnNode {
     let pod = opener.pod;
     let running = containers(pod).map(|container| container.status).filter_map(|status| {
-        status.state.running.as_ref()?;
-        let id = ContainerId::parse(&status.container_id)?;
-        Some((Box::from(cut(&status.name, NAME_BYTES_MAX)), id))
+        let running = status.state.running.as_ref()?;
+        Some(RunningContainer {
+            name: cut(&status.name, NAME_BYTES_MAX).into(),
+            id: ContainerId::parse(&status.container_id)?,
+            instance: status.restart_count,
+            started: running.started_at.time(),
+        })
     });
     let addresses = pod.status.pod_ips.iter().take(ADDRESSES_PER_POD_MAX);
     PodOnNode {

@@ -11,8 +11,8 @@ use crate::core::node::NodeInfo;
 use crate::core::ring::Columns;
 use crate::core::sidecar::SidecarSection;
 use crate::limits::{
-    BRIEF_AFTER, BRIEF_LOG_LINES, BRIEF_SAMPLES, GROWTH_MIN_BYTES_PER_SECOND, GROWTH_WITHIN,
-    RECENT_CRASHES_WITHIN,
+    BRIEF_AFTER, BRIEF_LOG_LINES, BRIEF_SAMPLES, GROWTH_MIN_BYTES_PER_SECOND, GROWTH_MIN_SECONDS,
+    GROWTH_STEADY_PART, GROWTH_WITHIN, RECENT_CRASHES_WITHIN,
 };
 
 /// What was gathered on the node about a case.
@@ -151,11 +151,20 @@ fn memory_growth(samples: &Columns) -> Option<f64> {
         points.pop();
     }
     // Start at the lowest point: if the container's memory was freed in between, the growth began there.
-    let lowest = points.iter().copied().reduce(|a, b| if b.1 <= a.1 { b } else { a })?;
-    let newest = points.last()?;
-    let seconds = lowest.0 - newest.0;
-    let growth = (newest.1 - lowest.1) / seconds;
-    (seconds >= 0.5 && growth >= GROWTH_MIN_BYTES_PER_SECOND).then_some(growth)
+    let lowest = points.iter().enumerate().reduce(|a, b| if b.1.1 <= a.1.1 { b } else { a })?.0;
+    let mut points = points.get(lowest..)?;
+    let slope = |from: &(f64, f64), to: &(f64, f64)| (to.1 - from.1) / (from.0 - to.0);
+    // Before the growth the memory may have been steady for a while, and the growth began between two samples.
+    while let [first, second, .., newest] = points
+        && second.0 - newest.0 >= GROWTH_MIN_SECONDS
+        && slope(first, second) < slope(second, newest) * GROWTH_STEADY_PART
+    {
+        points = points.get(1..)?;
+    }
+    let (first, newest) = (points.first()?, points.last()?);
+    let growth = slope(first, newest);
+    let is_long = first.0 - newest.0 >= GROWTH_MIN_SECONDS;
+    (is_long && growth >= GROWTH_MIN_BYTES_PER_SECOND).then_some(growth)
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ mod tree;
 
 pub use hierarchy::CgroupVersion;
 pub use reading::PodReading;
-pub use record::OomKill;
-pub use recorder::{ContainerHistory, ContainerRecorder, WantedPod};
+pub use record::{OomKill, OomSpan};
+pub use recorder::{ContainerHistory, ContainerRecorder, OomKills, WantedPod};
 pub use tree::{CgroupTree, ScanReport};
 
 #[cfg(test)]
-mod tests;
+pub(in crate::node) mod tests;

@@ -104,6 +104,43 @@ impl Files {
         Some(PodReading { limit_bytes: limit.after(read), oom_kills })
     }
 
+    /// Returns true if a container has processes. `None`: that cannot be seen.
+    ///
+    /// In version 1 the list of processes leaves out those that the agent's PID namespace does not have, and the
+    /// agent runs in its own; the count of the tasks has all of them.
+    pub(super) fn is_populated(
+        &mut self,
+        hierarchy: &Hierarchy,
+        [pod, name]: [&Path; 2],
+    ) -> Option<bool> {
+        self.enter(&[&hierarchy.memory, pod, name]);
+        match hierarchy.version {
+            CgroupVersion::V2 => self.read("cgroup.events").and_then(files::is_populated),
+            CgroupVersion::V1 => {
+                let is_listed = self.read("cgroup.procs").is_some_and(|file| !file.is_empty());
+                self.enter(&[&hierarchy.pids, pod, name]);
+                let tasks = self.read("pids.current").and_then(files::number);
+                if is_listed { Some(true) } else { tasks.map(|tasks| tasks > 0) }
+            }
+        }
+    }
+
+    /// Returns the process that has been in the container for longest, if the agent's PID namespace has it.
+    ///
+    /// `None` in version 1, which lists the processes by number: after the numbers have started over, a child comes
+    /// before its parent.
+    pub(super) fn first_process(
+        &mut self,
+        hierarchy: &Hierarchy,
+        [pod, name]: [&Path; 2],
+    ) -> Option<u64> {
+        if hierarchy.version == CgroupVersion::V1 {
+            return None;
+        }
+        self.enter(&[&hierarchy.memory, pod, name]);
+        self.read("cgroup.procs").and_then(files::first_number).filter(|pid| *pid > 0)
+    }
+
     fn container_v1(
         &mut self,
         hierarchy: &Hierarchy,

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use crate::core::cgroup::sample::{ContainerReading, ContainerSample, Counters};
 use crate::core::ring::Ring;
-use crate::limits::{CGROUP_SCAN_TRIES_MAX, FAST_FROM_PERCENT, FAST_SAMPLES_MAX, OOM_RISES_MAX};
+use crate::limits::{
+    CGROUP_SCAN_TRIES_MAX, FAST_FROM_PERCENT, FAST_SAMPLES_MAX, FIRST_PROCESS_SAMPLES,
+    OOM_RISES_MAX, SANDBOX_AFTER_SAMPLES, SANDBOX_BYTES_MAX,
+};
 use crate::node::cgroup::hierarchy::CgroupVersion;
 use crate::node::cgroup::tree::CgroupTree;
 
@@ -21,6 +24,25 @@ pub struct OomKill {
     pub kills: u64,
 }
 
+/// The time in which an OOM kill may have ended a container, or led to its end (monotonic).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OomSpan {
+    /// Kills before this time had nothing to do with the end.
+    pub since: Duration,
+    /// The latest time at which the container can have ended.
+    pub until: Duration,
+}
+
+/// A rise of a counter of OOM kills.
+#[derive(Clone, Copy, Debug)]
+struct OomRise {
+    /// When the counter was read before; the kills are later. `None`: they may be as old as the counter.
+    after: Option<Duration>,
+    /// When the rise was seen; the kills are earlier.
+    at: Duration,
+    kills: u64,
+}
+
 /// Follows one kernel counter of OOM kills.
 #[derive(Debug)]
 pub(super) struct OomCounter {
@@ -28,16 +50,22 @@ pub(super) struct OomCounter {
     seen: Option<u64>,
     /// Counter value up to which kills have been reported.
     reported: Option<u64>,
-    rises: Ring<(Duration, u64)>,
+    reported_at: Option<Duration>,
+    rises: Ring<OomRise>,
 }
 
 impl OomCounter {
     fn new(reported: Option<u64>) -> Self {
-        Self { seen: reported, reported, rises: Ring::new(OOM_RISES_MAX) }
+        let rises = Ring::new(OOM_RISES_MAX);
+        Self { seen: reported, reported, reported_at: None, rises }
     }
 
-    /// Records the counter's current value. Counting starts from the first recorded value.
+    /// Records the counter's current value. Counting starts from the first recorded value, and from 0 if the value
+    /// is lower than before: then the directory is another of the same name.
     fn see(&mut self, kills: Option<u64>) {
+        if kills.zip(self.seen).is_some_and(|(kills, seen)| kills < seen) {
+            self.reported = Some(0);
+        }
         self.seen = kills.or(self.seen);
         self.reported = self.reported.or(self.seen);
     }
@@ -49,8 +77,14 @@ impl OomCounter {
 
     fn mark_reported(&mut self, now: Duration, kills: u64) {
         self.reported = self.seen;
+        self.note(now, kills);
+    }
+
+    /// Remembers kills up to `now`.
+    fn note(&mut self, now: Duration, kills: u64) {
+        let after = self.reported_at.replace(now);
         if kills > 0 {
-            self.rises.push((now, kills));
+            self.rises.push(OomRise { after, at: now, kills });
         }
     }
 
@@ -62,8 +96,22 @@ impl OomCounter {
     /// Returns the number of kills reported in the time `within` before `now`; a lower bound, since only the
     /// newest rises are kept.
     pub(super) fn recent(&self, now: Duration, within: Duration) -> u64 {
-        let is_recent = |(at, _): &&(Duration, u64)| now.saturating_sub(*at) <= within;
-        self.rises.iter().filter(is_recent).map(|(_, kills)| *kills).fold(0, u64::saturating_add)
+        self.sum(|rise| now.saturating_sub(rise.at) <= within)
+    }
+
+    /// Returns the number of kills since this time; a lower bound likewise.
+    pub(super) fn since(&self, since: Duration) -> u64 {
+        self.sum(|rise| rise.at >= since)
+    }
+
+    /// Returns the number of kills that may lie in this time; a lower bound likewise.
+    pub(super) fn within(&self, span: OomSpan) -> u64 {
+        self.sum(|rise| rise.at >= span.since && rise.after.is_none_or(|at| at <= span.until))
+    }
+
+    fn sum(&self, is_counted: impl Fn(&OomRise) -> bool) -> u64 {
+        let counted = self.rises.iter().filter(|rise| is_counted(rise));
+        counted.map(|rise| rise.kills).fold(0, u64::saturating_add)
     }
 }
 
@@ -89,13 +137,19 @@ pub(super) struct ContainerRecord {
     /// The container joined a pod that was already followed, and was never counted: all its kills are new.
     is_newborn: bool,
     pub(super) is_wanted: bool,
+    /// Number of regular samples before the API listed the container; `None` since it did.
+    unlisted: Option<u8>,
+    /// The process that was first in the container; `None`: not seen.
+    pub(super) first_process: Option<u64>,
+    /// When the first sample was taken.
+    pub(super) sampled_since: Option<Duration>,
     pub(super) gone_since: Option<Duration>,
     /// Number of scans that did not find the container.
     tries: u8,
 }
 
 impl ContainerRecord {
-    fn new(id: &str, samples_max: usize, is_newborn: bool) -> Self {
+    fn new(id: &str, samples_max: usize, is_newborn: bool, is_listed: bool) -> Self {
         Self {
             id: id.into(),
             regular: Ring::new(samples_max),
@@ -107,10 +161,35 @@ impl ContainerRecord {
             working_set_bytes: None,
             oom: OomCounter::new(is_newborn.then_some(0)),
             is_newborn,
-            is_wanted: true,
+            is_wanted: is_listed,
+            unlisted: (!is_listed).then_some(0),
+            first_process: None,
+            sampled_since: None,
             gone_since: None,
             tries: 0,
         }
+    }
+
+    /// Records that the API lists the container.
+    pub(super) fn list(&mut self) {
+        (self.is_wanted, self.unlisted) = (true, None);
+    }
+
+    /// Returns true if the API has never listed the container.
+    pub(super) fn is_unlisted(&self) -> bool {
+        self.unlisted.is_some()
+    }
+
+    /// Returns true if the container is a pod's sandbox, as far as its samples tell: it stays tiny, has one process,
+    /// and the API does not list it.
+    pub(super) fn is_sandbox(&self) -> bool {
+        let is_tiny = self.regular.last().is_some_and(|sample| {
+            sample.pids().is_none_or(|pids| pids <= 1)
+                && sample.memory_bytes().is_some_and(|bytes| bytes <= SANDBOX_BYTES_MAX)
+        });
+        self.unlisted.is_some_and(|samples| samples >= SANDBOX_AFTER_SAMPLES)
+            && self.gone_since.is_none()
+            && is_tiny
     }
 
     fn take(&mut self, now: Duration, reading: &ContainerReading, is_fast: bool) {
@@ -122,6 +201,7 @@ impl ContainerRecord {
             }
             None => ContainerSample::between(&Counters::default(), reading, Duration::ZERO, now),
         };
+        self.sampled_since = self.sampled_since.or(Some(now));
         let latest = || Earlier { at: now, counters: reading.counters };
         if is_fast || self.earlier_fast.is_some() {
             self.earlier_fast = Some(Box::new(latest()));
@@ -131,6 +211,7 @@ impl ContainerRecord {
         } else {
             self.regular.push(sample);
             self.earlier = Some(latest());
+            self.unlisted = self.unlisted.map(|samples| samples.saturating_add(1));
         }
         self.limit_bytes = reading.limit_bytes;
         self.peak_bytes = reading.peak_bytes.or(self.peak_bytes);
@@ -188,6 +269,16 @@ pub(super) struct PodRecord {
     ahead: u64,
     /// All reported kills of the pod, those of its containers included.
     rises: OomCounter,
+    /// Those that no container's record has.
+    unnamed: OomCounter,
+    /// Those that went to the record of the only container that disappeared meanwhile, as its counter is gone.
+    guessed: OomCounter,
+    /// Kills before the pod was followed that none of its containers at that time accounts for.
+    before: u64,
+    /// When the pod's counter was first read; `None`: not yet, or it has been followed from 0 on.
+    counted_since: Option<Duration>,
+    /// The API has not shown the pod yet.
+    pub(super) is_unknown: bool,
     pub(super) limit_bytes: Option<u64>,
     pub(super) unwanted_since: Option<Duration>,
     /// Number of scans that did not find the pod.
@@ -202,6 +293,11 @@ impl PodRecord {
             oom: OomCounter::new(None),
             ahead: 0,
             rises: OomCounter::new(None),
+            unnamed: OomCounter::new(None),
+            guessed: OomCounter::new(None),
+            before: 0,
+            counted_since: None,
+            is_unknown: false,
             limit_bytes: None,
             unwanted_since: None,
             tries: 0,
@@ -212,10 +308,22 @@ impl PodRecord {
         self.containers.iter_mut().find(|container| *container.id == *id)
     }
 
-    pub(super) fn add(&mut self, id: &str, samples_max: usize) {
+    pub(super) fn add(&mut self, id: &str, samples_max: usize, is_listed: bool) {
         // Most pods keep the containers they started with, and records are large, so no spare room is taken.
         self.containers.reserve_exact(1);
-        self.containers.push(ContainerRecord::new(id, samples_max, self.oom.is_known()));
+        let is_newborn = self.oom.is_known();
+        self.containers.push(ContainerRecord::new(id, samples_max, is_newborn, is_listed));
+    }
+
+    /// Counts from 0 on if the pod's directory was made under the agent's eyes.
+    fn begin_at_birth(&mut self, tree: &CgroupTree) {
+        if self.oom.is_known() || !tree.is_new_pod(&self.uid) {
+            return;
+        }
+        self.oom = OomCounter::new(Some(0));
+        for container in self.containers.iter_mut().filter(|container| !container.oom.is_known()) {
+            (container.oom, container.is_newborn) = (OomCounter::new(Some(0)), true);
+        }
     }
 
     pub(super) fn is_missing(&self, tree: &CgroupTree) -> bool {
@@ -243,8 +351,14 @@ impl PodRecord {
         tree: &mut CgroupTree,
         is_fast: bool,
     ) -> Vec<OomKill> {
+        self.begin_at_birth(tree);
         for container in &mut self.containers {
             read(container, now, tree, |container, reading| container.take(now, reading, is_fast));
+            // While the runtime makes a container, a process of its own is the first one.
+            if !is_fast && container.regular.len() <= usize::from(FIRST_PROCESS_SAMPLES) {
+                container.first_process =
+                    tree.first_process(&container.id).or(container.first_process);
+            }
         }
         self.count_kills(now, tree)
     }
@@ -266,7 +380,7 @@ impl PodRecord {
     /// is lost in a container that keeps running; but the last kill in a container whose main process was the
     /// victim is mostly lost, since its directory is removed within a tenth of a second.
     pub(super) fn count_kills(&mut self, now: Duration, tree: &mut CgroupTree) -> Vec<OomKill> {
-        self.read_own(tree);
+        self.read_own(now, tree);
         let mut left = self.oom.rise();
         let reported = self.containers.iter().map(|container| container.oom.rise());
         if left > reported.fold(self.ahead, u64::saturating_add) {
@@ -280,23 +394,34 @@ impl PodRecord {
         self.oom.mark_reported(now, 0);
         (left, self.ahead) = (left.saturating_sub(self.ahead), self.ahead.saturating_sub(left));
         let mut kills = self.report_containers(now, &mut left, tree.version());
-        if left > 0 {
-            kills.push(self.report_rest(now, left));
-        }
-        for kill in &kills {
-            self.rises.mark_reported(now, kill.kills);
-        }
+        let rest = (left > 0).then(|| self.report_rest(now, left));
+        let counted = kills.iter().map(|kill| kill.kills).fold(left, u64::saturating_add);
+        let is_unnamed = rest.as_ref().is_some_and(|rest| rest.container_id.is_none());
+        self.rises.note(now, counted);
+        self.unnamed.note(now, if is_unnamed { left } else { 0 });
+        self.guessed.note(now, if is_unnamed { 0 } else { left });
+        kills.extend(rest);
         kills
     }
 
-    fn read_own(&mut self, tree: &mut CgroupTree) {
+    fn read_own(&mut self, now: Duration, tree: &mut CgroupTree) {
         match tree.read_pod(&self.uid) {
             Some(reading) => {
                 self.limit_bytes = reading.limit_bytes;
+                let kills = reading.oom_kills.unwrap_or_default();
+                if !self.oom.is_known() && kills > 0 {
+                    let counted = self.containers.iter().filter_map(|container| container.oom.seen);
+                    self.before = kills.saturating_sub(counted.fold(0, u64::saturating_add));
+                    self.counted_since = Some(now);
+                }
                 self.oom.see(reading.oom_kills);
             }
             None if tree.has_pod(&self.uid) => {
                 tree.forget_pod(&self.uid);
+                for container in &mut self.containers {
+                    container.gone_since = container.gone_since.or(Some(now));
+                    container.slow_down();
+                }
                 // The directory comes back only with a new container, and a new container is searched for.
                 self.tries = CGROUP_SCAN_TRIES_MAX;
             }
@@ -352,6 +477,27 @@ impl PodRecord {
     /// Returns how many kills of the pod were reported in the time `within` before `now`.
     pub(super) fn recent_kills(&self, now: Duration, within: Duration) -> u64 {
         self.rises.recent(now, within)
+    }
+
+    /// Returns how many kills lie in this time that no container's record has; a lower bound.
+    pub(super) fn unnamed_kills(&self, span: OomSpan) -> u64 {
+        self.unnamed.within(span)
+    }
+
+    /// Returns true if kills in this time went to the record of a container that may not have been the victim.
+    pub(super) fn has_guessed(&self, span: OomSpan) -> bool {
+        self.guessed.within(span) > 0
+    }
+
+    /// Returns the kills before the pod was followed that none of its containers at that time accounts for, if the time
+    /// ends before.
+    pub(super) fn kills_before(&self, until: Duration) -> u64 {
+        self.counted_since.filter(|since| until <= *since).map_or(0, |_| self.before)
+    }
+
+    /// Returns true if the pod's counter has all kills up to this time.
+    pub(super) fn is_counted(&self, until: Duration) -> bool {
+        self.oom.is_known() && self.counted_since.is_none_or(|since| since <= until)
     }
 
     /// Returns the containers close to their limit or in a pod close to its own, each with its thousandths.

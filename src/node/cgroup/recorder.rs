@@ -12,11 +12,11 @@ use crate::core::ring::Columns;
 use crate::limits::{
     CGROUP_SCAN_PAUSE, CONTAINERS_PER_POD_MAX, FAST_CONTAINERS_MAX, FAST_INTERVAL_MIN,
     FAST_SAMPLES_PER_INTERVAL, OOM_RISES_RECENT, PODS_MAX, RECORDED_CONTAINERS_MAX, RECORDS_KEPT,
-    WINDOW_SAMPLES_MAX,
+    UNKNOWN_PODS_MAX, WINDOW_SAMPLES_MAX,
 };
 use crate::node::cgroup::hierarchy::CgroupVersion;
-use crate::node::cgroup::record::{ContainerRecord, OomKill, PodRecord};
-use crate::node::cgroup::tree::{CgroupTree, ScanReport};
+use crate::node::cgroup::record::{ContainerRecord, OomKill, OomSpan, PodRecord};
+use crate::node::cgroup::tree::{CgroupTree, FoundContainer, ScanReport};
 
 /// A pod that is to be sampled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,22 @@ pub struct ContainerHistory {
     pub is_oom_count_whole: bool,
 }
 
-/// Samples the containers of the wanted pods, and keeps the samples for incidents.
+/// The OOM kills that may have ended a container instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OomKills {
+    /// Number of processes that were killed in the instance's own control group; a lower bound.
+    pub own: u64,
+    /// Number of processes of its pod that were killed in a control group that no record covers: its own, or that of
+    /// another container of the pod. A lower bound.
+    pub unnamed: u64,
+    /// Number of processes of its pod that were killed before the agent knew the pod, if the time ends before that: in
+    /// any control group but those of the containers that ran then.
+    pub before: u64,
+    /// True if no kill can have been missed.
+    pub is_whole: bool,
+}
+
+/// Samples the containers of the wanted pods, and of those that the API does not show yet, and keeps the samples for incidents.
 #[derive(Debug)]
 pub struct ContainerRecorder {
     tree: CgroupTree,
@@ -58,7 +73,11 @@ pub struct ContainerRecorder {
     fast: Vec<(Box<str>, Box<str>)>,
     regular_due: Duration,
     fast_due: Duration,
+    is_scanned: bool,
+    /// When a missing directory was last searched for.
     scanned_at: Option<Duration>,
+    /// When the first scan was done.
+    since: Option<Duration>,
     last_scan: ScanReport,
     left_out: usize,
 }
@@ -76,7 +95,9 @@ impl ContainerRecorder {
             fast: Vec::new(),
             regular_due: Duration::ZERO,
             fast_due: Duration::ZERO,
+            is_scanned: false,
             scanned_at: None,
+            since: None,
             last_scan: ScanReport::default(),
             left_out: 0,
         }
@@ -90,10 +111,12 @@ impl ContainerRecorder {
         }
         self.take_wanted(now, wanted);
         self.forget_old(now);
-        self.scan_when_missing(now);
+        self.find(now);
         let mut kills = Vec::new();
-        for pod in self.pods.values_mut().filter(|pod| pod.unwanted_since.is_none()) {
+        let is_read = |pod: &&mut PodRecord| pod.unwanted_since.is_none() || pod.is_unknown;
+        for pod in self.pods.values_mut().filter(is_read) {
             kills.extend(pod.sample(now, &mut self.tree, false));
+            pod.containers.retain(|container| !container.is_sandbox());
         }
         self.choose_fast();
         self.regular_due = now + self.interval;
@@ -148,9 +171,75 @@ impl ContainerRecorder {
         self.pods.get(pod_uid).map_or(0, |pod| pod.recent_kills(now, within))
     }
 
+    /// Returns the OOM kills that may have ended an instance in this time. `None` for its ID: it has none.
+    pub fn oom_kills(&self, pod_uid: &str, id: Option<&ContainerId>, span: OomSpan) -> OomKills {
+        let Some(pod) = self.pods.get(pod_uid) else { return OomKills::default() };
+        let container = id.and_then(|id| pod.containers.iter().find(|c| *c.id == *id.as_str()));
+        let is_whole = match container {
+            Some(container) => self.is_oom_count_whole(pod_uid, pod, container),
+            None => {
+                let is_v2 = self.tree.version() == Some(CgroupVersion::V2);
+                let is_counted = pod.is_counted(span.until) && !pod.has_guessed(span);
+                is_v2 && self.tree.has_pod(pod_uid) && is_counted
+            }
+        };
+        OomKills {
+            // The counter of an instance ends with it, so every rise is before its end.
+            own: container.map_or(0, |container| container.oom.since(span.since)),
+            unnamed: pod.unnamed_kills(span),
+            before: pod.kills_before(span.until),
+            is_whole,
+        }
+    }
+
+    /// Returns since when (monotonic) a container that is still there has been sampled.
+    pub fn sampled_since(&self, pod_uid: &str, id: &ContainerId) -> Option<Duration> {
+        let pod = self.pods.get(pod_uid)?;
+        let container = pod.containers.iter().find(|container| *container.id == *id.as_str())?;
+        container.sampled_since.filter(|_| container.gone_since.is_none())
+    }
+
+    /// Returns true if a container still runs: its control group has processes, and the first of them is the one that
+    /// was the first before, if the agent can see that. `None`: it cannot be seen.
+    ///
+    /// The numbers of the processes are those of the agent's PID namespace. If that is not the node's, the first process
+    /// is not seen. Mostly that does not matter: with the first process of its own PID namespace, a container has lost
+    /// all.
+    pub fn is_running(&mut self, pod_uid: &str, container_id: &str) -> Option<bool> {
+        let container = self.pods.get_mut(pod_uid)?.container(container_id)?;
+        if container.gone_since.is_some() {
+            return Some(false);
+        }
+        let is_populated = self.tree.is_populated(container_id)?;
+        let first = self.tree.first_process(container_id);
+        let has_its_first = first.zip(container.first_process).is_none_or(|(a, b)| a == b);
+        Some(is_populated && has_its_first)
+    }
+
+    /// Returns the time between two regular samples.
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// Returns when (monotonic) the agent first knew a control group of a pod; `None`: it does not yet.
+    pub fn since(&self) -> Option<Duration> {
+        self.since
+    }
+
+    /// Returns true if the agent has looked for control groups.
+    pub fn is_scanned(&self) -> bool {
+        self.is_scanned
+    }
+
     /// Returns the number of containers that have a record.
     pub fn recorded(&self) -> usize {
         self.pods.values().map(|pod| pod.containers.len()).sum()
+    }
+
+    /// Returns the number of pods that have a record.
+    #[cfg(test)]
+    pub(super) fn pods(&self) -> usize {
+        self.pods.len()
     }
 
     /// Returns the number of pods and containers for which the last regular sample had no room.
@@ -233,16 +322,16 @@ impl ContainerRecorder {
             }
             let record =
                 self.pods.entry(pod.uid.clone()).or_insert_with(|| PodRecord::new(&pod.uid));
-            record.unwanted_since = None;
+            (record.unwanted_since, record.is_unknown) = (None, false);
             for id in pod.container_ids.iter().map(ContainerId::as_str) {
                 match record.container(id) {
-                    Some(container) => container.is_wanted = true,
+                    Some(container) => container.list(),
                     None => new.push((&*pod.uid, id)),
                 }
             }
         }
         for (uid, id) in new {
-            self.add_container(uid, id);
+            self.add_container(uid, id, true);
         }
     }
 
@@ -257,29 +346,34 @@ impl ContainerRecorder {
         true
     }
 
-    fn add_container(&mut self, pod_uid: &str, id: &str) {
+    /// `is_listed`: the API shows the container; else only its directory does.
+    fn add_container(&mut self, pod_uid: &str, id: &str, is_listed: bool) {
         if self.recorded() >= RECORDED_CONTAINERS_MAX {
-            self.forget_oldest();
+            self.forget_oldest(is_listed);
         }
         let has_room = self.recorded() < RECORDED_CONTAINERS_MAX;
         let Some(pod) = self.pods.get_mut(pod_uid) else { return };
         if pod.container(id).is_some() {
             // The ID was listed twice.
         } else if has_room && pod.containers.len() < CONTAINERS_PER_POD_MAX {
-            pod.add(id, self.samples_max);
-        } else {
+            pod.add(id, self.samples_max, is_listed);
+        } else if is_listed {
             self.left_out += 1;
         }
     }
 
-    /// Forgets the container that disappeared first, among those that are gone and not wanted.
-    fn forget_oldest(&mut self) {
-        let gone = self.pods.values_mut().flat_map(|pod| {
-            let gone = |c: &ContainerRecord| c.gone_since.filter(|_| !c.is_wanted);
-            let oldest = pod.containers.iter().enumerate().filter_map(|(n, c)| Some((gone(c)?, n)));
-            oldest.min().map(|(since, n)| (since, n, pod))
+    /// Forgets the container that disappeared first, among those that are gone and not wanted. If there is none, it
+    /// forgets one that the API never listed, where `with_unlisted` is true.
+    fn forget_oldest(&mut self, with_unlisted: bool) {
+        let dispensable = self.pods.values_mut().flat_map(|pod| {
+            let order = |c: &ContainerRecord| match c.gone_since.filter(|_| !c.is_wanted) {
+                Some(since) => Some((false, since)),
+                None => (with_unlisted && c.is_unlisted()).then_some((true, Duration::ZERO)),
+            };
+            let first = pod.containers.iter().enumerate().filter_map(|(n, c)| Some((order(c)?, n)));
+            first.min().map(|(order, n)| (order, n, pod))
         });
-        if let Some((_, n, pod)) = gone.min_by_key(|(since, ..)| *since) {
+        if let Some((_, n, pod)) = dispensable.min_by_key(|(order, ..)| *order) {
             pod.containers.remove(n);
         }
     }
@@ -309,18 +403,48 @@ impl ContainerRecorder {
         });
     }
 
-    fn scan_when_missing(&mut self, now: Duration) {
-        let is_pausing =
-            self.scanned_at.is_some_and(|at| now.saturating_sub(at) < CGROUP_SCAN_PAUSE);
-        if is_pausing || !self.pods.values().any(|pod| pod.is_missing(&self.tree)) {
-            return;
-        }
+    /// Finds the directories of pods and containers.
+    fn find(&mut self, now: Duration) {
         let pods = &self.pods;
         let is_wanted = |uid: &str| pods.get(uid).is_some_and(|pod| pod.unwanted_since.is_none());
-        self.last_scan = self.tree.scan(is_wanted);
-        self.scanned_at = Some(now);
-        for pod in self.pods.values_mut() {
-            pod.note_scan(&self.tree);
+        self.tree.look(is_wanted);
+        let is_pausing =
+            self.scanned_at.is_some_and(|at| now.saturating_sub(at) < CGROUP_SCAN_PAUSE);
+        let is_missing = !is_pausing && pods.values().any(|pod| pod.is_missing(&self.tree));
+        // The first scan does not wait for a wanted pod: what comes after it is known to be new.
+        if !self.is_scanned || is_missing {
+            self.last_scan = self.tree.scan(is_wanted);
+            self.is_scanned = true;
+        }
+        if is_missing {
+            self.scanned_at = Some(now);
+            for pod in self.pods.values_mut() {
+                pod.note_scan(&self.tree);
+            }
+        }
+        self.since = self.since.or_else(|| self.tree.has_pods().then_some(now));
+        for FoundContainer { pod_uid, container_id } in self.tree.take_found() {
+            self.add_container(&pod_uid, &container_id, false);
+        }
+        self.follow_unknown(now);
+    }
+
+    /// Begins to count the OOM kills of new pods that the API does not show yet.
+    fn follow_unknown(&mut self, now: Duration) {
+        let mut left = {
+            let unknown = self.pods.values().filter(|pod| pod.is_unknown).count();
+            UNKNOWN_PODS_MAX.saturating_sub(unknown).min(PODS_MAX.saturating_sub(self.pods.len()))
+        };
+        for uid in self.tree.take_new_pods() {
+            if left == 0 {
+                break;
+            }
+            self.pods.entry(uid).or_insert_with_key(|uid| {
+                left -= 1;
+                let mut pod = PodRecord::new(uid);
+                (pod.unwanted_since, pod.is_unknown) = (Some(now), true);
+                pod
+            });
         }
     }
 }

@@ -10,24 +10,25 @@ use crate::core::Now;
 use crate::core::case::ContainerId;
 use crate::limits::{
     CGROUP_ENTRIES_MAX, CGROUP_FILE_BYTES_MAX, CGROUP_SEARCH_DIRECTORIES_MAX, FAST_CONTAINERS_MAX,
-    LIMIT_READ_EVERY, RECORDED_CONTAINERS_MAX, RECORDS_KEPT,
+    LIMIT_READ_EVERY, RECORDED_CONTAINERS_MAX, RECORDS_KEPT, SANDBOX_AFTER_SAMPLES,
+    UNKNOWN_PODS_MAX,
 };
 
 const UID: &str = "0c1fa5e2-7d2b-4a5e-9f8e-2f6c2c9d1b0e";
 const UID_SYSTEMD: &str = "0c1fa5e2_7d2b_4a5e_9f8e_2f6c2c9d1b0e";
 const HASH: &str = "d41d8cd98f00b204e9800998ecf8427e";
-const MIB: u64 = 1 << 20;
+pub(in crate::node) const MIB: u64 = 1 << 20;
 
-fn id(n: u64) -> String {
+pub(in crate::node) fn id(n: u64) -> String {
     format!("{n:064x}")
 }
 
-fn seconds(n: u64) -> Duration {
+pub(in crate::node) fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
 /// A folder laid out like `/sys/fs/cgroup`, removed when the test ends.
-struct Made(PathBuf);
+pub(in crate::node) struct Made(PathBuf);
 
 impl Made {
     fn new() -> Self {
@@ -41,28 +42,28 @@ impl Made {
         Self(root)
     }
 
-    fn v2() -> Self {
+    pub(in crate::node) fn v2() -> Self {
         let made = Self::new();
         made.write("cgroup.controllers", "cpu io memory pids");
         made
     }
 
-    fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+    pub(in crate::node) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.0.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
-    fn remove(&self, path: &str) {
+    pub(in crate::node) fn remove(&self, path: &str) {
         fs::remove_dir_all(self.0.join(path)).unwrap();
     }
 
-    fn tree(&self) -> CgroupTree {
+    pub(in crate::node) fn tree(&self) -> CgroupTree {
         CgroupTree::new(&self.0)
     }
 
     /// Makes a version 2 container with this memory use and limit.
-    fn container_v2(&self, path: &str, memory: u64, limit: &str) {
+    pub(in crate::node) fn container_v2(&self, path: &str, memory: u64, limit: &str) {
         self.write(&format!("{path}/memory.current"), format!("{memory}\n"));
         self.write(&format!("{path}/memory.stat"), "anon 1\nfile 2\ninactive_file 0\n");
         self.write(&format!("{path}/memory.max"), format!("{limit}\n"));
@@ -76,12 +77,12 @@ impl Made {
         }
     }
 
-    fn pod_v2(&self, path: &str) {
+    pub(in crate::node) fn pod_v2(&self, path: &str) {
         self.write(&format!("{path}/memory.max"), "max\n");
         self.kills(path, 0);
     }
 
-    fn kills(&self, path: &str, kills: u64) {
+    pub(in crate::node) fn kills(&self, path: &str, kills: u64) {
         let events = format!("low 0\nhigh 0\nmax 9\noom {kills}\noom_kill {kills}\n");
         self.write(&format!("{path}/memory.events"), events);
     }
@@ -522,8 +523,8 @@ fn a_kill_in_a_new_container_is_told_once() {
     made.container_v2(&format!("{pod}/{}", id(2)), MIB, "max");
     made.kills(&pod, 1);
     made.kills(&format!("{pod}/{}", id(2)), 1);
-    let unnamed = OomKill { pod_uid: UID.into(), container_id: None, kills: 1 };
-    assert_eq!(recorder.sample(seconds(5), &[wanted(UID, &[id(1)])]), [unnamed]);
+    let named = OomKill { pod_uid: UID.into(), container_id: Some(id(2).into()), kills: 1 };
+    assert_eq!(recorder.sample(seconds(5), &[wanted(UID, &[id(1)])]), [named]);
     let pods = [wanted(UID, &[id(1), id(2)])];
     assert_eq!(recorder.sample(seconds(10), &pods), []);
     made.kills(&pod, 3);
@@ -656,6 +657,141 @@ fn a_pod_holds_no_more_containers_than_are_watched() {
     let mut recorder = recorder(&made);
     recorder.sample(seconds(0), &[wanted(UID, &ids), wanted(UID, &ids)]);
     assert_eq!(recorder.recorded(), crate::limits::CONTAINERS_PER_POD_MAX);
+}
+
+#[test]
+fn containers_that_the_api_does_not_list_are_found_and_sampled() {
+    let made = Made::v2();
+    simple_pod(&made, HASH, &[9]);
+    let (mut recorder, pods) = (recorder(&made), [wanted(UID, &[])]);
+    recorder.sample(seconds(0), &pods);
+    let pod = simple_pod(&made, UID, &[]);
+    recorder.sample(seconds(5), &pods);
+    made.container_v2(&format!("{pod}/{}", id(1)), 30 * MIB, "max");
+    recorder.sample(seconds(10), &pods);
+    made.kills(&format!("{pod}/{}", id(1)), 2);
+    made.kills(&pod, 2);
+    let kill = |n, kills| OomKill { pod_uid: UID.into(), container_id: Some(id(n).into()), kills };
+    assert_eq!(recorder.sample(seconds(15), &pods), [kill(1, 2)]);
+    let history = recorder.history(UID, &parsed(&id(1)), now(seconds(15))).unwrap();
+    assert_eq!(column(&history, "memory_bytes").len(), 2);
+    // One goes and another comes: the folder has as many entries as before.
+    made.remove(&format!("{pod}/{}", id(1)));
+    made.container_v2(&format!("{pod}/{}", id(2)), 30 * MIB, "max");
+    made.kills(&pod, 3);
+    assert_eq!(recorder.sample(seconds(20), &pods), [kill(1, 1)]);
+    assert!(recorder.history(UID, &parsed(&id(2)), now(seconds(20))).is_some());
+    // What ran before the agent did is not taken for new: the API lists it, or it is a sandbox.
+    assert_eq!(recorder.recorded(), 2);
+    recorder.sample(seconds(25), &[wanted(UID, &[]), wanted(HASH, &[])]);
+    assert_eq!(recorder.recorded(), 2);
+}
+
+#[test]
+fn a_sandbox_is_dropped_after_a_minute_and_a_container_that_grows_is_kept() {
+    let sample = usize::from(SANDBOX_AFTER_SAMPLES) as u64;
+    // Memory in MiB, processes, whether the API lists it in the end, and whether it is kept.
+    for (mib, pids, is_listed, is_kept) in
+        [(1, 1, false, false), (1, 3, false, true), (40, 1, false, true), (1, 1, true, true)]
+    {
+        let made = Made::v2();
+        simple_pod(&made, HASH, &[9]);
+        let (mut recorder, mut pods) = (recorder(&made), [wanted(UID, &[])]);
+        recorder.sample(seconds(0), &pods);
+        let pod = simple_pod(&made, UID, &[]);
+        made.container_v2(&format!("{pod}/{}", id(1)), mib * MIB, "max");
+        made.write(&format!("{pod}/{}/pids.current", id(1)), format!("{pids}\n"));
+        for n in 1..sample {
+            recorder.sample(seconds(5 * n), &pods);
+            assert_eq!(recorder.recorded(), 1);
+        }
+        if is_listed {
+            pods = [wanted(UID, &[id(1)])];
+        }
+        for n in sample..2 * sample {
+            recorder.sample(seconds(5 * n), &pods);
+        }
+        assert_eq!(recorder.recorded() == 1, is_kept, "{mib} MiB, {pids} processes, {is_listed}");
+    }
+}
+
+#[test]
+fn containers_that_the_api_lists_take_the_place_of_those_that_it_does_not() {
+    let made = Made::v2();
+    simple_pod(&made, HASH, &[1 << 40]);
+    let (mut recorder, per_pod) = (recorder(&made), 100);
+    let uid = |n: u64| format!("pod-{n}");
+    let pods: Vec<_> = (0..20).map(|n| wanted(&uid(n), &[])).collect();
+    recorder.sample(seconds(0), &pods);
+    for n in 0..20 {
+        simple_pod(&made, &uid(n), &(0..per_pod).map(|c| 1000 * n + c).collect::<Vec<_>>());
+    }
+    recorder.sample(seconds(5), &pods);
+    assert_eq!((recorder.recorded(), recorder.left_out()), (RECORDED_CONTAINERS_MAX, 0));
+    let pods: Vec<_> =
+        (0..20).map(|n| wanted(&uid(n), &[id(1000 * n), id(1000 * n + 99)])).collect();
+    recorder.sample(seconds(10), &pods);
+    assert_eq!((recorder.recorded(), recorder.left_out()), (RECORDED_CONTAINERS_MAX, 0));
+    for n in 0..20 {
+        let history = recorder.history(&uid(n), &parsed(&id(1000 * n + 99)), now(seconds(10)));
+        assert!(history.is_some(), "{n}");
+    }
+}
+
+#[test]
+fn a_new_pods_counter_begins_at_0_even_before_the_api_shows_the_pod() {
+    let made = Made::v2();
+    let old = simple_pod(&made, HASH, &[9]);
+    made.kills(&old, 4);
+    let mut recorder = recorder(&made);
+    recorder.sample(seconds(0), &[]);
+    let pod = simple_pod(&made, UID, &[1]);
+    recorder.sample(seconds(5), &[]);
+    made.remove(&format!("{pod}/{}", id(1)));
+    made.kills(&pod, 2);
+    let kill = OomKill { pod_uid: UID.into(), container_id: None, kills: 2 };
+    assert_eq!(recorder.sample(seconds(10), &[]), [kill]);
+    made.remove(&pod);
+    recorder.sample(seconds(15), &[wanted(UID, &[]), wanted(HASH, &[])]);
+    let span = |since, until| OomSpan { since: seconds(since), until: seconds(until) };
+    let kills = |uid, since, until| recorder.oom_kills(uid, None, span(since, until));
+    let unnamed = |kills| OomKills { unnamed: kills, ..OomKills::default() };
+    assert_eq!(kills(UID, 0, 7), unnamed(2));
+    // It ended before the kill, and it began after it.
+    assert_eq!((kills(UID, 0, 4), kills(UID, 11, 20)), (unnamed(0), unnamed(0)));
+    // The old pod's kills may be anyone's; later ones cannot be missed.
+    assert_eq!(kills(HASH, 0, 7), OomKills { before: 4, ..unnamed(0) });
+    assert_eq!(kills(HASH, 0, 20), OomKills { is_whole: true, ..unnamed(0) });
+}
+
+#[test]
+fn unknown_pods_are_bounded_and_make_room() {
+    let made = Made::v2();
+    simple_pod(&made, HASH, &[9]);
+    let mut recorder = recorder(&made);
+    recorder.sample(seconds(0), &[]);
+    for n in 0..UNKNOWN_PODS_MAX as u64 + 10 {
+        simple_pod(&made, &format!("pod-{n}"), &[n]);
+    }
+    recorder.sample(seconds(5), &[]);
+    assert_eq!(recorder.pods(), UNKNOWN_PODS_MAX);
+    recorder.sample(seconds(6 + RECORDS_KEPT.as_secs()), &[]);
+    assert_eq!(recorder.pods(), 0);
+}
+
+#[test]
+fn a_directory_made_again_counts_from_0() {
+    let made = Made::v2();
+    let pod = simple_pod(&made, UID, &[1]);
+    let pods = [wanted(UID, &[id(1)])];
+    made.kills(&pod, 5);
+    let mut recorder = recorder(&made);
+    recorder.sample(seconds(0), &pods);
+    made.remove(&pod);
+    let pod = simple_pod(&made, UID, &[2]);
+    made.kills(&pod, 1);
+    let kill = OomKill { pod_uid: UID.into(), container_id: None, kills: 1 };
+    assert!(recorder.sample(seconds(5), &pods).iter().all(|told| told.kills == kill.kills));
 }
 
 /// Not a test: measures figures for the README. `cargo test --release --lib round_of -- --ignored --nocapture`.

@@ -1,11 +1,15 @@
 //! Finds the cgroup directories of pods and containers. [`crate::node::cgroup::reading`] reads their files.
 //!
+//! A scan reads all levels; between scans [`CgroupTree::look`] reads only the directories that changed, which it
+//! sees with one `stat` each.
+//!
 //! Symbolic links to directories are never followed, and a scan is bounded in depth, in the number of
 //! directories and in the entries of each ([`crate::limits`]). A directory may vanish at any time; that is
 //! not an error, there is just nothing to read.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,15 +44,61 @@ pub struct CgroupTree {
     hierarchy: Option<Hierarchy>,
     /// The `kubepods` directories that were found, relative to the hierarchy's root.
     kubepods: Vec<PathBuf>,
+    /// The directories that hold the pods' directories.
+    levels: Vec<Level>,
     pods: HashMap<Box<str>, PodDirectory>,
     containers: HashMap<Box<str>, ContainerDirectory>,
+    /// A scan has read all pods: a pod's directory that was not there then is newer.
+    is_whole: bool,
+    /// A pod's directory has gone since the levels were last read.
+    is_stale: bool,
+    found: Vec<FoundContainer>,
+    new_pods: Vec<Box<str>>,
     files: Files,
+}
+
+/// A directory of a container that was made after the agent first read its pod's directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FoundContainer {
+    pub(super) pod_uid: Box<str>,
+    pub(super) container_id: Box<str>,
+}
+
+/// What one `stat` shows of a directory. A directory of the kernel has a link for each directory in it and no
+/// reliable time; one of a disk has a reliable time, and on some file systems no such links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    links: u64,
+    modified: (i64, i64),
+}
+
+impl Mark {
+    /// `None`: there is no such directory.
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::symlink_metadata(path).ok()?;
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        metadata.is_dir().then(|| Self { links: metadata.nlink(), modified })
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Level {
+    path: PathBuf,
+    seen: Option<Mark>,
+    /// The level may have levels of QoS classes in it.
+    is_top: bool,
 }
 
 #[derive(Debug)]
 struct PodDirectory {
     path: Arc<Path>,
     limit: Limit,
+    /// The directory as it was when its containers were last read; `None`: they are to be read.
+    seen: Option<Mark>,
+    /// The containers were read at least once.
+    is_read: bool,
+    /// The directory was made after the first whole scan, so that its counters began at 0 since then.
+    is_new: bool,
 }
 
 #[derive(Debug)]
@@ -68,32 +118,99 @@ impl CgroupTree {
             root: root.to_owned(),
             hierarchy: None,
             kubepods: Vec::new(),
+            levels: Vec::new(),
             pods: HashMap::new(),
             containers: HashMap::new(),
+            is_whole: false,
+            is_stale: false,
+            found: Vec::new(),
+            new_pods: Vec::new(),
             files: Files::new(),
         }
     }
 
-    /// Finds the directories of the pods whose UIDs are wanted, and of their containers; earlier results are
-    /// forgotten. A static pod's UID is its `kubernetes.io/config.hash`.
+    /// Finds the directories of all pods, and of the containers of the pods whose UIDs are wanted. A static pod's UID
+    /// is its `kubernetes.io/config.hash`.
     ///
     /// The levels above the pods are searched for once, and again when they contain none of the wanted pods.
     pub fn scan(&mut self, want: impl Fn(&str) -> bool) -> ScanReport {
+        let (known, listed) =
+            (std::mem::take(&mut self.pods), std::mem::take(&mut self.containers));
         let mut walk = Walk::new(CGROUP_DIRECTORIES_MAX);
-        self.walk_pods(&mut walk, &want);
-        if self.pods.is_empty() {
+        self.walk_all(&mut walk, &want, &known, &listed);
+        let mut pods = self.pods.keys().filter(|uid| want(uid)).count();
+        if pods == 0 {
             self.find_kubepods(&mut walk);
             // The search may have used up its own budget; the walk below what it found gets a full one.
             walk.left = CGROUP_DIRECTORIES_MAX;
-            self.walk_pods(&mut walk, &want);
+            self.walk_all(&mut walk, &want, &known, &listed);
+            pods = self.pods.keys().filter(|uid| want(uid)).count();
         }
+        self.is_whole = self.hierarchy.is_some() && !walk.is_cut;
         ScanReport {
             version: self.version(),
-            pods: self.pods.len(),
+            pods,
             containers: self.containers.len(),
             directories: walk.read,
             is_cut: walk.is_cut,
         }
+    }
+
+    /// Finds the pods that came since the last scan, and the containers of the wanted pods. It reads only the
+    /// directories that changed.
+    pub(super) fn look(&mut self, want: impl Fn(&str) -> bool) {
+        let Some(memory) = self.hierarchy.as_ref().map(|hierarchy| hierarchy.memory.clone()) else {
+            return;
+        };
+        let mut walk = Walk::new(CGROUP_DIRECTORIES_MAX);
+        // The directories of wanted pods are read by the caller, who forgets those that are gone.
+        let gone = |pod: &PodDirectory| Mark::of(&memory.join(&pod.path)).is_none();
+        let gone: Vec<_> = self.pods.iter().filter(|(uid, pod)| !want(uid) && gone(pod)).collect();
+        for uid in gone.into_iter().map(|(uid, _)| uid.clone()).collect::<Vec<_>>() {
+            self.forget_pod(&uid);
+        }
+        let is_stale = std::mem::take(&mut self.is_stale);
+        for n in 0..self.levels.len() {
+            let Some(level) = self.levels.get_mut(n) else { break };
+            let mark = Mark::of(&memory.join(&level.path));
+            if is_stale || mark != level.seen {
+                level.seen = mark;
+                let level = level.clone();
+                self.walk_level(&mut walk, &memory, &level, &HashMap::new());
+            }
+        }
+        let mut changed = Vec::new();
+        for (uid, pod) in self.pods.iter_mut().filter(|(uid, _)| want(uid)) {
+            let mark = Mark::of(&memory.join(&pod.path));
+            if mark.is_some() && mark != pod.seen {
+                changed.push((uid.clone(), mark));
+            }
+        }
+        for (uid, mark) in changed {
+            self.walk_pod(&mut walk, &memory, &uid, mark, |_| false);
+        }
+        // What was not found for want of room may be older than its discovery.
+        self.is_whole &= !walk.is_cut;
+    }
+
+    /// Returns the containers that came since the last call, those of unwanted pods excepted.
+    pub(super) fn take_found(&mut self) -> Vec<FoundContainer> {
+        std::mem::take(&mut self.found)
+    }
+
+    /// Returns true if there is a directory of any pod.
+    pub(super) fn has_pods(&self) -> bool {
+        !self.pods.is_empty()
+    }
+
+    /// Returns the pods whose directories were made since the last call.
+    pub(super) fn take_new_pods(&mut self) -> Vec<Box<str>> {
+        std::mem::take(&mut self.new_pods)
+    }
+
+    /// Returns true if the pod's directory was made after the first scan: its counters began at 0 since then.
+    pub(super) fn is_new_pod(&self, pod_uid: &str) -> bool {
+        self.pods.get(pod_uid).is_some_and(|pod| pod.is_new)
     }
 
     /// Returns the interface version that the last scan found.
@@ -119,21 +236,45 @@ impl CgroupTree {
         self.files.container(hierarchy, [&**pod, Path::new(&**name)], *is_nested, limit)
     }
 
+    /// Returns true if a container has processes. `None`: that cannot be seen.
+    pub(super) fn is_populated(&mut self, container_id: &str) -> Option<bool> {
+        let hierarchy = self.hierarchy.as_ref()?;
+        let ContainerDirectory { pod, name, .. } = self.containers.get(container_id)?;
+        self.files.is_populated(hierarchy, [&**pod, Path::new(&**name)])
+    }
+
+    /// Returns the process that has been in the container for longest. `None`: that cannot be seen.
+    pub(super) fn first_process(&mut self, container_id: &str) -> Option<u64> {
+        let hierarchy = self.hierarchy.as_ref()?;
+        let ContainerDirectory { pod, name, .. } = self.containers.get(container_id)?;
+        self.files.first_process(hierarchy, [&**pod, Path::new(&**name)])
+    }
+
     /// Reads the files of a pod's own directory. `None`: it is not known, or is gone.
     pub fn read_pod(&mut self, pod_uid: &str) -> Option<PodReading> {
         let hierarchy = self.hierarchy.as_ref()?;
-        let PodDirectory { path, limit } = self.pods.get_mut(pod_uid)?;
+        let PodDirectory { path, limit, .. } = self.pods.get_mut(pod_uid)?;
         self.files.pod(hierarchy, path, limit)
     }
 
     /// Forgets a container whose directory is gone.
     pub(super) fn forget_container(&mut self, container_id: &str) {
-        self.containers.remove(container_id);
+        let Some(ContainerDirectory { pod, .. }) = self.containers.remove(container_id) else {
+            return;
+        };
+        // Another container may have come in its place, with which the pod's directory looks the same.
+        let mut pods = self.pods.values_mut();
+        if let Some(pod) = pods.find(|directory| Arc::ptr_eq(&directory.path, &pod)) {
+            pod.seen = None;
+        }
     }
 
     /// Forgets a pod whose directory is gone.
     pub(super) fn forget_pod(&mut self, pod_uid: &str) {
-        self.pods.remove(pod_uid);
+        if let Some(PodDirectory { path, .. }) = self.pods.remove(pod_uid) {
+            self.containers.retain(|_, container| !Arc::ptr_eq(&container.pod, &path));
+            self.is_stale = true;
+        }
     }
 
     fn find_kubepods(&mut self, walk: &mut Walk) {
@@ -147,50 +288,107 @@ impl CgroupTree {
         }
     }
 
-    fn walk_pods(&mut self, walk: &mut Walk, want: &impl Fn(&str) -> bool) {
+    /// Reads all levels anew. `known` and `listed` are the pods and containers of the scan before.
+    fn walk_all(
+        &mut self,
+        walk: &mut Walk,
+        want: &impl Fn(&str) -> bool,
+        known: &HashMap<Box<str>, PodDirectory>,
+        listed: &HashMap<Box<str>, ContainerDirectory>,
+    ) {
         self.pods.clear();
         self.containers.clear();
+        self.levels.clear();
         let Some(memory) = self.hierarchy.as_ref().map(|hierarchy| hierarchy.memory.clone()) else {
             return;
         };
-        for kubepods in std::mem::take(&mut self.kubepods) {
-            let mut levels = vec![kubepods.clone()];
-            walk.children(&memory, &kubepods, |name| {
-                if names::is_qos(name) {
-                    levels.push(kubepods.join(name));
-                }
-            });
-            for level in levels {
-                let mut pods = Vec::new();
-                walk.children(&memory, &level, |name| {
-                    pods.extend(
-                        names::pod_uid(name).filter(|uid| want(uid)).map(|u| (u, level.join(name))),
-                    );
-                });
-                for (uid, path) in pods {
-                    self.walk_pod(walk, &memory, uid, path);
-                }
-            }
-            self.kubepods.push(kubepods);
+        for path in self.kubepods.clone() {
+            let seen = Mark::of(&memory.join(&path));
+            let top = Level { path, seen, is_top: true };
+            self.walk_level(walk, &memory, &top, known);
+            self.levels.push(top);
+        }
+        let wanted: Vec<_> = self.pods.keys().filter(|uid| want(uid)).cloned().collect();
+        for uid in wanted {
+            let path = self.pods.get(&uid).map(|pod| memory.join(&pod.path));
+            let mark = path.and_then(|path| Mark::of(&path));
+            self.walk_pod(walk, &memory, &uid, mark, |id| listed.contains_key(id));
         }
     }
 
-    fn walk_pod(&mut self, walk: &mut Walk, memory: &Path, uid: String, path: PathBuf) {
-        if self.pods.len() >= PODS_MAX {
-            walk.is_cut = true;
-            return;
+    /// Reads a level, and those of QoS classes in it that were not read before. `known` are the pods of the scan before.
+    fn walk_level(
+        &mut self,
+        walk: &mut Walk,
+        memory: &Path,
+        level: &Level,
+        known: &HashMap<Box<str>, PodDirectory>,
+    ) {
+        let (mut below, mut pods) = (Vec::new(), Vec::new());
+        walk.children(memory, &level.path, |name| {
+            if level.is_top && names::is_qos(name) {
+                below.push(level.path.join(name));
+            } else if let Some(uid) = names::pod_uid(name) {
+                pods.push((uid, level.path.join(name)));
+            }
+        });
+        for (uid, path) in pods {
+            if self.pods.contains_key(&*uid) {
+                continue;
+            }
+            if self.pods.len() >= PODS_MAX {
+                walk.is_cut = true;
+                break;
+            }
+            let before = known.get(&*uid);
+            let is_new = before.map_or(self.is_whole, |before| before.is_new);
+            let is_read = before.is_some_and(|before| before.is_read);
+            let (path, limit) = (path.into(), Limit::default());
+            let pod = PodDirectory { path, limit, seen: None, is_read, is_new };
+            if is_new && before.is_none() {
+                self.new_pods.push(uid.as_str().into());
+            }
+            self.pods.insert(uid.into(), pod);
         }
-        let pod: Arc<Path> = path.into();
+        for path in below {
+            if self.levels.iter().all(|level| level.path != path) {
+                let seen = Mark::of(&memory.join(&path));
+                let level = Level { path, seen, is_top: false };
+                self.walk_level(walk, memory, &level, known);
+                self.levels.push(level);
+            }
+        }
+    }
+
+    /// Reads the names of a pod's containers. `mark`: the directory as it was before it is read.
+    fn walk_pod(
+        &mut self,
+        walk: &mut Walk,
+        memory: &Path,
+        uid: &str,
+        mark: Option<Mark>,
+        is_listed: impl Fn(&str) -> bool,
+    ) {
+        let Some(directory) = self.pods.get_mut(uid) else { return };
+        let pod = Arc::clone(&directory.path);
+        let is_first_look = !std::mem::replace(&mut directory.is_read, true) && !directory.is_new;
+        directory.seen = mark;
         let mut found = Vec::new();
         walk.children(memory, &pod, |name| {
             found.extend(names::container_id(name).map(|_| name.to_owned()))
         });
         for name in found {
+            let Some(id) = names::container_id(&name) else { continue };
+            if self.containers.contains_key(id) {
+                continue;
+            }
             if self.containers.len() >= CGROUP_CONTAINERS_MAX {
                 walk.is_cut = true;
                 break;
             }
-            let Some(id) = names::container_id(&name) else { continue };
+            if !is_first_look && !is_listed(id) {
+                self.found.push(FoundContainer { pod_uid: uid.into(), container_id: id.into() });
+            }
             let is_nested = is_directory(&memory.join(&pod).join(&name).join(names::NESTED));
             let (id, name) = (id.into(), name.as_str().into());
             self.containers.insert(
@@ -203,7 +401,6 @@ impl CgroupTree {
                 },
             );
         }
-        self.pods.insert(uid.into(), PodDirectory { path: pod, limit: Limit::default() });
     }
 }
 

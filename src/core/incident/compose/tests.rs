@@ -73,6 +73,7 @@ fn the_kernels_count_stands_above_the_runtimes_word() {
         (137, "Error", OomCount::Some(2), "oom", Confirmed),
         (137, "Error", OomCount::None, "killed", Probable),
         (137, "Error", OomCount::Unknown, "killed", Probable),
+        (1, "Error", OomCount::Unknown, "error", Confirmed),
         // A child process was killed, and the container terminated because of that.
         (1, "Error", OomCount::Some(1), "error", Confirmed),
         (1, "Error", OomCount::None, "error", Confirmed),
@@ -89,6 +90,13 @@ fn the_kernels_count_stands_above_the_runtimes_word() {
         let told = incident.metadata.evidence[facts..].iter().any(|e| e.contains("the kernel"));
         let is_told = matches!(oom, OomCount::Some(_)) || (is_oom && oom == OomCount::None);
         assert_eq!(told, is_told, "{:?}", incident.metadata.evidence);
+        let gap = "container: the kernel's count of OOM kills in its cgroup is not known";
+        let has_gap = incident.telemetry.gaps.iter().any(|told| told.to_string() == gap);
+        assert_eq!(
+            has_gap,
+            kind == "killed" && oom == OomCount::Unknown,
+            "{code} {reason} {oom:?}"
+        );
     }
 }
 
@@ -123,6 +131,33 @@ fn growth_is_told_only_where_there_was_some() {
     let mut gaps = columns(&[1.0, 2.0]);
     gaps.columns[0].1[1] = None;
     assert_eq!(memory_growth(&gaps), None);
+}
+
+#[test]
+fn growth_is_measured_over_the_time_in_which_it_grew() {
+    // Idle for 100 s, then 8 MiB/s for 8 s, with a sample every 5 s from any moment on; and likewise with the samples
+    // near the limit, every half second.
+    let mib = f64::from(1 << 20);
+    for phase in 0..10 {
+        for fast_from in [8.0, 7.0] {
+            let regular = (0..=22).map(|n| f64::from(n) * 5.0 + f64::from(phase) / 2.0 - 100.0);
+            let fast = (0..16).map(|n| f64::from(n) / 2.0).filter(|at| *at >= fast_from);
+            let mut times: Vec<f64> = regular.filter(|at| *at < 8.0).chain(fast).collect();
+            times.sort_by(f64::total_cmp);
+            let newest = *times.last().unwrap();
+            let memory = times.iter().map(|at| Some((6.0 + 8.0 * at.max(0.0)) * mib)).collect();
+            let age = times.iter().map(|at| Some(newest - at)).collect();
+            let mut samples = columns(&[]);
+            samples.columns = vec![("memory_bytes", memory), ("age_seconds", age)];
+            let growth = memory_growth(&samples).unwrap() / mib;
+            // With a single sample in the 8 s, the time before it is not known better.
+            let least = if newest < 5.0 { 4.7 } else { 6.9 };
+            assert!((least..=8.01).contains(&growth), "{phase} {fast_from}: {growth} MiB/s");
+        }
+    }
+    let growth = |mib: &[f64]| memory_growth(&columns(mib)).map(|g| g / f64::from(1 << 20));
+    assert_eq!(growth(&[10.0, 10.0, 11.0, 10.0, 15.0, 55.0, 95.0]), Some(8.0));
+    assert_eq!(growth(&[10.0, 12.0, 20.0, 22.0, 30.0, 32.0, 40.0]), Some(1.12), "in steps");
 }
 
 #[test]
