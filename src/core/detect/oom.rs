@@ -31,15 +31,25 @@ pub fn weigh_oom_count(case: &mut Case, oom: OomCount) {
             case.confidence = Confidence::Confirmed;
             case.evidence.push(format!("{}, though the runtime calls it Error", counted(n)));
         }
+        (IncidentType::Killed, OomCount::None) if end.exit_code == 137 => {
+            // The kernel was asked. If the events could not be, something else may have sent the signal.
+            if !case.gaps.iter().any(|gap| gap.part == Part::Events) {
+                case.confidence = Confidence::Confirmed;
+            }
+            case.evidence.push("the kernel counted no OOM kill in its cgroup".to_owned());
+        }
         (_, OomCount::Some(n)) => case.evidence.push(counted(n)),
         (_, OomCount::None) => {}
     }
 }
 
-/// The kernel counts processes: one kill under `memory.oom.group` takes all of a cgroup's, and counts each.
-fn counted(processes: u64) -> String {
-    match processes {
+/// Says what the kernel counted. One kill under `memory.oom.group` ends all processes of a cgroup, and raises the counter
+/// once for each and once more for the chosen one, so a rise is no number of kills.
+fn counted(rise: u64) -> String {
+    match rise {
         1 => "the kernel counted 1 OOM kill in its cgroup".to_owned(),
-        n => format!("the kernel counted {n} processes of its cgroup that an OOM kill ended"),
+        n => format!(
+            "the kernel counted an OOM kill in its cgroup, by which its counter rose by {n}"
+        ),
     }
 }
