@@ -67,6 +67,10 @@ pub const SETTLE_STOPPING_MARGIN: Duration = Duration::from_secs(15);
 /// The longest time that the agent waits for a stopping pod to fail.
 pub const SETTLE_STOPPING_MAX: Duration = Duration::from_secs(120);
 
+/// The largest number of unseen terminations in one line that has severity low: an outage of a minute hides about as
+/// many of a container in a crash loop. More mean that the API cannot keep up with the container.
+pub const UNSEEN_LOW_MAX: i64 = 5;
+
 /// If the wall clock was set by more than this, it was never right before: a node without a battery-backed
 /// clock starts in 1970.
 pub const CLOCK_JUMP_MAX: Duration = Duration::from_secs(24 * 60 * 60);

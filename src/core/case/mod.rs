@@ -86,6 +86,11 @@ pub enum Subject {
         /// The kubelet's message, a sentence.
         message: String,
     },
+    /// Instances of a container terminated, and no object of the API showed them.
+    Unseen {
+        /// The index of the container in [`PodFacts::containers`].
+        container: usize,
+    },
     /// The OOM killer killed a process of a container, and the container goes on.
     Survivor {
         /// The index of the container in [`PodFacts::containers`].
@@ -158,7 +163,7 @@ pub enum OomCount {
 pub struct Restarts {
     /// The kubelet's restart count.
     pub total: i64,
-    /// Number of terminations since the container's last incident that no object showed: the kubelet keeps two.
+    /// Number of terminations that no object showed, and that this incident reports: the kubelet keeps two.
     pub unseen: i64,
     /// Number of terminations of the container up to this incident: reported, quiet or unseen. A restarted agent goes
     /// on from there. `None`: the number is not known.
@@ -227,6 +232,7 @@ impl Case {
         match &self.subject {
             Subject::Termination { container, .. }
             | Subject::Waiting { container, .. }
+            | Subject::Unseen { container }
             | Subject::Survivor { container, .. } => Some(*container),
             Subject::Pod { .. } => None,
         }
@@ -243,7 +249,7 @@ impl Case {
             Subject::Termination { end, .. } => Some(&end.container_id),
             Subject::Waiting { container_id, .. } => container_id.as_deref(),
             Subject::Survivor { container_id, .. } => Some(container_id.as_str()),
-            Subject::Pod { .. } => None,
+            Subject::Pod { .. } | Subject::Unseen { .. } => None,
         }
     }
 

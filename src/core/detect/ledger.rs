@@ -18,7 +18,7 @@ use std::fmt::{self, Write as _};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::core::case::{IncidentId, SCHEMA, id};
+use crate::core::case::{IncidentId, IncidentType, SCHEMA, id};
 use crate::limits::{LEDGER_CONTAINERS_MAX, LEDGER_RECENT_MAX, NAME_BYTES_MAX};
 
 /// The name and version of the page's schema.
@@ -291,7 +291,9 @@ pub fn reported(line: &[u8]) -> Option<ReportedIncident> {
     let id = IncidentId::parse(&line.id)?.short();
     let key = line.metadata.static_pod_uid.as_deref().unwrap_or(&line.pod_uid);
     let ended = line.metadata.restarts.and_then(|restarts| restarts.ended);
-    let container = |name: &str| ContainerEntry { name: name.into(), ended, ids: vec![id] };
+    // The count covers unseen terminations; no object will show them.
+    let ids = if line.kind == IncidentType::Unseen.name() { Vec::new() } else { vec![id] };
+    let container = |name: &str| ContainerEntry { name: name.into(), ended, ids };
     let entry = PodEntry {
         key: key.into(),
         namespace: (&*line.namespace).into(),
@@ -310,6 +312,8 @@ struct Line<'a> {
     schema: Cow<'a, str>,
     #[serde(borrow)]
     id: Cow<'a, str>,
+    #[serde(borrow, rename = "type", default)]
+    kind: Cow<'a, str>,
     #[serde(borrow)]
     namespace: Cow<'a, str>,
     #[serde(borrow)]

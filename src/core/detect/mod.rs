@@ -8,7 +8,8 @@
 //! Output ◀───────────────────────────────── no ◀──────────────────────────────── yes ─▶ Settling
 //! ```
 //!
-//! The key of a crash is (pod UID, container, containerID). Terminations that no object shows are only counted.
+//! The key of a crash is (pod UID, container, containerID). Terminations that no object shows are
+//! counted, and their number is reported.
 
 pub mod classify;
 mod container;
@@ -22,6 +23,7 @@ mod open;
 mod output;
 pub mod pods;
 pub mod settle;
+mod unseen;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;

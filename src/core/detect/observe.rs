@@ -7,7 +7,7 @@ use crate::core::detect::classify::{self, Episode, Quiet, TerminationFacts, Verd
 use crate::core::detect::container::{Container, containers};
 use crate::core::detect::deletion::Deletion;
 use crate::core::detect::open::CaseOpener;
-use crate::core::detect::output::{Output, PodName, emit, report};
+use crate::core::detect::output::{Output, PodName, emit, report, report_unseen};
 use crate::core::detect::pods::{ContainerRecord, PodTable};
 use crate::core::detect::settle::{PodState, Settling};
 use crate::core::wire;
@@ -98,10 +98,11 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         self.count_unseen(container, out);
         self.terminations(container, out);
         self.waits(container, out);
+        self.report_unseen(container, out);
     }
 
-    /// Counts the terminations since the previous object that no object shows. The count is kept until an incident
-    /// reports it.
+    /// Counts the terminations since the previous object that no object shows. An incident of the same object reports
+    /// the count, or else a line of its own.
     fn count_unseen(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
         let status = container.status;
         let (mut shown, mut made_up) = (0, 0);
@@ -304,11 +305,20 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         out.push(report(self.table, self.settling, self.key, Box::new(case), 0));
     }
 
+    /// Reports the unseen terminations that no incident of this object reports.
+    fn report_unseen(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
+        let unseen = self.take_unseen(&container.status.name);
+        if unseen > 0 {
+            let case = self.opener.unseen(container, unseen);
+            out.push(report_unseen(self.table, self.settling, self.key, case, 0));
+        }
+    }
+
     fn record(&mut self, container: &str) -> Option<&mut ContainerRecord> {
         self.table.get(self.key)?.container(container)
     }
 
-    /// Takes the count of unseen terminations that the next incident reports.
+    /// Takes the count of unseen terminations that an incident reports.
     fn take_unseen(&mut self, container: &str) -> i64 {
         self.record(container).map_or(0, |record| std::mem::take(&mut record.unseen))
     }

@@ -12,6 +12,7 @@ use crate::core::case::{
 use crate::core::detect::classify;
 use crate::core::detect::container::{Container, started};
 use crate::core::detect::facts::facts;
+use crate::core::detect::unseen;
 use crate::core::text::cut;
 use crate::core::wire;
 use crate::limits::{NAME_BYTES_MAX, SENTENCE_QUOTE_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX};
@@ -99,6 +100,16 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
             message: cut(&waiting.message, STATUS_MESSAGE_BYTES_MAX),
         };
         let verdict = (kind, kind.severities()[0]);
+        Case { evidence, ..self.of_container(container, id, subject, verdict, unseen) }
+    }
+
+    /// Opens the case of terminations that no object showed.
+    pub(super) fn unseen(&self, container: &Container<'p, 'a>, unseen: i64) -> Case {
+        let name = &container.status.name;
+        let id = IncidentId::of_unseen(self.key, name, container.status.restart_count);
+        let subject = Subject::Unseen { container: container.index };
+        let verdict = (IncidentType::Unseen, unseen::severity(unseen));
+        let evidence = vec![unseen::fact(container.status.restart_count)];
         Case { evidence, ..self.of_container(container, id, subject, verdict, unseen) }
     }
 

@@ -1,10 +1,11 @@
 //! The outputs of the detection, and how a judged termination becomes an output.
 
-use crate::core::case::{Case, InstanceRef};
+use crate::core::case::{Case, IncidentId, InstanceRef};
 use crate::core::detect::classify::Quiet;
 use crate::core::detect::ledger::PodEntry;
 use crate::core::detect::pods::PodTable;
 use crate::core::detect::settle::{Outcome, Settled, Settling};
+use crate::core::detect::unseen;
 use crate::core::roster::PodOnNode;
 use crate::core::wire;
 
@@ -80,6 +81,23 @@ pub(super) fn report(
     Output::Crash(case)
 }
 
+/// Reports a case of unseen terminations. `later`: number of terminations of the container that are reported right
+/// after it.
+pub(super) fn report_unseen(
+    table: &mut PodTable,
+    settling: &Settling,
+    key: &str,
+    mut case: Case,
+    later: i64,
+) -> Output {
+    if let (Some(container), Some(restarts)) = (case.container_name(), case.restarts) {
+        let held = settling.held_terminations(key, container).saturating_add(later);
+        let ended = table.counted(key, container, held).unwrap_or(restarts.total);
+        case.id = IncidentId::of_unseen(key, container, ended);
+    }
+    report(table, settling, key, Box::new(case), later)
+}
+
 /// Reports the settled terminations, in their order.
 pub(super) fn emit(
     table: &mut PodTable,
@@ -89,27 +107,23 @@ pub(super) fn emit(
 ) {
     let mut settled = settled.into_iter();
     while let Some(Settled { key, outcome }) = settled.next() {
+        let container = outcome.case().container_name();
+        let later = settled
+            .as_slice()
+            .iter()
+            .filter(|other| other.key == key && other.outcome.case().container_name() == container);
+        let later = later.map(|other| other.outcome.case().terminations());
+        let later = later.fold(0, i64::saturating_add);
         match outcome {
             Outcome::Quiet(quiet, case) => {
-                // This case would have reported some unseen terminations. They wait for another case.
-                let unseen = case.restarts.map_or(0, |restarts| restarts.unseen);
-                let record = table.get(&key);
-                let container = case.container_name().unwrap_or_default();
-                if let Some(record) = record.and_then(|record| record.container(container)) {
-                    record.unseen = record.unseen.saturating_add(unseen);
-                }
                 table.touch(&key);
                 out.push(Output::Quiet(quiet));
+                // This case would have reported some unseen terminations. They get a line of their own.
+                if let Some(case) = unseen::left_by(&case) {
+                    out.push(report_unseen(table, settling, &key, case, later));
+                }
             }
-            Outcome::Report(case) => {
-                let container = case.container_name();
-                let later = settled.as_slice().iter().filter(|other| {
-                    other.key == key && other.outcome.case().container_name() == container
-                });
-                let later = later.map(|other| other.outcome.case().terminations());
-                let later = later.fold(0, i64::saturating_add);
-                out.push(report(table, settling, &key, case, later));
-            }
+            Outcome::Report(case) => out.push(report(table, settling, &key, case, later)),
         }
     }
 }

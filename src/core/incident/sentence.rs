@@ -54,6 +54,7 @@ pub fn sentence(case: &Case, course: &Course) -> String {
             }
             quote(&mut out, message);
         }
+        Subject::Unseen { .. } => describe_unseen(&mut out, case),
         Subject::Survivor { .. } => out.push_str("lost a process to the OOM killer and lives on"),
     }
     out
@@ -90,6 +91,16 @@ fn describe_termination(out: &mut String, case: &Case, end: &Termination, course
         let _ = write!(out, " (memory grew {}/s)", bytes(growth.round() as u64));
     }
     quote(out, &end.message);
+}
+
+fn describe_unseen(out: &mut String, case: &Case) {
+    let Some(restarts) = case.restarts else { return };
+    let times = match restarts.unseen {
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
+    };
+    let _ = write!(out, "terminated {times} unseen: only its restart count shows it");
+    let _ = write!(out, "; restarts: {}", restarts.total);
 }
 
 fn describe_restarts(out: &mut String, restarts: Restarts, course: &Course) {
