@@ -16,6 +16,7 @@ use crate::core::case::verdict::IncidentType;
 /// | [`IncidentId::of_termination`] | container, `containerID` as the API gives it |
 /// | [`IncidentId::of_episode`] | container, type, `containerID` of the instance before (or nothing) |
 /// | [`IncidentId::of_pod`] | nothing, type |
+/// | [`IncidentId::of_hang`] | container (or nothing), type, what distinguishes the episode |
 /// | [`IncidentId::of_unseen`] | container, `unseen`, the number of its terminations up to this line |
 /// | [`IncidentId::of_survivor`] | container, runtime's ID, `survived`, the second in which this agent noticed it |
 ///
@@ -43,6 +44,12 @@ impl IncidentId {
     /// Returns the id of the failure of a pod as a whole.
     pub fn of_pod(pod_key: &str, kind: IncidentType) -> Self {
         Self(fnv128(&[pod_key, "", kind.name()]))
+    }
+
+    /// Returns the id of a pod (`container` is empty) or container that does not get on. `mark` distinguishes the episode
+    /// from others of the same type.
+    pub fn of_hang(pod_key: &str, container: &str, kind: IncidentType, mark: &str) -> Self {
+        Self(fnv128(&[pod_key, container, kind.name(), mark]))
     }
 
     /// Returns the id of a line about terminations that no object showed; `ended` is how many terminations of the
@@ -117,6 +124,10 @@ mod tests {
                 "b3d8e8115ba5833e1aed23f2d3a8aaba",
             ),
             (IncidentId::of_pod(pod, IncidentType::Evicted), "afba1614049ebed4728846fa7e4dbdf2"),
+            (
+                IncidentId::of_hang(pod, "", IncidentType::Stuck, "start "),
+                "6f3e4f2049adf8e283080036eb9b7472",
+            ),
             (IncidentId::of_unseen(pod, "app", 7), "91d56d711192e31f0f440c9213d8918a"),
             (
                 IncidentId::of_survivor(pod, "app", "9e4a3c1e", at),

@@ -86,6 +86,19 @@ pub enum Subject {
         /// The kubelet's message, a sentence.
         message: String,
     },
+    /// A pod or a container does not get on.
+    Hang {
+        /// The index of the container in [`PodFacts::containers`]; `None` for the pod as a whole.
+        container: Option<usize>,
+        /// The ID of the container's instance.
+        container_id: Option<String>,
+        /// What does not happen.
+        what: Hang,
+        /// For how long.
+        lasted: Duration,
+        /// What an event says about the cause; empty if none does.
+        cause: String,
+    },
     /// Instances of a container terminated, and no object of the API showed them.
     Unseen {
         /// The index of the container in [`PodFacts::containers`].
@@ -98,6 +111,17 @@ pub enum Subject {
         /// The instance's ID.
         container_id: ContainerId,
     },
+}
+
+/// What does not happen in a pod that does not get on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hang {
+    /// The pod is on the node, and does not start.
+    Start,
+    /// The deletion of the pod was requested and its grace period is over, and it does not go.
+    End,
+    /// The container runs, and does not become ready.
+    Ready,
 }
 
 /// The termination of a container instance, from the kubelet's record.
@@ -234,6 +258,7 @@ impl Case {
             | Subject::Waiting { container, .. }
             | Subject::Unseen { container }
             | Subject::Survivor { container, .. } => Some(*container),
+            Subject::Hang { container, .. } => *container,
             Subject::Pod { .. } => None,
         }
     }
@@ -247,7 +272,9 @@ impl Case {
     pub fn container_id(&self) -> Option<&str> {
         match &self.subject {
             Subject::Termination { end, .. } => Some(&end.container_id),
-            Subject::Waiting { container_id, .. } => container_id.as_deref(),
+            Subject::Waiting { container_id, .. } | Subject::Hang { container_id, .. } => {
+                container_id.as_deref()
+            }
             Subject::Survivor { container_id, .. } => Some(container_id.as_str()),
             Subject::Pod { .. } | Subject::Unseen { .. } => None,
         }

@@ -41,6 +41,9 @@ pub struct PodEntry {
     /// True if the failure of the pod as a whole was reported.
     #[serde(default)]
     pub failed: bool,
+    /// The reported episodes of the pod as a whole, by [`IncidentId::short`], oldest first.
+    #[serde(default)]
+    pub ids: Vec<u64>,
     /// The pod's containers.
     pub containers: Vec<ContainerEntry>,
 }
@@ -75,7 +78,12 @@ impl Account {
         if self.key != entry.key {
             return;
         }
-        entry.failed &= !self.container.is_empty();
+        let episodes = entry.ids.len();
+        entry.ids.retain(|id| *id != self.id);
+        // An incident of the pod as a whole is one of its episodes, or its failure.
+        if self.container.is_empty() && entry.ids.len() == episodes {
+            entry.failed = false;
+        }
         for container in entry.containers.iter_mut().filter(|c| c.name == self.container) {
             container.ended = container.ended.map(|ended| ended.saturating_sub(self.ends));
             container.ids.retain(|id| *id != self.id);
@@ -292,6 +300,7 @@ pub fn reported(line: &[u8]) -> Option<ReportedIncident> {
     let key = line.metadata.static_pod_uid.as_deref().unwrap_or(&line.pod_uid);
     let ended = line.metadata.restarts.and_then(|restarts| restarts.ended);
     // The count covers unseen terminations; no object will show them.
+    let is_stuck = line.kind == IncidentType::Stuck.name();
     let ids = if line.kind == IncidentType::Unseen.name() { Vec::new() } else { vec![id] };
     let container = |name: &str| ContainerEntry { name: name.into(), ended, ids };
     let entry = PodEntry {
@@ -300,7 +309,8 @@ pub fn reported(line: &[u8]) -> Option<ReportedIncident> {
         name: (&*line.pod_name).into(),
         uid: (&*line.pod_uid).into(),
         is_static: line.metadata.static_pod_uid.is_some(),
-        failed: line.container.is_none(),
+        failed: line.container.is_none() && !is_stuck,
+        ids: if is_stuck { vec![id] } else { Vec::new() },
         containers: line.container.as_deref().map(container).into_iter().collect(),
     };
     Some(ReportedIncident { id, entry })

@@ -16,6 +16,7 @@ mod container;
 pub mod deletion;
 pub mod evidence;
 mod facts;
+mod hang;
 pub mod ledger;
 mod observe;
 pub mod oom;
@@ -31,9 +32,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use self::container::{containers, has_more_containers};
+use self::hang::Hangs;
 use self::observe::Observation;
 use self::open::CaseOpener;
-use self::output::emit;
+use self::output::{emit, report_over};
 use crate::core::Now;
 use crate::core::case::ContainerId;
 use crate::core::detect::ledger::PodEntry;
@@ -44,6 +46,7 @@ use crate::core::text::cut;
 use crate::core::wire;
 use crate::limits::{ADDRESSES_PER_POD_MAX, CLOCK_JUMP_MAX, NAME_BYTES_MAX};
 
+pub use self::hang::Patience;
 pub use self::output::{Output, PodName};
 
 /// Which terminations in the first LIST are history, and not reported.
@@ -76,6 +79,7 @@ pub struct Detector {
     history: History,
     table: PodTable,
     settling: Settling,
+    hangs: Hangs,
     listed: bool,
     origin: Origin,
     /// True if an earlier agent's list of all pods was restored: a pod that is not in the table was then created
@@ -92,10 +96,18 @@ impl Detector {
             history,
             table: PodTable::default(),
             settling: Settling::default(),
+            hangs: Hangs::default(),
             listed: false,
             origin: Origin::Watch,
             knows_all: false,
         }
+    }
+
+    /// Sets how long pods and containers may hang before they are reported.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.hangs.set_patience(patience);
+        self
     }
 
     /// Restores what an earlier agent knew; call it before the first object. `is_all`: the earlier agent had seen no
@@ -190,6 +202,9 @@ impl Detector {
         let mut settled = Vec::new();
         self.settling.on_events(key, lookup, &mut settled);
         emit(&mut self.table, &self.settling, settled, out);
+        let mut over = Vec::new();
+        self.hangs.on_events(key, lookup, &mut over);
+        self.report_over(over, out);
         self.keep(out);
     }
 
@@ -202,12 +217,21 @@ impl Detector {
             }
         }
         emit(&mut self.table, &self.settling, settled, out);
+        let mut over = Vec::new();
+        let lookups = self.hangs.on_time(now, &mut over).into_iter();
+        out.extend(lookups.map(|(namespace, key)| Output::LookUp { namespace, key }));
+        self.report_over(over, out);
         self.keep(out);
     }
 
     /// Returns when [`Detector::on_time`] has something to do (monotonic).
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.settling.next_deadline()
+        self.settling.next_deadline().into_iter().chain(self.hangs.next_deadline()).min()
+    }
+
+    /// Takes in that a recording is over: no more time passes for what hangs. Only evidence is still waited for.
+    pub fn end_waits(&mut self) {
+        self.hangs.end_waits();
     }
 
     /// Reports what is held back, with what is known: the agent terminates.
@@ -215,7 +239,16 @@ impl Detector {
         let mut settled = Vec::new();
         self.settling.finish(&mut settled);
         emit(&mut self.table, &self.settling, settled, out);
+        let mut over = Vec::new();
+        self.hangs.finish(&mut over);
+        self.report_over(over, out);
         self.keep(out);
+    }
+
+    fn report_over(&mut self, over: Vec<hang::Over>, out: &mut Vec<Output>) {
+        for episode in over {
+            report_over(&mut self.table, &self.settling, episode, out);
+        }
     }
 
     /// Outputs the changed records for the next agent.
@@ -230,6 +263,7 @@ impl Detector {
     fn forget(&mut self, key: &str, out: &mut Vec<Output>) {
         let mut settled = Vec::new();
         self.settling.on_gone(key, &mut settled);
+        self.hangs.on_gone(key);
         emit(&mut self.table, &self.settling, settled, out);
         // A pod that disappeared while no agent was running did not stop just now.
         if let Some(record) = self.table.get(key).filter(|record| !record.stopped && self.listed) {
@@ -287,6 +321,7 @@ impl Detector {
             opener,
             table: &mut self.table,
             settling: &mut self.settling,
+            hangs: &mut self.hangs,
             past,
             is_baseline: origin == Origin::FirstList,
             deletion,
@@ -294,6 +329,7 @@ impl Detector {
         };
         observation.lifecycle(out);
         observation.pod_failure(out);
+        observation.hangs(fresh, out);
         for container in containers(pod) {
             observation.container(&container, out);
         }

@@ -6,6 +6,7 @@ use crate::core::case::{Case, ContainerKind, IncidentId, IncidentType};
 use crate::core::detect::classify::{self, Episode, Quiet, TerminationFacts, Verdict};
 use crate::core::detect::container::{Container, containers};
 use crate::core::detect::deletion::Deletion;
+use crate::core::detect::hang::{self, Hangs, Sight};
 use crate::core::detect::open::CaseOpener;
 use crate::core::detect::output::{Output, PodName, emit, report, report_unseen};
 use crate::core::detect::pods::{ContainerRecord, PodTable};
@@ -19,6 +20,7 @@ pub(super) struct Observation<'d, 'p, 'a> {
     pub(super) opener: CaseOpener<'p, 'a>,
     pub(super) table: &'d mut PodTable,
     pub(super) settling: &'d mut Settling,
+    pub(super) hangs: &'d mut Hangs,
     /// The cut-off, only in the first LIST: earlier terminations are history, except in containers that an earlier
     /// agent knew.
     pub(super) past: Option<Timestamp>,
@@ -89,6 +91,18 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         }
         let case = self.opener.pod_failure(verdict, at);
         self.report(case, out);
+    }
+
+    /// Detects that the pod, or one of its containers, hangs or gets on.
+    pub(super) fn hangs(&mut self, is_first: bool, out: &mut Vec<Output>) {
+        let sight = Sight {
+            is_first,
+            is_history: self.past == Some(Timestamp::MAX),
+            is_deleted: self.deletion.silences_waiting(),
+        };
+        if !self.hangs.on_object(&self.opener, sight, self.table) {
+            out.push(Output::NoRoom(PodName::of(&self.opener.pod.metadata)));
+        }
     }
 
     pub(super) fn container(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
@@ -243,6 +257,11 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
     /// Detects a waiting reason that is an incident by itself.
     fn waits(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
         let status = container.status;
+        if !self.hold_cache_sync(container) {
+            self.hangs.drop_cache_sync(self.key, &status.name);
+        } else {
+            return;
+        }
         if status.state.running.is_some() {
             if let Some(record) = self.record(&status.name) {
                 record.leave_episodes();
@@ -279,10 +298,31 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         if self.record(&status.name).is_some_and(|record| record.enter(episode)) {
             let kind = episode.kind();
             let id = IncidentId::of_episode(self.key, &status.name, kind, &status.container_id);
-            if !self.table.learn_episode(self.key, &status.name, id) {
+            if !self.table.learn_episode(self.key, Some(&status.name), id) {
                 self.report_waiting(container, waiting, id, episode, out);
             }
         }
+    }
+
+    /// Holds back a configuration error that mostly passes in seconds. Returns true if the container waits for that.
+    fn hold_cache_sync(&mut self, container: &Container<'p, 'a>) -> bool {
+        let status = container.status;
+        let Some(waiting) = &status.state.waiting else { return false };
+        let is_one = classify::waiting(&waiting.reason) == Some(Episode::ConfigError)
+            && hang::is_cache_sync(&waiting.message);
+        if !is_one || self.past == Some(Timestamp::MAX) || self.deletion.silences_waiting() {
+            return false;
+        }
+        let kind = IncidentType::ConfigError;
+        let id = IncidentId::of_episode(self.key, &status.name, kind, &status.container_id);
+        if self.table.knows_episode(self.key, Some(&status.name), id) {
+            return false;
+        }
+        if self.record(&status.name).is_none_or(|record| record.is_in(Episode::ConfigError)) {
+            return false;
+        }
+        let case = self.opener.waiting(container, waiting, id, kind, 0);
+        self.hangs.hold_cache_sync(self.key, case, self.opener.now)
     }
 
     fn report_waiting(

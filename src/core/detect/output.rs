@@ -1,7 +1,8 @@
 //! The outputs of the detection, and how a judged termination becomes an output.
 
-use crate::core::case::{Case, IncidentId, InstanceRef};
-use crate::core::detect::classify::Quiet;
+use crate::core::case::{Case, IncidentId, IncidentType, InstanceRef};
+use crate::core::detect::classify::{Episode, Quiet};
+use crate::core::detect::hang::Over;
 use crate::core::detect::ledger::PodEntry;
 use crate::core::detect::pods::PodTable;
 use crate::core::detect::settle::{Outcome, Settled, Settling};
@@ -96,6 +97,23 @@ pub(super) fn report_unseen(
         case.id = IncidentId::of_unseen(key, container, ended);
     }
     report(table, settling, key, Box::new(case), later)
+}
+
+/// Reports an episode whose time is over, unless an earlier agent reported it.
+pub(super) fn report_over(
+    table: &mut PodTable,
+    settling: &Settling,
+    Over { key, case }: Over,
+    out: &mut Vec<Output>,
+) {
+    let container = case.container_name();
+    if case.kind == IncidentType::ConfigError {
+        let record = table.get(&key).and_then(|pod| pod.container(container.unwrap_or_default()));
+        record.map(|record| record.enter(Episode::ConfigError));
+    }
+    if !table.learn_episode(&key, container, case.id) {
+        out.push(report(table, settling, &key, case, 0));
+    }
 }
 
 /// Reports the settled terminations, in their order.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::core::case::{Case, IncidentType, Restarts, Subject, Termination};
+use crate::core::case::{Case, Hang, IncidentType, Restarts, Subject, Termination};
 use crate::core::detect::classify;
 use crate::core::text::{bytes, cut, duration};
 use crate::limits::SENTENCE_QUOTE_BYTES_MAX;
@@ -53,6 +53,15 @@ pub fn sentence(case: &Case, course: &Course) -> String {
                 _ => _ = write!(out, "was refused by the node: {reason}"),
             }
             quote(&mut out, message);
+        }
+        Subject::Hang { what, lasted, cause, .. } => {
+            let lasted = duration(*lasted);
+            _ = match what {
+                Hang::Start => write!(out, "has not started for {lasted}"),
+                Hang::End => write!(out, "is still there {lasted} after its grace period"),
+                Hang::Ready => write!(out, "runs and has not been ready for {lasted}"),
+            };
+            quote(&mut out, cause);
         }
         Subject::Unseen { .. } => describe_unseen(&mut out, case),
         Subject::Survivor { .. } => out.push_str("lost a process to the OOM killer and lives on"),

@@ -14,6 +14,7 @@ use crate::rounds;
 use serde_json::{Value, json};
 
 mod deaths;
+mod hangs;
 mod unchanged;
 
 /// Returns the incident of a case, without gathered telemetry.
