@@ -118,6 +118,7 @@
 //! | its `ends` | incident id | that it was judged | newer ones replace it | `TERMINATIONS_REMEMBERED_MAX` |
 //! | [`Settling`] | pod | cases that are held back | the verdict, or a deadline | `PENDING_MAX` |
 //! | `Hangs` | pod, container | what does not get on | it gets on, or its line | `HANGS_MAX` |
+//! | `Storms` | workload, reason | refusals since the last line | ten minutes without one | `STORMS_MAX` |
 //! | [`Ledger`] | pod | accounted terminations | `Output::Forgotten` | `LEDGER_CONTAINERS_MAX` |
 //! | its `recent` | incident id | what was delivered last | newer ones replace it | `LEDGER_RECENT_MAX` |
 //! | [`Roster`] | pod | running containers, addresses | `Output::Gone` | `PODS_MAX` |

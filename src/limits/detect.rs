@@ -101,6 +101,15 @@ pub const HANG_EVENTS_MAX: Duration = Duration::from_secs(60);
 /// waits a second for it, and tries again within 10 to 60 s; a real lack has another message.
 pub const CACHE_SYNC_MAX: Duration = Duration::from_secs(60);
 
+/// How long refusals of the pods of one workload are folded into one line. A controller creates a refused pod again
+/// after one second, and later every few minutes; one line in ten minutes shows that it goes on.
+pub const STORM_WITHIN: Duration = Duration::from_secs(10 * 60);
+
+/// Maximum number of workloads whose refusals are folded at the same time, each with the newest case, about 1 kB. A
+/// node that is full refuses the pods of all DaemonSets and of a few Deployments. Above this, the oldest gets its
+/// line early.
+pub const STORMS_MAX: usize = 64;
+
 /// The largest number of unseen terminations in one line that has severity low: an outage of a minute hides about as
 /// many of a container in a crash loop. More mean that the API cannot keep up with the container.
 pub const UNSEEN_LOW_MAX: i64 = 5;

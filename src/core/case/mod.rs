@@ -85,6 +85,8 @@ pub enum Subject {
         reason: String,
         /// The kubelet's message, a sentence.
         message: String,
+        /// How many failures of its workload's pods the case stands for, its own included; `None`: only its own.
+        repeats: Option<u64>,
     },
     /// A pod or a container does not get on.
     Hang {
@@ -300,6 +302,14 @@ impl Case {
             container_id: ContainerId::parse(&end.container_id),
             instance: end.instance,
         })
+    }
+
+    /// Returns how many refusals of its workload's pods the case stands for; `None`: only its own.
+    pub fn repeats(&self) -> Option<u64> {
+        match self.subject {
+            Subject::Pod { repeats, .. } => repeats,
+            _ => None,
+        }
     }
 
     /// Returns the number of terminations that the case accounts for: its own, if it is one, and the unseen ones before

@@ -24,6 +24,7 @@ mod open;
 mod output;
 pub mod pods;
 pub mod settle;
+mod storm;
 mod unseen;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -35,7 +36,8 @@ use self::container::{containers, has_more_containers};
 use self::hang::Hangs;
 use self::observe::Observation;
 use self::open::CaseOpener;
-use self::output::{emit, report_over};
+use self::output::{emit, report_folded, report_over};
+use self::storm::Storms;
 use crate::core::Now;
 use crate::core::case::ContainerId;
 use crate::core::detect::ledger::PodEntry;
@@ -80,6 +82,7 @@ pub struct Detector {
     table: PodTable,
     settling: Settling,
     hangs: Hangs,
+    storms: Storms,
     listed: bool,
     origin: Origin,
     /// True if an earlier agent's list of all pods was restored: a pod that is not in the table was then created
@@ -97,6 +100,7 @@ impl Detector {
             table: PodTable::default(),
             settling: Settling::default(),
             hangs: Hangs::default(),
+            storms: Storms::default(),
             listed: false,
             origin: Origin::Watch,
             knows_all: false,
@@ -221,17 +225,26 @@ impl Detector {
         let lookups = self.hangs.on_time(now, &mut over).into_iter();
         out.extend(lookups.map(|(namespace, key)| Output::LookUp { namespace, key }));
         self.report_over(over, out);
+        let mut folded = Vec::new();
+        self.storms.on_time(now, &mut folded);
+        self.report_folded(folded, out);
         self.keep(out);
     }
 
     /// Returns when [`Detector::on_time`] has something to do (monotonic).
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.settling.next_deadline().into_iter().chain(self.hangs.next_deadline()).min()
+        let waits = [self.hangs.next_deadline(), self.storms.next_deadline()];
+        self.settling.next_deadline().into_iter().chain(waits.into_iter().flatten()).min()
     }
 
-    /// Takes in that a recording is over: no more time passes for what hangs. Only evidence is still waited for.
-    pub fn end_waits(&mut self) {
+    /// Takes in that a recording is over: no more time passes for what hangs and for storms. Only evidence is still
+    /// waited for.
+    pub fn end_waits(&mut self, out: &mut Vec<Output>) {
         self.hangs.end_waits();
+        let mut folded = Vec::new();
+        self.storms.finish(&mut folded);
+        self.report_folded(folded, out);
+        self.keep(out);
     }
 
     /// Reports what is held back, with what is known: the agent terminates.
@@ -242,12 +255,21 @@ impl Detector {
         let mut over = Vec::new();
         self.hangs.finish(&mut over);
         self.report_over(over, out);
+        let mut folded = Vec::new();
+        self.storms.finish(&mut folded);
+        self.report_folded(folded, out);
         self.keep(out);
     }
 
     fn report_over(&mut self, over: Vec<hang::Over>, out: &mut Vec<Output>) {
         for episode in over {
             report_over(&mut self.table, &self.settling, episode, out);
+        }
+    }
+
+    fn report_folded(&mut self, folded: Vec<storm::Folded>, out: &mut Vec<Output>) {
+        for line in folded {
+            report_folded(&mut self.table, &self.settling, line, out);
         }
     }
 
@@ -322,6 +344,7 @@ impl Detector {
             table: &mut self.table,
             settling: &mut self.settling,
             hangs: &mut self.hangs,
+            storms: &mut self.storms,
             past,
             is_baseline: origin == Origin::FirstList,
             deletion,

@@ -8,9 +8,10 @@ use crate::core::detect::container::{Container, containers};
 use crate::core::detect::deletion::Deletion;
 use crate::core::detect::hang::{self, Hangs, Sight};
 use crate::core::detect::open::CaseOpener;
-use crate::core::detect::output::{Output, PodName, emit, report, report_unseen};
+use crate::core::detect::output::{Output, PodName, emit, report, report_folded, report_unseen};
 use crate::core::detect::pods::{ContainerRecord, PodTable};
 use crate::core::detect::settle::{PodState, Settling};
+use crate::core::detect::storm::{Fold, Storms};
 use crate::core::wire;
 
 /// One API object while the rules are applied to it.
@@ -21,6 +22,7 @@ pub(super) struct Observation<'d, 'p, 'a> {
     pub(super) table: &'d mut PodTable,
     pub(super) settling: &'d mut Settling,
     pub(super) hangs: &'d mut Hangs,
+    pub(super) storms: &'d mut Storms,
     /// The cut-off, only in the first LIST: earlier terminations are history, except in containers that an earlier
     /// agent knew.
     pub(super) past: Option<Timestamp>,
@@ -90,7 +92,20 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             return;
         }
         let case = self.opener.pod_failure(verdict, at);
-        self.report(case, out);
+        let mut lines = Vec::new();
+        let fold = self.storms.take(self.key, case, self.opener.now, &mut lines);
+        for line in lines {
+            report_folded(self.table, self.settling, line, out);
+        }
+        match fold {
+            Fold::Report(case) => self.report(*case, out),
+            Fold::Wait { workload, replaces } => {
+                if let Some(record) = self.table.get(self.key) {
+                    record.waits_in_storm = workload;
+                }
+                out.extend(replaces.then_some(Output::Folded));
+            }
+        }
     }
 
     /// Detects that the pod, or one of its containers, hangs or gets on.

@@ -156,7 +156,7 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
         Case {
             occurred_at: occurred_at.unwrap_or(self.now.wall),
             evidence,
-            ..self.case(id, Subject::Pod { reason, message }, verdict)
+            ..self.case(id, Subject::Pod { reason, message, repeats: None }, verdict)
         }
     }
 

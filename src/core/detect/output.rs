@@ -6,6 +6,7 @@ use crate::core::detect::hang::Over;
 use crate::core::detect::ledger::PodEntry;
 use crate::core::detect::pods::PodTable;
 use crate::core::detect::settle::{Outcome, Settled, Settling};
+use crate::core::detect::storm::Folded;
 use crate::core::detect::unseen;
 use crate::core::roster::PodOnNode;
 use crate::core::wire;
@@ -23,6 +24,8 @@ pub enum Output {
     Quiet(Quiet),
     /// This number of terminations of a container could not be seen.
     Unseen(i64),
+    /// A refusal of a pod that has no line of its own; the line of a later one counts it.
+    Folded,
     /// A request for the pod's events. The answer goes to `Detector::on_events`.
     LookUp {
         /// The pod's namespace.
@@ -97,6 +100,17 @@ pub(super) fn report_unseen(
         case.id = IncidentId::of_unseen(key, container, ended);
     }
     report(table, settling, key, Box::new(case), later)
+}
+
+/// Reports the refusals that were folded into one line.
+pub(super) fn report_folded(
+    table: &mut PodTable,
+    settling: &Settling,
+    Folded { workload, key, case }: Folded,
+    out: &mut Vec<Output>,
+) {
+    table.end_storm(workload);
+    out.push(report(table, settling, &key, case, 0));
 }
 
 /// Reports an episode whose time is over, unless an earlier agent reported it.

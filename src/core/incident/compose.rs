@@ -46,6 +46,7 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
     };
     let subject_name = case.container_name().map(str::to_owned);
     let subject_id = case.container_id().map(str::to_owned);
+    let repeats = case.repeats();
     let is_survivor = matches!(case.subject, Subject::Survivor { .. });
     let message = sentence::sentence(&case, &course);
     let mut telemetry = Telemetry {
@@ -100,6 +101,7 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
             restarts: case.restarts,
             static_pod_uid: pod.static_uid.clone(),
             agent_version: env!("CARGO_PKG_VERSION"),
+            repeats,
             survived: is_survivor,
         },
         telemetry,

@@ -44,7 +44,7 @@ pub fn sentence(case: &Case, course: &Course) -> String {
             }
             quote(&mut out, message);
         }
-        Subject::Pod { reason, message } => {
+        Subject::Pod { reason, message, repeats } => {
             match case.kind {
                 IncidentType::Evicted => out.push_str("was evicted"),
                 IncidentType::Timeout => out.push_str("ran past its activeDeadlineSeconds"),
@@ -53,6 +53,14 @@ pub fn sentence(case: &Case, course: &Course) -> String {
                 _ => _ = write!(out, "was refused by the node: {reason}"),
             }
             quote(&mut out, message);
+            if let Some(refusals) = repeats.filter(|n| *n > 1) {
+                let owner = case.pod.owner.as_ref();
+                let (kind, name) = owner.map_or(("", ""), |owner| (&owner.kind, &owner.name));
+                let _ = write!(
+                    out,
+                    "; {refusals} pods of {kind} {name} were refused so since the line before"
+                );
+            }
         }
         Subject::Hang { what, lasted, cause, .. } => {
             let lasted = duration(*lasted);

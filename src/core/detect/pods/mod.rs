@@ -243,6 +243,18 @@ impl PodTable {
         self.pods.get(key).is_some_and(is_known) || self.ends.set.contains(&id)
     }
 
+    /// Records that the storm of this workload is reported: for the next agent, its pods count as reported from now on.
+    pub fn end_storm(&mut self, workload: u64) {
+        let waits = |record: &PodRecord| record.waits_in_storm == workload;
+        let keys = self.pods.iter().filter(|(_, record)| waits(record));
+        for key in keys.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            if let Some(record) = self.pods.get_mut(&key) {
+                record.waits_in_storm = 0;
+            }
+            self.touch(&key);
+        }
+    }
+
     /// Marks the pod's record as changed for the next agent.
     pub fn touch(&mut self, key: &str) {
         if let Some(record) = self.pods.get_mut(key)

@@ -27,6 +27,8 @@ pub struct PodRecord {
     pub stopped: bool,
     /// True if the failure of the pod as a whole was reported, or was before the agent's time.
     pub failed: bool,
+    /// Fingerprint of the workload in whose storm the failure of the pod waits for its line; 0 if it does not wait.
+    pub waits_in_storm: u64,
     /// Fingerprint of the pod's place as it was last output.
     pub place_hash: u64,
     /// Fingerprint of the object that the rules judged last.
@@ -199,7 +201,7 @@ impl PodRecord {
             name: self.name.clone(),
             uid: self.uid.clone(),
             is_static: self.is_static,
-            failed: self.failed,
+            failed: self.failed && self.waits_in_storm == 0,
             ids: self.episodes.clone(),
             containers: containers.map(|c| c.entry(held(&c.name), &is_held)).collect(),
         }

@@ -250,7 +250,7 @@ fn a_recording_that_is_over_makes_nothing_hang() {
     old["metadata"]["uid"] = "u2".into();
     b.list(1 + secs(STUCK_AFTER), &[old]);
     b.apply(500, &creating(3, 400)).pass(500);
-    b.detector.end_waits();
+    b.detector.end_waits(&mut b.out);
     b.pass(9999);
     b.detector.finish(&mut b.out);
     assert_eq!((b.types().len(), b.lookups()), (0, 0));

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 mod deaths;
 mod hangs;
+mod storms;
 mod unchanged;
 
 /// Returns the incident of a case, without gathered telemetry.
