@@ -354,7 +354,7 @@ fn time(
         Some(since) => (since, waited),
         None => (now.wall, Duration::ZERO),
     };
-    let least = if is_first { HANG_SEEN_MIN } else { Duration::ZERO };
+    let least = if is_first { HANG_SEEN_MIN.min(after) } else { Duration::ZERO };
     let wait = after.saturating_sub(waited).max(least);
     let state = State::Waits {
         due: now.monotonic.saturating_add(wait),
@@ -495,8 +495,15 @@ fn explain(case: &mut Case, events: &[PodEvent]) {
         };
         case.evidence.push(format!("event {}: {message}", info.reason));
     }
-    let skip = own.len().saturating_sub(EVENTS_PER_INCIDENT_MAX);
-    case.events = own.into_iter().skip(skip).cloned().collect();
+    // An event that occurs again takes the place of its older form.
+    let is_newest = |at: usize, info: &EventInfo| {
+        let mut newer = own.iter().skip(at + 1);
+        !newer.any(|other| (&other.reason, &other.message) == (&info.reason, &info.message))
+    };
+    let newest: Vec<&EventInfo> =
+        own.iter().enumerate().filter(|(at, info)| is_newest(*at, info)).map(|(_, i)| *i).collect();
+    let skip = newest.len().saturating_sub(EVENTS_PER_INCIDENT_MAX);
+    case.events = newest.into_iter().skip(skip).cloned().collect();
 }
 
 /// Returns the event that tells best why a pod hangs. `events`: oldest first.

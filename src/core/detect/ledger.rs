@@ -42,7 +42,7 @@ pub struct PodEntry {
     #[serde(default)]
     pub failed: bool,
     /// The reported episodes of the pod as a whole, by [`IncidentId::short`], oldest first.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<u64>,
     /// The pod's containers.
     pub containers: Vec<ContainerEntry>,
