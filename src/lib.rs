@@ -106,6 +106,10 @@
 //! What a reboot ended makes no case of its own: `Reboots::explain` (`core/detect/reboot.rs`) collects it into one case of
 //! the node.
 //!
+//! A pod that does not start or does not go, and a container that does not become ready, show no termination at all.
+//! `Hangs::on_object` (`core/detect/hang.rs`) notes since when; when its time is over, `Detector::on_time` asks for the
+//! events, and `output::report_over` goes on at stop 9.
+//!
 //! An OOM kill of a child process comes from the sampler instead (`Work::OomKills`): `EnrichState::hold_unexplained` keeps
 //! it for a while in which a termination may explain it. Then `FlightRecorder::survived` looks at the container's control
 //! group: only a container that still runs is reported.
@@ -123,6 +127,8 @@
 //! | its `ends` | incident id | that it was judged | newer ones replace it | `TERMINATIONS_REMEMBERED_MAX` |
 //! | [`Settling`] | pod | cases that are held back | the verdict, or a deadline | `PENDING_MAX` |
 //! | [`Reboots`] | boot | names of containers | the agent terminates | `REBOOT_NAMES_BYTES_MAX` |
+//! | `Hangs` | pod, container | what does not get on | it gets on, or its line | `HANGS_MAX` |
+//! | `Storms` | workload, reason | refusals since the last line | ten minutes without one | `STORMS_MAX` |
 //! | [`Ledger`] | pod | accounted terminations | `Output::Forgotten` | `LEDGER_CONTAINERS_MAX` |
 //! | its `recent` | incident id | what was delivered last | newer ones replace it | `LEDGER_RECENT_MAX` |
 //! | [`Roster`] | pod | running containers, addresses | `Output::Gone` | `PODS_MAX` |
@@ -132,8 +138,9 @@
 //! | [`Recurrences`] | pod, container name | times of incidents | the table is full | `RECURRENCES_MAX` |
 //!
 //! * A record of the [`PodTable`] has at most `CONTAINERS_PER_POD_MAX` containers, each with
-//!   `TERMINATIONS_KNOWN_PER_CONTAINER` known terminations and episodes. `Output::Gone` follows when a record is removed.
-//!   `Output::Forgotten` follows as well, but for a static pod only when its record is pushed out of `statics`.
+//!   `TERMINATIONS_KNOWN_PER_CONTAINER` known terminations and episodes, and `EPISODES_KNOWN_PER_POD` episodes of its
+//!   own. `Output::Gone` follows when a record is removed. `Output::Forgotten` follows as well, but
+//!   for a static pod only when its record is pushed out of `statics`.
 //! * The [`Ledger`] also holds each incident that is on its way to the sinks. Its content survives the agent in the
 //!   state file.
 //! * `Work::Gone` is queued behind the pod's reported incidents, so that they still show the posted numbers. If that

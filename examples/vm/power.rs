@@ -25,8 +25,8 @@ const OBJECTS: &str = "/disk/objects.json";
 const BEFORE_CUT: Duration = Duration::from_secs(15);
 /// How long the agent sees the objects of the time before the cut.
 const OLD_STATUS: Duration = Duration::from_secs(5);
-/// How long the agent may take to report, and also to report too much: it holds a termination for at most 12 s.
-const OBSERVED: Duration = Duration::from_secs(25);
+/// How long the agent may take to report, and also to report too much: it holds the incident of a reboot for 60 s.
+const OBSERVED: Duration = Duration::from_secs(75);
 
 /// What the disk keeps beside the state file.
 #[derive(Deserialize, Serialize)]

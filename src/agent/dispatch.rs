@@ -127,6 +127,9 @@ impl<H: EventHandler> Pipeline<H> {
                     let n = u64::try_from(n).unwrap_or(0);
                     self.metrics.unseen_ends.fetch_add(n, Ordering::Relaxed);
                 }
+                Output::Folded => {
+                    self.metrics.incidents_folded.fetch_add(1, Ordering::Relaxed);
+                }
                 Output::NoRoom(pod) => {
                     if self.metrics.pods_refused.fetch_add(1, Ordering::Relaxed) == 0 {
                         warn!(

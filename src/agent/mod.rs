@@ -56,7 +56,7 @@ use crate::core::backoff::Jitter;
 use crate::core::case::id;
 use crate::core::detect::ledger::{Ledger, PreviousState};
 use crate::core::detect::reboot::{Boot, BootBefore};
-use crate::core::detect::{Detector, History};
+use crate::core::detect::{Detector, History, Patience};
 use crate::core::stream::Stream;
 use crate::core::stream::reflector::Reflector;
 use crate::kube::api::ApiClient;
@@ -394,7 +394,8 @@ fn flight(config: &Config) -> FlightRecorder {
 fn detector(config: &Config, clock: Clock) -> Detector {
     let ignored: Vec<String> = config.ignore_namespaces.iter().cloned().collect();
     let history = History::Before { started: clock.wall(), lookback: config.lookback };
-    Detector::new(&config.node_name, &ignored, history)
+    let patience = Patience { stuck: config.stuck_after, unready: config.unready_after };
+    Detector::new(&config.node_name, &ignored, history).with_patience(patience)
 }
 
 /// Returns the boot that the node runs in. `left` shows whether an earlier agent ran in another one.

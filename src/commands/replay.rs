@@ -194,8 +194,13 @@ impl Replay<'_> {
                 pod = pods.next(line.version)?;
             }
         }
+        // What is due at the time of the last line still counts. After it, nothing is known: what hung until then may have
+        // got on.
+        self.pass(self.clock.elapsed)?;
+        self.stream.detector.end_waits(&mut self.outputs);
+        self.deliver()?;
         if let Some(end) = self.stream.detector.next_deadline() {
-            // No more input: let every lookup get its answer and every wait run out.
+            // No more input: let every lookup get its answer and every wait for evidence run out.
             self.pass(end + crate::limits::SETTLE_STOPPING_MAX)?;
         }
         self.stream.detector.finish(self.clock.now(), &mut self.outputs);

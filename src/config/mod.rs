@@ -70,6 +70,10 @@ pub struct Config {
     pub webhook: Option<Webhook>,
     /// `BLACKBOX_LOOKBACK`: how old a crash may be when the agent starts. May be zero.
     pub lookback: Duration,
+    /// `BLACKBOX_STUCK_AFTER`: how long a pod may take to start or to go. Zero: it is not reported.
+    pub stuck_after: Duration,
+    /// `BLACKBOX_UNREADY_AFTER`: how long a running container may not be ready. Zero: it is not reported.
+    pub unready_after: Duration,
     /// `BLACKBOX_WINDOW`: the length of the history in an incident. At least one sample interval, at most
     /// [`limits::WINDOW_SAMPLES_MAX`] of them.
     pub window: Duration,
@@ -169,6 +173,9 @@ fn read(env: &mut Environment) -> Option<Config> {
     let webhook = webhook::read(env);
 
     let lookback = duration(env, &settings::LOOKBACK, Duration::ZERO..=limits::LOOKBACK_MAX);
+    let patience = Duration::ZERO..=limits::PATIENCE_MAX;
+    let stuck_after = duration(env, &settings::STUCK_AFTER, patience.clone());
+    let unready_after = duration(env, &settings::UNREADY_AFTER, patience);
     let history = read_history(env);
     let log_lines = env.required(&settings::LOG_LINES, |text| {
         values::count_in(text, &(0..=limits::LOG_LINES_MAX))
@@ -195,6 +202,8 @@ fn read(env: &mut Environment) -> Option<Config> {
         state_file,
         webhook,
         lookback: lookback?,
+        stuck_after: stuck_after?,
+        unready_after: unready_after?,
         window,
         sample_interval,
         log_lines: log_lines?,

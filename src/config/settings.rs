@@ -118,6 +118,18 @@ pub(super) const LOOKBACK: Setting = setting(
     "0s to 24h, written like 90s, 5m or 1h30m",
     "after its start, the agent also reports earlier crashes up to this age",
 );
+pub(super) const STUCK_AFTER: Setting = setting(
+    "BLACKBOX_STUCK_AFTER",
+    "5m",
+    "0s to 24h, written like 90s, 5m or 1h30m",
+    "how long a pod may take to start, or to terminate after its grace period, before the agent reports it as stuck; 0 turns this off",
+);
+pub(super) const UNREADY_AFTER: Setting = setting(
+    "BLACKBOX_UNREADY_AFTER",
+    "10m",
+    "0s to 24h, written like 90s, 5m or 1h30m",
+    "how long a running container may fail its readiness probe before the agent reports it as unready; 0 turns this off",
+);
 pub(super) const WINDOW: Setting = setting(
     "BLACKBOX_WINDOW",
     "5m",
@@ -194,6 +206,8 @@ pub const SETTINGS: &[Setting] = &[
     WEBHOOK_CA,
     WEBHOOK_TOKEN_FILE,
     LOOKBACK,
+    STUCK_AFTER,
+    UNREADY_AFTER,
     WINDOW,
     SAMPLE_INTERVAL,
     LOG_LINES,

@@ -103,6 +103,8 @@ fn a_pod_needs_no_more_than_its_node_name() {
         state_file: None,
         webhook: None,
         lookback: Duration::from_secs(300),
+        stuck_after: limits::STUCK_AFTER,
+        unready_after: limits::UNREADY_AFTER,
         window: Duration::from_secs(300),
         sample_interval: Duration::from_secs(5),
         log_lines: 50,
@@ -132,6 +134,8 @@ fn every_setting_can_be_set() {
         ("BLACKBOX_INCIDENT_FILE_MAX_BYTES", "64Ki"),
         ("BLACKBOX_STATE_FILE", "/data/state"),
         ("BLACKBOX_LOOKBACK", "0"),
+        ("BLACKBOX_STUCK_AFTER", "0"),
+        ("BLACKBOX_UNREADY_AFTER", "1h"),
         ("BLACKBOX_WINDOW", "1m"),
         ("BLACKBOX_SAMPLE_INTERVAL", "1m"),
         ("BLACKBOX_LOG_LINES", "0"),
@@ -154,6 +158,8 @@ fn every_setting_can_be_set() {
     assert_eq!(config.incident_file_bytes_max, 65536);
     assert_eq!(config.state_file.as_deref(), Some(Path::new("/data/state")));
     assert_eq!(config.lookback, Duration::ZERO);
+    assert_eq!(config.stuck_after, Duration::ZERO);
+    assert_eq!(config.unready_after, Duration::from_secs(3600));
     assert_eq!((config.window, config.sample_interval), (Duration::from_secs(60), config.window));
     assert_eq!(config.log_lines, 0);
     assert!(!config.log_mask);
@@ -184,6 +190,8 @@ fn all_mistakes_are_told_at_once() {
         ("BLACKBOX_LISTEN", "localhost:9464"),
         ("BLACKBOX_INCIDENT_FILE_MAX_BYTES", "2Gi"),
         ("BLACKBOX_LOOKBACK", "5 minutes"),
+        ("BLACKBOX_STUCK_AFTER", "25h"),
+        ("BLACKBOX_UNREADY_AFTER", "10"),
         ("BLACKBOX_LOG_LINES", "many"),
         ("BLACKBOX_LOG_MASK", "no"),
         ("BLACKBOX_IGNORE_NAMESPACES", "a,B"),
@@ -194,6 +202,8 @@ BLACKBOX_K8S_TIMEOUT="30": not a duration: a number needs a unit; allowed: 1s to
 BLACKBOX_LISTEN="localhost:9464": not an address and a port; allowed: an IP address and a port, written like 0.0.0.0:9464, [::]:9464 or :9464
 BLACKBOX_INCIDENT_FILE_MAX_BYTES="2Gi": out of range; allowed: 64Ki to 1Gi, in bytes or written like 512Ki, 16Mi or 1Gi
 BLACKBOX_LOOKBACK="5 minutes": not a duration; allowed: 0s to 24h, written like 90s, 5m or 1h30m
+BLACKBOX_STUCK_AFTER="25h": out of range; allowed: 0s to 24h, written like 90s, 5m or 1h30m
+BLACKBOX_UNREADY_AFTER="10": not a duration: a number needs a unit; allowed: 0s to 24h, written like 90s, 5m or 1h30m
 BLACKBOX_LOG_LINES="many": not a whole number; allowed: 0 to 500
 BLACKBOX_LOG_MASK="no": neither true nor false; allowed: true or false
 BLACKBOX_IGNORE_NAMESPACES="a,B": "B" is not a DNS-1123 label; allowed: up to 256 namespace names, separated by ','
@@ -236,6 +246,8 @@ fn the_ranges_in_the_table_are_those_of_the_limits() {
         ("BLACKBOX_WATCH_IDLE_TIMEOUT", "1s", "10m", "0.999999999s", "10m1ns"),
         ("BLACKBOX_INCIDENT_FILE_MAX_BYTES", "64Ki", "1Gi", "65535", "1073741825"),
         ("BLACKBOX_LOOKBACK", "0s", "24h", "-1ns", "24h1ns"),
+        ("BLACKBOX_STUCK_AFTER", "0s", "24h", "-1ns", "24h1ns"),
+        ("BLACKBOX_UNREADY_AFTER", "0s", "24h", "-1ns", "24h1ns"),
         ("BLACKBOX_WINDOW", "1s", "1h", "0.999999999s", "1h1ns"),
         ("BLACKBOX_SAMPLE_INTERVAL", "1s", "1m", "0.999999999s", "1m1ns"),
         ("BLACKBOX_LOG_LINES", "0", "500", "-1", "501"),

@@ -53,6 +53,10 @@ pub const WATCH_IDLE_TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
 /// Upper bound of `BLACKBOX_LOOKBACK`: an incident of the day before is history, not news.
 pub const LOOKBACK_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Upper bound of `BLACKBOX_STUCK_AFTER` and `BLACKBOX_UNREADY_AFTER`: a time of the kubelet that is older than a day is
+/// not used, because the clock may have been set since then.
+pub const PATIENCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Lower bound of `BLACKBOX_SAMPLE_INTERVAL`. Every sample reads several files for each container of the node.
 /// More often than once a second the recorder would itself be a load; less often than once a minute the samples
 /// show nothing about a crash.

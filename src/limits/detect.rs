@@ -19,8 +19,12 @@ pub const PODS_MAX: usize = 1024;
 pub const CONTAINERS_PER_POD_MAX: usize = 128;
 
 /// Terminations and waiting episodes that the record of one container remembers: the API shows two
-/// terminations, a stale view shows two others, and one episode of each kind may be in progress.
-pub const TERMINATIONS_KNOWN_PER_CONTAINER: usize = 6;
+/// terminations, a stale view shows two others, and three episodes of waiting or of not being ready may follow each
+/// other.
+pub const TERMINATIONS_KNOWN_PER_CONTAINER: usize = 7;
+
+/// Reported episodes that the record of a pod as a whole remembers: it does not start, and later does not go.
+pub const EPISODES_KNOWN_PER_POD: usize = 4;
 
 /// Terminations remembered outside the pods' own records: of deleted pods, for an API server whose history went
 /// back, and from an earlier agent. Each takes 16 bytes plus its share of a table, about 100 kB in all.
@@ -105,6 +109,49 @@ pub const SETTLE_STOPPING_MARGIN: Duration = Duration::from_secs(15);
 
 /// The longest time that the agent waits for a stopping pod to fail.
 pub const SETTLE_STOPPING_MAX: Duration = Duration::from_secs(120);
+
+/// The default of `BLACKBOX_STUCK_AFTER`. Volumes of a cloud are attached within one or two minutes, and the kubelet's
+/// own wait for volumes ends after two minutes and three seconds.
+pub const STUCK_AFTER: Duration = Duration::from_secs(5 * 60);
+
+/// The default of `BLACKBOX_UNREADY_AFTER`: large programs fill their caches for some minutes before they are ready.
+pub const UNREADY_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// Maximum number of pods and containers that hang at the same time, or that may begin to: all pods of the largest node
+/// while it starts, each with some containers that are not ready yet. Each takes about 700 bytes.
+pub const HANGS_MAX: usize = 2048;
+
+/// How long an agent that has just started watches a pod before it reports that the pod hangs: a moment before, the
+/// pod may have waited for something that another incident reported.
+pub const HANG_SEEN_MIN: Duration = Duration::from_secs(30);
+
+/// When the events of a pod that hangs are looked up, counted from the first lookup. Only a failed lookup is repeated.
+pub const HANG_LOOKUPS: [Duration; 3] =
+    [Duration::from_secs(0), Duration::from_secs(10), Duration::from_secs(30)];
+
+/// The time between the first lookups of two pods whose time is over at the same moment: twice the average interval
+/// of all lookups, so that the lookups of terminations keep half of the budget.
+pub const HANG_LOOKUP_PACE: Duration = Duration::from_millis(400);
+
+/// How long a pod that hangs waits for the answer to its lookups before it is reported without events.
+pub const HANG_EVENTS_MAX: Duration = Duration::from_secs(60);
+
+/// How long a container may wait for the kubelet's copy of a secret or config map before it is reported. The kubelet
+/// waits a second for it, and tries again within 10 to 60 s; a real lack has another message.
+pub const CACHE_SYNC_MAX: Duration = Duration::from_secs(60);
+
+/// How long refusals of the pods of one workload are folded into one line. A controller creates a refused pod again
+/// after one second, and later every few minutes; one line in ten minutes shows that it goes on.
+pub const STORM_WITHIN: Duration = Duration::from_secs(10 * 60);
+
+/// Maximum number of workloads whose refusals are folded at the same time, each with the newest case, about 1 kB. A
+/// node that is full refuses the pods of all DaemonSets and of a few Deployments. Above this, the oldest gets its
+/// line early.
+pub const STORMS_MAX: usize = 64;
+
+/// The largest number of unseen terminations in one line that has severity low: an outage of a minute hides about as
+/// many of a container in a crash loop. More mean that the API cannot keep up with the container.
+pub const UNSEEN_LOW_MAX: i64 = 5;
 
 /// If the wall clock was set by more than this, it was never right before: a node without a battery-backed
 /// clock starts in 1970.

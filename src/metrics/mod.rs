@@ -58,6 +58,8 @@ pub struct Metrics {
     pub lists: Family<ListReason>,
     /// Incidents by type and severity.
     pub incidents: Family<IncidentClass>,
+    /// Refusals of pods that a later incident counts.
+    pub incidents_folded: AtomicU64,
     /// Incidents of containers in a crash loop.
     pub crash_loop_incidents: AtomicU64,
     /// Time from the termination of the container to its incident line.
@@ -115,6 +117,7 @@ impl Default for Metrics {
             watch_errors: Family::default(),
             lists: Family::default(),
             incidents: Family::default(),
+            incidents_folded: AtomicU64::default(),
             crash_loop_incidents: AtomicU64::default(),
             incident_delay: Histogram::new(DELAY_SECONDS),
             incident_agent_delay: Histogram::new(AGENT_DELAY_SECONDS),
@@ -160,6 +163,7 @@ families! {
     WATCH_ERRORS "counter" "blackbox_watch_errors_total" "Watches that the API server ended with an ERROR event.";
     LISTS "counter" "blackbox_lists_total" "Lists of the node's pods that the agent started, by reason.";
     INCIDENTS "counter" "blackbox_incidents_total" "Incidents reported.";
+    FOLDED "counter" "blackbox_incidents_folded_total" "Refusals of pods without an incident of their own: a later incident of the same workload counts them.";
     CRASH_LOOPS "counter" "blackbox_crash_loop_incidents_total" "Incidents of containers in a crash loop: the third incident within half an hour, and each one after it.";
     DELAY "histogram" "blackbox_incident_delay_seconds" "Time from the termination of a container to its incident line.";
     AGENT_DELAY "histogram" "blackbox_incident_agent_delay_seconds" "The agent's own part of the incident delay: time from the API server's event to the incident line, including any wait for evidence.";
@@ -215,6 +219,7 @@ impl Metrics {
         self.watch_errors.render(&WATCH_ERRORS, out);
         self.lists.render(&LISTS, out);
         self.incidents.render(&INCIDENTS, out);
+        FOLDED.single(out, get(&self.incidents_folded));
         CRASH_LOOPS.single(out, get(&self.crash_loop_incidents));
         self.incident_delay.render(&DELAY, out);
         self.incident_agent_delay.render(&AGENT_DELAY, out);

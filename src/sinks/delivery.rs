@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 
-use crate::core::case::IncidentId;
+use crate::core::case::{IncidentId, IncidentType};
 use crate::core::incident::{Incident, line};
 use crate::sinks::state_file::SharedLedger;
 
@@ -32,10 +32,13 @@ impl Delivery {
         let mut line = line::line(incident);
         // The line stays in memory for a while, in queues and in the ring of recent incidents.
         line.shrink_to_fit();
+        // The delay of a line about an episode is meant: it begins when the time of the episode is over.
+        let is_of_episode = matches!(incident.kind, IncidentType::Stuck | IncidentType::Unready)
+            || incident.metadata.repeats.is_some();
         Self {
             line,
             id: incident.id,
-            occurred_at: incident.occurred_at,
+            occurred_at: if is_of_episode { incident.timestamp } else { incident.occurred_at },
             detected_at: incident.timestamp,
             open: AtomicUsize::new(sinks),
             ledger,

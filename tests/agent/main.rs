@@ -17,6 +17,7 @@ mod faults_network;
 mod faults_server;
 mod faults_stream;
 mod flight;
+mod hang;
 mod hostile;
 mod kill;
 mod live_zoo;

@@ -418,12 +418,18 @@ impl Tally {
         let (id, kind) = (text("container_id"), text("type"));
         *self.unseen.entry(key.clone()).or_default() +=
             incident["metadata"]["restarts"]["unseen"].as_i64().unwrap_or(0);
+        self.lines += 1;
+        if kind == "unseen" {
+            if !self.ids.insert(text("id")) {
+                self.doubled.push(format!("{key:?}: unseen ends were told twice"));
+            }
+            return;
+        }
         if self.said.entry(key).or_default().insert(id.clone(), kind).is_some()
             || !self.ids.insert(text("id"))
         {
             self.doubled.push(format!("{id} was told twice"));
         }
-        self.lines += 1;
     }
 
     /// Returns the number of lines added.

@@ -18,6 +18,8 @@ use crate::core::case::verdict::IncidentType;
 /// | [`IncidentId::of_episode`] | container, type, `containerID` of the instance before (or nothing) |
 /// | [`IncidentId::of_pod`] | nothing, type |
 /// | [`IncidentId::of_boot`] | nothing; instead of the key `node`, the node's name, `node_reboot`, the boot's ID |
+/// | [`IncidentId::of_hang`] | container (or nothing), type, what distinguishes the episode |
+/// | [`IncidentId::of_unseen`] | container, `unseen`, the number of its terminations up to this line |
 /// | [`IncidentId::of_survivor`] | container, runtime's ID, `survived`, the second in which this agent noticed it |
 ///
 /// The last form holds a time of this agent, so two agents that watch the same node give one surviving container
@@ -55,6 +57,18 @@ impl IncidentId {
     pub fn of_boot(node_name: &str, boot_id: &str) -> Self {
         let kind = IncidentType::NodeReboot.name();
         Self(fnv128(&["node", node_name, kind, boot_id]))
+    }
+
+    /// Returns the id of a pod (`container` is empty) or container that does not get on. `mark` distinguishes the episode
+    /// from others of the same type.
+    pub fn of_hang(pod_key: &str, container: &str, kind: IncidentType, mark: &str) -> Self {
+        Self(fnv128(&[pod_key, container, kind.name(), mark]))
+    }
+
+    /// Returns the id of a line about terminations that no object showed; `ended` is how many terminations of the
+    /// container are accounted for with this line.
+    pub fn of_unseen(pod_key: &str, container: &str, ended: i64) -> Self {
+        Self(fnv128(&[pod_key, container, IncidentType::Unseen.name(), &ended.to_string()]))
     }
 
     /// Returns the id of an OOM kill in a container that lives on; `container_id` is without the runtime's name.
@@ -123,6 +137,11 @@ mod tests {
                 "b3d8e8115ba5833e1aed23f2d3a8aaba",
             ),
             (IncidentId::of_pod(pod, IncidentType::Evicted), "afba1614049ebed4728846fa7e4dbdf2"),
+            (
+                IncidentId::of_hang(pod, "", IncidentType::Stuck, "start "),
+                "6f3e4f2049adf8e283080036eb9b7472",
+            ),
+            (IncidentId::of_unseen(pod, "app", 7), "91d56d711192e31f0f440c9213d8918a"),
             (
                 IncidentId::of_survivor(pod, "app", "9e4a3c1e", at),
                 "c76df5069a2c29a2101986e35a4c84ef",

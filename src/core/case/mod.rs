@@ -122,6 +122,26 @@ pub enum Subject {
         reason: String,
         /// The kubelet's message, a sentence.
         message: String,
+        /// How many failures of its workload's pods the case stands for, its own included; `None`: only its own.
+        repeats: Option<u64>,
+    },
+    /// A pod or a container does not get on.
+    Hang {
+        /// The index of the container in [`PodFacts::containers`]; `None` for the pod as a whole.
+        container: Option<usize>,
+        /// The ID of the container's instance.
+        container_id: Option<String>,
+        /// What does not happen.
+        what: Hang,
+        /// For how long.
+        lasted: Duration,
+        /// What an event says about the cause; empty if none does.
+        cause: String,
+    },
+    /// Instances of a container terminated, and no object of the API showed them.
+    Unseen {
+        /// The index of the container in [`PodFacts::containers`].
+        container: usize,
     },
     /// The node was started again.
     Node {
@@ -156,6 +176,17 @@ pub struct Reboot {
     pub containers: u64,
     /// The first of them: namespace, pod and container.
     pub names: Vec<String>,
+}
+
+/// What does not happen in a pod that does not get on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hang {
+    /// The pod is on the node, and does not start.
+    Start,
+    /// The deletion of the pod was requested and its grace period is over, and it does not go.
+    End,
+    /// The container runs, and does not become ready.
+    Ready,
 }
 
 /// The termination of a container instance, from the kubelet's record.
@@ -227,7 +258,7 @@ pub enum OomCount {
 pub struct Restarts {
     /// The kubelet's restart count.
     pub total: i64,
-    /// Number of terminations since the container's last incident that no object showed: the kubelet keeps two.
+    /// Number of terminations that no object showed, and that this incident reports: the kubelet keeps two.
     pub unseen: i64,
     /// Number of terminations of the container up to this incident: reported, quiet or unseen. A restarted agent goes
     /// on from there. `None`: the number is not known.
@@ -263,7 +294,7 @@ impl Case {
         let PodStop { reason, message, fact } = stop;
         Self {
             id: IncidentId::of_pod(self.pod.key(), verdict.0),
-            subject: Subject::Pod { reason, message },
+            subject: Subject::Pod { reason, message, repeats: None },
             kind: verdict.0,
             severity: verdict.1,
             confidence: Confidence::Confirmed,
@@ -341,7 +372,9 @@ impl Case {
         match &self.subject {
             Subject::Termination { container, .. }
             | Subject::Waiting { container, .. }
+            | Subject::Unseen { container }
             | Subject::Survivor { container, .. } => Some(*container),
+            Subject::Hang { container, .. } => *container,
             Subject::Pod { .. } | Subject::Node { .. } => None,
         }
     }
@@ -355,9 +388,11 @@ impl Case {
     pub fn container_id(&self) -> Option<&str> {
         match &self.subject {
             Subject::Termination { end, .. } => Some(&end.container_id),
-            Subject::Waiting { container_id, .. } => container_id.as_deref(),
+            Subject::Waiting { container_id, .. } | Subject::Hang { container_id, .. } => {
+                container_id.as_deref()
+            }
             Subject::Survivor { container_id, .. } => Some(container_id.in_api()),
-            Subject::Pod { .. } | Subject::Node { .. } => None,
+            Subject::Pod { .. } | Subject::Unseen { .. } | Subject::Node { .. } => None,
         }
     }
 
@@ -384,6 +419,14 @@ impl Case {
             finished: end.finished,
             is_alone: self.pod.containers.len() == 1,
         })
+    }
+
+    /// Returns how many refusals of its workload's pods the case stands for; `None`: only its own.
+    pub fn repeats(&self) -> Option<u64> {
+        match self.subject {
+            Subject::Pod { repeats, .. } => repeats,
+            _ => None,
+        }
     }
 
     /// Returns the number of terminations that the case accounts for: its own, if it is one, and the unseen ones before

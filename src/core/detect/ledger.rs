@@ -18,7 +18,7 @@ use std::fmt::{self, Write as _};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::core::case::{IncidentId, SCHEMA, id};
+use crate::core::case::{IncidentId, IncidentType, SCHEMA, id};
 use crate::limits::{LEDGER_CONTAINERS_MAX, LEDGER_RECENT_MAX, NAME_BYTES_MAX};
 
 /// The name and version of the page's schema.
@@ -41,6 +41,9 @@ pub struct PodEntry {
     /// True if the failure of the pod as a whole was reported.
     #[serde(default)]
     pub failed: bool,
+    /// The reported episodes of the pod as a whole, by [`IncidentId::short`], oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<u64>,
     /// The pod's containers.
     pub containers: Vec<ContainerEntry>,
 }
@@ -75,7 +78,12 @@ impl Account {
         if self.key != entry.key {
             return;
         }
-        entry.failed &= !self.container.is_empty();
+        let episodes = entry.ids.len();
+        entry.ids.retain(|id| *id != self.id);
+        // An incident of the pod as a whole is one of its episodes, or its failure.
+        if self.container.is_empty() && entry.ids.len() == episodes {
+            entry.failed = false;
+        }
         for container in entry.containers.iter_mut().filter(|c| c.name == self.container) {
             container.ended = container.ended.map(|ended| ended.saturating_sub(self.ends));
             container.ids.retain(|id| *id != self.id);
@@ -333,14 +341,18 @@ pub fn reported(line: &[u8]) -> Option<ReportedIncident> {
     let id = IncidentId::parse(&line.id)?.short();
     let key = line.metadata.static_pod_uid.as_deref().unwrap_or(&line.pod_uid);
     let ended = line.metadata.restarts.and_then(|restarts| restarts.ended);
-    let container = |name: &str| ContainerEntry { name: name.into(), ended, ids: vec![id] };
+    // The count covers unseen terminations; no object will show them.
+    let is_stuck = line.kind == IncidentType::Stuck.name();
+    let ids = if line.kind == IncidentType::Unseen.name() { Vec::new() } else { vec![id] };
+    let container = |name: &str| ContainerEntry { name: name.into(), ended, ids };
     let entry = PodEntry {
         key: key.into(),
         namespace: (&*line.namespace).into(),
         name: (&*line.pod_name).into(),
         uid: (&*line.pod_uid).into(),
         is_static: line.metadata.static_pod_uid.is_some(),
-        failed: line.container.is_none(),
+        failed: line.container.is_none() && !is_stuck,
+        ids: if is_stuck { vec![id] } else { Vec::new() },
         containers: line.container.as_deref().map(container).into_iter().collect(),
     };
     Some(ReportedIncident { id, entry })
@@ -352,6 +364,8 @@ struct Line<'a> {
     schema: Cow<'a, str>,
     #[serde(borrow)]
     id: Cow<'a, str>,
+    #[serde(borrow, rename = "type", default)]
+    kind: Cow<'a, str>,
     #[serde(borrow)]
     namespace: Cow<'a, str>,
     #[serde(borrow)]

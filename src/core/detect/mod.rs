@@ -8,13 +8,15 @@
 //! Output ◀───────────────────────────────── no ◀──────────────────────────────── yes ─▶ Settling
 //! ```
 //!
-//! The key of a crash is (pod UID, container, containerID). Terminations that no object shows are only counted.
+//! The key of a crash is (pod UID, container, containerID). Terminations that no object shows are
+//! counted, and their number is reported.
 
 pub mod classify;
 mod container;
 pub mod deletion;
 pub mod evidence;
 mod facts;
+mod hang;
 pub mod ledger;
 mod observe;
 pub mod oom;
@@ -23,6 +25,8 @@ mod output;
 pub mod pods;
 pub mod reboot;
 pub mod settle;
+mod storm;
+mod unseen;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -30,9 +34,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use self::container::{containers, has_more_containers};
+use self::hang::Hangs;
 use self::observe::Observation;
 use self::open::CaseOpener;
-use self::output::emit;
+use self::output::{emit, report_folded, report_over};
+use self::storm::Storms;
 use crate::core::Now;
 use crate::core::case::ContainerId;
 use crate::core::detect::ledger::PodEntry;
@@ -44,6 +50,7 @@ use crate::core::text::cut;
 use crate::core::wire;
 use crate::limits::{ADDRESSES_PER_POD_MAX, CLOCK_JUMP_MAX, NAME_BYTES_MAX};
 
+pub use self::hang::Patience;
 pub use self::output::{Output, PodName};
 
 /// Which terminations in the first LIST are history, and not reported.
@@ -77,6 +84,8 @@ pub struct Detector {
     table: PodTable,
     settling: Settling,
     reboots: Reboots,
+    hangs: Hangs,
+    storms: Storms,
     listed: bool,
     origin: Origin,
     /// True if an earlier agent's list of all pods was restored: a pod that is not in the table was then created
@@ -94,6 +103,8 @@ impl Detector {
             table: PodTable::default(),
             settling: Settling::default(),
             reboots: Reboots::default(),
+            hangs: Hangs::default(),
+            storms: Storms::default(),
             listed: false,
             origin: Origin::Watch,
             knows_all: false,
@@ -103,6 +114,13 @@ impl Detector {
     /// Sets the boots of the node that are known, the oldest first; call it before the first object.
     pub fn set_boots(&mut self, boots: Vec<Boot>) {
         self.reboots = Reboots::new(boots);
+    }
+
+    /// Sets how long pods and containers may hang before they are reported.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.hangs.set_patience(patience);
+        self
     }
 
     /// Restores what an earlier agent knew; call it before the first object. `is_all`: the earlier agent had seen no
@@ -197,6 +215,9 @@ impl Detector {
         let mut settled = Vec::new();
         self.settling.on_events(key, lookup, &mut settled);
         emit(&mut self.table, &self.settling, settled, out);
+        let mut over = Vec::new();
+        self.hangs.on_events(key, lookup, &mut over);
+        self.report_over(over, out);
         self.keep(out);
     }
 
@@ -210,12 +231,31 @@ impl Detector {
         }
         emit(&mut self.table, &self.settling, settled, out);
         out.extend(self.reboots.due(&self.node_name, now).into_iter().map(Output::crash));
+        let mut over = Vec::new();
+        let lookups = self.hangs.on_time(now, &mut over).into_iter();
+        out.extend(lookups.map(|(namespace, key)| Output::LookUp { namespace, key }));
+        self.report_over(over, out);
+        let mut folded = Vec::new();
+        self.storms.on_time(now, &mut folded);
+        self.report_folded(folded, out);
         self.keep(out);
     }
 
     /// Returns when [`Detector::on_time`] has something to do (monotonic).
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.settling.next_deadline().into_iter().chain(self.reboots.next_deadline()).min()
+        let waits =
+            [self.hangs.next_deadline(), self.storms.next_deadline(), self.reboots.next_deadline()];
+        self.settling.next_deadline().into_iter().chain(waits.into_iter().flatten()).min()
+    }
+
+    /// Takes in that a recording is over: no more time passes for what hangs and for storms. Only evidence is still
+    /// waited for.
+    pub fn end_waits(&mut self, out: &mut Vec<Output>) {
+        self.hangs.end_waits();
+        let mut folded = Vec::new();
+        self.storms.finish(&mut folded);
+        self.report_folded(folded, out);
+        self.keep(out);
     }
 
     /// Reports what is held back, with what is known: the agent terminates.
@@ -224,7 +264,25 @@ impl Detector {
         self.settling.finish(&mut settled);
         emit(&mut self.table, &self.settling, settled, out);
         out.extend(self.reboots.finish(&self.node_name, now).into_iter().map(Output::crash));
+        let mut over = Vec::new();
+        self.hangs.finish(&mut over);
+        self.report_over(over, out);
+        let mut folded = Vec::new();
+        self.storms.finish(&mut folded);
+        self.report_folded(folded, out);
         self.keep(out);
+    }
+
+    fn report_over(&mut self, over: Vec<hang::Over>, out: &mut Vec<Output>) {
+        for episode in over {
+            report_over(&mut self.table, &self.settling, episode, out);
+        }
+    }
+
+    fn report_folded(&mut self, folded: Vec<storm::Folded>, out: &mut Vec<Output>) {
+        for line in folded {
+            report_folded(&mut self.table, &self.settling, line, out);
+        }
     }
 
     /// Outputs the changed records for the next agent.
@@ -239,6 +297,7 @@ impl Detector {
     fn forget(&mut self, key: &str, out: &mut Vec<Output>) {
         let mut settled = Vec::new();
         self.settling.on_gone(key, &mut settled);
+        self.hangs.on_gone(key);
         emit(&mut self.table, &self.settling, settled, out);
         // A pod that disappeared while no agent was running did not stop just now.
         if let Some(record) = self.table.get(key).filter(|record| !record.stopped && self.listed) {
@@ -298,6 +357,8 @@ impl Detector {
             table: &mut self.table,
             settling: &mut self.settling,
             reboots: &mut self.reboots,
+            hangs: &mut self.hangs,
+            storms: &mut self.storms,
             past,
             is_baseline: origin == Origin::FirstList,
             deletion,
@@ -305,6 +366,7 @@ impl Detector {
         };
         observation.lifecycle(out);
         observation.pod_failure(out);
+        observation.hangs(fresh, out);
         for container in containers(pod) {
             observation.container(&container, out);
         }

@@ -6,11 +6,13 @@ use crate::core::case::{Case, ContainerKind, IncidentId, IncidentType, PodStop, 
 use crate::core::detect::classify::{self, Episode, Quiet, TerminationFacts, Verdict};
 use crate::core::detect::container::{Container, containers, ran, started};
 use crate::core::detect::deletion::Deletion;
+use crate::core::detect::hang::{self, Hangs, Sight};
 use crate::core::detect::open::CaseOpener;
-use crate::core::detect::output::{Output, PodName, emit, report};
+use crate::core::detect::output::{Output, PodName, emit, report, report_folded, report_unseen};
 use crate::core::detect::pods::{ContainerRecord, PodTable};
 use crate::core::detect::reboot::Reboots;
 use crate::core::detect::settle::{Held, PodState, Settling};
+use crate::core::detect::storm::{Fold, Storms};
 use crate::core::text::cut;
 use crate::core::wire;
 use crate::limits::{EVENT_MESSAGE_BYTES_MAX, NAME_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX};
@@ -23,6 +25,8 @@ pub(super) struct Observation<'d, 'p, 'a> {
     pub(super) table: &'d mut PodTable,
     pub(super) settling: &'d mut Settling,
     pub(super) reboots: &'d mut Reboots,
+    pub(super) hangs: &'d mut Hangs,
+    pub(super) storms: &'d mut Storms,
     /// The cut-off, only in the first LIST: earlier terminations are history, except in containers that an earlier
     /// agent knew.
     pub(super) past: Option<Timestamp>,
@@ -105,7 +109,32 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             return;
         }
         let case = self.opener.pod_failure(verdict, stop, at);
-        self.report(case, out);
+        let mut lines = Vec::new();
+        let fold = self.storms.take(self.key, case, self.opener.now, &mut lines);
+        for line in lines {
+            report_folded(self.table, self.settling, line, out);
+        }
+        match fold {
+            Fold::Report(case) => self.report(*case, out),
+            Fold::Wait { workload, replaces } => {
+                if let Some(record) = self.table.get(self.key) {
+                    record.waits_in_storm = workload;
+                }
+                out.extend(replaces.then_some(Output::Folded));
+            }
+        }
+    }
+
+    /// Detects that the pod, or one of its containers, hangs or gets on.
+    pub(super) fn hangs(&mut self, is_first: bool, out: &mut Vec<Output>) {
+        let sight = Sight {
+            is_first,
+            is_history: self.past == Some(Timestamp::MAX),
+            is_deleted: self.deletion.silences_waiting(),
+        };
+        if !self.hangs.on_object(&self.opener, sight, self.table) {
+            out.push(Output::NoRoom(PodName::of(&self.opener.pod.metadata)));
+        }
     }
 
     /// Returns what the condition `DisruptionTarget` says, if the kubelet terminated the pod as a whole. The pod's own
@@ -131,10 +160,11 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         self.count_unseen(container, out);
         self.terminations(container, out);
         self.waits(container, out);
+        self.report_unseen(container, out);
     }
 
-    /// Counts the terminations since the previous object that no object shows. The count is kept until an incident
-    /// reports it.
+    /// Counts the terminations since the previous object that no object shows. An incident of the same object reports
+    /// the count, or else a line of its own.
     fn count_unseen(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
         let status = container.status;
         let (mut shown, mut made_up) = (0, 0);
@@ -217,7 +247,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
                 continue;
             }
             match self.judge(container, end, is_current, is_restored) {
-                Verdict::Quiet(quiet) if self.may_be_stopped(container, end, quiet) => {
+                Verdict::Quiet(quiet) if self.may_be_stopped(container, end, quiet, is_current) => {
                     let verdict = classify::exit_code(end.exit_code);
                     let case = self.opener.termination(container, end, verdict, 0);
                     self.hold(case, Held::Unless(quiet), is_current, out);
@@ -307,13 +337,14 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         container: &Container<'p, 'a>,
         end: &wire::Terminated<'_>,
         quiet: Quiet,
+        is_current: bool,
     ) -> bool {
         if quiet != Quiet::CleanExit || container.kind != ContainerKind::App {
             return false;
         }
         end.finished_at.time().is_some()
             && (container.has_probe_or_hook()
-                || self.settling.may_look_up_job(self.opener.now.monotonic))
+                || is_current && self.settling.may_look_up_job(self.opener.now.monotonic))
     }
 
     /// Reports the case, unless it may still turn out to be something else; then the case is held back.
@@ -364,6 +395,11 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
     /// Detects a waiting reason that is an incident by itself.
     fn waits(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
         let status = container.status;
+        if !self.hold_cache_sync(container) {
+            self.hangs.drop_cache_sync(self.key, &status.name);
+        } else {
+            return;
+        }
         if status.state.running.is_some() {
             if let Some(record) = self.record(&status.name) {
                 record.leave_episodes();
@@ -403,10 +439,31 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         if self.record(&status.name).is_some_and(|record| record.enter(episode)) {
             let kind = episode.kind();
             let id = IncidentId::of_episode(self.key, &status.name, kind, &status.container_id);
-            if !self.table.learn_episode(self.key, &status.name, id) {
+            if !self.table.learn_episode(self.key, Some(&status.name), id) {
                 self.report_waiting(container, waiting, id, episode, out);
             }
         }
+    }
+
+    /// Holds back a configuration error that mostly passes in seconds. Returns true if the container waits for that.
+    fn hold_cache_sync(&mut self, container: &Container<'p, 'a>) -> bool {
+        let status = container.status;
+        let Some(waiting) = &status.state.waiting else { return false };
+        let is_one = classify::waiting(&waiting.reason) == Some(Episode::ConfigError)
+            && hang::is_cache_sync(&waiting.message);
+        if !is_one || self.past == Some(Timestamp::MAX) || self.deletion.silences_waiting() {
+            return false;
+        }
+        let kind = IncidentType::ConfigError;
+        let id = IncidentId::of_episode(self.key, &status.name, kind, &status.container_id);
+        if self.table.knows_episode(self.key, Some(&status.name), id) {
+            return false;
+        }
+        if self.record(&status.name).is_none_or(|record| record.is_in(Episode::ConfigError)) {
+            return false;
+        }
+        let case = self.opener.waiting(container, waiting, id, kind, 0);
+        self.hangs.hold_cache_sync(self.key, case, self.opener.now)
     }
 
     fn report_waiting(
@@ -436,11 +493,20 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         out.push(report(self.table, self.settling, self.key, Box::new(case), 0));
     }
 
+    /// Reports the unseen terminations that no incident of this object reports.
+    fn report_unseen(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
+        let unseen = self.take_unseen(&container.status.name);
+        if unseen > 0 {
+            let case = self.opener.unseen(container, unseen);
+            out.push(report_unseen(self.table, self.settling, self.key, case, 0));
+        }
+    }
+
     fn record(&mut self, container: &str) -> Option<&mut ContainerRecord> {
         self.table.get(self.key)?.container(container)
     }
 
-    /// Takes the count of unseen terminations that the next incident reports.
+    /// Takes the count of unseen terminations that an incident reports.
     fn take_unseen(&mut self, container: &str) -> i64 {
         self.record(container).map_or(0, |record| std::mem::take(&mut record.unseen))
     }

@@ -2,17 +2,19 @@
 
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::core::Now;
 use crate::core::case::{
-    Case, Confidence, ContainerKind, IncidentId, IncidentType, PodFacts, PodStop, Restarts,
+    Case, Confidence, ContainerKind, Hang, IncidentId, IncidentType, PodFacts, PodStop, Restarts,
     Severity, StopCause, StopKind, Subject, Termination,
 };
 use crate::core::detect::classify;
-use crate::core::detect::container::{Container, started};
+use crate::core::detect::container::{Container, containers, started};
 use crate::core::detect::facts::facts;
+use crate::core::detect::unseen;
 use crate::core::text::cut;
 use crate::core::wire;
 use crate::limits::{
@@ -112,6 +114,43 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
         Case { evidence, ..self.of_container(container, id, subject, verdict, unseen) }
     }
 
+    /// Opens the case of a pod that does not get on, or of one of its containers.
+    pub(super) fn hang(
+        &self,
+        container: Option<&Container<'p, 'a>>,
+        what: Hang,
+        id: IncidentId,
+    ) -> Case {
+        let kind = match what {
+            Hang::Start | Hang::End => IncidentType::Stuck,
+            Hang::Ready => IncidentType::Unready,
+        };
+        let container_id = container.and_then(|container| container.status.container_id.some());
+        let subject = Subject::Hang {
+            container: container.map(|container| container.index),
+            container_id: container_id.map(|id| cut(id, NAME_BYTES_MAX)),
+            what,
+            lasted: Duration::ZERO,
+            cause: String::new(),
+        };
+        let verdict = (kind, kind.severities()[0]);
+        let case = match container {
+            Some(container) => self.of_container(container, id, subject, verdict, 0),
+            None => self.case(id, subject, verdict),
+        };
+        Case { evidence: hang_facts(self.pod, what), ..case }
+    }
+
+    /// Opens the case of terminations that no object showed.
+    pub(super) fn unseen(&self, container: &Container<'p, 'a>, unseen: i64) -> Case {
+        let name = &container.status.name;
+        let id = IncidentId::of_unseen(self.key, name, container.status.restart_count);
+        let subject = Subject::Unseen { container: container.index };
+        let verdict = (IncidentType::Unseen, unseen::severity(unseen));
+        let evidence = vec![unseen::fact(container.status.restart_count)];
+        Case { evidence, ..self.of_container(container, id, subject, verdict, unseen) }
+    }
+
     /// Opens the case of a pod that failed as a whole.
     pub(super) fn pod_failure(
         &self,
@@ -124,7 +163,7 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
         Case {
             occurred_at: occurred_at.unwrap_or(self.now.wall),
             evidence: vec![fact],
-            ..self.case(id, Subject::Pod { reason, message }, verdict)
+            ..self.case(id, Subject::Pod { reason, message, repeats: None }, verdict)
         }
     }
 
@@ -201,6 +240,33 @@ fn is_backing_off(container: &Container<'_, '_>, end: &wire::Terminated<'_>) -> 
         && container.restarts(end.exit_code)
         && instance(container.status, end) > 0
         && is_short
+}
+
+/// Returns what an object shows about the episode, for the evidence.
+fn hang_facts(pod: &wire::Pod<'_>, hang: Hang) -> Vec<String> {
+    let names = |is_one: &dyn Fn(&wire::ContainerStatus<'_>) -> bool| {
+        let named = containers(pod).filter(|c| is_one(c.status)).map(|c| c.status.name.to_string());
+        named.collect::<Vec<_>>().join(", ")
+    };
+    match hang {
+        Hang::Start => {
+            let waits = names(&|status| status.state.waiting.is_some());
+            let fact = match waits.is_empty() {
+                true => "phase Pending, and the kubelet has reported no container".to_owned(),
+                false => format!("phase Pending, waiting containers: {waits}"),
+            };
+            vec![fact]
+        }
+        Hang::End => {
+            let run = names(&|status| status.state.running.is_some());
+            let fact = match run.is_empty() {
+                true => "deletionTimestamp has passed, and no container runs".to_owned(),
+                false => format!("deletionTimestamp has passed, running containers: {run}"),
+            };
+            vec![fact]
+        }
+        Hang::Ready => vec!["the container runs, and its status says ready: false".to_owned()],
+    }
 }
 
 /// Returns the number of the terminated instance in its container. The kubelet increments the restart count when it

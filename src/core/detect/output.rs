@@ -1,10 +1,13 @@
 //! The outputs of the detection, and how a judged termination becomes an output.
 
-use crate::core::case::{Case, InstanceRef};
-use crate::core::detect::classify::Quiet;
+use crate::core::case::{Case, IncidentId, IncidentType, InstanceRef};
+use crate::core::detect::classify::{Episode, Quiet};
+use crate::core::detect::hang::Over;
 use crate::core::detect::ledger::PodEntry;
 use crate::core::detect::pods::PodTable;
 use crate::core::detect::settle::{Outcome, Settled, Settling};
+use crate::core::detect::storm::Folded;
+use crate::core::detect::unseen;
 use crate::core::roster::PodOnNode;
 use crate::core::wire;
 
@@ -21,6 +24,8 @@ pub enum Output {
     Quiet(Quiet),
     /// This number of terminations of a container could not be seen.
     Unseen(i64),
+    /// A refusal of a pod that has no line of its own; the line of a later one counts it.
+    Folded,
     /// A request for the pod's events. The answer goes to `Detector::on_events`.
     LookUp {
         /// The pod's namespace.
@@ -87,6 +92,51 @@ pub(super) fn report(
     Output::Crash(case)
 }
 
+/// Reports a case of unseen terminations. `later`: number of terminations of the container that are reported right
+/// after it.
+pub(super) fn report_unseen(
+    table: &mut PodTable,
+    settling: &Settling,
+    key: &str,
+    mut case: Case,
+    later: i64,
+) -> Output {
+    if let (Some(container), Some(restarts)) = (case.container_name(), case.restarts) {
+        let held = settling.held_terminations(key, container).saturating_add(later);
+        let ended = table.counted(key, container, held).unwrap_or(restarts.total);
+        case.id = IncidentId::of_unseen(key, container, ended);
+    }
+    report(table, settling, key, Box::new(case), later)
+}
+
+/// Reports the refusals that were folded into one line.
+pub(super) fn report_folded(
+    table: &mut PodTable,
+    settling: &Settling,
+    Folded { workload, key, case }: Folded,
+    out: &mut Vec<Output>,
+) {
+    table.end_storm(workload);
+    out.push(report(table, settling, &key, case, 0));
+}
+
+/// Reports an episode whose time is over, unless an earlier agent reported it.
+pub(super) fn report_over(
+    table: &mut PodTable,
+    settling: &Settling,
+    Over { key, case }: Over,
+    out: &mut Vec<Output>,
+) {
+    let container = case.container_name();
+    if case.kind == IncidentType::ConfigError {
+        let record = table.get(&key).and_then(|pod| pod.container(container.unwrap_or_default()));
+        record.map(|record| record.enter(Episode::ConfigError));
+    }
+    if !table.learn_episode(&key, container, case.id) {
+        out.push(report(table, settling, &key, case, 0));
+    }
+}
+
 /// Reports the settled terminations, in their order.
 pub(super) fn emit(
     table: &mut PodTable,
@@ -96,42 +146,35 @@ pub(super) fn emit(
 ) {
     let mut settled = settled.into_iter();
     while let Some(Settled { key, outcome }) = settled.next() {
+        let container = outcome.case().container_name();
+        let later = settled
+            .as_slice()
+            .iter()
+            .filter(|other| other.key == key && other.outcome.case().container_name() == container);
+        let later = later.map(|other| other.outcome.case().terminations());
+        let later = later.fold(0, i64::saturating_add);
         match outcome {
             Outcome::Quiet(quiet, case) => {
-                // This case would have reported some unseen terminations. They wait for another case.
-                let unseen = case.restarts.map_or(0, |restarts| restarts.unseen);
-                let record = table.get(&key);
-                let container = case.container_name().unwrap_or_default();
-                if let Some(record) = record.and_then(|record| record.container(container)) {
-                    record.unseen = record.unseen.saturating_add(unseen);
-                }
                 table.touch(&key);
                 out.push(Output::Quiet(quiet));
+                // This case would have reported some unseen terminations. They get a line of their own.
+                if let Some(case) = unseen::left_by(&case) {
+                    out.push(report_unseen(table, settling, &key, case, later));
+                }
             }
             Outcome::PodFailed(verdict, stop, case) => {
-                let unseen = case.restarts.map_or(0, |restarts| restarts.unseen);
-                let container = case.container_name().unwrap_or_default().to_owned();
-                let record = table.get(&key).and_then(|record| record.container(&container));
-                if let Some(record) = record {
-                    record.unseen = record.unseen.saturating_add(unseen);
+                out.push(Output::Quiet(Quiet::PodFailure));
+                if let Some(unseen) = unseen::left_by(&case) {
+                    out.push(report_unseen(table, settling, &key, unseen, later));
                 }
                 let case = Box::new(case.into_pod_failure(verdict, stop));
                 let is_first = table.learn_pod_failure(&key, case.id);
                 table.touch(&key);
-                out.push(Output::Quiet(Quiet::PodFailure));
                 if is_first {
                     out.push(report(table, settling, &key, case, 0));
                 }
             }
-            Outcome::Report(case) => {
-                let container = case.container_name();
-                let later = settled.as_slice().iter().filter(|other| {
-                    other.key == key && other.outcome.case().container_name() == container
-                });
-                let later = later.map(|other| other.outcome.case().terminations());
-                let later = later.fold(0, i64::saturating_add);
-                out.push(report(table, settling, &key, case, later));
-            }
+            Outcome::Report(case) => out.push(report(table, settling, &key, case, later)),
         }
     }
 }

@@ -49,6 +49,7 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
         Subject::Node { reboot } => Some(reboot.clone()),
         _ => None,
     };
+    let repeats = case.repeats();
     let is_survivor = matches!(case.subject, Subject::Survivor { .. });
     let message = sentence::sentence(&case, &course);
     let containers = containers(&case);
@@ -92,6 +93,7 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
             restarts: case.restarts,
             static_pod_uid: pod.static_uid.clone(),
             agent_version: env!("CARGO_PKG_VERSION"),
+            repeats,
             survived: is_survivor,
             reboot,
         },

@@ -77,6 +77,9 @@ pub struct Metadata {
     /// A static pod's UID as the kubelet has it: the one of its log folder and its control group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub static_pod_uid: Option<String>,
+    /// How many pods of the workload were refused since the line before; this line stands for all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<u64>,
     /// The version of the agent that wrote the line.
     pub agent_version: &'static str,
     /// True if only a process of the container was killed, and the container goes on.

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::core::case::{
-    Case, ContainerKind, IncidentType, Reboot, Restarts, StopCause, StopKind, Subject, Termination,
+    Case, ContainerKind, Hang, IncidentType, Reboot, Restarts, StopCause, StopKind, Subject,
+    Termination,
 };
 use crate::core::detect::classify;
 use crate::core::text::{bytes, cut, duration};
@@ -53,7 +54,7 @@ pub fn sentence(case: &Case, course: &Course) -> String {
             quote(&mut out, message);
             describe_consequence(&mut out, case);
         }
-        Subject::Pod { reason, message } => {
+        Subject::Pod { reason, message, repeats } => {
             match case.kind {
                 IncidentType::Evicted => out.push_str("was evicted"),
                 IncidentType::Timeout => out.push_str("ran past its activeDeadlineSeconds"),
@@ -67,8 +68,26 @@ pub fn sentence(case: &Case, course: &Course) -> String {
                 _ => _ = write!(out, "failed: {reason}"),
             }
             quote(&mut out, message);
+            if let Some(refusals) = repeats.filter(|n| *n > 1) {
+                let owner = case.pod.owner.as_ref();
+                let (kind, name) = owner.map_or(("", ""), |owner| (&owner.kind, &owner.name));
+                let _ = write!(
+                    out,
+                    "; {refusals} pods of {kind} {name} were refused so since the line before"
+                );
+            }
         }
         Subject::Node { .. } => {}
+        Subject::Hang { what, lasted, cause, .. } => {
+            let lasted = duration(*lasted);
+            _ = match what {
+                Hang::Start => write!(out, "has not started for {lasted}"),
+                Hang::End => write!(out, "is still there {lasted} after its grace period"),
+                Hang::Ready => write!(out, "runs and has not been ready for {lasted}"),
+            };
+            quote(&mut out, cause);
+        }
+        Subject::Unseen { .. } => describe_unseen(&mut out, case),
         Subject::Survivor { .. } => out.push_str("lost a process to the OOM killer and lives on"),
     }
     out
@@ -185,6 +204,16 @@ fn describe_consequence(out: &mut String, case: &Case) {
     if is_init {
         out.push_str("; the pod cannot start without it");
     }
+}
+
+fn describe_unseen(out: &mut String, case: &Case) {
+    let Some(restarts) = case.restarts else { return };
+    let times = match restarts.unseen {
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
+    };
+    let _ = write!(out, "terminated {times} unseen: only its restart count shows it");
+    let _ = write!(out, "; restarts: {}", restarts.total);
 }
 
 fn describe_restarts(out: &mut String, restarts: Restarts, course: &Course) {

@@ -90,6 +90,7 @@ fn zoo(events: &[(String, PodEvent)], sizes: &mut dyn FnMut() -> usize) -> Vec<S
     assert_eq!(flow, Flow::Continue);
     assert_eq!(notes.len(), 622);
     assert!(notes.iter().all(|n| *n == Note::Line { used: true }));
+    s.detector.end_waits(&mut out);
     while let Some(deadline) = s.detector.next_deadline() {
         let mut asked = Vec::new();
         s.detector.on_time(at(deadline), &mut asked);

@@ -73,6 +73,50 @@ fn what_is_on_its_way_does_not_count_as_told() {
 }
 
 #[test]
+fn an_episode_of_a_pod_is_not_its_failure() {
+    let mut ledger = Ledger::new("node1", None);
+    ledger.complete();
+    let ids = vec![id("old").short(), id("stuck").short()];
+    let both = PodEntry { failed: true, ids, ..pod("u1", &[]) };
+    ledger.keep(both.clone());
+    ledger.open(id("stuck"), "u1", None, 0);
+    let entry = &left(&ledger).pods[0];
+    assert_eq!((entry.failed, &*entry.ids), (true, &[id("old").short()][..]), "it is on its way");
+    ledger.settle(id("stuck"));
+    assert_eq!(left(&ledger).pods, [both]);
+    // A page of an agent that knew no such episodes.
+    let entry: PodEntry =
+        serde_json::from_str(r#"{"key":"u","namespace":"n","name":"p","uid":"u","containers":[]}"#)
+            .unwrap();
+    assert_eq!(entry.ids, [0; 0]);
+}
+
+#[test]
+fn the_lines_of_pods_that_hang_and_of_unseen_ends_are_read_back_as_what_they_are() {
+    let line = |kind: &str, container: &str, restarts: &str| {
+        let id = id(kind);
+        format!(
+            r#"{{"schema":"blackbox.incident/v1","id":"{id}","type":"{kind}","namespace":"n","pod_name":"p","pod_uid":"u","container":{container},"metadata":{{"restarts":{restarts}}}}}"#
+        )
+    };
+    let counts = r#"{"total":3,"unseen":2,"ended":3,"crash_loop":false}"#;
+    for (kind, container, restarts, failed, of_pod, of_container) in [
+        ("stuck", "null", "null", false, 1, 0),
+        ("evicted", "null", "null", true, 0, 0),
+        ("unready", "\"app\"", "null", false, 0, 1),
+        ("unseen", "\"app\"", counts, false, 0, 0),
+        ("error", "\"app\"", counts, false, 0, 1),
+    ] {
+        let entry = reported(line(kind, container, restarts).as_bytes()).unwrap().entry;
+        let known: Vec<_> = entry.containers.iter().flat_map(|c| &c.ids).collect();
+        let numbers = (entry.failed, entry.ids.len(), known.len());
+        assert_eq!(numbers, (failed, of_pod, of_container), "{kind}");
+        let ended = entry.containers.first().and_then(|container| container.ended);
+        assert_eq!(ended, (restarts == counts).then_some(3), "{kind}");
+    }
+}
+
+#[test]
 fn a_cut_page_is_of_no_use_wherever_it_is_cut() {
     let mut ledger = Ledger::new("node1", None);
     ledger.keep(pod("u1", &[("app", 3)]));

@@ -166,7 +166,7 @@ impl PodTable {
         let known = revived.and_then(|at| self.statics.remove(at)).map(|(_, record)| record);
         let sighting = if known.is_some() { Sighting::Later } else { Sighting::New };
         // These fields outlive a mirror; the others belong to the object.
-        let PodRecord { started, failed, containers, .. } = known.unwrap_or_default();
+        let PodRecord { started, failed, episodes, containers, .. } = known.unwrap_or_default();
         let record = PodRecord {
             namespace: Box::from(&*metadata.namespace),
             name: Box::from(&*metadata.name),
@@ -176,6 +176,7 @@ impl PodTable {
             list: self.list,
             started,
             failed,
+            episodes,
             containers,
             ..PodRecord::default()
         };
@@ -229,7 +230,7 @@ impl PodTable {
             return None;
         }
         let id = IncidentId::of_late_start(key, container, container_id);
-        (!self.learn_episode(key, container, id)).then_some(id)
+        (!self.learn_episode(key, Some(container), id)).then_some(id)
     }
 
     /// Returns true if [`PodTable::learn_real_termination`] would find a new end.
@@ -249,17 +250,24 @@ impl PodTable {
             || self.ends.set.contains(&id())
     }
 
-    /// Learns a waiting episode. Returns true if it was known before, or if there is no room for a record of the
-    /// container.
-    pub fn learn_episode(&mut self, key: &str, container: &str, id: IncidentId) -> bool {
+    /// Learns an episode of a container, or of the pod as a whole. Returns true if it was known before, or if there is
+    /// no room for a record of the container.
+    pub fn learn_episode(&mut self, key: &str, container: Option<&str>, id: IncidentId) -> bool {
         let id = id.short();
-        let Some(record) = self.pods.get_mut(key).and_then(|pod| pod.container(container)) else {
+        let Some(pod) = self.pods.get_mut(key) else {
             return true;
         };
-        if record.knows(id) {
-            return true;
+        match container {
+            None if pod.knows(id) => return true,
+            None => pod.learn(id),
+            Some(container) => {
+                let Some(record) = pod.container(container).filter(|record| !record.knows(id))
+                else {
+                    return true;
+                };
+                record.learn(0, id);
+            }
         }
-        record.learn(0, id);
         self.touch(key);
         !self.ends.insert(id)
     }
@@ -269,6 +277,28 @@ impl PodTable {
         match self.pods.get_mut(key) {
             Some(record) => !std::mem::replace(&mut record.failed, true),
             None => self.ends.insert(id.short()),
+        }
+    }
+
+    /// Returns true if this episode of a container, or of the pod as a whole, is known.
+    pub fn knows_episode(&self, key: &str, container: Option<&str>, id: IncidentId) -> bool {
+        let id = id.short();
+        let is_known = |pod: &PodRecord| match container {
+            None => pod.knows(id),
+            Some(name) => pod.containers.iter().any(|c| *c.name == *name && c.knows(id)),
+        };
+        self.pods.get(key).is_some_and(is_known) || self.ends.set.contains(&id)
+    }
+
+    /// Records that the storm of this workload is reported: for the next agent, its pods count as reported from now on.
+    pub fn end_storm(&mut self, workload: u64) {
+        let waits = |record: &PodRecord| record.waits_in_storm == workload;
+        let keys = self.pods.iter().filter(|(_, record)| waits(record));
+        for key in keys.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            if let Some(record) = self.pods.get_mut(&key) {
+                record.waits_in_storm = 0;
+            }
+            self.touch(&key);
         }
     }
 
@@ -331,7 +361,8 @@ impl PodTable {
         }
         let record = self.pods.entry(entry.key.clone()).or_default();
         record.restore(entry);
-        for id in entry.containers.iter().flat_map(|known| &known.ids).filter(|id| **id != 0) {
+        let of_containers = entry.containers.iter().flat_map(|known| &known.ids);
+        for id in of_containers.chain(&entry.ids).filter(|id| **id != 0) {
             self.ends.insert(*id);
         }
         self.touch(&entry.key);

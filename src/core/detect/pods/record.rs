@@ -3,7 +3,10 @@
 use crate::core::detect::classify::Episode;
 use crate::core::detect::deletion::Deletion;
 use crate::core::detect::ledger::{ContainerEntry, PodEntry};
-use crate::limits::{CONTAINERS_PER_POD_MAX, NAME_BYTES_MAX, TERMINATIONS_KNOWN_PER_CONTAINER};
+use crate::limits::{
+    CONTAINERS_PER_POD_MAX, EPISODES_KNOWN_PER_POD, NAME_BYTES_MAX,
+    TERMINATIONS_KNOWN_PER_CONTAINER,
+};
 
 /// The record of a pod.
 #[derive(Debug, Default)]
@@ -26,6 +29,8 @@ pub struct PodRecord {
     pub failed: bool,
     /// True if the pod was seen in phase Succeeded.
     pub succeeded: bool,
+    /// Fingerprint of the workload in whose storm the failure of the pod waits for its line; 0 if it does not wait.
+    pub waits_in_storm: u64,
     /// Fingerprint of the pod's place as it was last output.
     pub place_hash: u64,
     /// Fingerprint of the object that the rules judged last.
@@ -36,6 +41,8 @@ pub struct PodRecord {
     pub(super) list: u32,
     /// True if the record is in the table's list of changed records.
     pub(super) is_changed: bool,
+    /// Ids of the reported episodes of the pod as a whole, oldest first. Most pods have none.
+    pub(super) episodes: Vec<u64>,
     pub(super) containers: Vec<ContainerRecord>,
 }
 
@@ -143,6 +150,11 @@ impl ContainerRecord {
         new
     }
 
+    /// Returns true if the episode is in progress.
+    pub fn is_in(&self, episode: Episode) -> bool {
+        self.episodes & (1 << episode as u8) != 0
+    }
+
     /// Finishes all waiting episodes, because an instance was created or runs.
     pub fn leave_episodes(&mut self) {
         self.episodes = 0;
@@ -168,6 +180,17 @@ impl PodRecord {
         Some(&mut self.containers[at])
     }
 
+    pub(super) fn knows(&self, episode: u64) -> bool {
+        self.episodes.contains(&episode)
+    }
+
+    pub(super) fn learn(&mut self, episode: u64) {
+        if self.episodes.len() >= EPISODES_KNOWN_PER_POD {
+            self.episodes.remove(0);
+        }
+        self.episodes.push(episode);
+    }
+
     /// Returns what the next agent has to know of the pod. `held` returns how many terminations of the container with
     /// that name are held back; `is_held` returns true if the incident with that id is held back.
     pub(super) fn entry(
@@ -183,7 +206,8 @@ impl PodRecord {
             name: self.name.clone(),
             uid: self.uid.clone(),
             is_static: self.is_static,
-            failed: self.failed,
+            failed: self.failed && self.waits_in_storm == 0,
+            ids: self.episodes.clone(),
             containers: containers.map(|c| c.entry(held(&c.name), &is_held)).collect(),
         }
     }
@@ -195,6 +219,11 @@ impl PodRecord {
         self.uid.clone_from(&entry.uid);
         self.is_static = entry.is_static;
         self.failed |= entry.failed;
+        for id in entry.ids.iter().filter(|id| **id != 0) {
+            if !self.knows(*id) {
+                self.learn(*id);
+            }
+        }
         for known in &entry.containers {
             if let Some(container) = self.container(&known.name) {
                 container.restore(known);

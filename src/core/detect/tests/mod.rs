@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::core::backoff::Jitter;
 use crate::core::case::{Case, Confidence, Gap, Part};
@@ -12,6 +14,8 @@ use crate::rounds;
 use serde_json::{Value, json};
 
 mod deaths;
+mod hangs;
+mod storms;
 mod truth;
 mod unchanged;
 
@@ -175,12 +179,51 @@ fn ends_that_no_object_shows_are_counted_exactly() {
     b.apply(41, &pod(3, status(4, "c4", state, ended("c3", 1, "Error", 30, 31))));
     let unseen: Vec<i64> = b.incidents().map(|i| i.metadata.restarts.unwrap().unseen).collect();
     assert_eq!(unseen, [3, 0]);
-    // One more, shown only by the restart count, is reported with the next one.
+    // One more, which only the restart count shows, has a line of its own.
     b.apply(50, &pod(4, status(6, "c6", running(50), json!({}))));
     assert_eq!(b.unseen(), 4);
+    let line = b.incidents().last().unwrap();
+    let restarts = line.metadata.restarts.unwrap();
+    assert_eq!((line.kind.name(), line.severity.name()), ("unseen", "low"));
+    assert_eq!((restarts.unseen, restarts.ended), (1, Some(6)));
+    assert_eq!((line.container.as_deref(), line.container_id), (Some("app"), None));
+    let message = "container app of shop/web terminated once unseen: only its restart count shows it; restarts: 6";
+    assert_eq!(line.message, message);
     b.apply(60, &pod(5, status(6, "c6", ended("c6", 1, "Error", 50, 60), json!({}))));
     let last = b.incidents().last().unwrap();
-    assert_eq!(last.metadata.restarts.unwrap().unseen, 1);
+    assert_eq!((last.kind.name(), last.metadata.restarts.unwrap().unseen), ("error", 0));
+}
+
+#[test]
+fn unseen_ends_are_told_at_once_unless_an_incident_of_the_same_object_tells_them() {
+    let quiet = || ended("c8", 0, "Completed", 7, 8);
+    for (policy, state, last, want) in [
+        ("Always", running(9), json!({}), vec![("unseen", 9)]),
+        ("Always", running(9), ended("c8", 1, "Error", 7, 8), vec![("error", 8)]),
+        // It is held back, and so is the count.
+        ("Always", running(9), ended("c8", 143, "Error", 7, 8), vec![]),
+        // It is quiet: a clean exit.
+        ("OnFailure", running(9), quiet(), vec![("unseen", 8)]),
+        ("Always", waiting("ErrImagePull"), json!({}), vec![("image_pull", 9)]),
+    ] {
+        let mut b = Bench::new();
+        let mut first = pod(2, status(0, "c0", running(5), json!({})));
+        first["spec"]["restartPolicy"] = policy.into();
+        b.apply(5, &first);
+        let mut then = pod(3, status(9, "c9", state, last));
+        then["spec"]["restartPolicy"] = policy.into();
+        b.apply(9, &then);
+        let told = |b: &Bench| -> Vec<_> {
+            b.incidents().map(|i| (i.kind.name(), i.metadata.restarts.unwrap().unseen)).collect()
+        };
+        assert_eq!(told(&b), want, "{policy}");
+        let again = told(&b).len();
+        then["metadata"]["resourceVersion"] = "4".into();
+        b.list(10, &[then]);
+        assert_eq!(told(&b).len(), again);
+        let severe = b.incidents().filter(|i| i.kind.name() == "unseen");
+        assert!(severe.into_iter().all(|i| i.severity.name() == "medium"), "more than five");
+    }
 }
 
 #[test]
@@ -318,7 +361,7 @@ fn a_stop_waits_for_its_cause_and_ends_when_that_is_known() {
 }
 
 #[test]
-fn unseen_ends_before_one_that_is_nobodys_crash_are_told_by_the_next_one() {
+fn unseen_ends_before_one_that_is_nobodys_crash_have_a_line_of_their_own() {
     let mut b = Bench::new();
     b.apply(5, &pod(1, status(0, "c0", running(5), json!({}))));
     b.apply(21, &pod(3, status(3, "c3", running(21), ended("c2", 143, "Error", 10, 20))));
@@ -334,9 +377,12 @@ fn unseen_ends_before_one_that_is_nobodys_crash_are_told_by_the_next_one() {
         b.detector.on_events("u1", &Lookup::Found(vec![event.clone()]), &mut b.out);
     }
     assert_eq!(b.quiets(), [Quiet::SpecChange]);
+    let line = b.incidents().next().unwrap();
+    let restarts = line.metadata.restarts.unwrap();
+    assert_eq!((line.kind.name(), restarts.unseen, restarts.ended), ("unseen", 2, Some(3)));
     b.apply(62, &pod(4, status(3, "c3", ended("c3", 1, "Error", 21, 61), json!({}))));
-    let restarts = b.incidents().next().unwrap().metadata.restarts.unwrap();
-    assert_eq!((restarts.unseen, restarts.ended), (2, Some(4)));
+    let restarts = b.incidents().last().unwrap().metadata.restarts.unwrap();
+    assert_eq!((restarts.unseen, restarts.ended), (0, Some(4)));
 }
 
 #[test]
@@ -571,6 +617,10 @@ struct Truth {
     shown: Vec<i64>,
     ends_when_last_shown: i64,
     stops: bool,
+    /// True if the kubelet now removes the instance before the newest one, so that only the restart count shows it.
+    hides: bool,
+    /// Instances that the kubelet has removed.
+    removed: BTreeSet<i64>,
 }
 
 impl Truth {
@@ -580,12 +630,29 @@ impl Truth {
         let end = |n: i64| ended(&format!("c{n}"), code(n), "Error", 2 * n, 2 * n + 1);
         let (newest, last) =
             if self.alive { (self.ends, self.ends - 1) } else { (self.ends - 1, self.ends - 2) };
-        self.shown.extend([newest, last].into_iter().filter(|n| *n >= 0 && *n < self.ends));
+        if self.hides {
+            self.removed.insert(last);
+        }
+        let has_last = last >= 0 && !self.removed.contains(&last);
+        let shown = [(newest, newest >= 0), (last, has_last)].into_iter();
+        let shown = shown.filter(|(n, is_shown)| *is_shown && *n < self.ends);
+        self.shown.extend(shown.map(|(n, _)| n));
         self.ends_when_last_shown = self.ends;
-        let last_state = if last >= 0 { end(last) } else { json!({}) };
+        let last_state = if has_last { end(last) } else { json!({}) };
         let state = if self.alive { running(0) } else { end(newest) };
         status(newest.max(0), &format!("c{newest}"), state, last_state)
     }
+}
+
+/// Returns how many terminations the lines of a pod tell of, seen and unseen.
+fn told_of(b: &Bench, uid: &str) -> i64 {
+    let of_pod = b.incidents().filter(|incident| incident.pod_uid == uid);
+    of_pod
+        .map(|incident| {
+            let own = i64::from(incident.kind.name() != "unseen");
+            own + incident.metadata.restarts.unwrap().unseen
+        })
+        .sum()
 }
 
 /// Compares random histories of containers, of which the API shows only moments, with a plain count: each termination
@@ -600,6 +667,7 @@ fn random_histories_are_reported_once_and_add_up() {
         let mut old: Vec<Value> = Vec::new();
         for version in 10..60_u64 {
             for truth in &mut truths {
+                truth.hides = dice.unit() < 0.3;
                 for _ in 0..(dice.unit() * 4.0) as usize {
                     truth.ends += i64::from(truth.alive);
                     truth.alive = !truth.alive;
@@ -626,12 +694,18 @@ fn random_histories_are_reported_once_and_add_up() {
                     old.push(p);
                 }
             }
+            // At any moment, without another line: what is told of a container is what had ended when it was shown.
+            for (n, truth) in truths.iter().enumerate() {
+                let told = told_of(&b, &format!("u{n}"));
+                assert_eq!(told, truth.ends_when_last_shown, "seed {seed}: pod {n}");
+            }
         }
         let mut ids: Vec<_> = b.incidents().map(|i| i.id).collect();
         let reported = ids.len();
         ids.sort_by_key(|id| id.short());
         ids.dedup();
         assert_eq!(ids.len(), reported, "seed {seed}: doubled");
+        let reported = b.types().iter().filter(|kind| **kind != "unseen").count();
         let mut shown = 0;
         for truth in &mut truths {
             truth.shown.sort_unstable();
