@@ -114,8 +114,15 @@ impl FlightRecorder {
         let place = lock(&self.roster).get(&instance.pod_key).cloned();
         let mut containers = self.containers();
         // The counters exist only for a short time after the container, so read them now.
-        containers.check_pod(now.monotonic, &instance.pod_key);
         let id = instance.container_id.as_ref();
+        let found = containers.check_pod(now.monotonic, &instance.pod_key);
+        // Other containers of the pod may live on.
+        let is_others = |kill: &OomKill| {
+            kill.container_id
+                .as_deref()
+                .is_some_and(|killed| id.is_none_or(|id| id.as_str() != killed))
+        };
+        containers.report_later(found.into_iter().filter(is_others));
         let span = oom_span(instance, now);
         let mut kills = containers.oom_kills(&instance.pod_key, id, span);
         if kills.unnamed > 0 && is_only_suspect(instance, place.as_ref(), &containers, span) {

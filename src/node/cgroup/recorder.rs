@@ -69,6 +69,8 @@ pub struct ContainerRecorder {
     interval: Duration,
     samples_max: usize,
     pods: HashMap<Box<str>, PodRecord>,
+    /// Kills for the next report.
+    unreported: Vec<OomKill>,
     /// Pods and containers in the fast phase.
     fast: Vec<(Box<str>, Box<str>)>,
     regular_due: Duration,
@@ -92,6 +94,7 @@ impl ContainerRecorder {
             interval,
             samples_max: samples.clamp(1, WINDOW_SAMPLES_MAX as usize),
             pods: HashMap::new(),
+            unreported: Vec::new(),
             fast: Vec::new(),
             regular_due: Duration::ZERO,
             fast_due: Duration::ZERO,
@@ -112,7 +115,7 @@ impl ContainerRecorder {
         self.take_wanted(now, wanted);
         self.forget_old(now);
         self.find(now);
-        let mut kills = Vec::new();
+        let mut kills = std::mem::take(&mut self.unreported);
         let is_read = |pod: &&mut PodRecord| pod.unwanted_since.is_none() || pod.is_unknown;
         for pod in self.pods.values_mut().filter(is_read) {
             kills.extend(pod.sample(now, &mut self.tree, false));
@@ -145,6 +148,12 @@ impl ContainerRecorder {
             container.slow_down();
         }
         kills
+    }
+
+    /// Adds kills that [`ContainerRecorder::check_pod`] returned to the next report.
+    pub fn report_later(&mut self, kills: impl Iterator<Item = OomKill>) {
+        let room = RECORDED_CONTAINERS_MAX.saturating_sub(self.unreported.len());
+        self.unreported.extend(kills.take(room));
     }
 
     /// Returns the data about a container. `None`: the container was never sampled, or disappeared longer ago

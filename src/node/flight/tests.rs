@@ -301,3 +301,23 @@ fn a_container_that_the_api_lists_late_is_waited_for_while_it_runs() {
     node.made.write(&format!("{path}/cgroup.events"), "populated 0\n");
     assert!(!survived(&node) && !node.flight.is_running_unlisted(&kill));
 }
+
+#[test]
+fn a_kill_that_is_found_at_another_containers_end_is_reported() {
+    let mut node = Node::new();
+    node.shows(&[], &["app", "log"], &[("app", 1, 0), ("log", 2, 0)]);
+    node.sample_until(0);
+    node.made.pod_v2(POD);
+    let paths = [1, 2].map(|n| node.container(n));
+    node.sample_until(5);
+    for path in paths.iter().map(|path| &**path).chain([POD]) {
+        node.made.kills(path, if path == POD { 2 } else { 1 });
+    }
+    node.made.remove(&paths[0]);
+    assert_eq!(node.read("app", 1, 1, 7, 8, false).oom, OomCount::Some(1));
+    let kills = node.flight.containers().sample(seconds(10), &node.flight.wanted());
+    assert_eq!(
+        kills,
+        [OomKill { pod_uid: UID.into(), container_id: Some(id(2).into()), kills: 1 }]
+    );
+}
