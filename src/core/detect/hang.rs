@@ -399,7 +399,7 @@ fn shown<'p, 'a>(
     all
 }
 
-/// Returns true for a pod in phase Pending in which nothing goes on, and of which no other incident tells why.
+/// Returns true for a pod in phase Pending in which nothing goes on, and whose reason no other incident reports.
 fn hangs_at_start(pod: &wire::Pod<'_>) -> bool {
     let mut waits = pod.status.container_statuses.is_empty();
     for container in containers(pod) {
@@ -506,7 +506,7 @@ fn explain(case: &mut Case, events: &[PodEvent]) {
     case.events = newest.into_iter().skip(skip).cloned().collect();
 }
 
-/// Returns the event that tells best why a pod hangs. `events`: oldest first.
+/// Returns the event that names the cause best. `events`: oldest first.
 fn telling<'e>(events: &[&'e EventInfo], hang: Hang) -> Option<&'e EventInfo> {
     let newest = |is_one: &dyn Fn(&EventInfo) -> bool| {
         events.iter().rev().copied().find(|info| is_one(info))

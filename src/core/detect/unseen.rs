@@ -1,4 +1,4 @@
-//! Terminations that no object of the API showed: only the restart count tells that they happened.
+//! Terminations that no object of the API showed: only the restart count shows that they happened.
 //!
 //! They are reported when they are found. If the same object shows a termination of the container that is reported,
 //! that incident carries their number; otherwise they get a line of their own. The terminations that have an incident,

@@ -82,7 +82,7 @@ fn what_gets_on_in_time_is_not_told() {
         (runs(3), None, vec![]),
         // An init container works for long; the main containers follow at once.
         (initial.clone(), Some(initialised.clone()), vec![]),
-        // The image pull is told, and when the image is there, the container is created.
+        // The image pull is reported, and when the image is there, the container is created.
         (pulls, Some(creating(4, 1)), vec!["image_pull"]),
         (deleted(creating(3, 1), 3, 250), None, vec![]),
     ] {
@@ -237,7 +237,7 @@ fn a_cache_that_synchronises_is_no_config_error_and_one_that_stays_is() {
 
     let mut b = Bench::new();
     b.apply(4, &error(2, cache)).apply(20, &error(3, "secret \"x\" not found"));
-    assert_eq!(b.types(), ["config_error"], "another error is told at once");
+    assert_eq!(b.types(), ["config_error"], "another error is reported at once");
     b.apply(30, &error(4, cache)).pass(9999);
     assert_eq!(b.types(), ["config_error"], "one for an episode");
     assert_eq!(b.detector.next_deadline(), None);

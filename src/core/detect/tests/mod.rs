@@ -644,7 +644,7 @@ impl Truth {
     }
 }
 
-/// Returns how many terminations the lines of a pod tell of, seen and unseen.
+/// Returns how many terminations the lines of a pod report, seen and unseen.
 fn told_of(b: &Bench, uid: &str) -> i64 {
     let of_pod = b.incidents().filter(|incident| incident.pod_uid == uid);
     of_pod
@@ -694,7 +694,7 @@ fn random_histories_are_reported_once_and_add_up() {
                     old.push(p);
                 }
             }
-            // At any moment, without another line: what is told of a container is what had ended when it was shown.
+            // At any moment, without another line: what is reported of a container is what had ended when it was shown.
             for (n, truth) in truths.iter().enumerate() {
                 let told = told_of(&b, &format!("u{n}"));
                 assert_eq!(told, truth.ends_when_last_shown, "seed {seed}: pod {n}");
