@@ -6,6 +6,7 @@
 mod support;
 
 mod cli;
+mod reports;
 mod show;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_blackbox-daemon");
