@@ -13,13 +13,13 @@ use jiff::Timestamp;
 
 use crate::agent::messages::{LookupRequest, Work};
 use crate::agent::publisher::Publisher;
-use crate::core::case::{Case, Gap, IncidentId, InstanceRef, Part};
+use crate::core::case::{Case, Gap, IncidentId, IncidentType, InstanceRef, Part};
 use crate::core::detect::oom;
 use crate::core::incident::recurrence::{Recurrence, Recurrences};
 use crate::core::incident::{Gathered, compose};
 use crate::limits::{
-    ENRICH_IDLE, ENRICH_QUEUE_AGE_MAX, GATHERED_KEPT_MAX, SURVIVED_AFTER, SURVIVED_TRIES_MAX,
-    SURVIVED_WAITING_MAX,
+    ENRICH_IDLE, ENRICH_QUEUE_AGE_MAX, GATHERED_KEPT_MAX, NODE_AWAITED, NODE_AWAITED_MAX,
+    NODE_POLL, SURVIVED_AFTER, SURVIVED_TRIES_MAX, SURVIVED_WAITING_MAX,
 };
 use crate::node::cgroup::OomKill;
 use crate::node::flight::FlightRecorder;
@@ -97,18 +97,32 @@ struct Survivor {
     tries: u8,
 }
 
+/// A case that waits for what the API server says about the node.
+#[derive(Debug)]
+struct Waiting {
+    case: Case,
+    gathered: Gathered,
+    /// The node's information must be from then or later.
+    since: Timestamp,
+    /// Until when the case waits (monotonic).
+    due: Duration,
+}
+
 impl Enricher {
     /// Runs until the detection and the sampler have dropped their senders and all messages are handled.
     pub fn run(self) {
         let mut state = EnrichState::default();
         loop {
             let wait = state
-                .next_due()
+                .next_due(self.clock.monotonic())
                 .map_or(ENRICH_IDLE, |due| due.saturating_sub(self.clock.monotonic()));
             let work = match self.work.recv_timeout(wait) {
                 Ok(work) => Some(work),
                 Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.finish_waiting(&mut state, |_| true);
+                    return;
+                }
             };
             let now = self.clock.now();
             match work {
@@ -125,6 +139,9 @@ impl Enricher {
                 Some(Work::OomKills(kills, at)) => state.hold_unexplained(kills, at, now.monotonic),
                 None => {}
             }
+            self.finish_waiting(&mut state, |waiting| {
+                waiting.due <= now.monotonic || self.flight.has_node_since(waiting.since)
+            });
             for survivor in state.due(now.monotonic) {
                 let Survivor { kill, at, .. } = &survivor;
                 if let Some((case, gathered)) = self.flight.survived(kill, now, *at) {
@@ -151,8 +168,35 @@ impl Enricher {
             (None, Some(_)) => Gathered { gaps: vec![busy()], ..Gathered::default() },
             (None, None) => Gathered::default(),
         };
-        let gathered = self.flight.add_node(gathered, self.clock.now());
+        let now = self.clock.now();
+        if case.kind == IncidentType::Evicted && !is_late && state.waiting.len() < NODE_AWAITED_MAX
+        {
+            // The verdict rests on the node's conditions, and what was read before the eviction contradicts it.
+            self.flight.expire_node();
+            self.request_node(now.monotonic);
+            let (since, due) = (now.wall, now.monotonic + NODE_AWAITED);
+            state.waiting.push(Waiting { case, gathered, since, due });
+            return;
+        }
+        let gathered = self.flight.add_node(gathered, now);
         self.finish(case, gathered, state);
+    }
+
+    /// Reports the cases that wait for the node and for which this is true.
+    fn finish_waiting(&self, state: &mut EnrichState, is_over: impl Fn(&Waiting) -> bool) {
+        let over: Vec<Waiting> = state.waiting.extract_if(.., |waiting| is_over(waiting)).collect();
+        for Waiting { case, gathered, .. } in over {
+            let gathered = self.flight.add_node(gathered, self.clock.now());
+            self.finish(case, gathered, state);
+        }
+    }
+
+    /// Requests the node, unless that was done a short while ago.
+    fn request_node(&self, now: Duration) {
+        if self.flight.claim_node_refresh(now) {
+            // If the queue is full, the next incident requests the node again.
+            let _ = self.requests.try_send(LookupRequest::Node);
+        }
     }
 
     /// Reports a case with everything that was gathered about it.
@@ -162,10 +206,7 @@ impl Enricher {
             Some(container) => state.recurrences.note(case.pod.key(), container, now.monotonic),
             None => Recurrence::default(),
         };
-        if self.flight.claim_node_refresh(now.monotonic) {
-            // If the queue is full, the next incident requests the node again.
-            let _ = self.requests.try_send(LookupRequest::Node);
-        }
+        self.request_node(now.monotonic);
         oom::weigh_oom_count(&mut case, gathered.oom);
         let incident = compose(case, gathered, recurrence);
         lock(&self.publisher).publish(&incident, recurrence.in_crash_loop);
@@ -177,6 +218,7 @@ impl Enricher {
 struct EnrichState {
     gathered: VecDeque<(IncidentId, Gathered)>,
     survivors: VecDeque<Survivor>,
+    waiting: Vec<Waiting>,
     recurrences: Recurrences,
 }
 
@@ -226,8 +268,11 @@ impl EnrichState {
         });
     }
 
-    fn next_due(&self) -> Option<Duration> {
-        self.survivors.front().map(|survivor| survivor.due)
+    /// Returns when there is something to do. While a case waits for the node, that is soon: the answer comes without a
+    /// message.
+    fn next_due(&self, now: Duration) -> Option<Duration> {
+        let poll = (!self.waiting.is_empty()).then(|| now + NODE_POLL);
+        self.survivors.front().map(|survivor| survivor.due).into_iter().chain(poll).min()
     }
 
     /// Removes and returns the kills that no termination explained in time. Whether the container lives on is then seen

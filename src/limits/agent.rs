@@ -64,3 +64,13 @@ pub const PROC_FILE_BYTES_MAX: u64 = 256 << 10;
 /// Capacity of the queue of messages to the main thread: a signal, or the termination of a thread. There are
 /// half a dozen threads.
 pub const CONTROL_MAX: usize = 16;
+
+/// How long the incident of an eviction waits for the node's conditions of now: a request takes milliseconds, and the
+/// lookups before it a few seconds.
+pub const NODE_AWAITED: Duration = Duration::from_secs(3);
+
+/// How many incidents wait for that at once. More evictions at once are reported with what is known.
+pub const NODE_AWAITED_MAX: usize = 16;
+
+/// How often the thread looks whether the node's conditions have come.
+pub const NODE_POLL: Duration = Duration::from_millis(100);

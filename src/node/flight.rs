@@ -187,6 +187,18 @@ impl FlightRecorder {
         wants
     }
 
+    /// Returns true if the node's information is not older than this, or if it could not be had since.
+    pub fn has_node_since(&self, at: Timestamp) -> bool {
+        let node = lock(&self.node);
+        node.trouble.is_some() || node.info.as_ref().is_some_and(|info| info.read_at >= at)
+    }
+
+    /// Forgets that the node was asked for a short while ago, so that it is asked for again.
+    pub fn expire_node(&self) {
+        let mut node = lock(&self.node);
+        (node.asked, node.trouble) = (None, None);
+    }
+
     /// Records the API server's answer about the node.
     pub fn set_node(&self, answer: Result<Arc<NodeInfo>, String>) {
         let mut node = lock(&self.node);

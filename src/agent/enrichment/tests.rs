@@ -43,7 +43,7 @@ fn a_kill_waits_for_a_late_status_and_not_without_end() {
     let mut state = EnrichState::default();
     state.hold_unexplained(vec![kill("u1", Some("a"))], Timestamp::UNIX_EPOCH, Duration::ZERO);
     let mut looks = 0;
-    while let Some(due) = state.next_due() {
+    while let Some(due) = state.next_due(Duration::ZERO) {
         assert_eq!(due, SURVIVED_AFTER * (looks + 1));
         looks += 1;
         for survivor in state.due(due) {
