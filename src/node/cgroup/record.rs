@@ -181,14 +181,16 @@ impl ContainerRecord {
     }
 
     /// Returns true if the container is a pod's sandbox, as far as its samples tell: it stays tiny, has one process,
-    /// and the API does not list it.
+    /// loses none to the OOM killer, and the API does not list it.
     pub(super) fn is_sandbox(&self) -> bool {
-        let is_tiny = self.regular.last().is_some_and(|sample| {
-            sample.pids().is_none_or(|pids| pids <= 1)
-                && sample.memory_bytes().is_some_and(|bytes| bytes <= SANDBOX_BYTES_MAX)
-        });
+        let is_tiny = !self.regular.is_empty()
+            && self.regular.iter().all(|sample| {
+                sample.pids().is_none_or(|pids| pids <= 1)
+                    && sample.memory_bytes().is_some_and(|bytes| bytes <= SANDBOX_BYTES_MAX)
+            });
         self.unlisted.is_some_and(|samples| samples >= SANDBOX_AFTER_SAMPLES)
             && self.gone_since.is_none()
+            && self.oom.since(Duration::ZERO) == 0
             && is_tiny
     }
 

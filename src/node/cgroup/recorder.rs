@@ -140,6 +140,7 @@ impl ContainerRecorder {
     /// Samples one pod now, because one of its containers has terminated: the last sample may be an interval
     /// old, and in version 2 the pod's counter outlives its containers. The returned kills are not reported again.
     pub fn check_pod(&mut self, now: Duration, pod_uid: &str) -> Vec<OomKill> {
+        self.find_pod(pod_uid);
         let Some(pod) = self.pods.get_mut(pod_uid) else { return Vec::new() };
         let kills = pod.sample(now, &mut self.tree, true);
         let is_fast =
@@ -148,6 +149,20 @@ impl ContainerRecorder {
             container.slow_down();
         }
         kills
+    }
+
+    /// Finds the directory of a pod that is younger than the last regular sample. Its container may have lived for less
+    /// than that, and only the pod's counter can tell how it ended.
+    fn find_pod(&mut self, pod_uid: &str) {
+        if !self.is_scanned || self.tree.has_pod(pod_uid) || !self.has_room_for(pod_uid) {
+            return;
+        }
+        self.pods.entry(pod_uid.into()).or_insert_with(|| PodRecord::new(pod_uid));
+        let pods = &self.pods;
+        self.tree.look(|uid| pods.get(uid).is_some_and(|pod| pod.unwanted_since.is_none()));
+        for FoundContainer { pod_uid, container_id } in self.tree.take_found() {
+            self.add_container(&pod_uid, &container_id, false);
+        }
     }
 
     /// Adds kills that [`ContainerRecorder::check_pod`] returned to the next report.
