@@ -5,6 +5,7 @@
 //! lost, not the pod. Unknown fields are skipped, unknown values are kept as text. Field names and meanings:
 //! Kubernetes API, core/v1 `types.go` and meta/v1 `types.go`.
 
+mod fold;
 pub mod json;
 mod object;
 mod outline;

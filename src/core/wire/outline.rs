@@ -3,8 +3,9 @@
 //! Most watch events report changes that no rule reads: an annotation, a label, `managedFields`. For such
 //! events the spec and the container statuses are only skipped, which costs a third less than to parse them.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher as _};
 
+use crate::core::wire::fold::Fold;
 use crate::core::wire::json::{Json, Object, Read, Span, Text, Wrong, members};
 use crate::core::wire::object::{Metadata, Pod, PodStatus, StatusDetails};
 
@@ -31,7 +32,7 @@ impl<'a> Outline<'a> {
     /// fingerprint stays the same, the rules give the same result. It does not cover versions, labels and
     /// `managedFields`.
     pub fn fingerprint(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = Fold::default();
         let meta = &self.metadata;
         (&meta.uid, &meta.deletion_timestamp, meta.deletion_grace_period_seconds).hash(&mut hasher);
         (&meta.annotations, &self.spec, &self.status).hash(&mut hasher);

@@ -1,0 +1,111 @@
+//! A hash for the fingerprints of objects: fast, and good enough to notice every change.
+//!
+//! Every event hashes some 2.5 kB, and std's hash (SipHash) takes three instructions for a byte: a tenth of what an event
+//! costs. This one multiplies eight bytes at once and folds both halves of the product, as wyhash and foldhash do. It
+//! does not resist somebody who looks for collisions: whoever can write a pod's status could hide that pod's own changes
+//! with one, and with less trouble by not writing them.
+
+use std::hash::Hasher;
+
+/// Odd, with as many ones as zeros in no pattern: the digits of pi.
+const FACTOR: u64 = 0x2437_6a88_85a3_08d3;
+const START: u64 = 0x1319_8a2e_0370_7344;
+
+/// The state of the hash.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fold(u64);
+
+impl Default for Fold {
+    fn default() -> Self {
+        Self(START)
+    }
+}
+
+impl Fold {
+    fn add(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word) * u128::from(FACTOR);
+        // Without the rotation, words that are exchanged would give the same.
+        self.0 = (product as u64 ^ (product >> 64) as u64).rotate_left(23);
+    }
+}
+
+impl Hasher for Fold {
+    fn write(&mut self, bytes: &[u8]) {
+        let words = bytes.chunks_exact(8);
+        let rest = words.remainder();
+        for word in words {
+            self.add(u64::from_le_bytes(word.try_into().unwrap_or_default()));
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.add(u64::from_le_bytes(last));
+        // With the length, texts that run into each other differ.
+        self.add(bytes.len() as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        let mut end = *self;
+        end.add(FACTOR);
+        end.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::core::backoff::Jitter;
+
+    fn hash(parts: &[&[u8]]) -> u64 {
+        let mut fold = Fold::default();
+        parts.iter().for_each(|part| fold.write(part));
+        fold.finish()
+    }
+
+    #[test]
+    fn every_bit_of_a_text_changes_the_hash_and_half_of_its_bits() {
+        let text: Vec<u8> = (0..200_u8).map(|n| n.wrapping_mul(37)).collect();
+        let whole = hash(&[&text]);
+        let (mut seen, mut changed) = (HashSet::from([whole]), 0);
+        for bit in 0..text.len() * 8 {
+            let mut other = text.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            let other = hash(&[&other]);
+            assert!(seen.insert(other), "bit {bit}");
+            changed += (whole ^ other).count_ones();
+        }
+        let average = f64::from(changed) / (text.len() * 8) as f64;
+        assert!((28.0..36.0).contains(&average), "{average} of 64 bits");
+    }
+
+    #[test]
+    fn texts_that_differ_in_length_order_or_cut_differ() {
+        let texts: [&[&[u8]]; 9] = [
+            &[b""],
+            &[b"", b""],
+            &[b"\0"],
+            &[b"\0\0"],
+            &[b"ab", b"c"],
+            &[b"a", b"bc"],
+            &[b"abc"],
+            &[b"12345678abcdefgh"],
+            &[b"abcdefgh12345678"],
+        ];
+        let hashes: HashSet<u64> = texts.iter().map(|text| hash(text)).collect();
+        assert_eq!(hashes.len(), texts.len());
+    }
+
+    #[test]
+    fn a_million_texts_have_a_million_hashes() {
+        let mut dice = Jitter::new(3);
+        let mut seen = HashSet::new();
+        let count = crate::rounds(1_000_000);
+        for n in 0..count {
+            let text =
+                format!("{{\"restartCount\":{n},\"at\":\"{}\"}}", (dice.unit() * 9.0) as u64);
+            seen.insert(hash(&[text.as_bytes()]));
+        }
+        assert_eq!(seen.len() as u64, count);
+    }
+}
