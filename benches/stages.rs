@@ -68,7 +68,7 @@ fn ends<'a>(decoded: &'a [Decoded<'_>]) -> Vec<TerminationFacts<'a>> {
 /// Returns all output of the detection for these lines.
 fn detect(decoded: &[Decoded<'_>]) -> Vec<Output> {
     let (mut detector, mut out) = detector(decoded);
-    detector.finish(&mut out);
+    detector.finish(NOW, &mut out);
     out
 }
 
