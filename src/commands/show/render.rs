@@ -73,9 +73,8 @@ impl Style {
         let kind_columns = kind.len().clamp(KIND, 2 * KIND);
         self.colours.paint(out, "1", |out| cell(out, kind, kind_columns));
         out.push_str("  ");
-        let (namespace, pod) = (incident.text("namespace"), incident.text("pod_name"));
         let container = incident.text("container");
-        let mut name = format!("{namespace}/{pod}");
+        let mut name = incident.subject();
         if !container.is_empty() {
             name.push_str("  ");
             name.push_str(container);
@@ -214,14 +213,15 @@ impl Style {
     }
 }
 
-/// Returns the message without its start, if that repeats the pod and container of the first line.
+/// Returns the message without its start, if that repeats the first line: the pod and container, or the node.
 fn own_words<'m>(incident: &Value, message: &'m str) -> &'m str {
-    let pod = format!("{}/{} ", incident.text("namespace"), incident.text("pod_name"));
-    let start = match incident.text("container") {
-        "" => format!("pod {pod}"),
-        container => format!("container {container} of {pod}"),
-    };
-    message.strip_prefix(start.as_str()).unwrap_or(message)
+    let subject = incident.subject();
+    let container = incident.text("container");
+    let kinds = ["container", "init container", "sidecar", "debug container"];
+    let of_container = kinds.iter().map(|kind| format!("{kind} {container} of {subject} "));
+    let of_pod = [format!("pod {subject} "), format!("{subject} ")];
+    let mut starts = of_container.chain(of_pod);
+    starts.find_map(|start| message.strip_prefix(start.as_str())).unwrap_or(message)
 }
 
 /// Returns where to break a text so that the part before fits: after a word if possible, else anywhere.

@@ -26,6 +26,14 @@ impl Value {
         serde_json::from_slice(line).ok().filter(|json: &Self| !json.text("id").is_empty())
     }
 
+    /// Returns the name of what the incident is about: the pod with its namespace, or the node.
+    pub fn subject(&self) -> String {
+        match self.text("pod_name") {
+            "" => format!("node {}", self.text("node_name")),
+            pod => format!("{}/{pod}", self.text("namespace")),
+        }
+    }
+
     /// Returns the value at this path of names; [`Value::Null`] if there is none.
     pub fn at(&self, path: &[&str]) -> &Self {
         let mut here = self;

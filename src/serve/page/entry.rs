@@ -49,8 +49,7 @@ fn summary(out: &mut String, incident: &Value, now: Timestamp) {
         time_tag(out, at, &date_time(at));
         element(out, ", ", &ago(at, now), "");
     }
-    element(out, "</span> <bdi>", incident.text("namespace"), "/");
-    text(out, incident.text("pod_name"));
+    element(out, "</span> <bdi>", &incident.subject(), "");
     let container = incident.text("container");
     if !container.is_empty() {
         element(out, "</bdi> <span class=\"dim\">container</span> <bdi>", container, "");
