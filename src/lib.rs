@@ -93,8 +93,8 @@
 //!     `Delivery::done`. The last call settles the incident in the ledger, and the thread "state" writes the state file
 //!     (`state_file::run`).
 //!
-//! A termination may be a stop by the kubelet, if its exit code is 0, 137 or 143, or if the container has a probe or a
-//! hook. Between 8 and 9, `Observation::report_or_hold` holds such a case back (`Settling::hold`,
+//! A termination may be a stop by the kubelet, if its exit code is 0, 137, 143 or that of its stop signal, if the container
+//! has a probe or a hook, or if the pod is over. Between 8 and 9, `Observation::report_or_hold` holds such a case back (`Settling::hold`,
 //! `core/detect/settle.rs`), unless the status alone decides it (a failed hook, a failed start). Meanwhile:
 //!
 //! * `Output::Held` lets stop 11 gather the container's data now, as long as they exist.

@@ -408,7 +408,11 @@ fn boot(config: &Config, clock: Clock, left: Option<&PreviousState>) -> Option<B
         stopped_at: left.stopped_at,
     });
     let is_recent = clock.wall().duration_since(booted_at).unsigned_abs() < BOOT_RECENT;
-    Some(Boot { is_recent: is_recent || before.is_some(), id, booted_at, before })
+    let is_recent_until = match is_recent || before.is_some() {
+        true => clock.monotonic() + BOOT_RECENT,
+        false => Duration::ZERO,
+    };
+    Some(Boot { id, booted_at, is_recent_until, before })
 }
 
 /// Restores into the detector what an earlier agent reported, from the incident file and the state file.

@@ -277,7 +277,10 @@ fn stale(text: &str, files: &[(std::path::PathBuf, String)]) -> Vec<String> {
             let function = format!("fn {name}");
             let is_called = |rest: &str| rest.starts_with('(') || rest.starts_with('<');
             let has_function = text.split(&function).skip(1).any(is_called);
-            has_owner && (has_function || text.contains(&format!("    {name}")))
+            let is_member =
+                |rest: &str| rest.starts_with([':', ',', '(']) || rest.starts_with(" {");
+            let has_member = text.split(&format!("    {name}")).skip(1).any(is_member);
+            has_owner && (has_function || has_member)
         })
     };
     words.filter(is_stale).map(str::to_owned).collect()

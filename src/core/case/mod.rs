@@ -212,8 +212,14 @@ pub struct Termination {
     pub grace: Duration,
     /// The longest period of the container's liveness and startup probes; `None` if it has none.
     pub probe_period: Option<Duration>,
+    /// After how many failures in a row the first of these probes has failed.
+    pub probe_threshold: i64,
     /// True if the container has a probe or a hook whose failure stops it.
     pub has_probe_or_hook: bool,
+    /// True if the exit code is one that a stop of the container causes by itself: 0, 137, 143, its stop signal.
+    pub may_be_a_stop: bool,
+    /// True if the kubelet restarts the container after this exit code.
+    pub restarts: bool,
 }
 
 /// Names a terminated container instance, so that its log and its records on the node can be found.

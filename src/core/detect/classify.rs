@@ -88,9 +88,11 @@ pub fn termination(end: &TerminationFacts<'_>) -> Verdict {
     if is_lost_by_runtime(end.exit_code, end.reason) {
         return Verdict::Incident(IncidentType::RuntimeLost, Severity::Medium);
     }
-    if end.reason == "OOMKilled" && end.exit_code == 0 && !is_meant_to_run(end) {
-        // The first process ended well, but a child of it was OOM-killed: what it worked on may be lost. The kubelet
-        // counts an init container with this reason as failed (kuberuntime `helpers.go`, `isInitContainerFailed`).
+    let is_lost_child =
+        end.kind == ContainerKind::Init || end.exit_code == 0 && !is_meant_to_run(end);
+    if end.reason == "OOMKilled" && is_lost_child {
+        // A child of the first process was OOM-killed: what it worked on may be lost. The kubelet counts an init container
+        // with this reason as failed, whatever its exit code (kuberuntime `helpers.go`, `isInitContainerFailed`).
         return Verdict::Incident(IncidentType::Oom, Severity::High);
     }
     if kind == IncidentType::Graceful && !is_meant_to_run(end) {
@@ -269,7 +271,9 @@ pub fn pod_failure(reason: &str, message: &str) -> Option<(IncidentType, Severit
     let kind = match reason {
         "" => return None,
         // The same reason stands for a pod that was refused because the node shuts down (kubelet `nodeshutdown`).
-        "NodeShutdown" if message.starts_with("Pod was rejected") => {
+        "NodeShutdown" | "Shutdown" | "Terminated"
+            if message.contains("was rejected") || message.contains("not admitting") =>
+        {
             IncidentType::AdmissionRejected
         }
         "Evicted" => IncidentType::Evicted,
@@ -290,7 +294,8 @@ pub fn disruption(reason: &str, message: &str) -> Option<(IncidentType, Severity
     }
     let kind = match message {
         m if m.contains("node shutdown") => IncidentType::NodeShutdown,
-        m if m.starts_with("Preempted") => IncidentType::Preempted,
+        // "Pod was preempted by Kubelet to accommodate a critical pod.", "Preempted in order to admit critical pod"
+        m if m.contains("reempted") => IncidentType::Preempted,
         _ => IncidentType::Evicted,
     };
     Some((kind, kind.severities()[0]))
@@ -475,9 +480,14 @@ mod tests {
         ] {
             assert_eq!(pod_failure(reason, ""), want, "{reason}");
         }
-        let rejected =
-            pod_failure("NodeShutdown", "Pod was rejected as the node is shutting down.");
-        assert_eq!(rejected, Some((T::AdmissionRejected, S::High)));
+        for (reason, message) in [
+            ("NodeShutdown", "Pod was rejected as the node is shutting down."),
+            ("NodeShutdown", "Pod Pod was rejected as the node is shutting down."),
+            ("Shutdown", "Pod Node is in progress of shutting down, not admitting any new pods"),
+        ] {
+            let rejected = pod_failure(reason, message);
+            assert_eq!(rejected, Some((T::AdmissionRejected, S::High)), "{reason} {message}");
+        }
     }
 
     #[test]
@@ -491,6 +501,11 @@ mod tests {
             ),
             (kubelet, "The node was low on resource: memory.", Some(T::Evicted)),
             (kubelet, "Preempted in order to admit critical pod", Some(T::Preempted)),
+            (
+                kubelet,
+                "Pod was preempted by Kubelet to accommodate a critical pod.",
+                Some(T::Preempted),
+            ),
             ("EvictionByEvictionAPI", "Eviction API: evicting", None),
             ("PreemptionByScheduler", "preempting to accommodate", None),
             ("DeletionByTaintManager", "deleting due to NoExecute taint", None),
@@ -521,6 +536,8 @@ mod tests {
             (255, "Error", ContainerKind::App, true, Verdict::Incident(T::Unknown, S::Medium)),
             (0, "OOMKilled", ContainerKind::App, false, Verdict::Incident(T::Oom, S::High)),
             (0, "OOMKilled", ContainerKind::Init, true, Verdict::Incident(T::Oom, S::High)),
+            (1, "OOMKilled", ContainerKind::Init, true, Verdict::Incident(T::Oom, S::High)),
+            (1, "OOMKilled", ContainerKind::App, true, Verdict::Incident(T::Error, S::Medium)),
             (0, "OOMKilled", ContainerKind::App, true, Verdict::Incident(T::Graceful, S::Low)),
         ] {
             let e = TerminationFacts { exit_code, reason, kind, restarts, ..APP };

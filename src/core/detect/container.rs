@@ -66,6 +66,13 @@ impl<'p> Container<'p, '_> {
         probes.into_iter().flatten().map(|p| seconds(p.period_seconds)).max()
     }
 
+    /// Returns after how many failures in a row the first of the container's liveness and startup probes has failed.
+    pub(super) fn probe_threshold(&self) -> i64 {
+        let probes = self.spec.into_iter().flat_map(|s| [s.liveness_probe, s.startup_probe]);
+        let thresholds = probes.flatten().map(|probe| probe.failure_threshold.unwrap_or(1));
+        thresholds.min().unwrap_or(1).max(1)
+    }
+
     /// Returns the longest time that the container may have been given between SIGTERM and SIGKILL.
     pub(super) fn grace(&self, pod_grace: Option<i64>) -> Duration {
         let probes = self.spec.into_iter().flat_map(|s| [s.liveness_probe, s.startup_probe]);

@@ -62,6 +62,13 @@ pub struct Instance<'a> {
     pub grace: Duration,
     /// The longest period of the container's liveness and startup probes; `None` if it has none.
     pub probe_period: Option<Duration>,
+    /// After how many failures in a row the first of these probes has failed.
+    pub probe_threshold: i64,
+    /// True if a failed probe alone may explain the exit code. For the code of a program's own choice, or a clean exit,
+    /// the kubelet must say that it stopped the container: a program that ends on its own also fails its probe.
+    pub is_probe_enough: bool,
+    /// True if the kubelet restarts the container after this end.
+    pub restarts: bool,
 }
 
 impl<'a> Instance<'a> {
@@ -73,6 +80,9 @@ impl<'a> Instance<'a> {
             finished: end.finished?,
             grace: end.grace,
             probe_period: end.probe_period,
+            probe_threshold: end.probe_threshold,
+            is_probe_enough: end.may_be_a_stop,
+            restarts: end.restarts,
         })
     }
 }
@@ -131,7 +141,7 @@ pub fn judge(events: &[PodEvent], instance: &Instance<'_>) -> Judgement {
                 judgement.stopping_pod = true;
                 judgement.pod_failure.get_or_insert_with(|| (verdict, pod_stop(info)));
             }
-            if info.reason == "SandboxChanged" && follows(info, instance) {
+            if info.reason == "SandboxChanged" && is_lost_sandbox(info, stopped_at, instance) {
                 judgement.add(Cause {
                     kind: StopKind::Sandbox,
                     confidence: Confidence::Confirmed,
@@ -213,7 +223,8 @@ fn cause(
 fn failed_probe(message: &str) -> Option<(StopKind, &str)> {
     let kinds = [("Liveness", StopKind::LivenessProbe), ("Startup", StopKind::StartupProbe)];
     kinds.into_iter().find_map(|(name, kind)| {
-        let rest = message.strip_prefix(name)?.strip_prefix(" probe ")?;
+        // An attempt that "errored" counts for nothing (kubelet `prober/worker.go`); it hits containers that are going.
+        let rest = message.strip_prefix(name)?.strip_prefix(" probe failed")?;
         Some((kind, rest.split_once(": ").map_or("", |(_, words)| words)))
     })
 }
@@ -234,19 +245,30 @@ fn words(events: &[PodEvent], kind: StopKind, instance: &Instance<'_>) -> String
     said.max_by_key(|(at, _)| *at).map(|(_, words)| words.to_owned()).unwrap_or_default()
 }
 
-/// Returns true if the event came with the termination or soon after it: the kubelet notices a lost sandbox when it
-/// looks at the pod the next time.
-fn follows(info: &EventInfo, instance: &Instance<'_>) -> bool {
-    let from = earlier(instance.finished, EVENT_SKEW);
-    let to = later(instance.finished, SANDBOX_NOTICED);
-    info.last_at.is_some_and(|last| (from..=to).contains(&last))
+/// Returns true if the kubelet lost the pod's sandbox around the termination. It says so when it notices, which may be
+/// some time after the end, or before it stops the containers that outlived the sandbox.
+fn is_lost_sandbox(
+    info: &EventInfo,
+    stopped_at: Option<Timestamp>,
+    instance: &Instance<'_>,
+) -> bool {
+    let Some(last) = info.last_at else { return false };
+    let with_it =
+        earlier(instance.finished, EVENT_SKEW)..=later(instance.finished, SANDBOX_NOTICED);
+    let stop = instance.grace.saturating_add(STOP_DELAY);
+    let before_it = earlier(instance.finished, stop)..=instance.finished;
+    let is_own = instance.started.is_none_or(|started| last >= started);
+    with_it.contains(&last) || (stopped_at.is_some() && is_own && before_it.contains(&last))
 }
 
 fn when(info: &EventInfo, instance: &Instance<'_>) -> When {
     let (Some(first), Some(last)) = (info.first_at, info.last_at) else {
         return When::Elsewhere;
     };
-    let began = instance.started.unwrap_or(instance.finished);
+    // What the kubelet began to stop ends a grace period later at the latest, so an older event is about the instance
+    // before, even if that ended in the second in which this one started.
+    let stop = instance.grace.saturating_add(STOP_DELAY);
+    let began = instance.started.unwrap_or(instance.finished).max(earlier(instance.finished, stop));
     let ended = later(instance.finished, EVENT_SKEW);
     if last > ended {
         return if first <= ended { When::Around } else { When::Elsewhere };
@@ -274,6 +296,18 @@ fn is_just_before(
     let (Some(last), Some(period)) = (info.last_at, instance.probe_period) else {
         return false;
     };
+    if info.count < instance.probe_threshold {
+        return false;
+    }
+    // For the failed probe of a container that it restarts, the kubelet gives the reason with the stop. A stop without
+    // it is that of the whole pod.
+    let is_explained = match stopped_at {
+        Some(_) => !instance.restarts,
+        None => instance.is_probe_enough,
+    };
+    if !is_explained {
+        return false;
+    }
     let reach = period.saturating_mul(2).saturating_add(PROBE_SLACK);
     let from = match stopped_at {
         Some(stopped) => earlier(stopped, reach.saturating_add(STOP_DELAY)),
@@ -333,6 +367,9 @@ mod tests {
             finished: at(110),
             grace: Duration::from_secs(3),
             probe_period: Some(Duration::from_secs(2)),
+            probe_threshold: 2,
+            is_probe_enough: true,
+            restarts: true,
         }
     }
 
@@ -376,6 +413,33 @@ mod tests {
         let unprobed = Instance { probe_period: None, ..instance() };
         let stray = event("Unhealthy", "Liveness probe failed: ", Some("app"), (108, 108));
         assert_eq!(judge(&[stray], &unprobed).cause, None);
+    }
+
+    #[test]
+    fn a_failed_probe_alone_explains_only_what_it_may_have_caused() {
+        use StopKind::{LivenessProbe, Sandbox};
+        let unhealthy = event("Unhealthy", "Liveness probe failed: ", Some("app"), (90, 108));
+        let errored = event("Unhealthy", "Liveness probe errored: ", Some("app"), (90, 108));
+        let stopped = event("Killing", "Stopping container app", Some("app"), (109, 109));
+        let lost = event("SandboxChanged", "Pod sandbox changed", None, (108, 108));
+        let twice = instance();
+        let thrice = Instance { probe_threshold: 3, ..instance() };
+        let own_code = Instance { is_probe_enough: false, ..instance() };
+        let never = Instance { restarts: false, ..instance() };
+        for (case, events, instance, want) in [
+            ("as often as it may fail", vec![&unhealthy], &twice, Some(LivenessProbe)),
+            ("once too few", vec![&unhealthy], &thrice, None),
+            ("an attempt that counts for nothing", vec![&errored], &twice, None),
+            ("a code of the program's choice", vec![&unhealthy], &own_code, None),
+            ("the same, and stopped", vec![&unhealthy, &stopped], &never, Some(LivenessProbe)),
+            ("a stop of the whole pod", vec![&unhealthy, &stopped], &twice, None),
+            ("the sandbox went, then it was stopped", vec![&lost, &stopped], &twice, Some(Sandbox)),
+            ("the sandbox went, it ended on its own", vec![&lost], &own_code, None),
+        ] {
+            let events: Vec<_> = events.into_iter().cloned().collect();
+            let kind = judge(&events, instance).cause.map(|cause| cause.kind);
+            assert_eq!(kind, want, "{case}");
+        }
     }
 
     #[test]

@@ -551,7 +551,9 @@ fn telling<'e>(events: &[&'e EventInfo], hang: Hang) -> Option<&'e EventInfo> {
 /// received the objects yet (kubelet `pkg/kubelet/util/manager/watch_based_manager.go`).
 pub(super) fn is_cache_sync(message: &str) -> bool {
     let synchronises = message.contains("failed to sync ") && message.contains(" cache");
-    synchronises || message.contains("couldn't propagate object cache")
+    // `object "shop"/"settings" not registered`: the kubelet does not watch the object for this pod yet.
+    let is_unregistered = message.contains("object \"") && message.contains(" not registered");
+    synchronises || is_unregistered || message.contains("couldn't propagate object cache")
 }
 
 #[cfg(test)]

@@ -329,7 +329,7 @@ impl Detector {
         if self.knows(meta, pod.fingerprint) {
             return;
         }
-        self.reboots.on_object(now.monotonic);
+        self.reboots.on_object(now);
         let key = self.table.key(meta);
         let Some(record) = self.table.get(key) else {
             return;

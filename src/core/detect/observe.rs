@@ -275,12 +275,14 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         let found = end.finished_at.time();
         // A recording begins with a LIST, in which a boot of the recording may show.
         let is_history = self.past != Some(Timestamp::MAX) && self.is_past(found, is_restored);
-        if is_history || !classify::is_lost_by_runtime(end.exit_code, &end.reason) {
+        // Docker and CRI-O give the reason Error.
+        if is_history || end.exit_code != 255 {
             return false;
         }
+        let is_lost = classify::is_lost_by_runtime(end.exit_code, &end.reason);
         let meta = &self.opener.pod.metadata;
         let name = || format!("{}/{}/{}", meta.namespace, meta.name, container.status.name);
-        self.reboots.explain(started(end), found, name, self.opener.now.monotonic)
+        self.reboots.explain(started(end), found, is_lost, name, self.opener.now.monotonic)
     }
 
     /// Returns the id of the end of an instance whose failed start was reported, and which ran all the same, if that end
@@ -343,8 +345,8 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             return false;
         }
         end.finished_at.time().is_some()
-            && (container.has_probe_or_hook()
-                || is_current && self.settling.may_look_up_job(self.opener.now.monotonic))
+            && (container.has_probe_or_hook() || is_current)
+            && self.settling.may_look_up_job(self.opener.now.monotonic)
     }
 
     /// Reports the case, unless it may still turn out to be something else; then the case is held back.
@@ -366,6 +368,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
                 container.may_be_a_stop(exit_code)
                     || container.has_probe_or_hook()
                     || self.disruption().is_some()
+                    || is_current && self.is_stopped_pod(container, exit_code)
             }
         };
         if is_held {
@@ -375,14 +378,23 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         }
     }
 
+    /// Returns true if the kubelet may have stopped the pod as a whole, which then only an event says: the pod is over
+    /// although the container would be restarted. Where it is not restarted, that is the rule, and the lookup is taken
+    /// from the budget of finished jobs.
+    fn is_stopped_pod(&mut self, container: &Container<'p, 'a>, exit_code: i32) -> bool {
+        self.pod_state == PodState::Ended
+            && (container.restarts(exit_code)
+                || self.settling.may_look_up_job(self.opener.now.monotonic))
+    }
+
     fn hold(&mut self, case: Case, held: Held, is_current: bool, out: &mut Vec<Output>) {
-        let exit_code = case.termination().map_or(0, |end| end.exit_code);
         // A pod that the kubelet stops as a whole fails later. Where the exit code cannot come from a stop of the whole
         // pod, only a probe or a hook is in question, and the events name those.
         let moved_on = !is_current
             || self.pod_state == PodState::Ended
             || held != Held::Report
-            || !(classify::may_be_a_stop(exit_code) || self.disruption().is_some());
+            || !(case.termination().is_some_and(|end| end.may_be_a_stop)
+                || self.disruption().is_some());
         let mut settled = Vec::new();
         if held == Held::Report {
             // A clean exit is rarely reported, so its log is only read when it is.

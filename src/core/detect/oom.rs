@@ -25,7 +25,13 @@ pub fn weigh_oom_count(case: &mut Case, oom: OomCount) {
             case.confidence = Confidence::Probable;
             case.evidence.push("the kernel counted no OOM kill in its cgroup".to_owned());
         }
-        (IncidentType::Killed, OomCount::Some(n)) if end.exit_code == 137 => {
+        // A probe that failed before may have failed for want of memory.
+        (IncidentType::Killed | IncidentType::ProbeFailure, OomCount::Some(n))
+            if end.exit_code == 137
+                && (case.kind == IncidentType::Killed
+                    || case.confidence == Confidence::Probable) =>
+        {
+            case.stopped_for = None;
             case.kind = IncidentType::Oom;
             case.severity = Severity::Critical;
             case.confidence = Confidence::Confirmed;

@@ -74,7 +74,10 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
                 finished,
                 grace: container.grace(self.pod.spec.termination_grace_period_seconds),
                 probe_period: container.probe_period(),
+                probe_threshold: container.probe_threshold(),
                 has_probe_or_hook: container.has_probe_or_hook(),
+                may_be_a_stop: container.may_be_a_stop(end.exit_code),
+                restarts: container.restarts(end.exit_code),
             }),
         };
         let id = IncidentId::of_termination(self.key, &container.status.name, &end.container_id);

@@ -24,9 +24,10 @@ pub struct Boot {
     pub id: String,
     /// When the node was booted, by its clock.
     pub booted_at: Timestamp,
-    /// True if the boot was a few minutes ago when the agent started. Then every instance that the runtime lost was
-    /// ended by the reboot, whatever the clock says.
-    pub is_recent: bool,
+    /// Until when (monotonic) every instance that the runtime lost counts as ended by the reboot, whatever the clock says:
+    /// for some minutes after an agent that started soon after the boot, or that found the state of the boot before.
+    /// Later, a runtime that loses containers was restarted alone.
+    pub is_recent_until: Duration,
     /// What an earlier agent left, if it ran in the boot before: then there was a reboot, even if no container shows
     /// it.
     pub before: Option<BootBefore>,
@@ -49,6 +50,8 @@ pub struct Reboots {
     boots: Vec<Ended>,
     /// When the kubelet last failed a pod because the node shuts down.
     shutdown_at: Option<Timestamp>,
+    /// When the newest object was seen.
+    seen_at: Option<Timestamp>,
 }
 
 /// A boot, and what its reboot ended.
@@ -74,14 +77,18 @@ impl Reboots {
             names: Vec::new(),
             names_bytes: 0,
         };
-        Self { boots: boots.into_iter().map(ended).collect(), shutdown_at: None }
+        Self { boots: boots.into_iter().map(ended).collect(), shutdown_at: None, seen_at: None }
     }
 
-    /// Records that an object was seen at this time (monotonic): a reboot that the earlier agent's state proves is
-    /// reported some time later.
-    pub fn on_object(&mut self, now: Duration) {
-        for ended in self.boots.iter_mut().filter(|ended| ended.boot.before.is_some()) {
-            ended.since.get_or_insert(now);
+    /// Records that an object was seen: a reboot that the earlier agent's state proves is reported some time later, and so
+    /// is one that happened since the object before (in a recording).
+    pub fn on_object(&mut self, now: Now) {
+        let before = self.seen_at.replace(now.wall);
+        let is_between = |at: Timestamp| before.is_some_and(|before| before < at) && at <= now.wall;
+        for ended in &mut self.boots {
+            if ended.boot.before.is_some() || is_between(ended.boot.booted_at) {
+                ended.since.get_or_insert(now.monotonic);
+            }
         }
     }
 
@@ -96,6 +103,7 @@ impl Reboots {
         &mut self,
         started: Option<Timestamp>,
         found: Option<Timestamp>,
+        is_lost: bool,
         name: impl FnOnce() -> String,
         now: Duration,
     ) -> bool {
@@ -105,7 +113,7 @@ impl Reboots {
             let (from, to) =
                 (at.saturating_sub(BOOT_TIME_MARGIN), at.saturating_add(BOOT_TIME_MARGIN));
             let (Ok(from), Ok(to)) = (from, to) else { return false };
-            boot.is_recent
+            (is_lost && now < boot.is_recent_until)
                 || started.is_some_and(|started| started < to)
                     && found.is_some_and(|found| found >= from)
         };
@@ -202,7 +210,12 @@ mod tests {
     }
 
     fn boot(id: &str, booted_at: &str) -> Boot {
-        Boot { id: id.to_owned(), booted_at: at(booted_at), is_recent: false, before: None }
+        Boot {
+            id: id.to_owned(),
+            booted_at: at(booted_at),
+            is_recent_until: Duration::ZERO,
+            before: None,
+        }
     }
 
     fn now(seconds: u64) -> Now {
@@ -211,7 +224,7 @@ mod tests {
 
     fn explains(reboots: &mut Reboots, started: &str, found: &str) -> bool {
         let name = || "shop/web/app".to_owned();
-        reboots.explain(Some(at(started)), Some(at(found)), name, Duration::ZERO)
+        reboots.explain(Some(at(started)), Some(at(found)), true, name, Duration::ZERO)
     }
 
     #[test]
@@ -227,11 +240,21 @@ mod tests {
             let mut reboots = Reboots::new(vec![boot("b", "17:59:50")]);
             assert_eq!(explains(&mut reboots, started, found), want, "{started} {found}");
         }
-        let recent = Boot { is_recent: true, ..boot("b", "17:59:50") };
+        let until = Duration::from_secs(600);
+        let recent = Boot { is_recent_until: until, ..boot("b", "17:59:50") };
         assert!(explains(&mut Reboots::new(vec![recent]), "19:00:00", "18:00:00"), "no clock chip");
-        let name = || String::new();
-        let mut reboots = Reboots::new(vec![boot("b", "17:59:50")]);
-        assert!(!reboots.explain(None, None, name, Duration::ZERO), "no times");
+        let recent = || Boot { is_recent_until: until, ..boot("b", "17:59:50") };
+        let name = String::new;
+        for (is_lost, seconds, want) in [(true, 599, true), (false, 599, false), (true, 600, false)]
+        {
+            let mut reboots = Reboots::new(vec![recent()]);
+            let now = Duration::from_secs(seconds);
+            assert_eq!(
+                reboots.explain(None, None, is_lost, name, now),
+                want,
+                "{is_lost} {seconds}"
+            );
+        }
     }
 
     #[test]
@@ -266,7 +289,7 @@ mod tests {
         for _ in 0..1000 {
             let name = || "n".repeat(100);
             let (started, found) = (Some(at("17:00:00")), Some(at("18:00:00")));
-            assert!(reboots.explain(started, found, name, Duration::ZERO));
+            assert!(reboots.explain(started, found, true, name, Duration::ZERO));
         }
         let case = reboots.finish("n", now(1)).remove(0);
         let crate::core::case::Subject::Node { reboot } = case.subject else { panic!() };
@@ -306,11 +329,24 @@ mod tests {
         let mut reboots =
             Reboots::new(vec![Boot { before: Some(before), ..boot("b", "17:59:50") }]);
         assert_eq!(reboots.next_deadline(), None);
-        reboots.on_object(Duration::from_secs(5));
-        reboots.on_object(Duration::from_secs(50));
+        reboots.on_object(now(5));
+        reboots.on_object(now(50));
         assert_eq!(reboots.due("n", now(65)).len(), 1);
         let mut quiet = Reboots::new(vec![boot("b", "17:59:50")]);
-        quiet.on_object(Duration::ZERO);
+        quiet.on_object(now(0));
         assert!(quiet.finish("n", now(99)).is_empty());
+    }
+
+    #[test]
+    fn a_reboot_between_two_objects_of_a_recording_is_reported() {
+        let seen = |seconds: u64, wall: &str| Now { wall: at(wall), ..now(seconds) };
+        for (first, second, want) in
+            [("17:50:00", "18:01:00", 1), ("17:50:00", "17:59:00", 0), ("18:00:00", "18:01:00", 0)]
+        {
+            let mut reboots = Reboots::new(vec![boot("b", "17:59:50")]);
+            reboots.on_object(seen(0, first));
+            reboots.on_object(seen(5, second));
+            assert_eq!(reboots.finish("n", now(9)).len(), want, "{first} {second}");
+        }
     }
 }

@@ -25,7 +25,7 @@ use crate::core::case::{
     Case, Confidence, ContainerKind, EventInfo, Gap, IncidentType, Part, PodStop, Severity,
     StopCause, StopKind, Subject,
 };
-use crate::core::detect::classify::{Quiet, may_be_a_stop};
+use crate::core::detect::classify::Quiet;
 use crate::core::detect::container::Container;
 use crate::core::detect::evidence::{self, Cause, Instance, Judgement, PodEvent};
 use crate::limits::{
@@ -168,8 +168,10 @@ impl Settling {
         out: &mut Vec<Settled>,
     ) {
         if self.pending.len() >= PENDING_MAX {
-            // The oldest has waited longest, so it is reported with what is known.
-            let oldest = self.pending.remove(0);
+            // What would not be reported goes first; else the oldest, which has waited longest and is reported with what
+            // is known.
+            let quiet = self.pending.iter().position(|p| p.held != Held::Report);
+            let oldest = self.pending.remove(quiet.unwrap_or(0));
             out.push(oldest.settle(Some("too many terminations were held back at the same time")));
         }
         self.pending.push(Pending {
@@ -323,7 +325,12 @@ impl Pending {
                     return;
                 };
                 let container = self.case.container_name().unwrap_or_default();
-                let Some(instance) = Instance::of(container, end) else {
+                let instance = Instance::of(container, end).map(|instance| Instance {
+                    // What would not be reported needs more than a probe that failed at its end.
+                    is_probe_enough: instance.is_probe_enough && self.held == Held::Report,
+                    ..instance
+                });
+                let Some(instance) = instance else {
                     self.wants_events = false;
                     return;
                 };
@@ -339,7 +346,7 @@ impl Pending {
                 }
                 // The kubelet sends the event of a kill before it kills. A program that chose its own exit code rarely did
                 // so for a probe, so its line does not wait for the last lookup.
-                let is_last = self.lookups >= OWN_CODE_LOOKUPS && !may_be_a_stop(end.exit_code);
+                let is_last = self.lookups >= OWN_CODE_LOOKUPS && !end.may_be_a_stop;
                 self.wants_events = end.has_probe_or_hook && !is_last;
                 if self.judgement.restarting {
                     self.wants_pod = false;
@@ -381,7 +388,10 @@ impl Pending {
     }
 
     fn settle_if_complete(&self) -> Option<Decision> {
-        let complete = self.judgement.cause.is_some() || !(self.wants_pod || self.wants_events);
+        // A cause that is only probable does not end the wait: the pod may fail as a whole.
+        let is_proven =
+            self.judgement.cause.as_ref().is_some_and(|c| c.confidence == Confidence::Confirmed);
+        let complete = is_proven || !(self.wants_pod || self.wants_events);
         complete.then_some(Decision::Settle)
     }
 

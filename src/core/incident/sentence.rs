@@ -61,7 +61,9 @@ pub fn sentence(case: &Case, course: &Course) -> String {
                 IncidentType::Preempted => out.push_str("had to make room for a critical pod"),
                 IncidentType::NodeShutdown => out.push_str("was ended by the node's shutdown"),
                 // A shutting-down node says so in the message.
-                _ if reason == "NodeShutdown" => out.push_str("was refused by the node"),
+                _ if matches!(&**reason, "NodeShutdown" | "Shutdown" | "Terminated") => {
+                    out.push_str("was refused by the node");
+                }
                 _ if is_refusal(reason, message) => {
                     _ = write!(out, "was refused by the node: {reason}");
                 }

@@ -217,12 +217,15 @@ members! { ExitCodes<'a> {
 pub struct Probe {
     /// Seconds between two tries.
     pub period_seconds: i64,
+    /// After how many failures in a row the probe has failed; the API server sets 3 where it is not given.
+    pub failure_threshold: Option<i64>,
     /// Overrides the pod's grace period if this probe fails.
     pub termination_grace_period_seconds: Option<i64>,
 }
 
 members! { Probe {
     b"periodSeconds" => period_seconds,
+    b"failureThreshold" => failure_threshold,
     b"terminationGracePeriodSeconds" => termination_grace_period_seconds,
 } }
 

@@ -19,6 +19,7 @@ fn a_cache_that_is_not_synchronised_yet_lacks_nothing() {
         ("failed to sync secret cache: timed out waiting for the condition", true),
         ("failed to sync configmap cache: timed out waiting for the condition", true),
         ("couldn't propagate object cache: timed out waiting for the condition", true),
+        ("object \"shop\"/\"settings\" not registered", true),
         ("secret \"cache\" not found", false),
         ("couldn't find key cache in Secret shop/s", false),
         ("", false),

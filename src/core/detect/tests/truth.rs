@@ -291,7 +291,7 @@ fn what_a_reboot_ended_is_one_incident_of_the_node() {
     let boot = |at: i64| Boot {
         id: "boot".to_owned(),
         booted_at: now(at).wall,
-        is_recent: false,
+        is_recent_until: Duration::ZERO,
         before: None,
     };
     let mut b = Bench::new();

@@ -101,6 +101,24 @@ fn the_kernels_count_stands_above_the_runtimes_word() {
 }
 
 #[test]
+fn a_probe_that_only_may_have_ended_it_gives_way_to_the_kernels_count() {
+    use Confidence::{Confirmed, Probable};
+    for (confidence, oom, want) in [
+        (Probable, OomCount::Some(1), "oom"),
+        (Probable, OomCount::None, "probe_failure"),
+        (Probable, OomCount::Unknown, "probe_failure"),
+        (Confirmed, OomCount::Some(1), "probe_failure"),
+    ] {
+        let mut case = case(137, "Error");
+        (case.kind, case.confidence) = (IncidentType::ProbeFailure, confidence);
+        crate::core::detect::oom::weigh_oom_count(&mut case, oom);
+        let incident = compose(case, Gathered::default(), Recurrence::default());
+        assert_eq!(incident.kind.name(), want, "{confidence:?} {oom:?}");
+        assert!(want != "oom" || incident.metadata.confidence == Confirmed);
+    }
+}
+
+#[test]
 fn the_sentence_says_how_the_memory_grew_and_how_often_it_crashed() {
     let container = of_container(&[40.0, 100.0, 130.0, 160.0, 190.0, 220.0, 250.0]);
     let gathered = Gathered { container, ..Gathered::default() };
