@@ -334,7 +334,13 @@ impl Pending {
                     self.wants_events = false;
                     return;
                 };
+                let earlier = std::mem::take(&mut self.judgement).cause;
                 self.judgement = evidence::judge(events, &instance);
+                // The next instance's events replace the times of this one's, so a cause that was seen may be gone. A stop of
+                // the whole pod takes it back.
+                if self.judgement.cause.is_none() && !self.judgement.stopping_pod {
+                    self.judgement.cause = earlier;
+                }
                 if self.case.kind == IncidentType::Oom
                     && self
                         .judgement

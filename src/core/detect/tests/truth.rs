@@ -34,13 +34,18 @@ fn with(mut pod: Value, pointer: &str, value: Value) -> Value {
 impl Bench {
     /// Lets all deadlines pass, and answers each lookup with these events. Returns the number of lookups.
     fn answer(&mut self, events: &[PodEvent]) -> usize {
+        self.answer_each(|_| events.to_vec())
+    }
+
+    /// The same with the events as each lookup finds them.
+    fn answer_each(&mut self, events: impl Fn(usize) -> Vec<PodEvent>) -> usize {
         let before = self.lookups();
         for _ in 0..100 {
             let Some(deadline) = self.detector.next_deadline() else { break };
             let lookups = self.lookups();
             self.pass(i64::try_from(deadline.as_secs() + 1).unwrap());
             if self.lookups() > lookups {
-                let found = Lookup::Found(events.to_vec());
+                let found = Lookup::Found(events(lookups - before));
                 self.detector.on_events("u1", &found, &mut self.out);
             }
         }
@@ -104,6 +109,26 @@ fn the_sentence_of_a_probe_says_which_one_and_why() {
         "{}",
         incident.message
     );
+}
+
+#[test]
+fn a_failed_probe_that_an_early_lookup_saw_is_not_forgotten() {
+    let unhealthy = |last| event("Unhealthy", "Liveness probe failed: x", true, (16, last));
+    let stopping = event("Killing", "Stopping container app", true, (18, 18));
+    for (later, want) in [
+        // The next instance failed its probe too.
+        (vec![unhealthy(40)], "probe_failure"),
+        (vec![], "probe_failure"),
+        // The kubelet stopped the whole pod, so the probe was not the reason.
+        (vec![unhealthy(18), stopping], "killed"),
+    ] {
+        let mut b = Bench::new();
+        b.apply(21, &probed(3, status(1, "c2", running(21), ended("c1", 137, "Error", 10, 20))));
+        b.answer_each(|lookup| if lookup == 0 { vec![unhealthy(18)] } else { later.clone() });
+        let incident = b.only();
+        assert_eq!(incident.kind.name(), want, "{later:?}");
+        assert_eq!(incident.metadata.confidence, Confidence::Probable);
+    }
 }
 
 #[test]
