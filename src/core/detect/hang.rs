@@ -378,7 +378,7 @@ fn shown<'p, 'a>(
     if !patience.stuck.is_zero() {
         if is_deleted {
             all.extend(no_end(pod, key));
-        } else if &*pod.status.phase == "Pending" && hangs_at_start(pod) {
+        } else if hangs_at_start(pod) {
             all.push(no_start(pod, key));
         }
     }
@@ -399,9 +399,15 @@ fn shown<'p, 'a>(
     all
 }
 
-/// Returns true for a pod in phase Pending in which nothing goes on, and whose reason no other incident reports.
+/// Returns true for a pod in which nothing goes on although it is not over, and whose reason no other incident reports.
+/// A pod that ran before stays in phase Running when it must start anew, after a reboot for example.
 fn hangs_at_start(pod: &wire::Pod<'_>) -> bool {
-    let mut waits = pod.status.container_statuses.is_empty();
+    let is_new = match &*pod.status.phase {
+        "Pending" => true,
+        "Running" => false,
+        _ => return false,
+    };
+    let mut waits = is_new && pod.status.container_statuses.is_empty();
     for container in containers(pod) {
         let state = &container.status.state;
         if let Some(waiting) = &state.waiting {
@@ -417,6 +423,16 @@ fn hangs_at_start(pod: &wire::Pod<'_>) -> bool {
         if container.kind == ContainerKind::Init && (state.running.is_some() || failed) {
             return false;
         }
+        if let (ContainerKind::Sidecar, Some(_)) = (container.kind, &state.running)
+            && !container.status.started
+            && container.spec.is_some_and(|spec| spec.startup_probe.is_some())
+        {
+            // Its startup probe has its own time, and ends it if it fails.
+            return false;
+        }
+        if !is_new && container.kind != ContainerKind::Ephemeral && state.running.is_some() {
+            return false;
+        }
     }
     waits
 }
@@ -427,20 +443,29 @@ fn no_start<'p, 'a>(pod: &'p wire::Pod<'a>, key: &str) -> Shown<'p, 'a> {
     let mark = format!("start {}", ids.concat());
     let scheduled = condition(pod, "PodScheduled").and_then(|c| c.last_transition_time.time());
     let got_on = containers(pod).filter_map(|container| {
-        let state = &container.status.state;
+        let (state, last) = (&container.status.state, &container.status.last_state);
         let ran = state.running.as_ref().and_then(|running| running.started_at.time());
-        ran.or_else(|| state.terminated.as_ref().and_then(|end| end.finished_at.time()))
+        let ends = [&state.terminated, &last.terminated].into_iter().flatten();
+        ran.max(ends.filter_map(|end| end.finished_at.time()).max())
     });
+    let got_on = got_on.max();
+    let is_new = &*pod.status.phase == "Pending";
     Shown {
         hang: Hang::Start,
         container: None,
         id: IncidentId::of_hang(key, "", IncidentType::Stuck, &mark),
-        since: pod.status.start_time.time().or(scheduled),
-        got_on: got_on.max(),
+        // A pod that ran before began to wait when its containers ended.
+        since: if is_new { pod.status.start_time.time().or(scheduled) } else { got_on },
+        got_on,
     }
 }
 
 fn no_end<'p, 'a>(pod: &'p wire::Pod<'a>, key: &str) -> Option<Shown<'p, 'a>> {
+    // The node is done with it; a controller that has not removed its finalizer keeps the object.
+    let is_over = matches!(&*pod.status.phase, "Succeeded" | "Failed");
+    if is_over && pod.metadata.finalizers.is_some() {
+        return None;
+    }
     // The mirror of a static pod may be deleted again and again.
     let mark = format!("end {}", &*pod.metadata.uid);
     Some(Shown {
@@ -531,14 +556,31 @@ fn telling<'e>(events: &[&'e EventInfo], hang: Hang) -> Option<&'e EventInfo> {
                 info.reason == "FailedMount"
                     && info.message.starts_with("Unable to attach or mount")
             };
+            // The kubelet mounts the volumes and creates the sandbox before it does anything for a container.
+            let began = newest(&|info| {
+                matches!(&*info.reason, "Pulling" | "Pulled" | "Created" | "Started")
+            });
+            let has_passed = |info: &EventInfo| {
+                let is_before = matches!(
+                    &*info.reason,
+                    "FailedMount"
+                        | "FailedMapVolume"
+                        | "FailedAttachVolume"
+                        | "FailedCreatePodSandBox"
+                        | "NetworkNotReady"
+                );
+                is_before && began.is_some_and(|began| info.last_at < began.last_at)
+            };
             let is_cause = |info: &EventInfo| {
-                is_warning(info) && !matches!(&*info.reason, "Unhealthy" | "FailedScheduling")
+                is_warning(info)
+                    && !matches!(&*info.reason, "Unhealthy" | "FailedScheduling")
+                    && !has_passed(info)
             };
             let pulled = newest(&|info| info.reason == "Pulled");
             let pulls = newest(&|info| info.reason == "Pulling");
             let pulls = pulls.filter(|p| pulled.is_none_or(|pulled| pulled.last_at < p.last_at));
             let cause = newest(&|info| is_cause(info) && !is_general(info));
-            let cause = cause.or_else(|| newest(&is_general));
+            let cause = cause.or_else(|| newest(&|info| is_general(info) && !has_passed(info)));
             match (cause, pulls) {
                 (Some(cause), Some(pulls)) if cause.last_at < pulls.last_at => Some(pulls),
                 (cause, pulls) => cause.or(pulls),

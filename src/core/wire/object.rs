@@ -75,6 +75,8 @@ pub struct Metadata<'a> {
     pub deletion_timestamp: Text<'a>,
     /// Grace period in seconds.
     pub deletion_grace_period_seconds: i64,
+    /// What keeps a deleted object in the API server until someone removes it from here.
+    pub finalizers: Raw<'a>,
     /// The two annotations that the agent reads.
     pub annotations: Annotations<'a>,
     /// Labels of the pod; parsed only when they are needed.
@@ -90,6 +92,7 @@ members! { Metadata<'a> {
     b"resourceVersion" => resource_version,
     b"deletionTimestamp" => deletion_timestamp,
     b"deletionGracePeriodSeconds" => deletion_grace_period_seconds,
+    b"finalizers" => finalizers,
     b"annotations" => annotations,
     b"labels" => labels,
     b"ownerReferences" => owner_references,

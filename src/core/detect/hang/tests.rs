@@ -48,7 +48,9 @@ fn the_event_that_tells_most_is_the_cause() {
         (Hang::Start, &[&general, &scheduling], Some(&general)),
         (Hang::Start, &[&scheduling], None),
         (Hang::Start, &[&mount, &pulling], Some(&pulling)),
-        (Hang::Start, &[&mount, &pulling, &pulled], Some(&mount)),
+        // The volumes were there, or nothing could have been pulled.
+        (Hang::Start, &[&mount, &general, &pulling, &pulled], None),
+        (Hang::Start, &[&mount, &pulling, &pulled, &sandbox], Some(&sandbox)),
         (Hang::Start, &[&pulling, &sandbox], Some(&sandbox)),
         (Hang::End, &[&mount, &liveness, &kill], Some(&kill)),
         (Hang::End, &[&liveness], None),

@@ -120,6 +120,67 @@ fn a_pod_that_does_not_go_is_told_when_its_grace_period_is_long_over() {
 }
 
 #[test]
+fn a_deleted_pod_that_is_over_and_kept_by_a_finalizer_does_not_hang_on_the_node() {
+    for (phase, finalizers, want) in [
+        ("Succeeded", json!(["batch.kubernetes.io/job-tracking"]), vec![]),
+        ("Running", json!(["batch.kubernetes.io/job-tracking"]), vec!["stuck"]),
+        ("Failed", json!([]), vec!["stuck"]),
+    ] {
+        let mut b = Bench::new();
+        let end = json!({"terminated": {"exitCode": 0, "containerID": "c0", "reason": "Completed",
+            "startedAt": t(2), "finishedAt": t(25)}});
+        let mut gone = deleted(pod(3, status(0, "c0", end, json!({}))), 3, 30);
+        gone["status"]["phase"] = phase.into();
+        gone["metadata"]["finalizers"] = finalizers;
+        b.apply(20, &pod(2, status(0, "c0", running(2), json!({})))).apply(31, &gone);
+        b.pass(31 + secs(STUCK_AFTER)).pass(9999);
+        assert_eq!(b.types(), want, "{phase}");
+    }
+}
+
+#[test]
+fn a_pod_that_ran_before_and_does_not_start_again_is_stuck() {
+    let last = ended("c0", 0, "Completed", 10, 100);
+    for (sandbox, seen) in [(true, 101), (true, 150), (false, 101)] {
+        let mut again = pod(3, status(0, "c0", waiting("ContainerCreating"), last.clone()));
+        again["status"]["startTime"] = t(1).into();
+        let mut others = status(0, "d0", running(5), json!({}));
+        others["name"] = "other".into();
+        if !sandbox {
+            again["spec"]["containers"].as_array_mut().unwrap().push(json!({"name": "other"}));
+            again["status"]["containerStatuses"].as_array_mut().unwrap().push(others);
+        }
+        let mut b = Bench::unlisted(History::All);
+        b.list(seen, std::slice::from_ref(&again));
+        let due = 100 + secs(STUCK_AFTER);
+        b.pass(due - 1);
+        assert!(!b.types().contains(&"stuck"));
+        b.pass(due).pass(9999);
+        assert_eq!(b.types().contains(&"stuck"), sandbox, "{sandbox} {seen}");
+    }
+}
+
+#[test]
+fn a_sidecar_within_its_startup_probe_is_waited_for() {
+    for (probe, started, want) in [
+        (json!({"periodSeconds": 10, "failureThreshold": 90}), false, vec![]),
+        (json!({"periodSeconds": 10, "failureThreshold": 90}), true, vec!["stuck"]),
+        (Value::Null, false, vec!["stuck"]),
+    ] {
+        let mut p = creating(2, 1);
+        p["spec"]["initContainers"] = json!([{"name": "mesh", "restartPolicy": "Always"}]);
+        if !probe.is_null() {
+            p["spec"]["initContainers"][0]["startupProbe"] = probe.clone();
+        }
+        p["status"]["initContainerStatuses"] =
+            json!([{"name": "mesh", "containerID": "m0", "state": running(2), "started": started}]);
+        let mut b = Bench::new();
+        b.apply(3, &p).pass(3 + secs(STUCK_AFTER)).pass(9999);
+        assert_eq!(b.types(), want, "{probe} {started}");
+    }
+}
+
+#[test]
 fn a_container_that_does_not_become_ready_is_told_with_the_words_of_its_probe() {
     let mut b = Bench::new();
     b.apply(6, &probed(2, "c0", 5, false, 1));

@@ -324,6 +324,11 @@ impl Read<'_> for Anything {
 pub struct Raw<'a>(&'a str);
 
 impl<'a> Raw<'a> {
+    /// Returns true if there is a value, and it is neither null nor empty.
+    pub fn is_some(&self) -> bool {
+        !matches!(self.0, "" | "null" | "[]" | "{}")
+    }
+
     /// Parses the value. Returns the default if it is longer than `bytes_max`, or has another form.
     pub fn get<T: Read<'a> + Default>(&self, bytes_max: usize) -> T {
         let text = Some(self.0).filter(|text| text.len() <= bytes_max);
