@@ -35,11 +35,14 @@ impl PodEvent {
         let path = &event.involved_object.field_path;
         let container = path.split_once('{').and_then(|(_, rest)| rest.strip_suffix('}'));
         let last = event.last_timestamp.time().or_else(|| event.event_time.time());
+        // After ten events that differ in their words only, client-go sends one for all of the same kind, and puts this
+        // before the newest words (`tools/record/events_cache.go`).
+        let message = event.message.strip_prefix("(combined from similar events): ");
         Self {
             info: EventInfo {
                 kind: cut(&event.kind, EVENT_MESSAGE_BYTES_MAX),
                 reason: cut(&event.reason, EVENT_MESSAGE_BYTES_MAX),
-                message: cut(&event.message, EVENT_MESSAGE_BYTES_MAX),
+                message: cut(message.unwrap_or(&event.message), EVENT_MESSAGE_BYTES_MAX),
                 count: event.count.max(1),
                 first_at: event.first_timestamp.time().or(last),
                 last_at: last,
@@ -156,7 +159,7 @@ pub fn judge(events: &[PodEvent], instance: &Instance<'_>) -> Judgement {
         if info.reason == "Killing" && info.message.starts_with("Stopping container") {
             judgement.stopping_pod |= when != When::Elsewhere;
         }
-        if let Some(cause) = cause(info, when, stopped_at, instance) {
+        if let Some(cause) = cause(info, when, stopped_at, events, instance) {
             judgement.add(cause);
         }
     }
@@ -189,6 +192,7 @@ fn cause(
     info: &EventInfo,
     when: When,
     stopped_at: Option<Timestamp>,
+    events: &[PodEvent],
     instance: &Instance<'_>,
 ) -> Option<Cause> {
     let kind = match (&*info.reason, &*info.message) {
@@ -201,6 +205,9 @@ fn cause(
         }
         ("Unhealthy", m) if is_just_before(info, stopped_at, instance) => {
             let (kind, _) = failed_probe(m)?;
+            if failures(events, kind, instance) < instance.probe_threshold {
+                return None;
+            }
             return Some(Cause {
                 kind,
                 confidence: Confidence::Probable,
@@ -227,6 +234,14 @@ fn failed_probe(message: &str) -> Option<(StopKind, &str)> {
         let rest = message.strip_prefix(name)?.strip_prefix(" probe failed")?;
         Some((kind, rest.split_once(": ").map_or("", |(_, words)| words)))
     })
+}
+
+/// Returns how often the events say that the probe failed. A probe that fails with other words is another event.
+fn failures(events: &[PodEvent], kind: StopKind, instance: &Instance<'_>) -> i64 {
+    let own = events.iter().filter(|e| e.container.as_deref() == Some(instance.container));
+    let own = own.map(|event| &event.info).filter(|info| info.reason == "Unhealthy");
+    let own = own.filter(|info| failed_probe(&info.message).is_some_and(|(k, _)| k == kind));
+    own.fold(0, |sum, info| sum.saturating_add(info.count))
 }
 
 /// Returns why a probe or hook failed, in its own words: from the newest event that has them.
@@ -296,9 +311,6 @@ fn is_just_before(
     let (Some(last), Some(period)) = (info.last_at, instance.probe_period) else {
         return false;
     };
-    if info.count < instance.probe_threshold {
-        return false;
-    }
     // For the failed probe of a container that it restarts, the kubelet gives the reason with the stop. A stop without
     // it is that of the whole pod.
     let is_explained = match stopped_at {
@@ -416,9 +428,19 @@ mod tests {
     }
 
     #[test]
+    fn events_that_client_go_combined_keep_their_words() {
+        let text = r#"{"reason": "Unhealthy", "involvedObject": {"fieldPath": "spec.containers{app}"},
+            "message": "(combined from similar events): Liveness probe failed: connection refused"}"#;
+        let event = PodEvent::from_wire(&json::from_slice(text.as_bytes()).unwrap());
+        let words = failed_probe(&event.info.message);
+        assert_eq!(words, Some((StopKind::LivenessProbe, "connection refused")));
+    }
+
+    #[test]
     fn a_failed_probe_alone_explains_only_what_it_may_have_caused() {
         use StopKind::{LivenessProbe, Sandbox};
         let unhealthy = event("Unhealthy", "Liveness probe failed: ", Some("app"), (90, 108));
+        let refused = event("Unhealthy", "Liveness probe failed: x", Some("app"), (90, 106));
         let errored = event("Unhealthy", "Liveness probe errored: ", Some("app"), (90, 108));
         let stopped = event("Killing", "Stopping container app", Some("app"), (109, 109));
         let lost = event("SandboxChanged", "Pod sandbox changed", None, (108, 108));
@@ -429,6 +451,13 @@ mod tests {
         for (case, events, instance, want) in [
             ("as often as it may fail", vec![&unhealthy], &twice, Some(LivenessProbe)),
             ("once too few", vec![&unhealthy], &thrice, None),
+            (
+                "often enough, in different words",
+                vec![&unhealthy, &refused],
+                &thrice,
+                Some(LivenessProbe),
+            ),
+            ("often enough, but mostly errors", vec![&unhealthy, &errored], &thrice, None),
             ("an attempt that counts for nothing", vec![&errored], &twice, None),
             ("a code of the program's choice", vec![&unhealthy], &own_code, None),
             ("the same, and stopped", vec![&unhealthy, &stopped], &never, Some(LivenessProbe)),
