@@ -5,6 +5,8 @@ use crate::core::case::{IncidentId, Subject};
 use crate::core::detect::reboot::Boot;
 use crate::limits::{JOB_LOOKUP_BURST, REBOOT_HELD};
 
+mod random;
+
 fn event(reason: &str, message: &str, container: bool, times: (i64, i64)) -> PodEvent {
     let path = if container { "spec.containers{app}" } else { "" };
     let text = json!({"reason": reason, "message": message, "count": 2,
