@@ -254,9 +254,10 @@ fn hang_facts(pod: &wire::Pod<'_>, hang: Hang) -> Vec<String> {
     match hang {
         Hang::Start => {
             let waits = names(&|status| status.state.waiting.is_some());
+            let phase = cut(&pod.status.phase, NAME_BYTES_MAX);
             let fact = match waits.is_empty() {
-                true => "phase Pending, and the kubelet has reported no container".to_owned(),
-                false => format!("phase Pending, waiting containers: {waits}"),
+                true => format!("phase {phase}, and the kubelet has reported no container"),
+                false => format!("phase {phase}, waiting containers: {waits}"),
             };
             vec![fact]
         }

@@ -157,6 +157,9 @@ fn a_pod_that_ran_before_and_does_not_start_again_is_stuck() {
         assert!(!b.types().contains(&"stuck"));
         b.pass(due).pass(9999);
         assert_eq!(b.types().contains(&"stuck"), sandbox, "{sandbox} {seen}");
+        if let Some(line) = b.incidents().find(|line| line.kind.name() == "stuck") {
+            assert_eq!(line.metadata.evidence[0], "phase Running, waiting containers: app");
+        }
     }
 }
 
