@@ -103,8 +103,7 @@ pub fn termination(end: &TerminationFacts<'_>) -> Verdict {
 
 /// Returns the type and severity of an exit code, by the seed's table. [`termination`] may give the termination
 /// another type, and so may its evidence: an OOM kill that the kernel counted (`oom.rs`), a failed probe or hook
-/// (`settle.rs`). Signals that mean a fault of the program have
-/// a higher severity.
+/// (`settle.rs`). Signals that mean a fault of the program have a higher severity.
 pub fn exit_code(code: i32) -> (IncidentType, Severity) {
     let kind = match code {
         0 => IncidentType::Graceful,

@@ -236,19 +236,26 @@ fn failed_probe(message: &str) -> Option<(StopKind, &str)> {
     })
 }
 
+/// Returns the events of the instance's container.
+fn of_container<'e>(
+    events: &'e [PodEvent],
+    instance: &Instance<'_>,
+) -> impl Iterator<Item = &'e EventInfo> {
+    let own = events.iter().filter(|e| e.container.as_deref() == Some(instance.container));
+    own.map(|event| &event.info)
+}
+
 /// Returns how often the events say that the probe failed. A probe that fails with other words is another event.
 fn failures(events: &[PodEvent], kind: StopKind, instance: &Instance<'_>) -> i64 {
-    let own = events.iter().filter(|e| e.container.as_deref() == Some(instance.container));
-    let own = own.map(|event| &event.info).filter(|info| info.reason == "Unhealthy");
+    let own = of_container(events, instance).filter(|info| info.reason == "Unhealthy");
     let own = own.filter(|info| failed_probe(&info.message).is_some_and(|(k, _)| k == kind));
     own.fold(0, |sum, info| sum.saturating_add(info.count))
 }
 
 /// Returns why a probe or hook failed, in its own words: from the newest event that has them.
 fn words(events: &[PodEvent], kind: StopKind, instance: &Instance<'_>) -> String {
-    let own = events.iter().filter(|e| e.container.as_deref() == Some(instance.container));
     let until = later(instance.finished, EVENT_SKEW);
-    let own = own.map(|event| &event.info).filter(|info| info.last_at <= Some(until));
+    let own = of_container(events, instance).filter(|info| info.last_at <= Some(until));
     let said = own.filter_map(|info| {
         let words = match (kind, &*info.reason) {
             (StopKind::Hook, "FailedPostStartHook") => &*info.message,
@@ -294,8 +301,7 @@ fn when(info: &EventInfo, instance: &Instance<'_>) -> When {
 /// Returns when the kubelet began to stop the container, if it says so without the reason. It does where it stops the
 /// pod as a whole, also for the failed probe of a container that is not restarted.
 fn stopped_at(events: &[PodEvent], instance: &Instance<'_>) -> Option<Timestamp> {
-    let own = events.iter().filter(|e| e.container.as_deref() == Some(instance.container));
-    let own = own.map(|event| &event.info).filter(|info| info.reason == "Killing");
+    let own = of_container(events, instance).filter(|info| info.reason == "Killing");
     own.filter(|info| when(info, instance) == When::During).filter_map(|info| info.last_at).max()
 }
 
