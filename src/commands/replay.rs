@@ -95,13 +95,18 @@ pub fn run(
     replay.stream.detector.set_boots(boots(&folder.join("node.jsonl"))?);
     replay.list(&folder.join("pods.list.json"))?;
     let pods = Lines::open(folder.join("pods.watch.jsonl"))?;
-    let events = match Lines::open(folder.join("events.watch.jsonl")) {
-        Err(Error::Read(_, error)) if error.kind() == io::ErrorKind::NotFound => None,
-        lines => Some(lines?),
-    };
+    let events = if_there(Lines::open(folder.join("events.watch.jsonl")))?;
     replay.watch(pods, events)?;
     replay.out.flush().map_err(Error::Write)?;
     Ok(replay.summary)
+}
+
+/// Returns `None` for a file that a recording need not have, and does not.
+fn if_there(opened: Result<Lines, Error>) -> Result<Option<Lines>, Error> {
+    match opened {
+        Err(Error::Read(_, error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        lines => lines.map(Some),
+    }
 }
 
 /// Reads the boots of the node, one per line, the oldest first. A recording need not have them.
@@ -116,12 +121,7 @@ fn boots(path: &Path) -> Result<Vec<Boot>, Error> {
         b"boot_id" => boot_id,
         b"booted_at" => booted_at,
     } }
-    let mut lines = match Lines::open(path.to_owned()) {
-        Err(Error::Read(_, error)) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Vec::new());
-        }
-        lines => lines?,
-    };
+    let Some(mut lines) = if_there(Lines::open(path.to_owned()))? else { return Ok(Vec::new()) };
     let mut boots = Vec::new();
     while let Some(line) = lines.next(0)? {
         let Ok(line) = json::from_slice::<Line<'_>>(&line.bytes) else { continue };

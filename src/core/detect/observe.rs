@@ -407,11 +407,10 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
     /// Detects a waiting reason that is an incident by itself.
     fn waits(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
         let status = container.status;
-        if !self.hold_cache_sync(container) {
-            self.hangs.drop_cache_sync(self.key, &status.name);
-        } else {
+        if self.hold_cache_sync(container) {
             return;
         }
+        self.hangs.drop_cache_sync(self.key, &status.name);
         if status.state.running.is_some() {
             if let Some(record) = self.record(&status.name) {
                 record.leave_episodes();
