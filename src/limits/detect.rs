@@ -110,6 +110,10 @@ pub const SETTLE_STOPPING_MARGIN: Duration = Duration::from_secs(15);
 /// The longest time that the agent waits for a stopping pod to fail.
 pub const SETTLE_STOPPING_MAX: Duration = Duration::from_secs(120);
 
+/// Maximum number of earlier incidents that the line of a failed pod names: 35 bytes each. Few pods have more
+/// containers.
+pub const EXPLAINED_MAX: usize = 16;
+
 /// The default of `BLACKBOX_STUCK_AFTER`. Volumes of a cloud are attached within one or two minutes, and the kubelet's
 /// own wait for volumes ends after two minutes and three seconds.
 pub const STUCK_AFTER: Duration = Duration::from_secs(5 * 60);

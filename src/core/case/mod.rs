@@ -124,6 +124,8 @@ pub enum Subject {
         message: String,
         /// How many failures of its workload's pods the case stands for, its own included; `None`: only its own.
         repeats: Option<u64>,
+        /// The incidents of its containers, reported before, whose terminations were probably part of this failure.
+        explains: Vec<IncidentId>,
     },
     /// A pod or a container does not get on.
     Hang {
@@ -300,7 +302,7 @@ impl Case {
         let PodStop { reason, message, fact } = stop;
         Self {
             id: IncidentId::of_pod(self.pod.key(), verdict.0),
-            subject: Subject::Pod { reason, message, repeats: None },
+            subject: Subject::Pod { reason, message, repeats: None, explains: Vec::new() },
             kind: verdict.0,
             severity: verdict.1,
             confidence: Confidence::Confirmed,
@@ -432,6 +434,14 @@ impl Case {
         match self.subject {
             Subject::Pod { repeats, .. } => repeats,
             _ => None,
+        }
+    }
+
+    /// Returns the incidents, reported before, that this failure of the pod probably explains.
+    pub fn explains(&self) -> &[IncidentId] {
+        match &self.subject {
+            Subject::Pod { explains, .. } => explains,
+            _ => &[],
         }
     }
 

@@ -15,7 +15,10 @@ use crate::core::detect::settle::{Held, PodState, Settling};
 use crate::core::detect::storm::{Fold, Storms};
 use crate::core::text::cut;
 use crate::core::wire;
-use crate::limits::{EVENT_MESSAGE_BYTES_MAX, NAME_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX};
+use crate::limits::{
+    EVENT_MESSAGE_BYTES_MAX, EXPLAINED_MAX, NAME_BYTES_MAX, SETTLE_STOPPING_MARGIN,
+    SETTLE_STOPPING_MAX, STATUS_MESSAGE_BYTES_MAX,
+};
 
 /// One API object while the rules are applied to it.
 #[derive(Debug)]
@@ -91,14 +94,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         }
         let started = record.started;
         self.table.touch(self.key);
-        // Init containers terminated long ago, so only app containers count. If the pod has been running, its start
-        // is long ago as well, and the time of detection is used.
-        let apps = containers(self.opener.pod).filter(|c| c.kind == ContainerKind::App);
-        let ends = apps.filter_map(|c| c.status.state.terminated.as_ref());
-        let at = ends.filter_map(|t| t.finished_at.time()).max().or_else(|| match started {
-            true => Some(self.opener.now.wall),
-            false => status.start_time.time(),
-        });
+        let at = self.failed_at(started);
         if verdict.0 == IncidentType::NodeShutdown
             && let Some(at) = at
         {
@@ -108,7 +104,8 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             out.push(Output::Quiet(Quiet::History));
             return;
         }
-        let case = self.opener.pod_failure(verdict, stop, at);
+        let explains = self.explained_by_pod_failure();
+        let case = self.opener.pod_failure(verdict, stop, at, explains);
         let mut lines = Vec::new();
         let fold = self.storms.take(self.key, case, self.opener.now, &mut lines);
         for line in lines {
@@ -123,6 +120,41 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
                 out.extend(replaces.then_some(Output::Folded));
             }
         }
+    }
+
+    /// Returns when the pod failed, as far as the object shows it. `started`: the pod was seen to run.
+    fn failed_at(&self, started: bool) -> Option<Timestamp> {
+        // Init containers terminated long ago, so only app containers count. If the pod has been running, its start
+        // is long ago as well, and the time of detection is used.
+        let apps = containers(self.opener.pod).filter(|c| c.kind == ContainerKind::App);
+        let ends = apps.filter_map(|c| c.status.state.terminated.as_ref());
+        ends.filter_map(|t| t.finished_at.time()).max().or_else(|| match started {
+            true => Some(self.opener.now.wall),
+            false => self.opener.pod.status.start_time.time(),
+        })
+    }
+
+    /// Returns the incidents of containers, reported before, that ended with an exit code of their own shortly before the
+    /// pod failed. The kubelet shows the end of a container before it shows why it stopped the pod, and a program
+    /// chooses its exit code after SIGTERM, so the failure of the pod probably ended them.
+    fn explained_by_pod_failure(&mut self) -> Vec<IncidentId> {
+        let pod = self.opener.pod;
+        let mut explained = Vec::new();
+        for container in containers(pod).filter(|c| c.kind != ContainerKind::Ephemeral) {
+            let status = container.status;
+            let Some(end) = &status.state.terminated else { continue };
+            let id = IncidentId::of_termination(self.key, &status.name, &end.container_id);
+            let is_reported =
+                self.record(&status.name).is_some_and(|r| r.reported_end == id.short());
+            let grace = container.grace(pod.spec.termination_grace_period_seconds);
+            let within = (grace + SETTLE_STOPPING_MARGIN).min(SETTLE_STOPPING_MAX);
+            let age = end.finished_at.time().map(|at| self.opener.now.wall.duration_since(at));
+            if is_reported && age.is_some_and(|age| age.unsigned_abs() <= within) {
+                explained.push(id);
+            }
+        }
+        explained.truncate(EXPLAINED_MAX);
+        explained
     }
 
     /// Detects that the pod, or one of its containers, hangs or gets on.
@@ -373,9 +405,16 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         };
         if is_held {
             self.hold(case, Held::Report, is_current, out);
-        } else {
-            self.report(case, out);
+            return;
         }
+        let is_own_code = case.termination().is_some_and(|end| end.signal.is_none());
+        if is_current
+            && is_own_code
+            && let Some(record) = self.record(&container.status.name)
+        {
+            record.reported_end = case.id.short();
+        }
+        self.report(case, out);
     }
 
     /// Returns true if the kubelet may have stopped the pod as a whole, which then only an event says: the pod is over

@@ -160,13 +160,14 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
         verdict: (IncidentType, Severity),
         stop: PodStop,
         occurred_at: Option<Timestamp>,
+        explains: Vec<IncidentId>,
     ) -> Case {
         let PodStop { reason, message, fact } = stop;
         let id = IncidentId::of_pod(self.key, verdict.0);
         Case {
             occurred_at: occurred_at.unwrap_or(self.now.wall),
             evidence: vec![fact],
-            ..self.case(id, Subject::Pod { reason, message, repeats: None }, verdict)
+            ..self.case(id, Subject::Pod { reason, message, repeats: None, explains }, verdict)
         }
     }
 

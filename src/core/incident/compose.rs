@@ -50,6 +50,7 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
         _ => None,
     };
     let repeats = case.repeats();
+    let explains = case.explains().to_vec();
     let is_survivor = matches!(case.subject, Subject::Survivor { .. });
     let message = sentence::sentence(&case, &course);
     let containers = containers(&case);
@@ -94,6 +95,7 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
             static_pod_uid: pod.static_uid.clone(),
             agent_version: env!("CARGO_PKG_VERSION"),
             repeats,
+            explains,
             survived: is_survivor,
             reboot,
         },

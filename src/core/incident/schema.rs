@@ -80,6 +80,9 @@ pub struct Metadata {
     /// How many pods of the workload were refused since the line before; this line stands for all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeats: Option<u64>,
+    /// The ids of earlier lines, whose terminations were probably part of this failure of the pod.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub explains: Vec<IncidentId>,
     /// The version of the agent that wrote the line.
     pub agent_version: &'static str,
     /// True if only a process of the container was killed, and the container goes on.

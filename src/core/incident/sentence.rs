@@ -54,30 +54,8 @@ pub fn sentence(case: &Case, course: &Course) -> String {
             quote(&mut out, message);
             describe_consequence(&mut out, case);
         }
-        Subject::Pod { reason, message, repeats } => {
-            match case.kind {
-                IncidentType::Evicted => out.push_str("was evicted"),
-                IncidentType::Timeout => out.push_str("ran past its activeDeadlineSeconds"),
-                IncidentType::Preempted => out.push_str("had to make room for a critical pod"),
-                IncidentType::NodeShutdown => out.push_str("was ended by the node's shutdown"),
-                // A shutting-down node says so in the message.
-                _ if matches!(&**reason, "NodeShutdown" | "Shutdown" | "Terminated") => {
-                    out.push_str("was refused by the node");
-                }
-                _ if is_refusal(reason, message) => {
-                    _ = write!(out, "was refused by the node: {reason}");
-                }
-                _ => _ = write!(out, "failed: {reason}"),
-            }
-            quote(&mut out, message);
-            if let Some(refusals) = repeats.filter(|n| *n > 1) {
-                let owner = case.pod.owner.as_ref();
-                let (kind, name) = owner.map_or(("", ""), |owner| (&owner.kind, &owner.name));
-                let _ = write!(
-                    out,
-                    "; {refusals} pods of {kind} {name} were refused so since the line before"
-                );
-            }
+        Subject::Pod { reason, message, .. } => {
+            describe_pod_failure(&mut out, case, reason, message)
         }
         Subject::Node { .. } => {}
         Subject::Hang { what, lasted, cause, .. } => {
@@ -93,6 +71,36 @@ pub fn sentence(case: &Case, course: &Course) -> String {
         Subject::Survivor { .. } => out.push_str("lost a process to the OOM killer and lives on"),
     }
     out
+}
+
+/// Says how the pod failed as a whole, and what that explains.
+fn describe_pod_failure(out: &mut String, case: &Case, reason: &str, message: &str) {
+    match case.kind {
+        IncidentType::Evicted => out.push_str("was evicted"),
+        IncidentType::Timeout => out.push_str("ran past its activeDeadlineSeconds"),
+        IncidentType::Preempted => out.push_str("had to make room for a critical pod"),
+        IncidentType::NodeShutdown => out.push_str("was ended by the node's shutdown"),
+        // A shutting-down node says so in the message.
+        _ if matches!(reason, "NodeShutdown" | "Shutdown" | "Terminated") => {
+            out.push_str("was refused by the node");
+        }
+        _ if is_refusal(reason, message) => {
+            _ = write!(out, "was refused by the node: {reason}");
+        }
+        _ => _ = write!(out, "failed: {reason}"),
+    }
+    quote(out, message);
+    match case.explains().len() {
+        0 => {}
+        1 => out.push_str("; that probably ended the container of the line before"),
+        n => _ = write!(out, "; that probably ended the containers of {n} lines before"),
+    }
+    if let Some(refusals) = case.repeats().filter(|n| *n > 1) {
+        let owner = case.pod.owner.as_ref();
+        let (kind, name) = owner.map_or(("", ""), |owner| (&owner.kind, &owner.name));
+        let _ =
+            write!(out, "; {refusals} pods of {kind} {name} were refused so since the line before");
+    }
 }
 
 /// Returns what a container of that list is called. Most are plain containers.

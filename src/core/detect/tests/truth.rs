@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::case::{IncidentId, Subject};
 use crate::core::detect::reboot::Boot;
-use crate::limits::{JOB_LOOKUP_BURST, REBOOT_HELD};
+use crate::limits::{JOB_LOOKUP_BURST, REBOOT_HELD, SETTLE_STOPPING_MARGIN};
 
 mod random;
 
@@ -162,6 +162,36 @@ fn a_pod_that_was_evicted_and_exited_with_0_did_not_do_its_work() {
         assert_eq!((incident.kind.name(), incident.container), ("evicted", None), "{policy}");
         assert!(incident.message.contains("ephemeral local storage"), "{}", incident.message);
         assert_eq!(b.quiets(), [Quiet::PodFailure]);
+    }
+}
+
+#[test]
+fn a_failed_pod_names_the_lines_of_containers_that_it_probably_ended() {
+    let within = SETTLE_STOPPING_MARGIN.as_secs() as i64 + 10;
+    for (code, shown_at, failed_at, is_explained) in [
+        (1, 21, 22, true),
+        (2, 21, 20 + within, true),
+        (1, 21, 21 + within, false),
+        // A SIGSEGV is no answer to SIGTERM.
+        (139, 21, 22, false),
+        // The line of the container was not written yet.
+        (1, 22, 22, false),
+    ] {
+        let mut b = Bench::new();
+        let dead = status(0, "c1", ended("c1", code, "Error", 5, 20), json!({}));
+        if shown_at < failed_at {
+            b.apply(shown_at, &pod(3, dead.clone()));
+        }
+        let failed = with(pod(4, dead), "/status/phase", json!("Failed"));
+        b.apply(failed_at, &with(failed, "/status/reason", json!("Evicted")));
+        let lines: Vec<Incident> = b.incidents().collect();
+        let (of_pod, before) = lines.split_last().unwrap();
+        let want: Vec<IncidentId> = before.iter().map(|line| line.id).collect();
+        let want = if is_explained { want } else { Vec::new() };
+        assert_eq!(of_pod.metadata.explains, want, "{code} {failed_at}");
+        let says = of_pod.message.contains("probably ended the container of the line before");
+        assert_eq!(says, is_explained, "{}", of_pod.message);
+        assert_eq!(before.len(), usize::from(shown_at < failed_at));
     }
 }
 

@@ -63,6 +63,7 @@ fn incident(containers: usize, fill: char) -> Incident {
             restarts: Some(Restarts { total: 1, unseen: 2, ended: Some(3), crash_loop: true }),
             static_pod_uid: None,
             repeats: None,
+            explains: Vec::new(),
             survived: false,
             reboot: None,
             labels: (0..LABELS_MAX).map(|n| (format!("{n}"), text(LABEL_BYTES_MAX))).collect(),

@@ -64,6 +64,8 @@ struct History {
     last: Value,
     truths: Vec<(String, Option<&'static str>)>,
     evictions: usize,
+    /// The ids of the lines that an eviction has to explain.
+    explained: Vec<IncidentId>,
 }
 
 impl History {
@@ -80,6 +82,7 @@ impl History {
             last: json!({}),
             truths: Vec::new(),
             evictions: 0,
+            explained: Vec::new(),
         }
     }
 
@@ -189,9 +192,17 @@ impl History {
     /// Shows that the pod was evicted; before that perhaps only that its container ended.
     fn fail(&mut self, status: &Value, code: i32) {
         self.evictions += 1;
-        // With a code of its own, an end that comes before the phase cannot be told from a crash: see docs/incident.md.
-        if classify::may_be_a_stop(code) && self.dice.unit() < 0.5 {
+        if self.dice.unit() < 0.5 {
+            let before = self.b.incidents().count();
             self.show(status.clone(), &[]);
+            // With a code of its own, an end that comes before the phase cannot be told from a crash, so it has a line. The
+            // line of the pod has to name it: see docs/incident.md.
+            if !self.is_probed && !classify::may_be_a_stop(code) {
+                let line = self.b.incidents().nth(before).expect("the end has a line at once");
+                self.explained.push(line.id);
+                let end = self.truths.last_mut().expect("the instance has an end");
+                end.1 = Reason::Own.truth(code);
+            }
             self.pass_until(self.at + 1);
         }
         self.show(status.clone(), &[("/status/phase", "Failed"), ("/status/reason", "Evicted")]);
@@ -221,6 +232,9 @@ impl History {
         let of_pod = lines.iter().filter(|(id, _)| id.is_none());
         let of_pod: Vec<&str> = of_pod.map(|(_, kind)| *kind).collect();
         assert_eq!(of_pod, vec!["evicted"; self.evictions], "seed {seed}");
+        let explained: Vec<IncidentId> =
+            self.b.incidents().flat_map(|i| i.metadata.explains).collect();
+        assert_eq!(explained, self.explained, "seed {seed}");
         let own = lines.len() - of_pod.len();
         assert_eq!(own + self.b.quiets().len(), truths.len(), "seed {seed}: {lines:?} {truths:?}");
         for (id, want) in truths {
