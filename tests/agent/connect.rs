@@ -108,6 +108,8 @@ fn a_rotated_token_is_read_again_after_the_first_401() {
     let options = in_cluster(&api, &scratch).env("BLACKBOX_K8S_RETRY_INTERVAL", "100ms");
     let agent = options.start();
     agent.wait_ready();
+    // A watch that has not started yet would not be closed by `end_watches`.
+    assert!(eventually(PATIENCE, || api.open_watches() == 1));
     api.rotate_token("another");
     api.write_service_account(scratch.path());
     // A running watch keeps its old token; the next request needs the new one.
