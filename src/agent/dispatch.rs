@@ -98,6 +98,15 @@ impl<H: EventHandler> Pipeline<H> {
         self.health.heard(now.monotonic);
     }
 
+    /// Counts that there is no room for all of a pod.
+    fn refuse(&self, pod: &PodName) {
+        if self.metrics.pods_refused.fetch_add(1, Ordering::Relaxed) == 0 {
+            warn!(
+                "over the limits of pods, containers and names: not all of {pod} is watched, nor of others"
+            );
+        }
+    }
+
     /// Passes on the results, and empties the list.
     pub(super) fn dispatch(&mut self, out: &mut Vec<Output>) {
         let mut answers = Vec::new();
@@ -116,7 +125,15 @@ impl<H: EventHandler> Pipeline<H> {
                         ledger.forget(&key);
                     }
                 }
-                Output::Placed(place) => self.flight.place(*place),
+                Output::Placed(place) => {
+                    let pod = PodName {
+                        namespace: place.pod.namespace.as_str().into(),
+                        name: place.pod.name.as_str().into(),
+                    };
+                    if !self.flight.place(*place) {
+                        self.refuse(&pod);
+                    }
+                }
                 Output::Gone(key) => {
                     self.flight.gone(&key);
                     self.handler.on_pod_gone(key);
@@ -130,13 +147,7 @@ impl<H: EventHandler> Pipeline<H> {
                 Output::Folded => {
                     self.metrics.incidents_folded.fetch_add(1, Ordering::Relaxed);
                 }
-                Output::NoRoom(pod) => {
-                    if self.metrics.pods_refused.fetch_add(1, Ordering::Relaxed) == 0 {
-                        warn!(
-                            "over the limits of pods, containers and names: not all of {pod} is watched, nor of others"
-                        );
-                    }
-                }
+                Output::NoRoom(pod) => self.refuse(&pod),
                 Output::LookUp { namespace, key } => {
                     let since = self.clock.monotonic();
                     let request = LookupRequest::Events { namespace, key: key.clone(), since };

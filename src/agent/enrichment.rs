@@ -5,6 +5,7 @@
 //! gets nothing back from it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,8 +19,8 @@ use crate::core::detect::oom;
 use crate::core::incident::recurrence::{Recurrence, Recurrences};
 use crate::core::incident::{Gathered, compose};
 use crate::limits::{
-    ENRICH_IDLE, ENRICH_QUEUE_AGE_MAX, GATHERED_KEPT_MAX, NODE_AWAITED, NODE_AWAITED_MAX,
-    NODE_POLL, SURVIVED_AFTER, SURVIVED_TRIES_MAX, SURVIVED_WAITING_MAX,
+    ENRICH_IDLE, ENRICH_QUEUE_AGE_MAX, ENRICH_QUEUE_BYTES_MAX, GATHERED_KEPT_MAX, NODE_AWAITED,
+    NODE_AWAITED_MAX, NODE_POLL, SURVIVED_AFTER, SURVIVED_TRIES_MAX, SURVIVED_WAITING_MAX,
 };
 use crate::node::cgroup::OomKill;
 use crate::node::flight::FlightRecorder;
@@ -32,6 +33,8 @@ pub struct EnrichQueue {
     pub work: SyncSender<Work>,
     /// The clocks.
     pub clock: Clock,
+    /// What the cases in the queue take in memory.
+    pub bytes: Arc<AtomicUsize>,
     /// Delivery past the thread, in case it hangs in a read from a failing disk.
     pub publisher: Arc<Mutex<Publisher>>,
 }
@@ -39,13 +42,17 @@ pub struct EnrichQueue {
 impl EnrichQueue {
     /// Hands a case over. If the queue has no room, the case is reported at once without telemetry.
     pub fn crash(&self, case: Box<Case>) {
-        let full = match self.work.try_send(Work::Crash(case, self.clock.monotonic())) {
-            Ok(()) => return,
-            Err(TrySendError::Full(full) | TrySendError::Disconnected(full)) => full,
+        let bytes = case.bytes();
+        let queued = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let work = Work::Crash { case, bytes, since: self.clock.monotonic() };
+        let sent = match queued <= ENRICH_QUEUE_BYTES_MAX {
+            true => self.work.try_send(work),
+            false => Err(TrySendError::Full(work)),
         };
-        if let Work::Crash(mut case, _) = full {
-            case.gaps.push(busy());
-            let incident = compose(*case, Gathered::default(), Recurrence::default());
+        let Err(TrySendError::Full(full) | TrySendError::Disconnected(full)) = sent else { return };
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if let Work::Crash { case, .. } = full {
+            let incident = compose(*case, rushed(), Recurrence::default());
             lock(&self.publisher).publish(&incident, false);
         }
     }
@@ -63,9 +70,10 @@ impl EnrichQueue {
     }
 }
 
-/// Returns the gap of a case for which there is no time to gather telemetry.
-fn busy() -> Gap {
-    Gap::new(Part::Telemetry, "left out, there were too many incidents at once")
+/// Returns what is known about a case for which there is no time to gather telemetry.
+fn rushed() -> Gathered {
+    let gap = Gap::new(Part::Telemetry, "left out, there were too many incidents at once");
+    Gathered { gaps: vec![gap], is_rushed: true, ..Gathered::default() }
 }
 
 fn lock(publisher: &Mutex<Publisher>) -> MutexGuard<'_, Publisher> {
@@ -77,6 +85,8 @@ fn lock(publisher: &Mutex<Publisher>) -> MutexGuard<'_, Publisher> {
 pub struct Enricher {
     /// The queue of messages to this thread.
     pub work: Receiver<Work>,
+    /// What the cases in that queue take in memory.
+    pub bytes: Arc<AtomicUsize>,
     /// The flight recorder.
     pub flight: Arc<FlightRecorder>,
     /// The way to the sinks.
@@ -131,7 +141,8 @@ impl Enricher {
                     state.put(instance.id, gathered);
                     state.explain(&instance);
                 }
-                Some(Work::Crash(case, since)) => {
+                Some(Work::Crash { case, bytes, since }) => {
+                    self.bytes.fetch_sub(bytes, Ordering::Relaxed);
                     let is_late = now.monotonic.saturating_sub(since) > ENRICH_QUEUE_AGE_MAX;
                     self.crash(*case, is_late, &mut state);
                 }
@@ -165,7 +176,7 @@ impl Enricher {
             (None, Some(instance)) if !is_late => {
                 self.flight.read_instance(&instance, self.clock.now())
             }
-            (None, Some(_)) => Gathered { gaps: vec![busy()], ..Gathered::default() },
+            (None, Some(_)) => rushed(),
             (None, None) => Gathered::default(),
         };
         let now = self.clock.now();

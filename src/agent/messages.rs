@@ -28,8 +28,15 @@ pub enum LookupRequest {
 pub enum Work {
     /// A container terminated; the verdict follows later.
     Held(Box<InstanceRef>),
-    /// An incident to be reported, and when it was handed over (monotonic).
-    Crash(Box<Case>, Duration),
+    /// An incident to be reported.
+    Crash {
+        /// The case.
+        case: Box<Case>,
+        /// What it takes in memory.
+        bytes: usize,
+        /// When it was handed over (monotonic).
+        since: Duration,
+    },
     /// The pod with this key is gone, and all its incidents were handed over before this message.
     Gone(Box<str>),
     /// The sampler saw OOM counters rise, at this time.

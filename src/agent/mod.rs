@@ -36,6 +36,7 @@ pub mod watch;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread::Builder;
@@ -156,9 +157,9 @@ pub fn run(config: &Config) -> Result<(), Error> {
     let (file, left) = recall(config, &shared.metrics, &mut detector);
     let boot = boot(config, clock, left.as_ref());
     detector.set_boots(boot.clone().into_iter().collect());
-    let mut sinks = vec![shared.stdout()?];
+    let mut sinks = vec![shared.stdout(&config.node_name)?];
     if let Some(file) = file {
-        sinks.push(shared.file(file)?);
+        sinks.push(shared.file(file, &config.node_name)?);
     }
     sinks.extend(shared.webhook(config)?);
     let ledger = shared.state(config, left)?;
@@ -212,8 +213,8 @@ struct Shared {
 
 impl Shared {
     /// Starts the sink "stdout".
-    fn stdout(&self) -> Result<SinkHandle, Error> {
-        let sink = SinkHandle::new(SinkName::Stdout, self.metrics.clone());
+    fn stdout(&self, node_name: &str) -> Result<SinkHandle, Error> {
+        let sink = SinkHandle::new(SinkName::Stdout, node_name, self.metrics.clone());
         let (queue, metrics, clock) = (sink.queue(), self.metrics.clone(), self.clock);
         let name = SinkName::Stdout.name();
         self.spawn(name, move || stdout::run(&queue, io::stdout(), &metrics, clock))?;
@@ -221,8 +222,8 @@ impl Shared {
     }
 
     /// Starts the sink "file" with a file that was read back.
-    fn file(&self, file: IncidentFile) -> Result<SinkHandle, Error> {
-        let sink = SinkHandle::new(SinkName::File, self.metrics.clone());
+    fn file(&self, file: IncidentFile, node_name: &str) -> Result<SinkHandle, Error> {
+        let sink = SinkHandle::new(SinkName::File, node_name, self.metrics.clone());
         let queue = sink.queue();
         self.spawn(SinkName::File.name(), move || file::run(&queue, file))?;
         Ok(sink)
@@ -233,7 +234,7 @@ impl Shared {
         let Some(settings) = &config.webhook else {
             return Ok(None);
         };
-        let sink = SinkHandle::new(SinkName::Webhook, self.metrics.clone());
+        let sink = SinkHandle::new(SinkName::Webhook, &config.node_name, self.metrics.clone());
         let (queue, metrics, stop) = (sink.queue(), self.metrics.clone(), self.stop.clone());
         let seed = seed(config, self.clock);
         let webhook = Webhook::new(settings, seed, metrics, self.clock, stop);
@@ -266,8 +267,10 @@ impl Shared {
     ) -> Result<EnrichQueue, Error> {
         let (work_sender, work) = mpsc::sync_channel(ENRICH_QUEUE_MAX);
         let publisher = Arc::new(Mutex::new(publisher));
+        let bytes: Arc<AtomicUsize> = Arc::default();
         let enrich = Enricher {
             work,
+            bytes: bytes.clone(),
             flight: flight.clone(),
             publisher: publisher.clone(),
             requests,
@@ -283,7 +286,7 @@ impl Shared {
             };
             sampler::run(&sampled, report, &metrics, clock, interval, &stop);
         })?;
-        Ok(EnrichQueue { work: work_sender, clock: self.clock, publisher })
+        Ok(EnrichQueue { work: work_sender, bytes, clock: self.clock, publisher })
     }
 
     /// Starts the threads "watch", "lookups" and "detect", and creates the channels between them.

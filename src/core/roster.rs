@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::core::case::{ContainerId, PodFacts};
+use crate::core::case::{ContainerId, ContainerInfo, ContainerKind, PodFacts, ResourceAnalysis};
+use crate::limits::ROSTER_BYTES_MAX;
 
 /// A pod on the node: its containers, addresses and description.
 #[derive(Clone, Debug)]
@@ -28,17 +29,55 @@ pub struct PodOnNode {
     pub pod: Arc<PodFacts>,
 }
 
+impl PodOnNode {
+    /// Returns about how much memory the pod takes, in bytes.
+    fn bytes(&self) -> usize {
+        let running = self.running.iter().map(|running| {
+            size_of::<RunningContainer>() + running.name.len() + running.id.as_str().len()
+        });
+        size_of::<Self>()
+            + 2 * self.key.len()
+            + self.addresses.len() * size_of::<IpAddr>()
+            + running.sum::<usize>()
+            + self.pod.bytes()
+    }
+}
+
 /// A container that runs.
 #[derive(Clone, Debug)]
 pub struct RunningContainer {
     /// The container's name.
     pub name: Box<str>,
+    /// The list of the pod's spec that contains it.
+    pub kind: ContainerKind,
     /// The ID of the instance that runs.
     pub id: ContainerId,
     /// The number of the instance in its container, from 0.
     pub instance: i64,
     /// When the instance started.
     pub started: Option<Timestamp>,
+}
+
+impl RunningContainer {
+    /// Returns the description of the container in its pod's; a minimal one if there was no room for it.
+    pub fn info(&self, pod: &PodFacts) -> ContainerInfo {
+        let known = pod.containers.iter().find(|info| *info.name == *self.name);
+        known.cloned().unwrap_or_else(|| ContainerInfo {
+            name: self.name.to_string(),
+            kind: self.kind,
+            image: String::new(),
+            state: "running",
+            restart_count: self.instance,
+            exit_code: None,
+            signal: None,
+            exit_class: None,
+            reason: None,
+            started_at: self.started,
+            finished_at: None,
+            message: None,
+            resources: ResourceAnalysis::default(),
+        })
+    }
 }
 
 /// The sender of a request, as far as its address shows it.
@@ -58,17 +97,34 @@ pub enum Sender<'r> {
 #[derive(Debug, Default)]
 pub struct Roster {
     places: HashMap<Box<str>, PodOnNode>,
+    /// What they take in memory.
+    bytes: usize,
 }
 
 impl Roster {
-    /// Adds a pod, or replaces what is known about it.
-    pub fn place(&mut self, place: PodOnNode) {
+    /// Adds a pod, or replaces what is known about it. Above [`ROSTER_BYTES_MAX`] the largest pod is left out, so that a
+    /// pod with very many containers costs no other pod its samples. Returns false if one was left out.
+    pub fn place(&mut self, place: PodOnNode) -> bool {
+        self.remove(&place.key);
+        self.bytes += place.bytes();
         self.places.insert(place.key.clone(), place);
+        let mut is_whole = true;
+        while self.bytes > ROSTER_BYTES_MAX {
+            let Some(largest) = self.places.values().max_by_key(|place| place.bytes()) else {
+                break;
+            };
+            let key = largest.key.clone();
+            self.remove(&key);
+            is_whole = false;
+        }
+        is_whole
     }
 
     /// Removes the pod with this key.
     pub fn remove(&mut self, key: &str) {
-        self.places.remove(key);
+        if let Some(place) = self.places.remove(key) {
+            self.bytes -= place.bytes();
+        }
     }
 
     /// Returns the pod with this key.
@@ -107,5 +163,49 @@ impl Roster {
         self.places.values().find(|place| {
             place.is_host_network && place.pod.namespace == namespace && place.pod.name == name
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(key: &str, containers: usize) -> PodOnNode {
+        let running = |n: usize| RunningContainer {
+            name: format!("c{n}").into(),
+            kind: ContainerKind::App,
+            id: ContainerId::parse(&format!("containerd://{n:064}")).unwrap(),
+            instance: 0,
+            started: None,
+        };
+        PodOnNode {
+            key: key.into(),
+            addresses: Vec::new(),
+            is_host_network: false,
+            running: (0..containers).map(running).collect(),
+            pod: Arc::new(PodFacts::of_node("node1")),
+        }
+    }
+
+    #[test]
+    fn above_the_limit_the_largest_pods_are_left_out() {
+        let mut roster = Roster::default();
+        assert!((0..500).all(|n| roster.place(place(&format!("small{n}"), 2))));
+        let large = (0..500).filter(|n| roster.place(place(&format!("large{n}"), 128))).count();
+        assert!((20..200).contains(&large), "{large}");
+        assert!(roster.bytes <= ROSTER_BYTES_MAX);
+        assert!((0..500).all(|n| roster.get(&format!("small{n}")).is_some()));
+        assert!(roster.place(place("small0", 2)), "a pod that is there already");
+        for key in roster.places.keys().cloned().collect::<Vec<_>>() {
+            roster.remove(&key);
+        }
+        assert_eq!(roster.bytes, 0);
+    }
+
+    #[test]
+    fn a_running_container_without_a_description_has_a_minimal_one() {
+        let place = place("u1", 1);
+        let info = place.running[0].info(&place.pod);
+        assert_eq!((&*info.name, info.state, info.kind), ("c0", "running", ContainerKind::App));
     }
 }

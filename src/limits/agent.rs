@@ -14,9 +14,16 @@ pub const FRESH_MARGIN: Duration = Duration::from_secs(30);
 /// Incidents that do not fit into the queue are delivered without telemetry.
 pub const ENRICH_QUEUE_MAX: usize = 256;
 
+/// The memory of the incidents in that queue, with the descriptions of their pods: an ordinary one takes about 3 kB.
+pub const ENRICH_QUEUE_BYTES_MAX: usize = 1 << 20;
+
 /// An incident that has already waited this long in the queue is delivered without telemetry, because the
 /// incidents behind it wait as well.
 pub const ENRICH_QUEUE_AGE_MAX: Duration = Duration::from_secs(2);
+
+/// The memory of the roster: the descriptions of all pods on the node and their running containers. An ordinary pod of two
+/// containers takes 2 kB, so this has room for seven hundred.
+pub const ROSTER_BYTES_MAX: usize = 3 << 19;
 
 /// How often the enrichment thread wakes when no work arrives.
 pub const ENRICH_IDLE: Duration = Duration::from_secs(60);

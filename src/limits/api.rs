@@ -5,8 +5,12 @@ use std::time::Duration;
 use crate::limits::detect::CONTAINERS_PER_POD_MAX;
 
 /// Maximum size of one line of the watch stream, and of one pod in a LIST. etcd refuses objects over 1.5 MiB;
-/// such an object written as JSON with every `<` escaped has about 9 MiB. client-go stops at 16 MiB as well.
-pub const LINE_BYTES_MAX: usize = 16 << 20;
+/// such an object written as JSON with every `<` escaped has about 9 MiB.
+pub const LINE_BYTES_MAX: usize = 10 << 20;
+
+/// A line longer than this gets a buffer of [`LINE_BYTES_MAX`] at once. A buffer that grows is copied again and again, and
+/// takes up to three times the memory of the line; memory that was never written to costs nothing.
+pub const LINE_BYTES_SMALL: usize = 1 << 20;
 
 /// How much of its buffer a splitter keeps allocated after a large line. Pod events are mostly under 20 kB.
 pub const LINE_BYTES_KEPT: usize = 64 << 10;

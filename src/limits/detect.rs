@@ -18,6 +18,11 @@ pub const PODS_MAX: usize = 1024;
 /// Maximum number of containers watched in one pod. The API sets no number, only 1.5 MiB for the whole pod.
 pub const CONTAINERS_PER_POD_MAX: usize = 128;
 
+/// The memory of the records of all containers of the node: about six thousand, where the largest nodes run two or three
+/// thousand. A container beyond that has no record. Its terminations are reported all the same; those that no object
+/// shows are not counted.
+pub const CONTAINER_RECORDS_BYTES_MAX: usize = 3 << 19;
+
 /// Terminations and waiting episodes that the record of one container remembers: the API shows two
 /// terminations, a stale view shows two others, and three episodes of waiting or of not being ready may follow each
 /// other.
@@ -55,6 +60,10 @@ pub const GRACE_MAX: Duration = Duration::from_secs(3600);
 /// Maximum number of terminations held back for evidence at the same time. Each is an incident in memory, about
 /// 2 kB. Above this, the oldest is reported with what is known.
 pub const PENDING_MAX: usize = 256;
+
+/// The memory of these terminations. An ordinary one takes about 3 kB, with the description of its pod; above this, the
+/// oldest is reported with what is known.
+pub const PENDING_BYTES_MAX: usize = 1 << 20;
 
 /// When the pod's events are looked up, counted from the detection. The kubelet records a kill before it kills,
 /// but sends events from a queue; the container dies up to a second before its status shows it.
@@ -122,8 +131,11 @@ pub const STUCK_AFTER: Duration = Duration::from_secs(5 * 60);
 pub const UNREADY_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// Maximum number of pods and containers that hang at the same time, or that may begin to: all pods of the largest node
-/// while it starts, each with some containers that are not ready yet. Each takes about 700 bytes.
+/// while it starts, each with some containers that are not ready yet.
 pub const HANGS_MAX: usize = 2048;
+
+/// The memory of these episodes, with the descriptions of their pods.
+pub const HANGS_BYTES_MAX: usize = 2 << 20;
 
 /// How long an agent that has just started watches a pod before it reports that the pod hangs: a moment before, the
 /// pod may have waited for something that another incident reported.

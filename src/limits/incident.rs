@@ -82,6 +82,14 @@ pub const NAME_BYTES_MAX: usize = 384;
 /// and the line has 16,000 bytes for everything.
 pub const STATUS_MESSAGE_BYTES_MAX: usize = 4096;
 
+/// How much is kept of the message of a container that the incident is not about.
+pub const OTHER_MESSAGE_BYTES_MAX: usize = 256;
+
+/// The memory of the containers in the description of one pod, which its incidents and the roster share. A line has
+/// 16,000 bytes for everything, so more would not be written. About thirty containers fit; the container that an incident
+/// is about always has its place.
+pub const POD_FACTS_BYTES_MAX: usize = 16 << 10;
+
 /// How much of that message the incident's sentence quotes.
 pub const SENTENCE_QUOTE_BYTES_MAX: usize = 200;
 

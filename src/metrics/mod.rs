@@ -17,6 +17,7 @@ pub use self::labels::{
     ErrorCode, IncidentClass, LookupResult, Permission, PodEvent, PostResult, SinkName, StateWrite,
     Verb,
 };
+use crate::core::case::{IncidentType, Severity};
 use crate::core::detect::classify::Quiet;
 use crate::core::stream::decode::FlawKind;
 use crate::core::stream::reflector::{Failure, ListReason};
@@ -195,6 +196,13 @@ families! {
 }
 
 impl Metrics {
+    /// Records that a line will tell what a sink lost. `is_new`: it is not one that was lost itself.
+    pub fn losses_told(&self, is_new: bool) {
+        if is_new {
+            self.incidents.add(IncidentClass(IncidentType::Lost, Severity::High));
+        }
+    }
+
     /// Records one round of the sampler: the number of containers with samples, and the number for which there
     /// was no room.
     pub fn sampled(&self, kept: usize, left_out: usize) {

@@ -57,8 +57,8 @@ impl FlightRecorder {
     }
 
     /// Records the pod's current place.
-    pub fn place(&self, place: PodOnNode) {
-        lock(&self.roster).place(place);
+    pub fn place(&self, place: PodOnNode) -> bool {
+        lock(&self.roster).place(place)
     }
 
     /// Removes the pod with this key from the roster.
@@ -219,7 +219,7 @@ impl FlightRecorder {
         if self.containers().is_running(&kill.pod_uid, id) != Some(true) {
             return None;
         }
-        let case = Case::survivor(&place.pod, &running.name, &running.id, now, at)?;
+        let case = Case::survivor(&place.pod, running.info(&place.pod), &running.id, now, at);
         let instance = InstanceRef {
             id: case.id,
             namespace: place.pod.namespace.clone(),
@@ -230,7 +230,7 @@ impl FlightRecorder {
             instance: running.instance,
             started: running.started,
             finished: None,
-            is_alone: place.pod.containers.len() == 1,
+            is_alone: place.pod.has_one_container(),
         };
         Some((case, self.read_instance(&instance, now)))
     }
@@ -274,7 +274,9 @@ fn is_only_suspect(
     if instance.is_alone {
         return true;
     }
-    let Some(place) = place else { return false };
+    let Some(place) = place.filter(|place| place.pod.containers_left_out == 0) else {
+        return false;
+    };
     let all = &place.pod.containers;
     let kind = all.iter().find(|info| info.name == instance.container).map(|info| info.kind);
     all.iter().filter(|other| other.name != instance.container).all(|other| {

@@ -79,7 +79,7 @@ mod tests {
 
     fn lines(recent: &RecentIncidents) -> Vec<String> {
         let items = recent.snapshot().items;
-        items.iter().map(|item| String::from_utf8(item.line.clone()).unwrap()).collect()
+        items.iter().map(|item| String::from_utf8(item.line.to_vec()).unwrap()).collect()
     }
 
     #[test]

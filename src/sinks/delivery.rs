@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 
-use crate::core::case::{IncidentId, IncidentType};
+use crate::core::case::{IncidentId, IncidentType, Losses};
 use crate::core::incident::{Incident, line};
 use crate::sinks::state_file::SharedLedger;
 
@@ -13,9 +13,11 @@ use crate::sinks::state_file::SharedLedger;
 #[derive(Debug)]
 pub struct Delivery {
     /// The JSON line, including its newline.
-    pub line: Vec<u8>,
+    pub line: Box<[u8]>,
     /// The incident's id.
     pub id: IncidentId,
+    /// The incident's type.
+    pub kind: IncidentType,
     /// When the incident happened, for the delay metric.
     pub occurred_at: Timestamp,
     /// When the agent detected it, for the metric of the agent's part of the delay.
@@ -24,24 +26,28 @@ pub struct Delivery {
     pub(super) open: AtomicUsize,
     /// Notified when all sinks are done with it.
     pub(super) ledger: Option<Arc<SharedLedger>>,
+    /// In a line that tells what the sink lost: just that.
+    pub(super) losses: Option<Box<Losses>>,
 }
 
 impl Delivery {
     /// Renders the incident as a line for this many sinks.
     pub fn new(incident: &Incident, sinks: usize, ledger: Option<Arc<SharedLedger>>) -> Self {
-        let mut line = line::line(incident);
-        // The line stays in memory for a while, in queues and in the ring of recent incidents.
-        line.shrink_to_fit();
+        // The line stays in memory for a while, in queues and in the ring of recent incidents. It is copied, because a
+        // buffer that is cut to size leaves a hole behind it, which no other line fits into.
+        let line = Box::from(line::line(incident).as_slice());
         // The delay of a line about an episode is meant: it begins when the time of the episode is over.
         let is_of_episode = matches!(incident.kind, IncidentType::Stuck | IncidentType::Unready)
             || incident.metadata.repeats.is_some();
         Self {
             line,
             id: incident.id,
+            kind: incident.kind,
             occurred_at: if is_of_episode { incident.timestamp } else { incident.occurred_at },
             detected_at: incident.timestamp,
             open: AtomicUsize::new(sinks),
             ledger,
+            losses: None,
         }
     }
 
@@ -58,12 +64,14 @@ impl Delivery {
     #[cfg(test)]
     pub(crate) fn of_line(line: &str, sinks: usize) -> Self {
         Self {
-            line: line.as_bytes().to_vec(),
+            line: line.as_bytes().into(),
             id: IncidentId::of_test(line),
+            kind: IncidentType::Error,
             occurred_at: Timestamp::UNIX_EPOCH,
             detected_at: Timestamp::UNIX_EPOCH,
             open: AtomicUsize::new(sinks),
             ledger: None,
+            losses: None,
         }
     }
 }

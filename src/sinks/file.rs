@@ -16,8 +16,9 @@ use std::sync::atomic::Ordering;
 use crate::core::detect::ledger::{self, ReportedIncident};
 use crate::core::stream::frame::FrameSplitter;
 use crate::limits::{
-    FILE_RETRY_MAX, FILE_RETRY_MIN, INCIDENT_BATCH_MAX, INCIDENT_FILES_MAX, INCIDENT_REPAIR_BYTES,
-    INCIDENT_REPAIRS_MAX, INCIDENT_TAIL_BYTES_MAX, READ_BLOCK_BYTES,
+    FILE_RETRY_MAX, FILE_RETRY_MIN, INCIDENT_BATCH_BYTES_MAX, INCIDENT_BATCH_MAX,
+    INCIDENT_FILES_MAX, INCIDENT_REPAIR_BYTES, INCIDENT_REPAIRS_MAX, INCIDENT_TAIL_BYTES_MAX,
+    READ_BLOCK_BYTES,
 };
 use crate::metrics::{Metrics, SinkName};
 use crate::runtime::files::{rotated_name, rotated_names, sync_folder};
@@ -251,7 +252,10 @@ pub fn run(queue: &Queue, mut file: IncidentFile) {
             let Some(delivery) = queue.pop() else { return };
             batch.push_back(delivery);
         }
+        let bytes =
+            |batch: &VecDeque<Arc<Delivery>>| batch.iter().map(|d| d.line.len()).sum::<usize>();
         while batch.len() < INCIDENT_BATCH_MAX
+            && bytes(&batch) < INCIDENT_BATCH_BYTES_MAX
             && let Some(delivery) = queue.try_pop()
         {
             batch.push_back(delivery);

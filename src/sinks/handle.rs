@@ -6,7 +6,7 @@ use crate::limits::{SINK_QUEUE_BYTES_MAX, SINK_QUEUE_MAX};
 use crate::metrics::{Metrics, SinkName};
 use crate::runtime::trouble::Trouble;
 use crate::sinks::delivery::Delivery;
-use crate::sinks::queue::{Limits, Queue};
+use crate::sinks::queue::{Limits, Pushed, Queue};
 
 /// The sending side of a sink: its queue and its metrics.
 #[derive(Debug)]
@@ -18,18 +18,23 @@ pub struct SinkHandle {
 }
 
 impl SinkHandle {
-    /// Creates the sending side of the named sink.
-    pub fn new(name: SinkName, metrics: Arc<Metrics>) -> Self {
-        let queue = Queue::new(Limits { lines: SINK_QUEUE_MAX, bytes: SINK_QUEUE_BYTES_MAX });
+    /// Creates the sending side of the named sink on this node.
+    pub fn new(name: SinkName, node_name: &str, metrics: Arc<Metrics>) -> Self {
+        let limits = Limits { lines: SINK_QUEUE_MAX, bytes: SINK_QUEUE_BYTES_MAX };
+        let queue = Queue::new(limits, node_name, name.name());
         Self { name, queue, metrics, overflow: Trouble::new(module_path!(), "incidents") }
     }
 
     /// Queues an incident for the sink. Never blocks: when the queue is full, the oldest incidents are dropped,
-    /// counted and logged.
+    /// counted, logged, and told in a line of their own.
     pub fn send(&mut self, delivery: Arc<Delivery>) {
         // Increment before push, decrement after pop, so the gauge can only over-count briefly and never drifts.
         self.metrics.sink_queued.add(self.name);
-        let dropped = self.queue.push(delivery);
+        let Pushed { dropped, is_first_loss } = self.queue.push(delivery);
+        if is_first_loss {
+            self.metrics.sink_queued.add(self.name);
+            self.metrics.losses_told(true);
+        }
         for delivery in &dropped {
             self.metrics.sink_queued.take(self.name);
             self.metrics.sink_dropped.add(self.name);
@@ -60,5 +65,17 @@ impl SinkHandle {
 impl Drop for SinkHandle {
     fn drop(&mut self) {
         self.queue.close();
+    }
+}
+
+/// Records that a sink lost a line that it had taken from its queue.
+pub(super) fn lose(delivery: &Delivery, queue: &Queue, metrics: &Metrics, sink: SinkName) {
+    let is_incident = delivery.losses.is_none();
+    if is_incident {
+        metrics.sink_dropped.add(sink);
+    }
+    if queue.lose(delivery) {
+        metrics.sink_queued.add(sink);
+        metrics.losses_told(is_incident);
     }
 }

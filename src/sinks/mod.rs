@@ -4,6 +4,7 @@
 mod delivery;
 pub mod file;
 mod handle;
+mod losses;
 pub mod queue;
 pub mod state_file;
 pub mod stdout;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::metrics::{Metrics, SinkName};
 use crate::runtime::clock::Clock;
 use crate::runtime::trouble::Trouble;
+use crate::sinks::handle::lose;
 use crate::sinks::queue::Queue;
 
 /// Writes queued lines until the queue is closed and empty.
@@ -24,7 +25,7 @@ pub fn run(queue: &Queue, mut out: impl Write, metrics: &Metrics, clock: Clock) 
                 trouble.over("incidents are written again");
             }
             Err(error) => {
-                metrics.sink_dropped.add(SinkName::Stdout);
+                lose(&delivery, queue, metrics, SinkName::Stdout);
                 trouble.warn(&format!("cannot write ({error}): the agent drops incidents"));
             }
         }
@@ -54,7 +55,7 @@ mod tests {
     }
 
     fn queue() -> Queue {
-        let queue = Queue::new(Limits { lines: 8, bytes: 100 });
+        let queue = Queue::new(Limits { lines: 8, bytes: 100 }, "node1", "stdout");
         for line in ["{1}\n", "{2}\n"] {
             queue.push(Arc::new(Delivery::of_line(line, 1)));
         }
@@ -75,7 +76,8 @@ mod tests {
         let (mut line, clock) = (Delivery::of_line("{}\n", 1), Clock::start());
         line.occurred_at = clock.wall() - Duration::from_secs(20);
         line.detected_at = clock.wall() - Duration::from_secs(3);
-        let (queue, metrics) = (Queue::new(Limits { lines: 8, bytes: 100 }), Metrics::default());
+        let (queue, metrics) =
+            (Queue::new(Limits { lines: 8, bytes: 100 }, "node1", "stdout"), Metrics::default());
         queue.push(Arc::new(line));
         queue.close();
         run(&queue, std::io::sink(), &metrics, clock);
@@ -102,7 +104,7 @@ mod tests {
     fn nothing_waits_once_all_is_written_whoever_was_faster() {
         let metrics = Arc::new(Metrics::default());
         for _ in 0..2000 {
-            let mut sink = SinkHandle::new(SinkName::Stdout, metrics.clone());
+            let mut sink = SinkHandle::new(SinkName::Stdout, "node1", metrics.clone());
             let queue = sink.queue();
             std::thread::scope(|scope| {
                 scope.spawn(|| run(&queue, std::io::sink(), &metrics, Clock::start()));
@@ -127,7 +129,7 @@ mod tests {
             }
         }
         let metrics = Arc::new(Metrics::default());
-        let mut sink = SinkHandle::new(SinkName::Stdout, metrics.clone());
+        let mut sink = SinkHandle::new(SinkName::Stdout, "node1", metrics.clone());
         sink.send(Arc::new(Delivery::of_line("{}\n", 1)));
         let queue = sink.queue();
         drop(sink);

@@ -22,6 +22,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::stop::Stop;
 use crate::runtime::trouble::Trouble;
 use crate::sinks::delivery::Delivery;
+use crate::sinks::handle::lose;
 use crate::sinks::queue::Queue;
 
 /// The webhook sink's worker: it sends queued incidents to the collector.
@@ -90,7 +91,7 @@ impl Webhook {
         while let Some(delivery) = queue.pop() {
             match self.deliver(&delivery) {
                 Outcome::Delivered => self.metrics.sink_written.add(SinkName::Webhook),
-                Outcome::Lost => self.metrics.sink_dropped.add(SinkName::Webhook),
+                Outcome::Lost => lose(&delivery, queue, &self.metrics, SinkName::Webhook),
                 Outcome::Kept => return,
             }
             delivery.done();
@@ -272,7 +273,7 @@ mod tests {
     }
 
     fn queue() -> (Queue, Arc<Delivery>) {
-        let queue = Queue::new(Limits { lines: 8, bytes: 100 });
+        let queue = Queue::new(Limits { lines: 8, bytes: 100 }, "node1", "stdout");
         let delivery = Arc::new(Delivery::of_line("{1}\n", 1));
         queue.push(delivery.clone());
         queue.close();

@@ -8,6 +8,7 @@
 mod support;
 
 mod bad_input;
+mod budget;
 mod check;
 mod connect;
 mod delay;

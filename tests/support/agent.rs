@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::clock::{self, eventually};
+use super::memory::MemoryCgroup;
 use super::schema;
 
 /// Path of the binary; cargo sets it for tests only.
@@ -25,6 +26,7 @@ pub struct AgentOptions {
     env: Vec<(OsString, OsString)>,
     stdout_is_read: bool,
     with_pid_1: bool,
+    memory_procs: Option<PathBuf>,
     hosts: Option<PathBuf>,
 }
 
@@ -44,8 +46,13 @@ impl AgentOptions {
     }
 
     fn new() -> Self {
-        let options =
-            Self { env: Vec::new(), stdout_is_read: true, with_pid_1: false, hosts: None };
+        let options = Self {
+            env: Vec::new(),
+            stdout_is_read: true,
+            with_pid_1: false,
+            memory_procs: None,
+            hosts: None,
+        };
         options.env("NODE_NAME", "node1").env("BLACKBOX_LISTEN", "127.0.0.1:0")
     }
 
@@ -69,6 +76,12 @@ impl AgentOptions {
         self
     }
 
+    /// Starts the agent in this memory cgroup.
+    pub fn in_memory_of(mut self, cgroup: &MemoryCgroup) -> Self {
+        self.memory_procs = Some(cgroup.procs());
+        self
+    }
+
     /// Replaces `/etc/hosts` by this file, in a mount namespace of the agent's own.
     pub fn with_hosts(mut self, hosts: &Path) -> Self {
         self.hosts = Some(hosts.to_owned());
@@ -89,6 +102,10 @@ impl AgentOptions {
             let mut unshare = Command::new("/usr/bin/unshare");
             unshare.args(["--pid", "--fork", "--kill-child", binary]);
             unshare
+        } else if let Some(procs) = &self.memory_procs {
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", "echo $$ > \"$0\" && exec \"$1\""]).arg(procs).arg(binary);
+            shell
         } else if let Some(hosts) = &self.hosts {
             // Names are looked up in that file alone, so that no DNS query leaves the machine.
             let mut unshare = Command::new("/usr/bin/unshare");

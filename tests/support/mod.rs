@@ -33,6 +33,8 @@ pub mod html;
 pub mod http;
 pub mod kubeconfig;
 pub mod list;
+pub mod losses;
+pub mod memory;
 pub mod player;
 pub mod protobuf;
 pub mod proxy;

@@ -72,6 +72,10 @@ impl Check {
                     self.properties(value, rule, schema.get("additionalProperties"), at)?;
                     true
                 }
+                "minProperties" => {
+                    let least = rule.as_u64().unwrap() as usize;
+                    value.as_object().is_none_or(|object| object.len() >= least)
+                }
                 other => panic!("{at}: the check does not know {other:?}"),
             };
             if !ok {

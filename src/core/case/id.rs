@@ -18,6 +18,7 @@ use crate::core::case::verdict::IncidentType;
 /// | [`IncidentId::of_episode`] | container, type, `containerID` of the instance before (or nothing) |
 /// | [`IncidentId::of_pod`] | nothing, type |
 /// | [`IncidentId::of_boot`] | nothing; instead of the key `node`, the node's name, `node_reboot`, the boot's ID |
+/// | [`IncidentId::of_losses`] | nothing; instead of the key `node`, the node's name, `lost`, the sink, the first and the last time, the number |
 /// | [`IncidentId::of_hang`] | container (or nothing), type, what distinguishes the episode |
 /// | [`IncidentId::of_unseen`] | container, `unseen`, the number of its terminations up to this line |
 /// | [`IncidentId::of_survivor`] | container, runtime's ID, `survived`, the second in which this agent noticed it |
@@ -74,6 +75,19 @@ impl IncidentId {
     /// Returns the id of an OOM kill in a container that lives on; `container_id` is without the runtime's name.
     pub fn of_survivor(pod_key: &str, container: &str, container_id: &str, at: Timestamp) -> Self {
         Self(fnv128(&[pod_key, container, container_id, "survived", &at.as_second().to_string()]))
+    }
+
+    /// Returns the id of a line that tells what a sink lost.
+    pub fn of_losses(
+        node_name: &str,
+        sink: &str,
+        since: Timestamp,
+        until: Timestamp,
+        total: u64,
+    ) -> Self {
+        let kind = IncidentType::Lost.name();
+        let (since, until) = (since.to_string(), until.to_string());
+        Self(fnv128(&["node", node_name, kind, sink, &since, &until, &total.to_string()]))
     }
 
     /// Parses the id in a line; `None` if the text is not an id.

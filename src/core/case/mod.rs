@@ -9,6 +9,7 @@ pub mod id;
 pub mod pod;
 pub mod verdict;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,15 +101,15 @@ pub enum StopKind {
 pub enum Subject {
     /// A container instance terminated.
     Termination {
-        /// The index of the container in [`PodFacts::containers`].
-        container: usize,
+        /// The container.
+        container: Box<ContainerInfo>,
         /// The terminated instance.
         end: Box<Termination>,
     },
     /// A container waits and cannot be started.
     Waiting {
-        /// The index of the container in [`PodFacts::containers`].
-        container: usize,
+        /// The container.
+        container: Box<ContainerInfo>,
         /// The ID of the instance that could not be started, or of the instance before; `None` if there was none.
         container_id: Option<String>,
         /// The kubelet's reason, one word.
@@ -129,8 +130,8 @@ pub enum Subject {
     },
     /// A pod or a container does not get on.
     Hang {
-        /// The index of the container in [`PodFacts::containers`]; `None` for the pod as a whole.
-        container: Option<usize>,
+        /// The container; `None` for the pod as a whole.
+        container: Option<Box<ContainerInfo>>,
         /// The ID of the container's instance.
         container_id: Option<String>,
         /// What does not happen.
@@ -142,18 +143,23 @@ pub enum Subject {
     },
     /// Instances of a container terminated, and no object of the API showed them.
     Unseen {
-        /// The index of the container in [`PodFacts::containers`].
-        container: usize,
+        /// The container.
+        container: Box<ContainerInfo>,
     },
     /// The node was started again.
     Node {
         /// What the agent knows about the reboot.
         reboot: Box<Reboot>,
     },
+    /// A sink lost incidents.
+    Lost {
+        /// What it lost.
+        losses: Box<Losses>,
+    },
     /// The OOM killer killed a process of a container, and the container goes on.
     Survivor {
-        /// The index of the container in [`PodFacts::containers`].
-        container: usize,
+        /// The container.
+        container: Box<ContainerInfo>,
         /// The instance's ID.
         container_id: ContainerId,
     },
@@ -178,6 +184,49 @@ pub struct Reboot {
     pub containers: u64,
     /// The first of them: namespace, pod and container.
     pub names: Vec<String>,
+}
+
+/// Incidents that a sink lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Losses {
+    /// The name of the sink.
+    pub sink: &'static str,
+    /// How many of each type.
+    pub types: BTreeMap<&'static str, u64>,
+    /// When the first of them happened, by the node's clock.
+    #[serde(serialize_with = "time")]
+    pub since: Timestamp,
+    /// When the agent detected the last of them.
+    #[serde(serialize_with = "time")]
+    pub until: Timestamp,
+}
+
+impl Losses {
+    /// Returns the loss of one incident.
+    pub fn of_one(
+        sink: &'static str,
+        kind: &'static str,
+        occurred_at: Timestamp,
+        detected_at: Timestamp,
+    ) -> Self {
+        let types = BTreeMap::from([(kind, 1)]);
+        Self { sink, types, since: occurred_at, until: detected_at }
+    }
+
+    /// Adds further losses.
+    pub fn add(&mut self, other: Self) {
+        for (kind, n) in other.types {
+            let count = self.types.entry(kind).or_default();
+            *count = count.saturating_add(n);
+        }
+        self.since = self.since.min(other.since);
+        self.until = self.until.max(other.until);
+    }
+
+    /// Returns how many incidents were lost.
+    pub fn total(&self) -> u64 {
+        self.types.values().copied().fold(0, u64::saturating_add)
+    }
 }
 
 /// What does not happen in a pod that does not get on.
@@ -340,19 +389,50 @@ impl Case {
         }
     }
 
-    /// Opens the case of an OOM kill in a container that goes on. `None` if the pod has no such container.
+    /// Opens the case of a sink that lost incidents. `node` are the facts about the node, in the form of a pod without a
+    /// name.
+    pub fn lost(node: Arc<PodFacts>, losses: Losses) -> Self {
+        let sink = losses.sink;
+        Self {
+            id: IncidentId::of_losses(
+                &node.node_name,
+                sink,
+                losses.since,
+                losses.until,
+                losses.total(),
+            ),
+            restart_policy: String::new(),
+            pod: node,
+            detected_at: losses.until,
+            occurred_at: losses.since,
+            subject: Subject::Lost { losses: Box::new(losses) },
+            kind: IncidentType::Lost,
+            severity: Severity::High,
+            confidence: Confidence::Confirmed,
+            evidence: vec![format!("the agent dropped them from the queue of the sink {sink}")],
+            stopped_for: None,
+            restarts: None,
+            events: Vec::new(),
+            gaps: Vec::new(),
+        }
+    }
+
+    /// Opens the case of an OOM kill in a container that goes on.
     pub fn survivor(
         pod: &Arc<PodFacts>,
-        container: &str,
+        container: ContainerInfo,
         container_id: &ContainerId,
         now: Now,
         at: Timestamp,
-    ) -> Option<Self> {
-        let index = pod.containers.iter().position(|info| info.name == container)?;
-        Some(Self {
-            id: IncidentId::of_survivor(pod.key(), container, container_id.as_str(), at),
+    ) -> Self {
+        let id = IncidentId::of_survivor(pod.key(), &container.name, container_id.as_str(), at);
+        Self {
+            id,
             pod: pod.clone(),
-            subject: Subject::Survivor { container: index, container_id: container_id.clone() },
+            subject: Subject::Survivor {
+                container: Box::new(container),
+                container_id: container_id.clone(),
+            },
             detected_at: now.wall,
             occurred_at: at,
             kind: IncidentType::Oom,
@@ -367,23 +447,18 @@ impl Case {
             restart_policy: pod.restart_policy.clone(),
             events: Vec::new(),
             gaps: Vec::new(),
-        })
+        }
     }
 
     /// Returns the container that failed; `None` for a pod as a whole.
     pub fn container(&self) -> Option<&ContainerInfo> {
-        self.container_index().and_then(|index| self.pod.containers.get(index))
-    }
-
-    /// Returns the index of that container in [`PodFacts::containers`].
-    pub fn container_index(&self) -> Option<usize> {
         match &self.subject {
             Subject::Termination { container, .. }
             | Subject::Waiting { container, .. }
             | Subject::Unseen { container }
-            | Subject::Survivor { container, .. } => Some(*container),
-            Subject::Hang { container, .. } => *container,
-            Subject::Pod { .. } | Subject::Node { .. } => None,
+            | Subject::Survivor { container, .. } => Some(container),
+            Subject::Hang { container, .. } => container.as_deref(),
+            Subject::Pod { .. } | Subject::Node { .. } | Subject::Lost { .. } => None,
         }
     }
 
@@ -400,7 +475,10 @@ impl Case {
                 container_id.as_deref()
             }
             Subject::Survivor { container_id, .. } => Some(container_id.in_api()),
-            Subject::Pod { .. } | Subject::Unseen { .. } | Subject::Node { .. } => None,
+            Subject::Pod { .. }
+            | Subject::Unseen { .. }
+            | Subject::Node { .. }
+            | Subject::Lost { .. } => None,
         }
     }
 
@@ -425,7 +503,7 @@ impl Case {
             instance: end.instance,
             started: end.started,
             finished: end.finished,
-            is_alone: self.pod.containers.len() == 1,
+            is_alone: self.pod.has_one_container(),
         })
     }
 
@@ -450,5 +528,38 @@ impl Case {
     pub fn terminations(&self) -> i64 {
         let unseen = self.restarts.map_or(0, |restarts| restarts.unseen);
         unseen.saturating_add(i64::from(self.termination().is_some()))
+    }
+
+    /// Returns about how much memory the case takes, with the description of its pod, in bytes.
+    pub fn bytes(&self) -> usize {
+        let texts: usize = match &self.subject {
+            Subject::Termination { end, .. } => {
+                size_of::<Termination>()
+                    + end.container_id.len()
+                    + end.reason.len()
+                    + end.message.len()
+            }
+            Subject::Waiting { reason, message, .. } | Subject::Pod { reason, message, .. } => {
+                reason.len() + message.len()
+            }
+            Subject::Hang { cause, .. } => cause.len(),
+            Subject::Node { reboot } => reboot.names.iter().map(String::len).sum(),
+            Subject::Unseen { .. } | Subject::Survivor { .. } | Subject::Lost { .. } => 0,
+        };
+        let events = self.events.iter().map(EventInfo::bytes).sum::<usize>();
+        let evidence = self.evidence.iter().map(|fact| size_of::<String>() + fact.len());
+        size_of::<Self>()
+            + self.pod.bytes()
+            + self.container().map_or(0, ContainerInfo::bytes)
+            + texts
+            + events
+            + evidence.sum::<usize>()
+    }
+}
+
+impl EventInfo {
+    /// Returns about how much memory the event takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.kind.len() + self.reason.len() + self.message.len()
     }
 }

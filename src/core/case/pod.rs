@@ -30,8 +30,10 @@ pub struct PodFacts {
     pub restart_policy: String,
     /// The memory limit of the pod as a whole, in bytes.
     pub memory_limit_bytes: Option<i64>,
-    /// All containers that have a status, init containers first.
+    /// The containers that have a status, init containers first. Their messages are cut short.
     pub containers: Vec<ContainerInfo>,
+    /// Number of further containers, which [`POD_FACTS_BYTES_MAX`](crate::limits::POD_FACTS_BYTES_MAX) has no room for.
+    pub containers_left_out: usize,
 }
 
 impl PodFacts {
@@ -49,12 +51,32 @@ impl PodFacts {
             restart_policy: String::new(),
             memory_limit_bytes: None,
             containers: Vec::new(),
+            containers_left_out: 0,
         }
     }
 
     /// Returns the UID that the kubelet uses: it is in the names of the pod's log folder and its control group.
     pub fn key(&self) -> &str {
         self.static_uid.as_deref().unwrap_or(&self.uid)
+    }
+
+    /// Returns true if the pod has a single container.
+    pub fn has_one_container(&self) -> bool {
+        self.containers.len() + self.containers_left_out == 1
+    }
+
+    /// Returns about how much memory the description takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        let names = [&self.namespace, &self.name, &self.uid, &self.node_name, &self.restart_policy];
+        let labels = self
+            .labels
+            .iter()
+            .map(|(name, value)| 2 * size_of::<String>() + name.len() + value.len());
+        size_of::<Self>()
+            + names.into_iter().map(String::len).sum::<usize>()
+            + self.owner.as_ref().map_or(0, |owner| owner.kind.len() + owner.name.len())
+            + labels.sum::<usize>()
+            + self.containers.iter().map(ContainerInfo::bytes).sum::<usize>()
     }
 }
 
@@ -104,6 +126,14 @@ pub struct ContainerInfo {
     pub message: Option<String>,
     /// The container's limits and requests.
     pub resources: ResourceAnalysis,
+}
+
+impl ContainerInfo {
+    /// Returns about how much memory the container takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        let texts = self.reason.iter().chain(&self.message).map(String::len);
+        size_of::<Self>() + self.name.len() + self.image.len() + texts.sum::<usize>()
+    }
 }
 
 /// The resource analysis of one container, as the seed names it: the values in force, which differ from the spec's

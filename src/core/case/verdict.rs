@@ -96,11 +96,13 @@ pub enum IncidentType {
     RuntimeLost,
     /// The node was started again: by a reboot, a panic or a power cut.
     NodeReboot,
+    /// A sink lost incidents: it was too slow, or failed for too long.
+    Lost,
 }
 
 impl IncidentType {
     /// Every type, in the order of the documentation.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Oom,
         Self::ProbeFailure,
         Self::HookFailure,
@@ -129,6 +131,7 @@ impl IncidentType {
         Self::Unseen,
         Self::RuntimeLost,
         Self::NodeReboot,
+        Self::Lost,
     ];
 
     /// Returns the name that is used in the incident line and in labels.
@@ -162,6 +165,7 @@ impl IncidentType {
             Self::Unseen => "unseen",
             Self::RuntimeLost => "runtime_lost",
             Self::NodeReboot => "node_reboot",
+            Self::Lost => "lost",
         }
     }
 
@@ -182,7 +186,8 @@ impl IncidentType {
             | Self::ConfigError
             | Self::Evicted
             | Self::AdmissionRejected
-            | Self::Stuck => &[Severity::High],
+            | Self::Stuck
+            | Self::Lost => &[Severity::High],
             Self::Error
             | Self::Misuse
             | Self::InvalidArg

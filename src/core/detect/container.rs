@@ -12,8 +12,6 @@ use crate::limits::{CONTAINERS_PER_POD_MAX, GRACE_MAX};
 /// One container of a pod as the API shows it.
 #[derive(Clone, Copy, Debug)]
 pub struct Container<'p, 'a> {
-    /// The index of the container in what [`containers`] returns.
-    pub index: usize,
     /// The list of the pod's spec that names the container.
     pub kind: ContainerKind,
     /// The container's status, which the kubelet reports.
@@ -117,38 +115,45 @@ fn seconds(n: i64) -> Duration {
     Duration::from_secs(n.try_into().unwrap_or(0)).min(GRACE_MAX)
 }
 
-/// Returns all containers of a pod that have a status: init containers and sidecars first.
+/// Returns the containers of a pod that have a status, at most [`CONTAINERS_PER_POD_MAX`] of each list: init containers
+/// and sidecars first.
 pub(super) fn containers<'p, 'a>(
     pod: &'p wire::Pod<'a>,
 ) -> impl Iterator<Item = Container<'p, 'a>> {
     let pod_policy = pod.spec.restart_policy.some().unwrap_or("Always");
-    let init = pod.status.init_container_statuses.iter().map(move |status| {
+    let init = first(&pod.status.init_container_statuses).map(move |status| {
         let spec = named(&pod.spec.init_containers, &status.name);
         let sidecar = spec.is_some_and(|s| &*s.restart_policy == "Always");
         let kind = if sidecar { ContainerKind::Sidecar } else { ContainerKind::Init };
-        Container { index: 0, kind, status, spec, pod_policy }
+        Container { kind, status, spec, pod_policy }
     });
-    let app = pod.status.container_statuses.iter().map(move |status| {
+    let app = first(&pod.status.container_statuses).map(move |status| {
         let spec = named(&pod.spec.containers, &status.name);
-        Container { index: 0, kind: ContainerKind::App, status, spec, pod_policy }
+        Container { kind: ContainerKind::App, status, spec, pod_policy }
     });
     // Ephemeral containers have no probes, resources or restarts, so their spec is not needed.
-    let ephemeral = pod.status.ephemeral_container_statuses.iter().map(move |status| Container {
-        index: 0,
+    let ephemeral = first(&pod.status.ephemeral_container_statuses).map(move |status| Container {
         kind: ContainerKind::Ephemeral,
         status,
         spec: None,
         pod_policy: "Never",
     });
-    let all = init.chain(app).chain(ephemeral).take(CONTAINERS_PER_POD_MAX);
-    all.enumerate().map(|(index, container)| Container { index, ..container })
+    init.chain(app).chain(ephemeral)
 }
 
 /// Returns true if the pod has more containers than [`containers`] returns.
 pub(super) fn has_more_containers(pod: &wire::Pod<'_>) -> bool {
     let status = &pod.status;
-    let main = status.init_container_statuses.len() + status.container_statuses.len();
-    main + status.ephemeral_container_statuses.len() > CONTAINERS_PER_POD_MAX
+    let lists = [
+        &status.init_container_statuses,
+        &status.container_statuses,
+        &status.ephemeral_container_statuses,
+    ];
+    lists.iter().any(|list| list.len() > CONTAINERS_PER_POD_MAX)
+}
+
+fn first<T>(list: &[T]) -> impl Iterator<Item = &T> {
+    list.iter().take(CONTAINERS_PER_POD_MAX)
 }
 
 fn named<'p, 'a>(

@@ -10,13 +10,14 @@ use crate::core::wire;
 use crate::core::wire::json::{Json, List, Object, Read, Text, Wrong};
 use crate::core::wire::quantity;
 use crate::limits::{
-    LABEL_BYTES_MAX, LABELS_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX, OWNERS_BYTES_MAX,
-    STATUS_MESSAGE_BYTES_MAX,
+    LABEL_BYTES_MAX, LABELS_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX, OTHER_MESSAGE_BYTES_MAX,
+    OWNERS_BYTES_MAX, POD_FACTS_BYTES_MAX,
 };
 
 /// Describes a pod. `static_uid` is a static pod's UID as the kubelet has it.
 pub(super) fn facts(pod: &wire::Pod<'_>, static_uid: Option<&str>, node_name: &str) -> PodFacts {
     let meta = &pod.metadata;
+    let (containers, containers_left_out) = described(pod);
     let policy = pod.spec.restart_policy.some().unwrap_or("Always");
     PodFacts {
         namespace: cut(&meta.namespace, NAME_BYTES_MAX),
@@ -29,7 +30,8 @@ pub(super) fn facts(pod: &wire::Pod<'_>, static_uid: Option<&str>, node_name: &s
         qos_class: pod.status.qos_class.some().map(|q| cut(q, NAME_BYTES_MAX)),
         restart_policy: cut(policy, NAME_BYTES_MAX),
         memory_limit_bytes: quantity::whole(&pod.spec.resources.limits.memory),
-        containers: containers(pod).map(|container| info(&container)).collect(),
+        containers,
+        containers_left_out,
     }
 }
 
@@ -59,7 +61,32 @@ fn labels(meta: &wire::Metadata<'_>) -> BTreeMap<String, String> {
     all.into_iter().take(LABELS_MAX).map(short).collect()
 }
 
-fn info(container: &Container<'_, '_>) -> ContainerInfo {
+/// Describes the containers, as far as there is room; returns also how many there is no room for. Their messages are cut
+/// short: a case has the whole message of its own container.
+fn described(pod: &wire::Pod<'_>) -> (Vec<ContainerInfo>, usize) {
+    let mut bytes_left = POD_FACTS_BYTES_MAX;
+    let (mut described, mut left_out) = (Vec::new(), 0);
+    for container in containers(pod) {
+        let info = match left_out {
+            0 => Some(info(&container, OTHER_MESSAGE_BYTES_MAX)),
+            _ => None,
+        };
+        let room = info.as_ref().and_then(|info| bytes_left.checked_sub(info.bytes()));
+        match info.zip(room) {
+            Some((info, room)) => {
+                bytes_left = room;
+                described.push(info);
+            }
+            None => left_out += 1,
+        }
+    }
+    // The description lives as long as the pod.
+    described.shrink_to_fit();
+    (described, left_out)
+}
+
+/// Describes a container. `message_bytes`: how much of its message is kept.
+pub(super) fn info(container: &Container<'_, '_>, message_bytes: usize) -> ContainerInfo {
     let status = container.status;
     let state = &status.state;
     let end = state.terminated.as_ref().or(status.last_state.terminated.as_ref());
@@ -88,7 +115,7 @@ fn info(container: &Container<'_, '_>) -> ContainerInfo {
             None => running.and_then(|r| r.started_at.time()),
         },
         finished_at: end.and_then(|e| e.finished_at.time()),
-        message: message.and_then(|m| text(m, STATUS_MESSAGE_BYTES_MAX)),
+        message: message.and_then(|m| text(m, message_bytes)),
         resources: resources(container),
     }
 }
@@ -114,6 +141,27 @@ mod tests {
 
     use super::*;
     use crate::core::wire::json;
+
+    #[test]
+    fn a_description_has_room_for_an_ordinary_pod_and_tells_how_many_there_is_no_room_for() {
+        for (containers, image, is_whole) in [(20, 60, true), (128, 60, false), (20, 5000, false)] {
+            let status = |n| {
+                json!({"name": format!("c{n}"), "image": "i".repeat(image),
+                "state": {"terminated": {"exitCode": 1, "message": "m".repeat(5000)}}})
+            };
+            let statuses: Vec<Value> = (0..containers).map(status).collect();
+            let text = json!({"status": {"containerStatuses": statuses}}).to_string();
+            let pod: wire::Pod<'_> = json::from_slice(text.as_bytes()).unwrap();
+            let facts = facts(&pod, None, "node1");
+            assert_eq!(facts.containers.len() + facts.containers_left_out, containers);
+            assert_eq!(facts.containers_left_out == 0, is_whole, "{}", facts.containers.len());
+            let bytes: usize = facts.containers.iter().map(ContainerInfo::bytes).sum();
+            assert!(bytes <= POD_FACTS_BYTES_MAX && bytes + 1000 < facts.bytes() + 2000);
+            for info in &facts.containers {
+                assert!(info.message.as_ref().unwrap().len() <= OTHER_MESSAGE_BYTES_MAX);
+            }
+        }
+    }
 
     fn metadata<T>(members: &Value, of: impl FnOnce(&wire::Metadata<'_>) -> T) -> T {
         let text = members.to_string();

@@ -27,7 +27,7 @@ use crate::core::detect::settle::Lookup;
 use crate::core::wire;
 use crate::limits::{
     CACHE_SYNC_MAX, CLOCK_JUMP_MAX, EVENTS_PER_INCIDENT_MAX, HANG_EVENTS_MAX, HANG_LOOKUP_PACE,
-    HANG_LOOKUPS, HANG_SEEN_MIN, HANGS_MAX, STUCK_AFTER, UNREADY_AFTER,
+    HANG_LOOKUPS, HANG_SEEN_MIN, HANGS_BYTES_MAX, HANGS_MAX, STUCK_AFTER, UNREADY_AFTER,
 };
 
 /// How long pods and containers may hang before they are reported. Zero: they are not reported.
@@ -95,6 +95,8 @@ enum State {
 struct Entry {
     key: Box<str>,
     case: Box<Case>,
+    /// What the case takes in memory.
+    bytes: usize,
     since: Timestamp,
     state: State,
 }
@@ -158,12 +160,9 @@ impl Hangs {
             let (since, state) = time(since, episode.hang, after, now, sight.is_first);
             if sight.is_history && is_overdue(since, after, now) {
                 table.learn_episode(key, name, episode.id);
-            } else if self.entries.len() >= HANGS_MAX {
-                has_room = false;
             } else {
-                let case =
-                    Box::new(opener.hang(episode.container.as_ref(), episode.hang, episode.id));
-                self.entries.push(Entry { key: key.into(), case, since, state });
+                let case = opener.hang(episode.container.as_ref(), episode.hang, episode.id);
+                has_room &= self.push(key, case, since, state);
             }
         }
         has_room
@@ -174,12 +173,19 @@ impl Hangs {
         if self.entries.iter().any(|entry| entry.case.id == case.id) {
             return true;
         }
-        if self.entries.len() >= HANGS_MAX {
-            return false;
-        }
         let state = State::Waits { due: now.monotonic + CACHE_SYNC_MAX, lasts: CACHE_SYNC_MAX };
-        self.entries.push(Entry { key: key.into(), case: Box::new(case), since: now.wall, state });
-        true
+        self.push(key, case, now.wall, state)
+    }
+
+    /// Adds an entry, unless there is no room for it.
+    fn push(&mut self, key: &str, case: Case, since: Timestamp, state: State) -> bool {
+        let bytes = case.bytes();
+        let used = self.entries.iter().map(|entry| entry.bytes).sum::<usize>();
+        let has_room = self.entries.len() < HANGS_MAX && used + bytes <= HANGS_BYTES_MAX;
+        if has_room {
+            self.entries.push(Entry { key: key.into(), case: Box::new(case), bytes, since, state });
+        }
+        has_room
     }
 
     /// Forgets the configuration error of a container that is held back: it passed, or is another one now.

@@ -308,12 +308,28 @@ impl Detector {
         out.extend(self.table.remove(key).map(Output::Forgotten));
     }
 
+    /// Forgets what is in the way of this pod: a pod that claims its UID, and, if the table is full, a completed one.
+    fn make_way(&mut self, meta: &wire::Metadata<'_>, out: &mut Vec<Output>) {
+        if self.table.unmask(meta) {
+            // What was held back and placed under this key is the claimant's.
+            let mut settled = Vec::new();
+            self.settling.on_gone(&meta.uid, &mut settled);
+            self.hangs.on_gone(&meta.uid);
+            emit(&mut self.table, &self.settling, settled, out);
+            out.push(Output::Gone(Box::from(&*meta.uid)));
+        }
+        if let Some(key) = self.table.pod_to_forget(meta) {
+            self.forget(&key, out);
+        }
+    }
+
     fn observe(&mut self, pod: &wire::Pod<'_>, origin: Origin, now: Now, out: &mut Vec<Output>) {
         let meta = &pod.metadata;
         if self.ignores(meta) {
             return;
         }
         let went_back = matches!(origin, Origin::Relist { went_back: true });
+        self.make_way(meta, out);
         let fresh = match self.table.admit(meta, went_back) {
             Sighting::Stale => return,
             Sighting::NoRoom => {
@@ -413,10 +429,12 @@ fn place_hash(pod: &wire::Pod<'_>) -> u64 {
 /// Returns the pod's place, as the API shows it.
 fn place(opener: &CaseOpener<'_, '_>) -> PodOnNode {
     let pod = opener.pod;
-    let running = containers(pod).map(|container| container.status).filter_map(|status| {
+    let running = containers(pod).filter_map(|container| {
+        let status = container.status;
         let running = status.state.running.as_ref()?;
         Some(RunningContainer {
             name: cut(&status.name, NAME_BYTES_MAX).into(),
+            kind: container.kind,
             id: ContainerId::parse(&status.container_id)?,
             instance: status.restart_count,
             started: running.started_at.time(),

@@ -89,10 +89,10 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             return;
         }
         self.pod_state = PodState::Failed;
-        if std::mem::replace(&mut record.failed, true) {
+        let started = record.started;
+        if !self.table.learn_pod_failure(self.key, IncidentId::of_pod(self.key, verdict.0)) {
             return;
         }
-        let started = record.started;
         self.table.touch(self.key);
         let at = self.failed_at(started);
         if verdict.0 == IncidentType::NodeShutdown
@@ -486,7 +486,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             self.report_waiting(container, waiting, id, episode, out);
             return;
         }
-        if self.record(&status.name).is_some_and(|record| record.enter(episode)) {
+        if self.record(&status.name).is_none_or(|record| record.enter(episode)) {
             let kind = episode.kind();
             let id = IncidentId::of_episode(self.key, &status.name, kind, &status.container_id);
             if !self.table.learn_episode(self.key, Some(&status.name), id) {

@@ -8,12 +8,12 @@ use jiff::Timestamp;
 
 use crate::core::Now;
 use crate::core::case::{
-    Case, Confidence, ContainerKind, Hang, IncidentId, IncidentType, PodFacts, PodStop, Restarts,
-    Severity, StopCause, StopKind, Subject, Termination,
+    Case, Confidence, ContainerInfo, ContainerKind, Hang, IncidentId, IncidentType, PodFacts,
+    PodStop, Restarts, Severity, StopCause, StopKind, Subject, Termination,
 };
 use crate::core::detect::classify;
 use crate::core::detect::container::{Container, containers, started};
-use crate::core::detect::facts::facts;
+use crate::core::detect::facts::{facts, info};
 use crate::core::detect::unseen;
 use crate::core::text::cut;
 use crate::core::wire;
@@ -62,7 +62,7 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
             evidence.push(fact.to_owned());
         }
         let subject = Subject::Termination {
-            container: container.index,
+            container: own_info(container, 0),
             end: Box::new(Termination {
                 container_id: cut(&end.container_id, NAME_BYTES_MAX),
                 instance: instance(container.status, end),
@@ -108,7 +108,7 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
         let container_id = container.status.container_id.some();
         let evidence = vec![format!("waiting: {reason}")];
         let subject = Subject::Waiting {
-            container: container.index,
+            container: own_info(container, STATUS_MESSAGE_BYTES_MAX),
             container_id: container_id.map(|id| cut(id, NAME_BYTES_MAX)),
             reason,
             message: cut(&waiting.message, STATUS_MESSAGE_BYTES_MAX),
@@ -130,7 +130,7 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
         };
         let container_id = container.and_then(|container| container.status.container_id.some());
         let subject = Subject::Hang {
-            container: container.map(|container| container.index),
+            container: container.map(|c| own_info(c, STATUS_MESSAGE_BYTES_MAX)),
             container_id: container_id.map(|id| cut(id, NAME_BYTES_MAX)),
             what,
             lasted: Duration::ZERO,
@@ -148,7 +148,7 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
     pub(super) fn unseen(&self, container: &Container<'p, 'a>, unseen: i64) -> Case {
         let name = &container.status.name;
         let id = IncidentId::of_unseen(self.key, name, container.status.restart_count);
-        let subject = Subject::Unseen { container: container.index };
+        let subject = Subject::Unseen { container: own_info(container, STATUS_MESSAGE_BYTES_MAX) };
         let verdict = (IncidentType::Unseen, unseen::severity(unseen));
         let evidence = vec![unseen::fact(container.status.restart_count)];
         Case { evidence, ..self.of_container(container, id, subject, verdict, unseen) }
@@ -223,6 +223,11 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
             gaps: Vec::new(),
         }
     }
+}
+
+/// Describes the container that a case is about.
+fn own_info(container: &Container<'_, '_>, message_bytes: usize) -> Box<ContainerInfo> {
+    Box::new(info(container, message_bytes))
 }
 
 /// Returns the fact that the verdict on a termination rests on, for the evidence.

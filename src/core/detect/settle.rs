@@ -30,7 +30,8 @@ use crate::core::detect::container::Container;
 use crate::core::detect::evidence::{self, Cause, Instance, Judgement, PodEvent};
 use crate::limits::{
     EVENT_SKEW, EVENTS_PER_INCIDENT_MAX, JOB_LOOKUP_BURST, JOB_LOOKUP_INTERVAL, OWN_CODE_LOOKUPS,
-    PENDING_MAX, SETTLE_LOOKUPS, SETTLE_MAX, SETTLE_STOPPING_MARGIN, SETTLE_STOPPING_MAX,
+    PENDING_BYTES_MAX, PENDING_MAX, SETTLE_LOOKUPS, SETTLE_MAX, SETTLE_STOPPING_MARGIN,
+    SETTLE_STOPPING_MAX,
 };
 
 /// The result of a lookup of a pod's events.
@@ -106,7 +107,8 @@ struct Pending {
     /// True if the pod is gone.
     gone: bool,
     judgement: Judgement,
-    events: Vec<PodEvent>,
+    /// The newest events that concern the case, oldest first.
+    events: Vec<EventInfo>,
 }
 
 /// The terminations that are held back.
@@ -167,11 +169,15 @@ impl Settling {
         now: Now,
         out: &mut Vec<Settled>,
     ) {
-        if self.pending.len() >= PENDING_MAX {
+        let mut bytes = case.bytes() + self.pending.iter().map(Pending::bytes).sum::<usize>();
+        while !self.pending.is_empty()
+            && (self.pending.len() >= PENDING_MAX || bytes > PENDING_BYTES_MAX)
+        {
             // What would not be reported goes first; else the oldest, which has waited longest and is reported with what
             // is known.
             let quiet = self.pending.iter().position(|p| p.held != Held::Report);
             let oldest = self.pending.remove(quiet.unwrap_or(0));
+            bytes -= oldest.bytes();
             out.push(oldest.settle(Some("too many terminations were held back at the same time")));
         }
         self.pending.push(Pending {
@@ -314,14 +320,18 @@ pub enum PodState {
 }
 
 impl Pending {
+    fn bytes(&self) -> usize {
+        self.case.bytes() + self.events.iter().map(EventInfo::bytes).sum::<usize>()
+    }
+
     fn take(&mut self, lookup: &Lookup) {
         self.lookups += 1;
         match lookup {
             Lookup::Found(events) => {
-                self.events.clone_from(events);
+                self.events = newest(events, self.case.container_name());
                 let Some(end) = self.case.termination() else {
                     self.wants_events = false;
-                    self.name_cause_of_waiting();
+                    self.name_cause_of_waiting(events);
                     return;
                 };
                 let container = self.case.container_name().unwrap_or_default();
@@ -375,9 +385,9 @@ impl Pending {
     }
 
     /// Takes the cause of a waiting container from the event of the kubelet's last try.
-    fn name_cause_of_waiting(&mut self) {
+    fn name_cause_of_waiting(&mut self, events: &[PodEvent]) {
         let name = self.case.container_name().map(str::to_owned);
-        let own = self.events.iter().filter(|event| event.container == name).map(|e| &e.info);
+        let own = events.iter().filter(|event| event.container == name).map(|e| &e.info);
         let failed = own
             .filter(|info| {
                 info.reason == "Failed" && info.message.starts_with("Failed to pull image")
@@ -418,7 +428,7 @@ impl Pending {
             self.gap(gap);
         }
         let case = &mut self.case;
-        case.events = newest(&self.events, case.container_name());
+        case.events = std::mem::take(&mut self.events);
         let is_stopped_with_pod =
             self.judgement.pod_failure.is_some() && !self.judgement.restarting;
         let cause = self.judgement.cause.take();

@@ -20,7 +20,7 @@ pub(super) fn fact(restarts: i64) -> String {
 /// Opens the case of the unseen terminations that a quiet case would have reported. `None`: there are none.
 pub(super) fn left_by(quiet: &Case) -> Option<Case> {
     let restarts = quiet.restarts.filter(|restarts| restarts.unseen > 0)?;
-    let container = quiet.container_index()?;
+    let container = Box::new(quiet.container()?.clone());
     Some(Case {
         subject: Subject::Unseen { container },
         occurred_at: quiet.detected_at,

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::core::case::{Case, ContainerInfo, Gap, IncidentType, OomCount, SCHEMA, Subject};
+use crate::core::case::{
+    Case, ContainerInfo, Gap, IncidentType, OomCount, Part, PodFacts, SCHEMA, Subject,
+};
 use crate::core::incident::recurrence::Recurrence;
 use crate::core::incident::schema::{ContainerTelemetry, Incident, Metadata, Telemetry};
 use crate::core::incident::sentence::{self, Course};
@@ -32,11 +34,14 @@ pub struct Gathered {
     pub oom: OomCount,
     /// What could not be had, and why.
     pub gaps: Vec<Gap>,
+    /// True if there was no time to gather anything: so many incidents come at once that their lines have to be short, and
+    /// other containers of the pod are left out.
+    pub is_rushed: bool,
 }
 
 /// Makes the incident of a case whose verdict is final.
 pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incident {
-    let Gathered { container, system, node, logs, sidecar, oom: _, gaps } = gathered;
+    let Gathered { container, system, node, logs, sidecar, oom: _, gaps, is_rushed } = gathered;
     let growth = container.as_ref().and_then(|c| memory_growth(&c.samples));
     let course = Course {
         memory_growth_bytes_per_second: growth.filter(|_| case.kind == IncidentType::Oom),
@@ -45,15 +50,16 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
     };
     let subject_name = case.container_name().map(str::to_owned);
     let subject_id = case.container_id().map(str::to_owned);
-    let reboot = match &case.subject {
-        Subject::Node { reboot } => Some(reboot.clone()),
-        _ => None,
+    let (reboot, lost) = match &case.subject {
+        Subject::Node { reboot } => (Some(reboot.clone()), None),
+        Subject::Lost { losses } => (None, Some(losses.clone())),
+        _ => (None, None),
     };
     let repeats = case.repeats();
     let explains = case.explains().to_vec();
     let is_survivor = matches!(case.subject, Subject::Survivor { .. });
     let message = sentence::sentence(&case, &course);
-    let containers = containers(&case);
+    let containers = containers(&case, is_rushed);
     let mut telemetry = Telemetry {
         brief: recurrence.within_hour >= BRIEF_AFTER,
         container,
@@ -65,6 +71,7 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
         gaps: case.gaps,
     };
     telemetry.gaps.extend(gaps);
+    telemetry.gaps.extend(left_out(&case.pod, containers.len()));
     if telemetry.brief {
         telemetry.shorten();
     }
@@ -96,6 +103,7 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
             agent_version: env!("CARGO_PKG_VERSION"),
             repeats,
             explains,
+            lost,
             survived: is_survivor,
             reboot,
         },
@@ -103,12 +111,26 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
     }
 }
 
+/// Returns the gap of the pod's containers beyond those that are described.
+fn left_out(pod: &PodFacts, described: usize) -> Option<Gap> {
+    let all = pod.containers.len() + pod.containers_left_out;
+    let left_out = all.saturating_sub(described);
+    let how = || format!("{left_out} left out, there was no room");
+    (left_out > 0).then(|| Gap::new(Part::OtherContainers, how()))
+}
+
 /// Returns all containers of the pod; the one of the case shows the instance that terminated.
-fn containers(case: &Case) -> Vec<ContainerInfo> {
-    let mut containers = case.pod.containers.clone();
-    if let Subject::Termination { container, end } = &case.subject
-        && let Some(info) = containers.get_mut(*container)
-    {
+fn containers(case: &Case, is_rushed: bool) -> Vec<ContainerInfo> {
+    let mut containers = if is_rushed { Vec::new() } else { case.pod.containers.clone() };
+    let Some(own) = case.container() else { return containers };
+    let known = containers.iter().position(|info| info.name == own.name);
+    let at = known.unwrap_or(containers.len());
+    match known {
+        Some(at) => containers[at] = own.clone(),
+        None => containers.push(own.clone()),
+    }
+    if let Subject::Termination { end, .. } = &case.subject {
+        let info = &mut containers[at];
         // The container's status may show another instance by now.
         info.exit_code = Some(end.exit_code);
         info.signal = end.signal;

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::core::case::{
-    Confidence, ContainerInfo, EventInfo, Gap, IncidentId, IncidentType, Owner, Reboot, Restarts,
-    Severity,
+    Confidence, ContainerInfo, EventInfo, Gap, IncidentId, IncidentType, Losses, Owner, Reboot,
+    Restarts, Severity,
 };
 use crate::core::logs::last_words::LastWords;
 use crate::core::node::NodeInfo;
@@ -80,6 +80,9 @@ pub struct Metadata {
     /// How many pods of the workload were refused since the line before; this line stands for all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeats: Option<u64>,
+    /// What a sink lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Box<Losses>>,
     /// The ids of earlier lines, whose terminations were probably part of this failure of the pod.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub explains: Vec<IncidentId>,

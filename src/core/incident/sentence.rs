@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::core::case::{
-    Case, ContainerKind, Hang, IncidentType, Reboot, Restarts, StopCause, StopKind, Subject,
-    Termination,
+    Case, ContainerKind, Hang, IncidentType, Losses, Reboot, Restarts, StopCause, StopKind,
+    Subject, Termination,
 };
 use crate::core::detect::classify;
 use crate::core::text::{bytes, cut, duration};
@@ -26,6 +26,9 @@ pub struct Course {
 pub fn sentence(case: &Case, course: &Course) -> String {
     if let Subject::Node { reboot } = &case.subject {
         return describe_reboot(&case.pod.node_name, reboot);
+    }
+    if let Subject::Lost { losses } = &case.subject {
+        return describe_losses(&case.pod.node_name, losses);
     }
     let pod = format!("{}/{}", case.pod.namespace, case.pod.name);
     let mut out = match case.container() {
@@ -57,7 +60,7 @@ pub fn sentence(case: &Case, course: &Course) -> String {
         Subject::Pod { reason, message, .. } => {
             describe_pod_failure(&mut out, case, reason, message)
         }
-        Subject::Node { .. } => {}
+        Subject::Node { .. } | Subject::Lost { .. } => {}
         Subject::Hang { what, lasted, cause, .. } => {
             let lasted = duration(*lasted);
             _ = match what {
@@ -145,6 +148,16 @@ fn describe_reboot(node_name: &str, reboot: &Reboot) -> String {
     let more = reboot.containers.saturating_sub(shown as u64);
     if more > 0 {
         let _ = write!(out, " and {more} more");
+    }
+    out
+}
+
+fn describe_losses(node_name: &str, losses: &Losses) -> String {
+    let (total, sink) = (losses.total(), losses.sink);
+    let noun = if total == 1 { "incident" } else { "incidents" };
+    let mut out = format!("the agent on node {node_name} lost {total} {noun} for the sink {sink}");
+    for (n, (kind, count)) in losses.types.iter().enumerate() {
+        let _ = write!(out, "{}{count} {kind}", if n == 0 { ": " } else { ", " });
     }
     out
 }

@@ -11,7 +11,7 @@ use crate::core::text::cut;
 use crate::core::wire::Outline;
 use crate::core::wire::json::{self, Wrong};
 use crate::core::wire::{Metadata, Pod, Salvage, SalvageObject, Status, StatusDetails, WatchLine};
-use crate::limits::FLAW_BYTES_MAX;
+use crate::limits::{FLAW_BYTES_MAX, LINE_BYTES_KEPT, LINE_BYTES_SMALL};
 
 /// A decoded line of the watch.
 #[derive(Debug)]
@@ -76,20 +76,15 @@ pub fn line<'l>(
         Ok(found) => return found,
         Err(error) => error,
     };
-    if std::str::from_utf8(line).is_err() {
-        // One wrong byte in a message must not cost the crash that the line reports.
-        *scratch = String::from_utf8_lossy(line).into_owned();
-        if let Ok(line) = json::from_slice::<WatchLine<'_>>(scratch.as_bytes()) {
-            let name = name_of(&line.object.metadata);
-            if let Ok((decoded, flaw)) = decode_event(line, &mut is_known) {
-                let text = format!("{name}: bytes that are not UTF-8 were replaced");
-                return (decoded, flaw.or_else(|| Some(Flaw::new(FlawKind::Utf8, &text))));
-            }
+    let (text, is_repaired) = repair(line, scratch);
+    if is_repaired && let Ok(line) = json::from_slice::<WatchLine<'_>>(text) {
+        let name = name_of(&line.object.metadata);
+        if let Ok((decoded, flaw)) = decode_event(line, &mut is_known) {
+            let text = format!("{name}: bytes that are not UTF-8 were replaced");
+            return (decoded, flaw.or_else(|| Some(Flaw::new(FlawKind::Utf8, &text))));
         }
-    } else {
-        String::from_utf8_lossy(line).as_ref().clone_into(scratch);
     }
-    let salvage: Salvage<'_> = json::from_slice(scratch.as_bytes()).unwrap_or_default();
+    let salvage: Salvage<'_> = json::from_slice(text).unwrap_or_default();
     let meta = &salvage.object.metadata;
     let kind = match error {
         Wrong::Syntax(_) => FlawKind::Json,
@@ -105,15 +100,13 @@ pub fn item<'l>(item: &'l [u8], scratch: &'l mut String) -> (Option<Pod<'l>>, Op
         Ok(pod) => return check_item(pod),
         Err(error) => error,
     };
-    *scratch = String::from_utf8_lossy(item).into_owned();
-    if std::str::from_utf8(item).is_err()
-        && let Ok(pod) = json::from_slice::<Pod<'_>>(scratch.as_bytes())
-    {
+    let (text, is_repaired) = repair(item, scratch);
+    if is_repaired && let Ok(pod) = json::from_slice::<Pod<'_>>(text) {
         let text = format!("{}: bytes that are not UTF-8 were replaced", name(&pod));
         let (pod, flaw) = check_item(pod);
         return (pod, flaw.or_else(|| Some(Flaw::new(FlawKind::Utf8, &text))));
     }
-    let salvage: SalvageObject<'_> = json::from_slice(scratch.as_bytes()).unwrap_or_default();
+    let salvage: SalvageObject<'_> = json::from_slice(text).unwrap_or_default();
     let meta = &salvage.metadata;
     let text = format!("{}: {error}", name_of(meta));
     (None, Some(Flaw::new(FlawKind::ListItem, &text)))
@@ -121,10 +114,28 @@ pub fn item<'l>(item: &'l [u8], scratch: &'l mut String) -> (Option<Pod<'l>>, Op
 
 /// Calls `then` with the metadata of an otherwise unreadable item, if at least the metadata can be read.
 pub fn named(item: &[u8], then: impl FnOnce(&Metadata<'_>)) {
-    let text = String::from_utf8_lossy(item);
-    if let Ok(salvage) = json::from_slice::<SalvageObject<'_>>(text.as_bytes()) {
+    let mut scratch = String::new();
+    let (text, _) = repair(item, &mut scratch);
+    if let Ok(salvage) = json::from_slice::<SalvageObject<'_>>(text) {
         then(&salvage.metadata);
     }
+}
+
+/// Replaces bytes that are not UTF-8: one wrong byte in a message must not cost the crash that the line reports. Returns
+/// true if there were any. A long line with such bytes is not repaired, since each of them takes three bytes; the API
+/// server sends none.
+fn repair<'l>(bytes: &'l [u8], scratch: &'l mut String) -> (&'l [u8], bool) {
+    if scratch.capacity() > LINE_BYTES_KEPT {
+        *scratch = String::new();
+    }
+    if std::str::from_utf8(bytes).is_ok() {
+        return (bytes, false);
+    }
+    if bytes.len() > LINE_BYTES_SMALL {
+        return (b"", false);
+    }
+    *scratch = String::from_utf8_lossy(bytes).into_owned();
+    (scratch.as_bytes(), true)
 }
 
 fn check_item(pod: Pod<'_>) -> (Option<Pod<'_>>, Option<Flaw>) {

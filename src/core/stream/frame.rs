@@ -6,7 +6,7 @@
 
 use memchr::memchr;
 
-use crate::limits::{LINE_BYTES_KEPT, LINE_BYTES_MAX};
+use crate::limits::{LINE_BYTES_KEPT, LINE_BYTES_MAX, LINE_BYTES_SMALL};
 
 /// What happens to a line that is longer than the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +116,7 @@ impl Frames<'_> {
                 }
                 continue;
             }
-            self.splitter.partial.extend_from_slice(head);
+            append(&mut self.splitter.partial, head, limit);
             self.hand_back = true;
             if !is_blank(&self.splitter.partial) {
                 return Some(Ok(&self.splitter.partial));
@@ -134,9 +134,18 @@ impl Frames<'_> {
             self.hand_back = self.splitter.is_skipping;
             return Some(Err(LineTooLong { limit }));
         }
-        self.splitter.partial.extend_from_slice(rest);
+        append(&mut self.splitter.partial, rest, limit);
         None
     }
+}
+
+/// Appends to the start of a line or item, which has at most `limit` bytes.
+pub(super) fn append(partial: &mut Vec<u8>, bytes: &[u8], limit: usize) {
+    let needed = partial.len() + bytes.len();
+    if needed > partial.capacity() && needed > LINE_BYTES_SMALL {
+        partial.reserve_exact(limit.max(needed) - partial.len());
+    }
+    partial.extend_from_slice(bytes);
 }
 
 fn is_blank(line: &[u8]) -> bool {

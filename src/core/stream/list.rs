@@ -13,6 +13,7 @@
 
 use memchr::memchr2;
 
+use crate::core::stream::frame::append;
 use crate::limits::{LINE_BYTES_KEPT, LINE_BYTES_MAX};
 
 /// A part of a LIST response.
@@ -256,7 +257,7 @@ impl Pieces<'_> {
         }
         if !ended {
             if wanted {
-                s.partial.extend_from_slice(&bytes[..len]);
+                append(&mut s.partial, &bytes[..len], s.limit);
             }
             return Ok(None);
         }
@@ -267,7 +268,7 @@ impl Pieces<'_> {
         if s.partial.is_empty() {
             return Ok(Some(range));
         }
-        s.partial.extend_from_slice(&bytes[..len]);
+        append(&mut s.partial, &bytes[..len], s.limit);
         self.hand_back = true;
         Ok(Some(0..0))
     }

@@ -211,7 +211,7 @@ fn a_full_disk_takes_what_fits_and_the_rest_later_whole() {
 fn at_the_agents_end_all_is_written_and_a_broken_disk_is_not_waited_for() {
     for is_broken in [false, true] {
         let Bench { scratch, metrics, file } = Bench::new();
-        let mut sink = SinkHandle::new(SinkName::File, metrics.clone());
+        let mut sink = SinkHandle::new(SinkName::File, "node1", metrics.clone());
         let queue = sink.queue();
         (0..200).for_each(|n| sink.send(delivery(n)));
         drop(sink);

@@ -15,9 +15,11 @@ use crate::core::detect::ledger::PodEntry;
 use crate::core::text::is_plain;
 use crate::core::wire::{self, is_older};
 use crate::limits::{
-    NAME_BYTES_MAX, PODS_GONE_REMEMBERED_MAX, PODS_MAX, STATIC_PODS_REMEMBERED_MAX,
-    TERMINATIONS_REMEMBERED_MAX, VERSION_BYTES_MAX,
+    CONTAINER_RECORDS_BYTES_MAX, NAME_BYTES_MAX, PODS_GONE_REMEMBERED_MAX, PODS_MAX,
+    STATIC_PODS_REMEMBERED_MAX, TERMINATIONS_REMEMBERED_MAX, VERSION_BYTES_MAX,
 };
+
+use record::{Room, Share};
 
 pub use record::{ContainerRecord, PodRecord};
 
@@ -67,6 +69,8 @@ pub struct PodTable {
     /// Records of static pods whose mirror was deleted: the mirror comes back with the same containers.
     statics: VecDeque<(Box<str>, PodRecord)>,
     list: u32,
+    /// The room for the records of containers.
+    room: Room,
     /// Keys of the records that changed since the last call of [`PodTable::changed`].
     changed: Vec<Box<str>>,
 }
@@ -79,6 +83,7 @@ impl Default for PodTable {
             gone: BoundedSet::new(PODS_GONE_REMEMBERED_MAX),
             statics: VecDeque::new(),
             list: 0,
+            room: Room::new(CONTAINER_RECORDS_BYTES_MAX),
             changed: Vec::new(),
         }
     }
@@ -162,11 +167,14 @@ impl PodTable {
         if self.pods.len() >= PODS_MAX {
             return Sighting::NoRoom;
         }
-        let revived = self.statics.iter().position(|(k, _)| **k == *key);
+        // Only a mirror comes back: a pod may have a UID that another pod claimed.
+        let is_mirror = static_uid(metadata).is_some();
+        let revived = self.statics.iter().position(|(k, _)| is_mirror && **k == *key);
         let known = revived.and_then(|at| self.statics.remove(at)).map(|(_, record)| record);
         let sighting = if known.is_some() { Sighting::Later } else { Sighting::New };
         // These fields outlive a mirror; the others belong to the object.
-        let PodRecord { started, failed, episodes, containers, .. } = known.unwrap_or_default();
+        let known = known.unwrap_or_else(|| self.new_record());
+        let PodRecord { started, failed, episodes, containers, share, .. } = known;
         let record = PodRecord {
             namespace: Box::from(&*metadata.namespace),
             name: Box::from(&*metadata.name),
@@ -178,6 +186,7 @@ impl PodTable {
             failed,
             episodes,
             containers,
+            share,
             ..PodRecord::default()
         };
         self.pods.insert(key.into(), record);
@@ -185,13 +194,14 @@ impl PodTable {
         sighting
     }
 
-    /// Learns a termination of a container by its container ID. Returns true if it was known before, or if there is
-    /// no room for a record of the container.
+    /// Learns a termination of a container by its container ID. Returns true if it was known before. Where there is no
+    /// room for a record of the container, the set of the last terminations of the node decides.
     pub fn learn_termination(&mut self, key: &str, container: &str, container_id: &str) -> bool {
         let words = [key, container, container_id];
         let (hash, id) = (hash(&words), || id(&words));
-        let Some(record) = self.pods.get_mut(key).and_then(|pod| pod.container(container)) else {
-            return true;
+        let Some(pod) = self.pods.get_mut(key) else { return true };
+        let Some(record) = pod.container(container) else {
+            return !self.ends.insert(id());
         };
         if record.knows_termination(hash, id) {
             return true;
@@ -250,8 +260,7 @@ impl PodTable {
             || self.ends.set.contains(&id())
     }
 
-    /// Learns an episode of a container, or of the pod as a whole. Returns true if it was known before, or if there is
-    /// no room for a record of the container.
+    /// Learns an episode of a container, or of the pod as a whole. Returns true if it was known before.
     pub fn learn_episode(&mut self, key: &str, container: Option<&str>, id: IncidentId) -> bool {
         let id = id.short();
         let Some(pod) = self.pods.get_mut(key) else {
@@ -261,10 +270,12 @@ impl PodTable {
             None if pod.knows(id) => return true,
             None => pod.learn(id),
             Some(container) => {
-                let Some(record) = pod.container(container).filter(|record| !record.knows(id))
-                else {
-                    return true;
+                let Some(record) = pod.container(container) else {
+                    return !self.ends.insert(id);
                 };
+                if record.knows(id) {
+                    return true;
+                }
                 record.learn(0, id);
             }
         }
@@ -272,10 +283,38 @@ impl PodTable {
         !self.ends.insert(id)
     }
 
+    /// Returns a pod to forget, if the table has no room for this pod: one that has completed. Nothing more happens to it,
+    /// and what it reported stays among the last terminations of the node. Anybody who may create pods can fill a node's
+    /// list with refused ones.
+    pub fn pod_to_forget(&self, metadata: &wire::Metadata<'_>) -> Option<Box<str>> {
+        if self.pods.len() < PODS_MAX || self.pods.contains_key(self.key(metadata)) {
+            return None;
+        }
+        let is_over = |record: &PodRecord| record.stopped && record.waits_in_storm == 0;
+        self.pods.iter().find(|(_, record)| is_over(record)).map(|(key, _)| key.clone())
+    }
+
+    fn new_record(&self) -> PodRecord {
+        PodRecord { share: Share::of(&self.room), ..PodRecord::default() }
+    }
+
+    /// Removes the record of a pod that claims the UID of this pod as its static UID. Returns true if there was one. A
+    /// real UID beats a claimed one.
+    pub fn unmask(&mut self, metadata: &wire::Metadata<'_>) -> bool {
+        let uid = &*metadata.uid;
+        let is_claimed = |record: &PodRecord| record.is_static && *record.uid != *uid;
+        self.pods.get(uid).is_some_and(is_claimed)
+            && self.key(metadata) == uid
+            && self.pods.remove(uid).is_some()
+    }
+
     /// Records that the failure of the pod as a whole is reported. Returns true if it was not reported before.
     pub fn learn_pod_failure(&mut self, key: &str, id: IncidentId) -> bool {
         match self.pods.get_mut(key) {
-            Some(record) => !std::mem::replace(&mut record.failed, true),
+            Some(record) => {
+                let is_new = self.ends.insert(id.short());
+                !std::mem::replace(&mut record.failed, true) && is_new
+            }
             None => self.ends.insert(id.short()),
         }
     }
@@ -359,7 +398,9 @@ impl PodTable {
         if self.pods.len() >= PODS_MAX && !self.pods.contains_key(&entry.key) {
             return;
         }
-        let record = self.pods.entry(entry.key.clone()).or_default();
+        let share = Share::of(&self.room);
+        let record = self.pods.entry(entry.key.clone());
+        let record = record.or_insert_with(|| PodRecord { share, ..PodRecord::default() });
         record.restore(entry);
         let of_containers = entry.containers.iter().flat_map(|known| &known.ids);
         for id in of_containers.chain(&entry.ids).filter(|id| **id != 0) {
@@ -535,6 +576,11 @@ mod tests {
             let want = if n < PODS_MAX { Sighting::New } else { Sighting::NoRoom };
             assert_eq!(table.admit(&metadata(&uid, "1"), false), want);
         }
+        table.get("7").unwrap().stopped = true;
+        assert_eq!(table.pod_to_forget(&metadata("7", "2")), None, "it has its place");
+        assert_eq!(table.pod_to_forget(&metadata("new", "1")).as_deref(), Some("7"));
+        table.get("7").unwrap().stopped = false;
+        assert_eq!(table.pod_to_forget(&metadata("new", "1")), None);
         for n in 0..2 * TERMINATIONS_REMEMBERED_MAX {
             table.learn_termination("0", "app", &n.to_string());
         }
@@ -549,6 +595,48 @@ mod tests {
             table.remove(&n.to_string());
         }
         assert!(table.statics.len() <= STATIC_PODS_REMEMBERED_MAX);
+    }
+
+    #[test]
+    fn a_container_without_room_for_a_record_ends_once_all_the_same() {
+        let mut table = PodTable { room: Room::new(1000), ..PodTable::default() };
+        table.admit(&metadata("u", "1"), false);
+        table.admit(&metadata("other", "1"), false);
+        let pod = table.get("u").unwrap();
+        let kept = (0..CONTAINERS_PER_POD_MAX).filter(|n| pod.container(&n.to_string()).is_some());
+        let kept = kept.count();
+        assert!((1..10).contains(&kept), "{kept}");
+        assert!(table.room.left() < 300);
+        for n in 0..CONTAINERS_PER_POD_MAX {
+            let name = n.to_string();
+            assert!(!table.learn_termination("u", &name, "c1"), "{name}");
+            assert!(table.learn_termination("u", &name, "c1"), "{name}");
+            assert!(table.knows_termination("u", &name, "c1"), "{name}");
+            let episode = IncidentId::of_test(&name);
+            assert!(!table.learn_episode("u", Some(&name), episode), "{name}");
+            assert!(table.learn_episode("u", Some(&name), episode), "{name}");
+        }
+        assert!(table.get("other").unwrap().container("app").is_none());
+        table.remove("u");
+        assert_eq!(table.room.left(), 1000, "the pod that went gives its room back");
+        assert!(table.get("other").unwrap().container("app").is_some());
+    }
+
+    #[test]
+    fn a_real_uid_beats_one_that_was_claimed_before() {
+        let mut table = PodTable::default();
+        let claim = mirror("claimant", "5");
+        assert_eq!(table.admit(&claim, false), Sighting::New);
+        let victim = wire::Metadata { name: "victim".into(), ..metadata("hash", "3") };
+        assert!(table.unmask(&victim));
+        assert!(!table.unmask(&victim));
+        assert_eq!(table.admit(&victim, false), Sighting::New, "whatever the versions are");
+        assert_eq!(table.key(&claim), "claimant");
+        assert!(!table.unmask(&claim));
+        table.remove("hash");
+        table.admit(&mirror("m1", "7"), false);
+        table.remove("hash");
+        assert_eq!(table.admit(&victim, false), Sighting::New, "a static pod's record is not its");
     }
 
     #[test]

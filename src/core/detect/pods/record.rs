@@ -1,5 +1,8 @@
 //! What is known of one pod and of its containers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::core::detect::classify::Episode;
 use crate::core::detect::deletion::Deletion;
 use crate::core::detect::ledger::{ContainerEntry, PodEntry};
@@ -7,6 +10,56 @@ use crate::limits::{
     CONTAINERS_PER_POD_MAX, EPISODES_KNOWN_PER_POD, NAME_BYTES_MAX,
     TERMINATIONS_KNOWN_PER_CONTAINER,
 };
+
+/// The room for the records of all containers of the node, in bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Room(Arc<AtomicUsize>);
+
+impl Room {
+    pub(super) fn new(bytes: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(bytes)))
+    }
+
+    /// Returns how many bytes are left.
+    #[cfg(test)]
+    pub(super) fn left(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A pod's part of the room, given back when the record goes. It comes from the room of its table; without one it is
+/// unlimited.
+#[derive(Debug, Default)]
+pub(super) struct Share {
+    room: Option<Room>,
+    bytes: usize,
+}
+
+impl Share {
+    pub(super) fn of(room: &Room) -> Self {
+        Self { room: Some(room.clone()), bytes: 0 }
+    }
+
+    /// Takes so many bytes; returns false if they are not left.
+    fn take(&mut self, bytes: usize) -> bool {
+        if let Some(Room(left)) = &self.room {
+            let less = |left: usize| left.checked_sub(bytes);
+            if left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err() {
+                return false;
+            }
+        }
+        self.bytes += bytes;
+        true
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some(Room(left)) = &self.room {
+            left.fetch_add(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
 
 /// The record of a pod.
 #[derive(Debug, Default)]
@@ -44,13 +97,16 @@ pub struct PodRecord {
     /// Ids of the reported episodes of the pod as a whole, oldest first. Most pods have none.
     pub(super) episodes: Vec<u64>,
     pub(super) containers: Vec<ContainerRecord>,
+    pub(super) share: Share,
 }
 
 /// The record of a container.
 #[derive(Debug)]
 pub struct ContainerRecord {
     pub(super) name: Box<str>,
-    known: [Known; TERMINATIONS_KNOWN_PER_CONTAINER],
+    /// At most [`TERMINATIONS_KNOWN_PER_CONTAINER`]. Most containers never end, so the room is taken one by one.
+    known: Vec<Known>,
+    /// Where the next one goes: at the end, or in the place of the oldest.
     next: u8,
     episodes: u8,
     /// How many of its instances have terminated, by the restart count; `None` before the first object was judged.
@@ -68,8 +124,12 @@ pub struct ContainerRecord {
     pub is_restored: bool,
 }
 
+/// The memory of a container's record without its name, with all the terminations that it may know.
+const CONTAINER_RECORD_BYTES: usize =
+    size_of::<ContainerRecord>() + TERMINATIONS_KNOWN_PER_CONTAINER * size_of::<Known>();
+
 /// A termination or episode that was judged, reported or not.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Known {
     /// Fingerprint of the termination, cheap to compute; 0 if it is known from an earlier agent, or is an episode.
     hash: u64,
@@ -81,7 +141,7 @@ impl ContainerRecord {
     fn new(name: &str) -> Self {
         Self {
             name: name.into(),
-            known: [Known::default(); TERMINATIONS_KNOWN_PER_CONTAINER],
+            known: Vec::new(),
             next: 0,
             episodes: 0,
             ended_total: None,
@@ -94,7 +154,14 @@ impl ContainerRecord {
     }
 
     pub(super) fn learn(&mut self, hash: u64, id: u64) {
-        self.known[usize::from(self.next)] = Known { hash, id };
+        let known = Known { hash, id };
+        match self.known.get_mut(usize::from(self.next)) {
+            Some(oldest) => *oldest = known,
+            None => {
+                self.known.reserve_exact(1);
+                self.known.push(known);
+            }
+        }
         self.next = (self.next + 1) % TERMINATIONS_KNOWN_PER_CONTAINER as u8;
     }
 
@@ -166,13 +233,14 @@ impl ContainerRecord {
 }
 
 impl PodRecord {
-    /// Returns the record of a container, and creates it if necessary. `None`: the limit of containers is reached, or
-    /// the name is longer than allowed.
+    /// Returns the record of a container, and creates it if necessary. `None`: there is no room for one, or the name is
+    /// longer than allowed.
     pub fn container(&mut self, name: &str) -> Option<&mut ContainerRecord> {
         let at = match self.containers.iter().position(|c| &*c.name == name) {
             Some(at) => at,
             None if self.containers.len() >= CONTAINERS_PER_POD_MAX => return None,
             None if name.len() > NAME_BYTES_MAX => return None,
+            None if !self.share.take(CONTAINER_RECORD_BYTES + name.len()) => return None,
             None => {
                 // Most pods keep the containers that they started with, and the records are large, so no spare room
                 // is taken.

@@ -64,6 +64,7 @@ fn incident(containers: usize, fill: char) -> Incident {
             static_pod_uid: None,
             repeats: None,
             explains: Vec::new(),
+            lost: None,
             survived: false,
             reboot: None,
             labels: (0..LABELS_MAX).map(|n| (format!("{n}"), text(LABEL_BYTES_MAX))).collect(),
