@@ -108,32 +108,37 @@ impl IncidentFile {
     ///
     /// # Errors
     /// If a file cannot be read, or the current one cannot be opened. Reading back stops at a rotated file that
-    /// cannot be opened, without an error.
+    /// cannot be opened or is no regular file, without an error.
     pub fn read_back(&mut self, mut each: impl FnMut(&ReportedIncident)) -> io::Result<()> {
         self.current()?;
         let mut ids = HashSet::new();
         let mut parts = Vec::new();
         let mut left = INCIDENT_TAIL_BYTES_MAX;
         for (n, name) in rotated_names(&self.path).enumerate() {
-            let file = match File::open(name) {
+            // A folder or a pipe with the name of a rotated file is not the agent's, and must not keep it from writing.
+            if n > 0 && !fs::metadata(&name).is_ok_and(|named| named.is_file()) {
+                break;
+            }
+            let file = match File::open(&name) {
                 Ok(file) => file,
                 Err(error) if n == 0 => return Err(error),
                 Err(_) => break,
             };
             let len = file.metadata()?.len();
-            parts.push((file, len.saturating_sub(left)));
+            parts.push((name, file, len.saturating_sub(left)));
             left = left.saturating_sub(len);
             if left == 0 {
                 break;
             }
         }
-        for (file, start) in parts.into_iter().rev() {
+        for (name, file, start) in parts.into_iter().rev() {
             for_each_line(file, start, &mut |line| {
                 if let Some(reported) = ledger::reported(line) {
                     ids.insert(reported.id);
                     each(&reported);
                 }
-            })?;
+            })
+            .map_err(|error| about(&format!("cannot read {}", name.display()), &error))?;
         }
         self.written_before = Some(ids);
         Ok(())
@@ -209,15 +214,30 @@ impl IncidentFile {
         if let Some(open) = self.open.take() {
             open.file.sync_data()?;
         }
+        // What has the name of a rotated file and is none is not the agent's to move.
+        let is_other = |name: &PathBuf| fs::metadata(name).is_ok_and(|m| !m.is_file());
+        if let Some(name) = rotated_names(&self.path).skip(1).find(is_other) {
+            let text = format!("{} is not a regular file", name.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         for n in (1..INCIDENT_FILES_MAX).rev() {
-            match fs::rename(rotated_name(&self.path, n - 1), rotated_name(&self.path, n)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            let (old, new) = (rotated_name(&self.path, n - 1), rotated_name(&self.path, n));
+            match fs::rename(&old, &new) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    let what = format!("cannot rename {} to {}", old.display(), new.display());
+                    return Err(about(&what, &error));
+                }
                 _ => {}
             }
         }
         self.metrics.incident_file_rotations.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// Returns the error with what could not be done: it may concern another file than the one that the caller names.
+fn about(what: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
 /// Calls `each` for the lines of the file from offset `start`. The first line may be only the end of a line.

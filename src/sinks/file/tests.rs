@@ -193,6 +193,27 @@ fn what_cannot_be_written_stays_in_its_order() {
 }
 
 #[test]
+fn a_folder_with_the_name_of_a_rotated_file_is_named_and_left_where_it_is() {
+    let two = 2 * line(0).len() as u64 + 7;
+    for name in ["incidents.1", "incidents.2", "incidents.3"] {
+        let b = Bench::with(Scratch::new("incidents"), two);
+        let folder = b.scratch.join(name);
+        fs::create_dir_all(folder.join("of another")).unwrap();
+        let mut b = b.again();
+        // As long as nothing is to be rotated, the folder is in nobody's way.
+        b.write_all(0..2);
+        let (left, result) = b.write(2..4);
+        assert_eq!(left, 2);
+        let want = format!("{} is not a regular file", folder.display());
+        assert_eq!(result.unwrap_err().to_string(), want);
+        assert!(folder.join("of another").is_dir());
+        fs::remove_dir_all(&folder).unwrap();
+        b.write_all(2..4);
+        assert_eq!((b.text(), b.text_of("incidents.1")), (lines([2, 3]), lines([0, 1])));
+    }
+}
+
+#[test]
 fn a_full_disk_takes_what_fits_and_the_rest_later_whole() {
     // /dev/full accepts no byte; the files beside it are never touched.
     let mut b = Bench::new();
