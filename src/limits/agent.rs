@@ -81,3 +81,11 @@ pub const NODE_AWAITED_MAX: usize = 16;
 
 /// How often the thread looks whether the node's conditions have come.
 pub const NODE_POLL: Duration = Duration::from_millis(100);
+
+/// A problem that comes and goes is logged once in this time: a line a minute shows that it goes on, and leaves the log
+/// to the incidents.
+pub const TROUBLE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Maximum number of different messages about one kind of problem in [`TROUBLE_INTERVAL`]: an outage shows several
+/// errors in turn, and each says something else.
+pub const TROUBLE_TEXTS_MAX: usize = 4;
