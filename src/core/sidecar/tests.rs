@@ -105,6 +105,9 @@ fn bodies_are_read_or_refused() {
         (r#"{"metrics":{"a":{"b":1}}}"#, Some(422)),
         (r#"{"metrics":{"a":1e400}}"#, Some(422)),
         (r#"{"metrics":{"a":-1e400}}"#, Some(422)),
+        // The largest number that 64 bits hold, and one that is rounded to infinity.
+        (r#"{"metrics":{"a":1.79769313486231573157e308}}"#, None),
+        (r#"{"metrics":{"a":1.7976931348623159e308}}"#, Some(422)),
         (&many, Some(422)),
         (&long, Some(422)),
     ] {
