@@ -1,5 +1,9 @@
 //! The `blackbox-daemon` command.
 
+// Text from outside reaches the terminal through `complain` and the log's format, which escape it.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,6 +14,7 @@ use blackbox_daemon::agent as daemon;
 use blackbox_daemon::commands::{check, replay, show};
 use blackbox_daemon::config::{CommandConfig, Config, ConfigErrors, SETTINGS};
 use blackbox_daemon::core::case::Severity;
+use blackbox_daemon::core::text::escaped;
 
 /// The allocator of the container image (musl builds); docs/dependencies.md gives the reason.
 #[cfg(target_env = "musl")]
@@ -21,7 +26,14 @@ const USAGE_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
     let logger = env_logger::Env::default().default_filter_or("info");
-    env_logger::Builder::from_env(logger).target(env_logger::Target::Stderr).init();
+    env_logger::Builder::from_env(logger)
+        .target(env_logger::Target::Stderr)
+        .format(|out, record| {
+            let (time, text) = (out.timestamp(), record.args().to_string());
+            let (level, target) = (record.level(), record.target());
+            writeln!(out, "[{time} {level:<5} {target}] {}", escaped(&text))
+        })
+        .init();
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -58,7 +70,7 @@ fn run() -> ExitCode {
 /// Prints every problem of the settings.
 fn refuse(errors: &ConfigErrors) -> ExitCode {
     for problem in &errors.problems {
-        eprintln!("blackbox-daemon: {problem}");
+        complain(problem);
     }
     ExitCode::from(USAGE_ERROR)
 }
@@ -89,22 +101,22 @@ fn show(words: &[&str]) -> ExitCode {
     match show::run(words, terminal, &mut io::BufWriter::new(io::stdout().lock())) {
         Ok(passed) => {
             if let Some(passed) = passed {
-                eprintln!("{passed}");
+                note(&passed);
             }
             ExitCode::SUCCESS
         }
         Err(show::Error::Usage(problems)) => {
             for problem in problems {
-                eprintln!("blackbox-daemon: show: {problem}");
+                complain(format_args!("show: {problem}"));
             }
             ExitCode::from(USAGE_ERROR)
         }
         Err(show::Error::Read(path, error)) => {
-            eprintln!("blackbox-daemon: show: {}: {error}", path.display());
+            complain(format_args!("show: {}: {error}", path.display()));
             ExitCode::FAILURE
         }
         Err(show::Error::Write(error)) => {
-            eprintln!("blackbox-daemon: show: {error}");
+            complain(format_args!("show: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -123,7 +135,7 @@ fn replay(folder: &Path) -> ExitCode {
                 warn!("bad input ({:?}): {}", flaw.kind, flaw.text);
             }
             let replay::Summary { listed, lines, incidents, .. } = summary;
-            eprintln!("{incidents} incidents in {listed} listed pods and {lines} watch lines");
+            note(&format!("{incidents} incidents in {listed} listed pods and {lines} watch lines"));
             ExitCode::SUCCESS
         }
         // The reader closed the pipe because it has read enough.
@@ -142,8 +154,19 @@ fn say(text: &str) -> ExitCode {
     }
 }
 
+/// Writes a problem to standard error.
+fn complain(problem: impl Display) {
+    note(&format!("blackbox-daemon: {problem}"));
+}
+
+/// Writes a line to standard error. The text may contain what a server, a file or the command line says.
+#[expect(clippy::print_stderr, reason = "this is the place")]
+fn note(text: &str) {
+    eprintln!("{}", escaped(text));
+}
+
 fn usage(problem: &str) -> ExitCode {
-    eprintln!("blackbox-daemon: {problem}; see blackbox-daemon --help");
+    complain(format_args!("{problem}; see blackbox-daemon --help"));
     ExitCode::from(USAGE_ERROR)
 }
 

@@ -1,5 +1,7 @@
-//! Texts as an incident line has them: cut at a bound, and times.
+//! Texts as an incident line has them: cut at a bound, and times. Also the rule for text from outside: which characters
+//! no reader and no terminal should meet.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -34,6 +36,41 @@ pub fn cut(text: &str, bytes: usize) -> String {
     let mut out = String::with_capacity(bytes);
     let _ = write!(out, "{}{ellipsis}", &text[..end]);
     out
+}
+
+/// Returns true for characters that a terminal obeys, or that make a text look like another one: control characters,
+/// line ends that are not ASCII, Unicode's formatting characters for the writing direction, the byte order mark, and
+/// code points that are no characters. Every outlet for text from outside uses this rule.
+pub fn is_harmful(c: char) -> bool {
+    match c {
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            true
+        }
+        '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => true,
+        c => c.is_control(),
+    }
+}
+
+/// Returns the text in one line, in which each harmful character appears as `\xNN` or `\u{NNNN}`. (A backslash stays as
+/// it is, so `\x1b` in the result may also be literally that.)
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_harmful(c) { push_escaped(c, &mut out) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+/// Appends a harmful character as [`escaped`] writes it.
+pub fn push_escaped(c: char, out: &mut String) {
+    let code = u32::from(c);
+    let _ = match code {
+        0..0x80 => write!(out, "\\x{code:02x}"),
+        _ => write!(out, "\\u{{{code:x}}}"),
+    };
 }
 
 /// Returns a duration in two units at most.
@@ -89,6 +126,21 @@ mod tests {
             (200_000, "2 d 7 h"),
         ] {
             assert_eq!(duration(Duration::from_secs(s)), want);
+        }
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_or_a_reader_misreads_is_escaped_and_nothing_else() {
+        for (text, want) in [
+            ("plain äöü 漢字 עברית 👩\u{200d}🚒", "plain äöü 漢字 עברית 👩\u{200d}🚒"),
+            ("a\0b\x1b[31mc\r\n\td\x7f\u{9b}2J", "a\\x00b\\x1b[31mc\\x0d\\x0a\\x09d\\x7f\\u{9b}2J"),
+            ("gnp\u{202e}exe.\u{2066}\u{2069}", "gnp\\u{202e}exe.\\u{2066}\\u{2069}"),
+            ("\u{200e}\u{200f}\u{61c}", "\\u{200e}\\u{200f}\\u{61c}"),
+            ("\u{feff}a\u{2028}b\u{2029}", "\\u{feff}a\\u{2028}b\\u{2029}"),
+            ("C:\\x1b", "C:\\x1b"),
+            ("", ""),
+        ] {
+            assert_eq!(escaped(text), want);
         }
     }
 

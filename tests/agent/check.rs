@@ -9,6 +9,7 @@ use crate::support::script::{Behaviour, Target};
 use crate::support::tls::Authority;
 use crate::support::tls::Validity;
 use crate::support::{AgentOptions, FakeApi, Options, Scratch, base64, http};
+use blackbox_daemon::core::text::is_harmful;
 use serde_json::json;
 
 const ID: &str = "00000000000000000000000000000000000000000000000000000000000000a1";
@@ -186,6 +187,29 @@ fn an_api_server_that_is_gone_silent_foreign_or_unwilling_is_told_apart() {
     node.check().says("failure", "API server", &["the TLS connection failed", "the CA must be"]);
     node.api.stop();
     node.check().says("failure", "API server", &["cannot connect"]);
+}
+
+#[test]
+fn no_text_of_a_server_or_of_the_environment_reaches_the_terminal_raw() {
+    let node = Node::new();
+    let hostile = "cls\u{1b}[2J gnp\u{202e}exe\u{2066}\nok       all is well\r\u{feff}";
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 500,
+        "message": hostile, "reason": "Oh\u{1b}[31m"});
+    let denied = json!({"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1",
+        "status": {"allowed": false, "reason": hostile}});
+    node.api.once(Target::LIST_PODS, Behaviour::answer(500, status.to_string()));
+    node.api.always(Target::REVIEW, Behaviour::answer(201, denied.to_string()));
+    for env in [
+        &[][..],
+        &[("BLACKBOX_INCIDENT_FILE", "/nowhere\u{1b}[2J/gnp\u{202e}exe")],
+        &[("BLACKBOX_LOOKBACK", "5\u{1b}[2J\u{202e}")],
+    ] {
+        let checked = node.check_with(env);
+        println!("{}", checked.text);
+        assert!(!checked.text.chars().any(|c| c != '\n' && is_harmful(c)), "{:?}", checked.text);
+        assert!(checked.text.contains("1b") && checked.text.contains("\\u{202e}"));
+        assert!(!checked.text.lines().any(|line| line.starts_with("ok       all is well")));
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::support::script::Insertion;
 use crate::support::{
     Agent, AgentOptions, Behaviour, Ending, FakeApi, Options, PATIENCE, Point, Scratch, Target,
 };
+use blackbox_daemon::core::text::is_harmful;
 use serde_json::{Value, json};
 
 /// Starts an agent against an API server that `bend` has changed before.
@@ -175,6 +176,37 @@ fn an_answer_that_the_agent_itself_drops_is_no_broken_connection() {
     }));
     assert_eq!(agent.metric("k8s_api_errors_total{code=\"io\"}"), 0.0);
     assert!(!agent.log().contains("the connection was lost"), "{}", agent.log());
+}
+
+/// A Status whose text orders the terminal about, and makes a file name look like another one.
+fn hostile_status(code: u16) -> String {
+    let message = "cls\u{1b}[2J \u{1b}]0;title\u{7} gnp\u{202e}exe\u{2066}\u{200f}\nroot: all is well\r\u{2028}\u{feff}";
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
+        "message": message, "reason": "Forb\u{1b}[31midden", "code": code});
+    status.to_string()
+}
+
+#[test]
+fn no_text_of_a_server_reaches_the_log_raw() {
+    let (_api, agent, _scratch) = start(
+        |api| {
+            api.once(Target::LIST_PODS, Behaviour::answer(403, hostile_status(403)));
+            api.once(Target::LIST_PODS, Behaviour::answer(500, hostile_status(500)));
+            let gone =
+                json!({"type": "ERROR", "object": hostile_status(410).parse::<Value>().unwrap()});
+            let bytes = format!("{gone}\n").into_bytes();
+            api.once(Target::WATCH_PODS, Behaviour::api().insert(0, Insertion::Bytes(bytes)));
+        },
+        |options| quickly(options).env("RUST_LOG", "debug"),
+    );
+    agent.wait_ready();
+    agent.wait_for_log("gnp\\u{202e}exe\\u{2066}\\u{200f}");
+    agent.wait_for_log("the API server ended it");
+    let log = agent.log();
+    println!("{}", log.lines().filter(|line| line.contains("gnp")).collect::<Vec<_>>().join("\n"));
+    assert!(log.contains("cls\\x1b[2J"));
+    assert!(!log.chars().any(|c| c != '\n' && is_harmful(c)), "{log:?}");
+    assert!(log.lines().all(|line| line.starts_with('[')), "{log}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use crate::support::clock::eventually;
 use crate::support::{PATIENCE, Scratch, fixture};
 use crate::{BINARY, text};
+use blackbox_daemon::core::text::is_harmful;
 
 fn command(words: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
@@ -86,6 +87,37 @@ fn no_line_is_wider_than_the_terminal_and_nothing_in_one_is_an_order_to_it() {
             assert!(!line.chars().any(|c| c.is_control() || c == '\u{202e}'), "{line:?}");
         }
     }
+}
+
+#[test]
+fn neither_the_name_nor_the_content_of_a_file_reaches_the_terminal_raw() {
+    let hostile = "cls\u{1b}[2J gnp\u{202e}exe\u{2066}\n\r\u{feff}";
+    let scratch = Scratch::new("hostile-file");
+    let raw = |output: &Output| {
+        let all = text(&output.stdout) + &text(&output.stderr);
+        all.chars().filter(|c| *c != '\n' && is_harmful(*c)).collect::<String>()
+    };
+    for words in [&[hostile][..], &["--since", hostile, "--what\u{1b}[2J"], &[hostile, hostile]] {
+        let output = show(words, b"");
+        assert_ne!(output.status.code(), Some(0));
+        assert_eq!(raw(&output), "", "{words:?}");
+        assert!(text(&output.stderr).contains("\\u{202e}"), "{}", text(&output.stderr));
+    }
+    let path = scratch.join(hostile);
+    let first = text(&incidents()).lines().next().unwrap().to_owned();
+    let mut incident: serde_json::Value = serde_json::from_str(&first).unwrap();
+    for name in ["message", "pod_name", "namespace", "container", "node_name", "type", "id"] {
+        incident[name] = hostile.into();
+    }
+    fs::write(&path, format!("{incident}\n{hostile}\n")).unwrap();
+    for words in [&[path.to_str().unwrap()][..], &["--full", path.to_str().unwrap()]] {
+        let output = show(words, b"");
+        assert_eq!(output.status.code(), Some(0));
+        assert!(text(&output.stdout).contains("gnp\u{b7}exe"), "{}", text(&output.stdout));
+        assert_eq!(raw(&output), "");
+    }
+    let unknown = Command::new(BINARY).args([hostile]).env_clear().output().unwrap();
+    assert_eq!((unknown.status.code(), raw(&unknown)), (Some(2), String::new()));
 }
 
 #[test]

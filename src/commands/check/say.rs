@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use crate::core::text::escaped;
+
 /// The result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -42,7 +44,7 @@ impl<'w> Report<'w> {
         self.say(Verdict::Failure, subject, text);
     }
 
-    /// Writes one line. Control characters become spaces, since the text may come from servers and files.
+    /// Writes one line. Harmful characters are escaped, since the text may come from servers and files.
     pub(super) fn say(&mut self, verdict: Verdict, subject: &str, text: &str) {
         let word = match verdict {
             Verdict::Ok => "ok     ",
@@ -50,9 +52,8 @@ impl<'w> Report<'w> {
             Verdict::Failure => "failure",
         };
         self.failed |= verdict == Verdict::Failure;
-        let mut line = format!("{word}  {subject:<13}  ");
-        line.extend(text.chars().map(|c| if c.is_control() { ' ' } else { c }));
-        line.push('\n');
+        let (subject, text) = (escaped(subject), escaped(text));
+        let line = format!("{word}  {subject:<13}  {text}\n");
         if self.broken.is_ok() {
             self.broken = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush());
         }
@@ -76,10 +77,9 @@ mod tests {
         let mut out = Vec::new();
         let mut report = Report::new(&mut out);
         report.ok("clock", "0 s from the API server's");
-        report.warning("node", "a\nb\u{1b}[31m");
+        report.warning("node", "a\nb\u{1b}[31m\u{202e}c");
         assert!(report.end().unwrap());
-        let said =
-            "ok       clock          0 s from the API server's\nwarning  node           a b [31m\n";
+        let said = "ok       clock          0 s from the API server's\nwarning  node           a\\x0ab\\x1b[31m\\u{202e}c\n";
         assert_eq!(String::from_utf8(out).unwrap(), said);
         let mut out = Vec::new();
         let mut report = Report::new(&mut out);

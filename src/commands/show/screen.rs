@@ -1,11 +1,12 @@
 //! Text on a terminal: safe characters, width, bars, colours.
 
-/// Returns true for characters that a terminal does not show or would interpret: control characters, and invisible
-/// marks such as those that reverse the writing direction.
+use crate::core::text::is_harmful;
+
+/// Returns true for characters that a terminal would interpret or does not show: those that are harmful anywhere, and
+/// those that take no column.
 fn is_special(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}')
-        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    is_harmful(c)
+        || matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{206f}')
         || matches!(c, '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::logs::cri::{self, LogStream};
 use crate::core::logs::mask::Mask;
-use crate::core::text::cut;
+use crate::core::text::{cut, is_harmful, push_escaped};
 use crate::limits::{LOG_BYTES_MAX, LOG_JOIN_BYTES_MAX, LOG_LINE_BYTES_MAX};
 
 /// Bytes of JSON around the text of a line, including the comma after it and the longest possible year.
@@ -339,7 +339,7 @@ fn readable(bytes: &[u8]) -> String {
 
 fn push_readable(text: &str, out: &mut String) {
     let mut rest = text;
-    while let Some(at) = rest.find(is_harmful) {
+    while let Some(at) = rest.find(|c| is_harmful(c) && c != '\t') {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
         if let Some(behind) = behind_sequence(rest) {
@@ -347,22 +347,12 @@ fn push_readable(text: &str, out: &mut String) {
             continue;
         }
         let mut chars = rest.chars();
-        let code = chars.next().map_or(0, u32::from);
-        let _ = match code {
-            0..0x80 => write!(out, "\\x{code:02x}"),
-            _ => write!(out, "\\u{{{code:x}}}"),
-        };
+        if let Some(c) = chars.next() {
+            push_escaped(c, out);
+        }
         rest = chars.as_str();
     }
     out.push_str(rest);
-}
-
-/// Returns true for control characters, line ends that are not ASCII, and characters that change the writing
-/// direction (Unicode's bidirectional formatting characters, which can make a text look like another one).
-fn is_harmful(c: char) -> bool {
-    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}')
-        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    (c.is_control() && c != '\t') || matches!(c, '\u{2028}' | '\u{2029}') || turns
 }
 
 /// Returns the text after a control sequence (ECMA-48, 5.4: `ESC [`, parameters, intermediates, a final byte).

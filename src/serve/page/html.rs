@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
+use crate::core::text::is_harmful;
+
 /// Appends a value as text. Characters that could begin or end a tag or an attribute are escaped. Control characters
 /// (except line feed and tab, which are white space) and characters that change the reading direction become
 /// `\uNNNN`, as in JSON, so that a copied line keeps its meaning.
@@ -34,13 +36,7 @@ fn is_special(c: char) -> bool {
     match c {
         '&' | '<' | '>' | '"' | '\'' => true,
         '\n' | '\t' => false,
-        // Marks, embeddings, overrides and isolates of the writing direction.
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-            true
-        }
-        // Line ends that are not ASCII, and characters that HTML text must not contain.
-        '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => true,
-        c => c.is_control(),
+        c => is_harmful(c),
     }
 }
 
