@@ -11,7 +11,7 @@
 //!  file      the incident file           its queue (1024, oldest drops) ledger
 //!  webhook   the collector's client      its queue (1024, oldest drops) ledger
 //!  state     the state file              ledger                         -
-//!  http      the listener                one thread a connection        -
+//!  http      the listener                a thread for each request      -
 //!  signal    -                           SIGTERM, SIGINT                main
 //!  resolve   one lookup of a name        -                              the client that asked
 //!  main      this wiring                 signals, terminated threads    -
@@ -58,6 +58,7 @@ use crate::core::case::id;
 use crate::core::detect::ledger::{Ledger, PreviousState};
 use crate::core::detect::reboot::{Boot, BootBefore};
 use crate::core::detect::{Detector, History, Patience};
+use crate::core::roster::Sender;
 use crate::core::stream::Stream;
 use crate::core::stream::reflector::Reflector;
 use crate::kube::api::ApiClient;
@@ -152,7 +153,12 @@ pub fn run(config: &Config) -> Result<(), Error> {
     let known = Known { health: shared.health.clone(), recent: recent.clone(), clock };
     let pages = routes::handler(&shared.metrics, known, config, &roster, &sidecars);
     let server = server.with_posts(routes::POSTS);
-    shared.spawn("http", move || server.run(clock, pages))?;
+    let known = roster.clone();
+    // A connection must not wait for the roster's lock; what is held up now is only treated like the others.
+    let is_node = move |address| {
+        known.try_lock().is_ok_and(|roster| matches!(roster.sender(address), Sender::Host))
+    };
+    shared.spawn("http", move || server.run(clock, is_node, pages))?;
     let mut detector = detector(config, clock);
     let (file, left) = recall(config, &shared.metrics, &mut detector);
     let boot = boot(config, clock, left.as_ref());

@@ -12,16 +12,34 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 8 << 10;
 /// a scrape 10 s; the agent makes the page in a millisecond.
 pub const HTTP_CONNECTION_MAX: Duration = Duration::from_secs(2);
 
-/// Maximum number of connections to the agent at the same time. Above this, the oldest is cut off.
+/// Maximum number of requests that are answered at the same time, each on a thread. A further request waits for a
+/// thread; if a peer keeps one waiting, that connection is cut off.
 pub const HTTP_CONNECTIONS_MAX: usize = 8;
 
-/// Maximum number of connection threads, including those that were cut off and have not terminated yet. Such a
-/// thread terminates at its next read or write, so more threads than this mean that the handler hangs. New
-/// connections then wait.
-pub const HTTP_THREADS_MAX: usize = 2 * HTTP_CONNECTIONS_MAX;
+/// Maximum number of requests that wait for a thread. The threads answer some thousand requests a second, so the
+/// last one waits for some hundredths of a second.
+pub const HTTP_READY_MAX: usize = 64;
 
-/// How long the server waits before it retries when it is out of file descriptors or threads: ten tries in the
-/// second that a probe waits, and no busy loop.
+/// Maximum number of connections that have not sent their request yet. A flood of 50,000 a second leaves each
+/// of them 5 ms to send it; a client sends it in a fraction of a millisecond. A connection takes about 4 KiB of the
+/// kernel's memory and a file descriptor.
+pub const HTTP_WAITING_MAX: usize = 256;
+
+/// Maximum number of connections that are accepted before the server looks at those that wait.
+pub const HTTP_BATCH_MAX: usize = 64;
+
+/// The shortest and the longest time between two looks at the connections that wait, and at the kernel's queue of new
+/// ones. The queue holds 128, the number that Rust's standard library asks for; 50,000 a second fill it in 2.5 ms.
+pub const HTTP_LOOK_MIN: Duration = Duration::from_micros(500);
+/// See [`HTTP_LOOK_MIN`]. The longest one adds to the time of an answer if the request comes late.
+pub const HTTP_LOOK_MAX: Duration = Duration::from_millis(8);
+
+/// How often the connections that wait are looked at if they are many. A look at 256 of them takes a tenth of a
+/// millisecond.
+pub const HTTP_SWEEP_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How long the server waits before it retries when the process is out of file descriptors and has no connection to
+/// give up for one: ten tries in the second that a probe waits, and no busy loop.
 pub const HTTP_PAUSE: Duration = Duration::from_millis(100);
 
 /// Maximum number of bytes still read from a peer after the answer was sent.

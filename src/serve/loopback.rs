@@ -1,13 +1,13 @@
-//! Decides who may read incidents over HTTP: incidents contain log lines, and every pod can reach the port.
+//! Decides who may read incidents over HTTP: incidents contain log lines, and every pod can reach the port. Also keeps
+//! the pages of other sites from posting.
 //!
 //! Operators connect with `kubectl port-forward`: the connection then comes from the agent's own network
 //! namespace, from 127.0.0.1 or ::1, and the browser sends `localhost` as the host. Both are required. The
 //! address check keeps out other pods and the network. The host check keeps out another site's page whose
 //! own name was made to resolve to the operator's machine (DNS rebinding): its requests use the same forward.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use crate::serve::http::Request;
+use crate::serve::http::address::is_loopback;
 
 /// The body of the 403 response to all other callers.
 pub const REFUSAL: &str = "incidents contain log lines, so the agent shows them only to callers on \
@@ -19,13 +19,13 @@ pub fn may_read(request: &Request<'_>) -> bool {
     is_loopback(request.peer.ip()) && request.host.is_some_and(names_loopback)
 }
 
-/// Only these two addresses, not all of 127.0.0.0/8: a service mesh passes on traffic from outside from another
-/// address in that range (Istio: 127.0.0.6).
-fn is_loopback(peer: IpAddr) -> bool {
-    match peer.to_canonical() {
-        IpAddr::V4(peer) => peer == Ipv4Addr::LOCALHOST,
-        IpAddr::V6(peer) => peer == Ipv6Addr::LOCALHOST,
-    }
+/// Returns true if a page in a browser sends this post. A page of any site can post through the operator's
+/// `kubectl port-forward`, or to any address that the operator's browser reaches. Browsers send `Origin` with every
+/// POST, and no other client has a reason to. On loopback, a name that is none of loopback's shows DNS rebinding; from
+/// elsewhere pods post to names of services and of nodes, which cannot be told from such a name.
+pub fn is_from_page(request: &Request<'_>) -> bool {
+    let is_foreign = |host| is_loopback(request.peer.ip()) && !names_loopback(host);
+    request.has_origin || request.host.is_some_and(is_foreign)
 }
 
 /// Any port is accepted: it is the local port of the forward, which the operator chooses.
@@ -48,6 +48,7 @@ mod tests {
             path: "/",
             peer: peer.parse().unwrap(),
             host,
+            has_origin: false,
             content_type: None,
             body: Ok(&[]),
         })
@@ -66,6 +67,33 @@ mod tests {
             ] {
                 assert!(asks(peer, Some(host)), "{peer} {host}");
             }
+        }
+    }
+
+    #[test]
+    fn a_page_does_not_post() {
+        let own = Some("localhost:9464");
+        for (peer, host, has_origin, is_page) in [
+            ("127.0.0.1:4000", own, false, false),
+            ("[::1]:4000", Some("[::1]:9464"), false, false),
+            ("127.0.0.1:4000", None, false, false),
+            ("10.0.0.7:4000", Some("blackbox-daemon.kube-system:9464"), false, false),
+            ("10.0.0.7:4000", Some("192.0.2.1:9464"), false, false),
+            ("127.0.0.1:4000", own, true, true),
+            ("10.0.0.7:4000", Some("192.0.2.1:9464"), true, true),
+            ("127.0.0.1:4000", Some("evil.example:9464"), false, true),
+            ("[::ffff:127.0.0.1]:4000", Some("localhost.evil.example"), false, true),
+        ] {
+            let request = Request {
+                method: Method::Post,
+                path: "/v1/telemetry",
+                peer: peer.parse().unwrap(),
+                host,
+                has_origin,
+                content_type: None,
+                body: Ok(&[]),
+            };
+            assert_eq!(is_from_page(&request), is_page, "{peer} {host:?} {has_origin}");
         }
     }
 

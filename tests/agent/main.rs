@@ -18,6 +18,7 @@ mod faults_network;
 mod faults_server;
 mod faults_stream;
 mod flight;
+mod flood;
 mod hang;
 mod hostile;
 mod kill;

@@ -1,27 +1,34 @@
 //! A small HTTP/1.1 server: one GET, HEAD or (for some paths) POST request per connection, which is then closed.
 //!
 //! Every pod of the node can reach it, so everything is bounded: the size of the head and of the body, the total time
-//! of a connection, and the number of connections, each on a thread with a small stack. At the connection limit the
-//! oldest connection is cut off, so a client that only holds connections open cannot lock out the kubelet's probe.
+//! of a connection, the number of connections, and the number of threads, each with a small stack.
+//!
+//! ```text
+//! accept ── door ── connections that wait for their request ── pool ── requests that wait for one of a few threads
+//! ```
+//!
+//! A flood must not lock out the kubelet's probe, not even a flood from the probe's own address. Therefore the door
+//! takes connections as fast as the kernel has them, and a connection gets a thread only when its request is there.
+//! Connections that send none wait in a bounded queue, in which each address has its share.
 
+pub mod address;
+mod connection;
+mod door;
+mod pool;
 pub mod request;
+mod waiting;
 
-use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Builder;
-use std::time::Duration;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
 
-use crate::limits::{
-    HTTP_CONNECTION_MAX, HTTP_CONNECTIONS_MAX, HTTP_DRAIN_BYTES_MAX, HTTP_HEAD_BYTES_MAX,
-    HTTP_PAUSE, HTTP_STACK_BYTES, HTTP_THREADS_MAX,
-};
+use crate::limits::HTTP_HEAD_BYTES_MAX;
 use crate::runtime::clock::Clock;
-use crate::runtime::stop::Stop;
-use crate::runtime::trouble::Trouble;
 
+use self::connection::Connection;
+use self::door::Door;
+use self::pool::Pool;
 use self::request::{Head, Refusal};
 
 pub use self::request::Method;
@@ -56,6 +63,8 @@ pub struct Request<'a> {
     pub peer: SocketAddr,
     /// The `Host` header: the name and port that the client believes it is connected to.
     pub host: Option<&'a str>,
+    /// True if the request has an `Origin` header, which browsers send with each POST.
+    pub has_origin: bool,
     /// The `Content-Type` of the posted body, as the client sent it.
     pub content_type: Option<&'a str>,
     /// The complete posted body; empty for GET and HEAD.
@@ -87,9 +96,6 @@ pub struct HttpServer {
     posts: &'static [Post],
 }
 
-/// The connections being served, oldest first.
-type Open = Arc<Mutex<VecDeque<(u64, TcpStream)>>>;
-
 impl HttpServer {
     /// Binds the address.
     ///
@@ -112,72 +118,28 @@ impl HttpServer {
         self.addr
     }
 
-    /// Serves requests until the process exits.
-    pub fn run<H>(self, clock: Clock, handler: H)
+    /// Serves requests until the process exits. `is_node` tells the node's own addresses from those of pods and of the
+    /// network; loopback and the listener's own address need not be known to it.
+    pub fn run<N, H>(self, clock: Clock, is_node: N, handler: H)
     where
+        N: Fn(IpAddr) -> bool,
         H: Fn(&Request<'_>) -> Response + Send + Sync + 'static,
     {
-        let handler = Arc::new(handler);
         let posts = self.posts;
-        let open = Open::default();
-        let mut trouble = Trouble::new(module_path!(), "http");
-        for id in 0.. {
-            // Each connection thread holds one reference to `open`, and this thread holds one too.
-            while Arc::strong_count(&open) > HTTP_THREADS_MAX {
-                trouble.warn(
-                    "too many connections are open, and closing the oldest did not help; new \
-                     connections wait",
-                );
-                Stop::default().wait(HTTP_PAUSE);
-            }
-            let served = self.listener.accept().and_then(|(stream, peer)| {
-                make_room(&open);
-                lock(&open).push_back((id, stream.try_clone()?));
-                let (served, handler) = (open.clone(), handler.clone());
-                let run = move || {
-                    // The server does not log that a client disconnected.
-                    let _ = serve(Connection::new(stream, clock), peer, posts, &*handler);
-                    lock(&served).retain(|(other, _)| *other != id);
-                };
-                let builder = Builder::new().name("http-conn".to_owned());
-                builder.stack_size(HTTP_STACK_BYTES).spawn(run)
-            });
-            match served {
-                Ok(_) => trouble.over("connections are served again"),
-                Err(error) => {
-                    lock(&open).retain(|(other, _)| *other != id);
-                    trouble.warn(&format!("cannot serve a connection: {error}"));
-                    // Out of file descriptors or threads: cut off the oldest connection, and pause, because an
-                    // immediate retry would be a hot loop.
-                    cut_off_oldest(&mut lock(&open));
-                    Stop::default().wait(HTTP_PAUSE);
-                }
-            }
+        let pool = Pool::new(move |job| {
+            let connection = Connection::new(job.held, clock, job.deadline);
+            // The server does not log that a client disconnected.
+            let _ = serve(&connection, job.peer, posts, &handler);
+        });
+        let mut door = Door::new(self.listener, posts, pool, clock, is_node);
+        loop {
+            door.round();
         }
     }
 }
 
-fn lock(open: &Open) -> std::sync::MutexGuard<'_, VecDeque<(u64, TcpStream)>> {
-    open.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Cuts off the oldest connections until there is room for one more. Their threads stop at their next
-/// read or write.
-fn make_room(open: &Open) {
-    let mut open = lock(open);
-    while open.len() >= HTTP_CONNECTIONS_MAX {
-        cut_off_oldest(&mut open);
-    }
-}
-
-fn cut_off_oldest(open: &mut VecDeque<(u64, TcpStream)>) {
-    if let Some((_, oldest)) = open.pop_front() {
-        let _ = oldest.shutdown(Shutdown::Both);
-    }
-}
-
 fn serve(
-    mut connection: Connection,
+    connection: &Connection,
     peer: SocketAddr,
     posts: &[Post],
     handler: &dyn Fn(&Request<'_>) -> Response,
@@ -185,7 +147,7 @@ fn serve(
     let mut bytes = Vec::with_capacity(1024);
     let answer = loop {
         match request::parse(&bytes) {
-            Some(Ok(head)) => break answer(&mut connection, &bytes, &head, peer, posts, handler)?,
+            Some(Ok(head)) => break answer(connection, &bytes, &head, peer, posts, handler)?,
             Some(Err(Refusal::Malformed)) => break Answer::refusal(400),
             Some(Err(Refusal::Version)) => break Answer::refusal(505),
             None if bytes.len() >= HTTP_HEAD_BYTES_MAX => break Answer::refusal(431),
@@ -199,13 +161,16 @@ fn serve(
     // The head and the body are written separately, so the body need not be copied.
     connection.write(answer.head().as_bytes())?;
     connection.write(answer.content())?;
+    if answer.is_whole {
+        return Ok(());
+    }
     drop(answer);
     connection.finish()
 }
 
 /// Answers a parsed head. `bytes` starts with the head, followed by any part of the body that came with it.
 fn answer(
-    connection: &mut Connection,
+    connection: &Connection,
     bytes: &[u8],
     head: &Head<'_>,
     peer: SocketAddr,
@@ -226,10 +191,13 @@ fn answer(
         path: head.path,
         peer,
         host: head.host,
+        has_origin: head.has_origin,
         content_type: head.body.content_type,
         body: body.as_deref().map_err(|unread| *unread),
     });
-    Ok(Answer { response, allow: "", with_body: head.method != Method::Head })
+    let body_bytes = body.as_ref().map_or(usize::MAX, Vec::len);
+    let is_whole = bytes.len() - head.bytes <= body_bytes;
+    Ok(Answer { response, allow: "", with_body: head.method != Method::Head, is_whole })
 }
 
 /// A response, and what the server adds to it.
@@ -238,17 +206,24 @@ struct Answer {
     /// The methods for the `Allow` header; empty for no header.
     allow: &'static str,
     with_body: bool,
+    /// True if the request was read to its end, so that the connection can be closed at once.
+    is_whole: bool,
 }
 
 impl Answer {
     fn refusal(status: u16) -> Self {
-        Self { response: refusal(status), allow: "", with_body: true }
+        Self { response: refusal(status), allow: "", with_body: true, is_whole: false }
     }
 
     /// Returns a 405 response for a method that the path does not take.
     fn not_allowed(allow: &'static str) -> Self {
         let body = format!("this path accepts only {allow}\n").into_bytes();
-        Self { response: Response { body, ..refusal(405) }, allow, with_body: true }
+        Self {
+            response: Response { body, ..refusal(405) },
+            allow,
+            with_body: true,
+            is_whole: false,
+        }
     }
 
     /// Returns the part of the body that is sent.
@@ -278,94 +253,6 @@ impl Answer {
             "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
         );
         head
-    }
-}
-
-/// A connection with a deadline that no peer can extend.
-struct Connection {
-    stream: TcpStream,
-    clock: Clock,
-    deadline: Duration,
-}
-
-impl Connection {
-    fn new(stream: TcpStream, clock: Clock) -> Self {
-        Self { stream, clock, deadline: clock.monotonic() + HTTP_CONNECTION_MAX }
-    }
-
-    /// Returns the time until the deadline, or an error if there is none: a timeout of zero would mean no timeout.
-    fn left(&self) -> io::Result<Duration> {
-        let left = self.deadline.saturating_sub(self.clock.monotonic());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
-    }
-
-    /// Reads at most `room` bytes and appends them; returns 0 at the end of the stream.
-    fn read(&mut self, bytes: &mut Vec<u8>, room: usize) -> io::Result<usize> {
-        let mut block = [0; 1024];
-        self.stream.set_read_timeout(Some(self.left()?))?;
-        let room = block.len().min(room);
-        let n = self.stream.read(&mut block[..room])?;
-        bytes.extend_from_slice(&block[..n]);
-        Ok(n)
-    }
-
-    /// Reads the body; `begun` holds the bytes that came with the head, perhaps more than the body. A body that is
-    /// too long is neither requested (`100 Continue`) nor given memory.
-    ///
-    /// # Errors
-    /// If the peer disconnects or the deadline passes before the end of the body.
-    fn body(
-        &mut self,
-        head: &Head<'_>,
-        begun: &[u8],
-        bytes_max: usize,
-    ) -> io::Result<Result<Vec<u8>, Unread>> {
-        let Some(length) = head.body.length_bytes else {
-            return Ok(Err(Unread::NoLength));
-        };
-        let Some(length) = usize::try_from(length).ok().filter(|length| *length <= bytes_max)
-        else {
-            return Ok(Err(Unread::TooLong));
-        };
-        let mut body = begun[..begun.len().min(length)].to_vec();
-        if head.body.waits && body.len() < length {
-            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-        }
-        while body.len() < length {
-            let room = length - body.len();
-            if self.read(&mut body, room)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-        Ok(Ok(body))
-    }
-
-    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            self.stream.set_write_timeout(Some(self.left()?))?;
-            let n = self.stream.write(bytes)?;
-            if n == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            bytes = &bytes[n..];
-        }
-        Ok(())
-    }
-
-    /// Closes the connection. Closing a socket with unread bytes makes the kernel send a reset, which may overtake
-    /// the response; so the rest of the request is read first, up to a limit.
-    fn finish(mut self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)?;
-        let mut block = [0; 1024];
-        let mut taken = 0;
-        while taken < HTTP_DRAIN_BYTES_MAX {
-            self.stream.set_read_timeout(Some(self.left()?))?;
-            match self.stream.read(&mut block)? {
-                0 => break,
-                n => taken += n,
-            }
-        }
-        Ok(())
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Head<'a> {
     pub path: &'a str,
     /// The `Host` header as sent.
     pub host: Option<&'a str>,
+    /// True if there is an `Origin` header: a browser sends one with each POST.
+    pub has_origin: bool,
     /// The headers about the body; read for POST only.
     pub body: BodyHead<'a>,
     /// The length of the head in bytes, including the blank line; the body starts there.
@@ -113,13 +115,15 @@ fn parse_head(head: &[u8], bytes: usize) -> Result<Head<'_>, Refusal> {
     if hosts.next().is_some() {
         return Err(Refusal::Malformed);
     }
+    let mut names = lines.clone().filter_map(|line| line.split_once(':'));
+    let has_origin = names.any(|(name, _)| name.eq_ignore_ascii_case("origin"));
     let mut body = BodyHead::default();
     if method == Method::Post {
         body = body_head(lines)?;
         // A client of HTTP/1.0 cannot handle `100 Continue` (RFC 9110, 10.1.1).
         body.waits &= version == "HTTP/1.1";
     }
-    Ok(Head { method, path, host, body, bytes })
+    Ok(Head { method, path, host, has_origin, body, bytes })
 }
 
 /// Reads the header lines about the body. Two lengths, even equal ones, are a sign of request smuggling (two readers
@@ -171,7 +175,8 @@ mod tests {
         let read = |text: &str, method, path| {
             let bytes = text.len() - if text.ends_with("rest") { 4 } else { 0 };
             let host = text.contains("Host: a").then_some("a");
-            Some(Ok(Head { method, path, host, body: BodyHead::default(), bytes }))
+            let has_origin = text.contains("Origin: ");
+            Some(Ok(Head { method, path, host, has_origin, body: BodyHead::default(), bytes }))
         };
         for (text, method, path) in [
             ("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", Method::Get, "/metrics"),
@@ -182,6 +187,7 @@ mod tests {
             ("GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", Method::Get, "/"),
             ("HEAD / HTTP/1.1\r\n\r\n", Method::Head, "/"),
             ("POST /v1?x HTTP/1.1\r\n\r\nrest", Method::Post, "/v1"),
+            ("POST /v1 HTTP/1.1\r\nOrigin: null\r\n\r\n", Method::Post, "/v1"),
             ("PUT / HTTP/1.1\r\n\r\n", Method::Other, "/"),
             ("get / HTTP/1.1\r\n\r\n", Method::Other, "/"),
         ] {
