@@ -113,6 +113,9 @@ fn take(
     roster: &Mutex<Roster>,
     sidecars: &Mutex<Sidecars>,
 ) -> Result<(), Refusal> {
+    if loopback::is_from_page(request) {
+        return Err(Refusal::Page);
+    }
     let body = request.body.map_err(|unread| match unread {
         Unread::NoLength => Refusal::NoLength,
         Unread::TooLong => Refusal::TooLong,

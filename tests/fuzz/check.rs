@@ -517,10 +517,12 @@ pub fn http_head(data: &[u8]) {
     }
 }
 
+const JSON: Option<&str> = Some("application/json");
+
 /// A post is accepted with a few valid names and finite values, which are the same in the JSON input; or it is
 /// refused with a 4xx status and one short line.
 pub fn telemetry(data: &[u8]) {
-    match Post::parse(None, data) {
+    match Post::parse(JSON, data) {
         Ok(post) => {
             assert!(post.metrics.len() <= TELEMETRY_NAMES_MAX);
             let shown: BTreeMap<String, &RawValue> = serde_json::from_slice(data).unwrap();

@@ -281,7 +281,7 @@ impl Agent {
         let mut stream = connect(self.http());
         let length = json.len();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: agent\r\nContent-Type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
              Content-Length: {length}\r\n\r\n"
         );
         write!(stream, "{head}{json}").unwrap();

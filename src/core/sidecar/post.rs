@@ -7,7 +7,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::core::sidecar::refusal::Refusal;
-use crate::core::text::cut;
+use crate::core::text::{cut, is_harmful};
 use crate::limits::{FLAW_BYTES_MAX, TELEMETRY_NAME_BYTES_MAX, TELEMETRY_NAMES_MAX};
 
 /// A pod, identified by its namespace and name.
@@ -33,11 +33,12 @@ impl Post {
     /// Parses a body with this Content-Type.
     ///
     /// # Errors
-    /// The Content-Type is not JSON, or the body is not valid JSON, has another shape or additional fields, or has
+    /// The Content-Type is not JSON or is missing (a browser lets a page of any site post without one, or with that of
+    /// a form), or the body is not valid JSON, has another shape or additional fields, or has
     /// names or values that cannot be kept. One bad name refuses the whole post: it is a mistake in the program,
     /// which is noticed sooner that way.
     pub fn parse(content_type: Option<&str>, body: &[u8]) -> Result<Self, Refusal> {
-        if !content_type.is_none_or(is_json) {
+        if !content_type.is_some_and(is_json) {
             return Err(Refusal::ContentType);
         }
         let body: Body<'_> = serde_json::from_slice(body)
@@ -109,9 +110,9 @@ impl<'de> Visitor<'de> for MetricsVisitor {
     }
 }
 
-/// Shortens the parser's message and replaces control characters, since it may quote the posted text.
+/// Shortens the parser's message and replaces harmful characters, since it may quote the posted text.
 fn one_line(text: &str) -> String {
-    cut(text, FLAW_BYTES_MAX).replace(char::is_control, " ")
+    cut(text, FLAW_BYTES_MAX).replace(is_harmful, " ")
 }
 
 /// Returns true for `application/json`, with or without parameters.

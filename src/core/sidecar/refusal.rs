@@ -28,6 +28,8 @@ pub enum Refusal {
     NoLength,
     /// The body is longer than the limit.
     TooLong,
+    /// A page in a browser posts.
+    Page,
     /// The Content-Type is not JSON.
     ContentType,
     /// The post has more names than are kept for a pod.
@@ -54,6 +56,7 @@ impl Refusal {
             Self::Unknown(_)
             | Self::Shared(_)
             | Self::NotYourself
+            | Self::Page
             | Self::Nameless
             | Self::NotOnHost => 403,
             Self::NoLength => 411,
@@ -94,6 +97,10 @@ impl fmt::Display for Refusal {
                 write!(f, "more than one running pod of this node has the address {address}")
             }
             Self::NotYourself => f.write_str("a pod may post only for itself"),
+            Self::Page => f.write_str(
+                "pages in a browser may not post: the request must have no Origin header, and on loopback the Host must be \
+                 localhost, 127.0.0.1 or [::1]",
+            ),
             Self::Nameless => f.write_str(
                 "a pod on the host's network must name itself: \"pod\": {\"namespace\": \"…\", \"name\": \"…\"}",
             ),
@@ -102,7 +109,7 @@ impl fmt::Display for Refusal {
             }
             Self::NoLength => f.write_str("the request needs a Content-Length; a chunked body is not accepted"),
             Self::TooLong => write!(f, "the body is too long; the limit is {TELEMETRY_BODY_BYTES_MAX} bytes"),
-            Self::ContentType => f.write_str("the Content-Type must be application/json or absent"),
+            Self::ContentType => f.write_str("the Content-Type must be application/json"),
             Self::TooManyNames(names) => {
                 write!(f, "the post has {names} names; the limit is {TELEMETRY_NAMES_MAX}")
             }

@@ -11,6 +11,8 @@ use crate::rounds;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+const JSON: Option<&str> = Some("application/json");
+
 fn pod(name: &str, address: &str) -> Value {
     json!({
         "metadata": {"namespace": "shop", "name": name, "uid": format!("uid-{name}")},
@@ -58,7 +60,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn post(metrics: Value) -> Post {
-    Post::parse(None, json!({ "metrics": metrics }).to_string().as_bytes()).unwrap()
+    Post::parse(JSON, json!({ "metrics": metrics }).to_string().as_bytes()).unwrap()
 }
 
 fn at(seconds: u64) -> Duration {
@@ -111,14 +113,14 @@ fn bodies_are_read_or_refused() {
         (&many, Some(422)),
         (&long, Some(422)),
     ] {
-        let refusal = Post::parse(None, body.as_bytes()).err();
+        let refusal = Post::parse(JSON, body.as_bytes()).err();
         assert_eq!(refusal.as_ref().map(Refusal::status), status, "{body:.60}");
         let sentence = refusal.map_or(String::new(), |refusal| refusal.to_string());
         assert!(sentence.len() < 700 && !sentence.contains('\n'), "{sentence}");
     }
-    assert_eq!(Post::parse(None, b"{\"metrics\":{\"\xff\":1}}").unwrap_err().status(), 400);
+    assert_eq!(Post::parse(JSON, b"{\"metrics\":{\"\xff\":1}}").unwrap_err().status(), 400);
     let read = Post::parse(
-        None,
+        JSON,
         br#"{"metrics":{"b":1e308,"a":0.5},"pod":{"namespace":"shop","name":"web"}}"#,
     );
     let pod = PodName { namespace: "shop".to_owned(), name: "web".to_owned() };
@@ -127,9 +129,9 @@ fn bodies_are_read_or_refused() {
 }
 
 #[test]
-fn a_content_type_is_json_or_left_out() {
+fn a_content_type_is_json() {
     for (content_type, is_good) in [
-        (None, true),
+        (None, false),
         (Some("application/json"), true),
         (Some("Application/JSON; charset=utf-8"), true),
         (Some("application/x-www-form-urlencoded"), false),
@@ -378,7 +380,7 @@ fn no_body_makes_it_panic_or_say_much() {
             let at = below(body.len().max(1)).min(body.len());
             body.splice(at..(at + below(3)).min(body.len()), [alphabet[below(alphabet.len())]]);
         }
-        match Post::parse(None, &body) {
+        match Post::parse(JSON, &body) {
             Ok(post) => {
                 assert!(post.metrics.len() <= TELEMETRY_NAMES_MAX);
                 assert!(post.metrics.iter().all(|(_, value)| value.is_finite()));
