@@ -316,7 +316,9 @@ fn a_handler_that_hangs_does_not_gather_threads() {
     assert!(ask(addr, &[b"GET / HTTP/1.1\r\n\r\n"]).starts_with("HTTP/1.1 503"));
     // Those that did not lose their place are answered as well.
     let answered = asking.into_iter().map(answer).filter(|text| !text.is_empty());
-    assert_eq!(answered.count(), HTTP_CONNECTIONS_MAX + HTTP_READY_MAX);
+    // On a slow machine the queue is full before the threads have started.
+    let all = HTTP_READY_MAX..=HTTP_READY_MAX + HTTP_CONNECTIONS_MAX;
+    assert!(all.contains(&answered.count()));
 }
 
 #[test]
