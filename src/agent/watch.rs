@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use log::debug;
+use memchr::memchr;
 use ureq::Timeout;
 
 use crate::agent::detection::Detection;
@@ -113,12 +114,21 @@ impl Watch {
         is_watch: bool,
         buffer: &mut [u8],
     ) -> Result<Read, ApiError> {
+        let mut line_at = self.clock.monotonic();
         let read = loop {
             match answer.read(buffer) {
                 Ok(0) => return Ok(Read::Over(WatchEnd::Clean)),
                 Ok(len) => {
-                    if self.detection.on_block(&buffer[..len]) == Flow::Stop {
+                    let block = &buffer[..len];
+                    if self.detection.on_block(block) == Flow::Stop {
                         break Ok(Read::Dropped);
+                    }
+                    // Single bytes show that somebody sends, not that the watch works.
+                    let now = self.clock.monotonic();
+                    if memchr(b'\n', block).is_some() {
+                        line_at = now;
+                    } else if is_watch && now.saturating_sub(line_at) > self.idle_timeout {
+                        break Ok(Read::Over(WatchEnd::Idle));
                     }
                 }
                 Err(error) if is_watch => break Ok(Read::Over(self.end_of_watch(&error))),

@@ -9,7 +9,7 @@
 //! | [`ApiClient::get_node`] | get nodes |
 //! | [`ApiClient::review`], [`ApiClient::server`] | none: every authenticated client may ask |
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -176,7 +176,8 @@ impl ApiClient {
     /// # Errors
     /// Any failure of the request.
     pub fn list_pods(&mut self, resource_version: &str) -> Result<Answer, ApiError> {
-        let path = format!("{}&resourceVersion={resource_version}", self.pods_path());
+        let version = encoded(resource_version);
+        let path = format!("{}&resourceVersion={version}", self.pods_path());
         self.ask(Verb::List, Some(Permission::ListPods), &path, ResponseTimeout::Answer)
     }
 
@@ -202,8 +203,9 @@ impl ApiClient {
         timeout_seconds: u64,
         idle: Duration,
     ) -> Result<Answer, ApiError> {
+        let version = encoded(resource_version);
         let path = format!(
-            "{}&watch=1&allowWatchBookmarks=true&resourceVersion={resource_version}\
+            "{}&watch=1&allowWatchBookmarks=true&resourceVersion={version}\
              &timeoutSeconds={timeout_seconds}",
             self.pods_path()
         );
@@ -448,5 +450,35 @@ impl Answer {
     fn counted(&self, error: ApiError) -> ApiError {
         self.metrics.api_errors.add((&error).into());
         error
+    }
+}
+
+/// Returns the text as a part of a URL's query (RFC 3986, 2.3).
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_one_value_of_the_query() {
+        for (version, want) in [
+            ("123", "123"),
+            ("a-b.c_d~e", "a-b.c_d~e"),
+            ("1&watch=1#x", "1%26watch%3D1%23x"),
+            ("%20+/?", "%2520%2B%2F%3F"),
+        ] {
+            assert_eq!(encoded(version), want);
+        }
     }
 }

@@ -63,6 +63,10 @@ pub const RECONNECT_PARTS: (u32, u32) = (3, 10);
 /// watch cannot.
 pub const STREAM_ERRORS_MAX: u32 = 5;
 
+/// After this many failed LISTs in a row at our own version, the agent lists at no version: the server may refuse the
+/// version itself. Such a LIST reads etcd, so it is not the first choice.
+pub const LIST_ERRORS_MAX: u32 = 3;
+
 /// Lower bound of the interval between periodic relists. A relist repairs what no error reveals (a watch cache
 /// that lost an event). The server answers it from its cache; two thousand nodes cause about one LIST a second.
 pub const RELIST_INTERVAL_MIN: Duration = Duration::from_secs(30 * 60);

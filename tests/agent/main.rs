@@ -22,6 +22,7 @@ mod flood;
 mod hang;
 mod hostile;
 mod kill;
+mod liars;
 mod live_zoo;
 mod page;
 mod quiet;

@@ -1,7 +1,7 @@
 //! Sends one response as the script requires.
 
 use std::io::{self, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::clock::{self, Stopper};
 use super::conn::Wire;
@@ -140,12 +140,23 @@ impl<'a> Body<'a> {
             let flow = match insertion {
                 Insertion::Bytes(bytes) => self.put(bytes)?,
                 Insertion::GiantLine { bytes, newline } => self.giant_line(*bytes, *newline)?,
+                Insertion::Trickle { bytes, every } => self.trickle(*bytes, *every)?,
             };
             if flow != Flow::Go {
                 return Ok(flow);
             }
         }
         Ok(self.scripted_end_at_event())
+    }
+
+    fn trickle(&mut self, bytes: usize, every: Duration) -> io::Result<Flow> {
+        for _ in 0..bytes {
+            let flow = self.put(b" ")?;
+            if flow != Flow::Go || self.run.wait(every) {
+                return Ok(flow);
+            }
+        }
+        Ok(Flow::Go)
     }
 
     /// Returns the ending that is scripted for a time, if that time has come.

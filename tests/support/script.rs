@@ -57,6 +57,13 @@ pub enum Insertion {
         /// Whether the line has a newline.
         newline: bool,
     },
+    /// Single bytes of a line that never ends.
+    Trickle {
+        /// Number of bytes.
+        bytes: usize,
+        /// The time between two of them.
+        every: Duration,
+    },
 }
 
 /// How a request is answered.

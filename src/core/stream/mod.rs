@@ -15,7 +15,7 @@ use crate::core::stream::frame::FrameSplitter;
 use crate::core::stream::list::{ListSplitter, Piece};
 use crate::core::stream::reflector::{Failure, Reflector, Step, WatchEnd};
 use crate::core::wire::json;
-use crate::core::wire::{self, is_older};
+use crate::core::wire::{self, is_older, is_usable};
 
 /// What was read, apart from detected incidents; for metrics and the log.
 #[derive(Debug, PartialEq, Eq)]
@@ -299,18 +299,18 @@ impl Stream {
         let used = !matches!(&decoded, Decoded::Nothing(version) if version.is_empty());
         notes.push(Note::Line { used });
         notes.extend(flaw.map(Note::Flaw));
-        match decoded {
+        let is_position = match decoded {
             Decoded::Applied(pod) => {
                 self.detector.on_applied(&pod, now, out);
-                self.reflector.on_line(&pod.metadata.resource_version);
+                self.reflector.on_line(&pod.metadata.resource_version)
             }
             Decoded::Deleted(pod) => {
                 self.detector.on_deleted(&pod, now, out);
-                self.reflector.on_line(&pod.metadata.resource_version);
+                self.reflector.on_line(&pod.metadata.resource_version)
             }
             Decoded::Known(meta) => {
                 self.detector.on_known(&meta);
-                self.reflector.on_line(&meta.resource_version);
+                self.reflector.on_line(&meta.resource_version)
             }
             Decoded::Bookmark(meta) => self.reflector.on_line(&meta.resource_version),
             Decoded::Nothing(version) => self.reflector.on_line(&version),
@@ -318,15 +318,20 @@ impl Stream {
                 notes.push(Note::Error(failure, text));
                 return Err(failure);
             }
+        };
+        if !is_position {
+            let text = "a resourceVersion from which no watch can begin; the one before it stays";
+            notes.push(Note::Flaw(Flaw::new(FlawKind::Field, text)));
         }
         Ok(())
     }
 }
 
-/// Returns the resourceVersion in a list's metadata, or an empty string.
+/// Returns the resourceVersion in a list's metadata; an empty string if there is none with which a request can be made.
 fn version_of(metadata: &[u8]) -> String {
     let metadata: wire::Metadata<'_> = json::from_slice(metadata).unwrap_or_default();
-    (*metadata.resource_version).to_owned()
+    let version = &*metadata.resource_version;
+    if is_usable(version) { version.to_owned() } else { String::new() }
 }
 
 #[cfg(test)]

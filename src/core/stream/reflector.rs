@@ -41,10 +41,11 @@
 use std::time::Duration;
 
 use crate::core::backoff::{Backoff, Jitter};
-use crate::core::wire::is_older;
+use crate::core::wire::{is_older, is_usable};
 use crate::limits::{
-    BOOKMARK_DUE, LIVELY_WATCHES_MIN, RELIST_INTERVAL_MAX, RELIST_INTERVAL_MIN, RETRY_AFTER_MAX,
-    SILENT_WATCHES_MAX, STREAM_ERRORS_MAX, VERY_SHORT_WATCH, WATCH_TIMEOUT_SECONDS,
+    BOOKMARK_DUE, LIST_ERRORS_MAX, LIVELY_WATCHES_MIN, RELIST_INTERVAL_MAX, RELIST_INTERVAL_MIN,
+    RETRY_AFTER_MAX, SILENT_WATCHES_MAX, STREAM_ERRORS_MAX, VERY_SHORT_WATCH,
+    WATCH_TIMEOUT_SECONDS,
 };
 
 /// The next step.
@@ -148,6 +149,8 @@ pub struct Reflector {
     /// Number of consecutive watches with at least one line that lasted until their timeout.
     lively_watches: u32,
     stream_errors: u32,
+    /// Number of consecutive LISTs at the last version seen that failed.
+    list_errors: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -178,6 +181,7 @@ impl Reflector {
             check_after: 1,
             lively_watches: 0,
             stream_errors: 0,
+            list_errors: 0,
         }
     }
 
@@ -230,19 +234,29 @@ impl Reflector {
         self.list_at = None;
         self.silent_watches = 0;
         self.stream_errors = 0;
+        self.list_errors = 0;
         self.relist_due = now + self.jitter.between(RELIST_INTERVAL_MIN, RELIST_INTERVAL_MAX);
         self.next = Next::Watch;
         went_back
     }
 
-    /// Reports a line of the watch, with the version it carried (empty if none).
-    pub fn on_line(&mut self, version: &str) {
+    /// Reports a line of the watch, with the version it carried (empty if none). Returns false if that version is none
+    /// that a watch can begin at: the position stays.
+    pub fn on_line(&mut self, version: &str) -> bool {
         self.watch.lines += 1;
+        if version.is_empty() {
+            return true;
+        }
+        // The versions of a server have one form. A word among numbers would only be refused.
+        if !is_usable(version) || is_number(&self.version) && !is_number(version) {
+            return false;
+        }
         // A late event must not move our position back: the server may no longer have its version.
-        if !version.is_empty() && version != self.version && !is_older(version, &self.version) {
+        if version != self.version && !is_older(version, &self.version) {
             self.stream_errors = 0;
             version.clone_into(&mut self.version);
         }
+        true
     }
 
     /// Reports that the request failed or an `ERROR` event arrived: that stream is over.
@@ -273,6 +287,14 @@ impl Reflector {
             ) => self.next = Next::Watch,
             // A server that does not report its version may still answer a LIST of the pods.
             (_, Next::Version) => self.on_version(""),
+            (Failure::Transient, Next::List(_)) if self.list_at.is_none() => {
+                // Our version itself may be what the server refuses.
+                self.list_errors += 1;
+                if self.list_errors >= LIST_ERRORS_MAX {
+                    self.list_errors = 0;
+                    self.list_at = Some("");
+                }
+            }
             (_, Next::List(_)) => {}
         }
         match failure {
@@ -342,6 +364,10 @@ impl Reflector {
         let delay = self.backoff.delay(now, &mut self.jitter, asked);
         self.wait_until = Some(now + delay);
     }
+}
+
+fn is_number(version: &str) -> bool {
+    !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit())
 }
 
 #[cfg(test)]

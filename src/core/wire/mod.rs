@@ -11,6 +11,8 @@ mod object;
 mod outline;
 pub mod quantity;
 
+use crate::limits::VERSION_BYTES_MAX;
+
 use self::json::{Text, members};
 
 pub use self::object::*;
@@ -29,6 +31,13 @@ members! { WatchLine<'a> {
     b"type" => kind,
     b"object" => object,
 } }
+
+/// Returns true if a request can be made with this version: not empty, short, and visible ASCII characters only. A server
+/// may send anything.
+pub fn is_usable(version: &str) -> bool {
+    (1..=VERSION_BYTES_MAX).contains(&version.len())
+        && version.bytes().all(|b| b.is_ascii_graphic())
+}
 
 /// Returns true if both versions are numbers and `version` is the smaller one. Versions are opaque by contract before
 /// Kubernetes 1.35, but numbers in practice.

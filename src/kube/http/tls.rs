@@ -15,14 +15,15 @@ use rustls::pki_types::ServerName;
 use rustls::unbuffered::{
     AppDataRecord, ConnectionState, EncodeError, EncryptError, UnbufferedStatus,
 };
-use ureq::Error as E;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
     TransportAdapter,
 };
+use ureq::{Error as E, Timeout};
 
 use super::credentials::TlsSetUp;
 use crate::limits::{TLS_BUFFER_BYTES, TLS_BUFFER_BYTES_MAX};
+use crate::runtime::clock::Clock;
 
 /// Adds TLS to a socket. Servers whose certificate is not verified are left to the next connector in the chain,
 /// the HTTP library's own TLS.
@@ -75,6 +76,7 @@ pub(super) struct TlsTransport {
     buffers: LazyBuffers,
     /// The part of a decrypted record that did not fit into `buffers`.
     rest: Vec<u8>,
+    clock: Clock,
 }
 
 /// The result of one step of the TLS library.
@@ -113,6 +115,7 @@ impl TlsTransport {
             outgoing: Vec::new(),
             buffers,
             rest: Vec::new(),
+            clock: Clock::start(),
         };
         transport.handshake()?;
         Ok(transport)
@@ -269,11 +272,19 @@ impl Transport for TlsTransport {
         if !self.rest.is_empty() || self.buffers.input_append_buf().is_empty() {
             return Ok(self.hand_over() > 0);
         }
+        let started = self.clock.monotonic();
         loop {
             match self.step(None)? {
                 Step::Decrypted(len) if len > 0 => return Ok(true),
                 Step::Again | Step::Decrypted(_) | Step::Sent => {}
-                Step::Blocked | Step::Idle => self.fill()?,
+                Step::Blocked | Step::Idle => {
+                    // Each byte of a record that never ends would begin the socket's timeout again.
+                    let waited = self.clock.monotonic().saturating_sub(started);
+                    if timeout.per_read.is_some_and(|limit| waited >= *limit) {
+                        return Err(E::Timeout(Timeout::PerRead));
+                    }
+                    self.fill()?;
+                }
                 Step::Closed => return Ok(false),
             }
         }

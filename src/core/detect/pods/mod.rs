@@ -13,10 +13,10 @@ use crate::core::case::IncidentId;
 use crate::core::detect::deletion::Deletion;
 use crate::core::detect::ledger::PodEntry;
 use crate::core::text::is_plain;
-use crate::core::wire::{self, is_older};
+use crate::core::wire::{self, is_older, is_usable};
 use crate::limits::{
     CONTAINER_RECORDS_BYTES_MAX, NAME_BYTES_MAX, PODS_GONE_REMEMBERED_MAX, PODS_MAX,
-    STATIC_PODS_REMEMBERED_MAX, TERMINATIONS_REMEMBERED_MAX, VERSION_BYTES_MAX,
+    STATIC_PODS_REMEMBERED_MAX, TERMINATIONS_REMEMBERED_MAX,
 };
 
 use record::{Room, Share};
@@ -139,7 +139,9 @@ impl PodTable {
         if !can_be_kept(metadata) {
             return Sighting::NoRoom;
         }
-        let version = &*metadata.resource_version;
+        // What is no version tells nothing about the order of the objects.
+        let version = Some(&*metadata.resource_version).filter(|version| is_usable(version));
+        let version = version.unwrap_or_default();
         if let Some(record) = self.pods.get_mut(key) {
             record.list = self.list;
             // The record comes from an earlier agent.
@@ -449,12 +451,11 @@ impl PodTable {
     }
 }
 
-/// Returns true if names and version are within the limits. They are kept as long as the pod is. Kubernetes has
+/// Returns true if the names are within the limits. They are kept as long as the pod is. Kubernetes has
 /// shorter ones, but another server may send anything.
 fn can_be_kept(metadata: &wire::Metadata<'_>) -> bool {
-    let wire::Metadata { namespace, name, uid, resource_version, .. } = metadata;
+    let wire::Metadata { namespace, name, uid, .. } = metadata;
     [namespace, name, uid].iter().all(|text| text.len() <= NAME_BYTES_MAX)
-        && resource_version.len() <= VERSION_BYTES_MAX
 }
 
 /// Returns a fingerprint of a deleted pod. A mirror pod that comes back has the same key and another UID.
@@ -645,8 +646,6 @@ mod tests {
         let (long, longest) = ("u".repeat(NAME_BYTES_MAX + 1), "u".repeat(NAME_BYTES_MAX));
         assert_eq!(table.admit(&metadata(&long, "1"), false), Sighting::NoRoom);
         assert_eq!(table.admit(&mirror(&long, "1"), false), Sighting::NoRoom);
-        let version = "1".repeat(VERSION_BYTES_MAX + 1);
-        assert_eq!(table.admit(&metadata("u", &version), false), Sighting::NoRoom);
         let named = wire::Metadata { name: long.as_str().into(), ..metadata("u", "1") };
         assert_eq!(table.admit(&named, false), Sighting::NoRoom);
         assert!(table.is_empty());

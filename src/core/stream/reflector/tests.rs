@@ -43,7 +43,9 @@ fn watch_seconds(r: &mut Reflector, now: Duration) -> u64 {
 fn served_watch(r: &mut Reflector, now: Duration, bookmarks: usize) -> Duration {
     let now = now + Duration::from_secs(watch_seconds(r, now));
     let version = r.version().to_owned();
-    (0..bookmarks).for_each(|_| r.on_line(&version));
+    for _ in 0..bookmarks {
+        r.on_line(&version);
+    }
     assert!(r.on_closed(WatchEnd::Clean, now));
     now
 }
@@ -544,7 +546,9 @@ fn random_histories_never_spin_and_never_watch_unlisted() {
 fn a_short_watch_whose_lines_lead_nowhere_waits_and_one_that_gets_on_does_not() {
     for lines in [&["", "", ""][..], &["10"], &["3", "7", "10"]] {
         let mut r = watching("10");
-        lines.iter().for_each(|version| r.on_line(version));
+        for version in lines {
+            r.on_line(version);
+        }
         r.on_closed(WatchEnd::Clean, SECOND / 10);
         after_wait(&mut r, SECOND / 10);
     }
@@ -552,4 +556,44 @@ fn a_short_watch_whose_lines_lead_nowhere_waits_and_one_that_gets_on_does_not() 
     r.on_line("11");
     r.on_closed(WatchEnd::Clean, SECOND / 10);
     assert_eq!(watch_version(&r.next(SECOND / 10)), "11");
+}
+
+#[test]
+fn a_version_that_cannot_be_used_moves_no_position() {
+    let long = "1".repeat(65);
+    for version in ["abc", "a b", "1\r\nHost: x", "\u{202e}1", "1 ", "-1", long.as_str()] {
+        let mut r = watching("100");
+        assert!(!r.on_line(version), "{version:?}");
+        assert_eq!(r.version(), "100");
+        assert!(r.on_line("101"));
+        assert_eq!(r.version(), "101");
+    }
+    // A server whose versions are words may have other words.
+    let mut r = watching("a1");
+    assert!(r.on_line("b2=") && r.version() == "b2=");
+    assert!(!r.on_line("b 3") && r.version() == "b2=");
+}
+
+#[test]
+fn a_version_that_the_server_refuses_is_given_up_after_a_few_lists() {
+    let mut r = watching("a1");
+    let mut now = Duration::from_secs(10);
+    let mut asked = Vec::new();
+    for _ in 0..60 {
+        now += Duration::from_secs(120);
+        match r.next(now) {
+            Step::List { resource_version, .. } => asked.push(resource_version),
+            Step::Watch { .. } => {}
+            other => panic!("{other:?}"),
+        }
+        if asked.last().is_some_and(String::is_empty) {
+            break;
+        }
+        r.on_failure(Failure::Transient, now);
+    }
+    let mut want = vec!["a1".to_owned(); LIST_ERRORS_MAX as usize];
+    want.push(String::new());
+    assert_eq!(asked, want);
+    r.on_listed("7", now);
+    assert!(matches!(r.next(now), Step::Watch { resource_version, .. } if resource_version == "7"));
 }

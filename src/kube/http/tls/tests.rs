@@ -286,3 +286,18 @@ fn without_room_nothing_more_is_decrypted() {
     let (got, _) = read_all(&mut client);
     assert_eq!(got.len(), 20 * 16_000 - 1000);
 }
+
+#[test]
+fn a_record_that_trickles_is_given_up_after_the_timeout_of_a_read() {
+    let own = identity(0);
+    for (limit, is_given_up) in [(Some(Duration::from_millis(1)), true), (None, false)] {
+        let ends = Ends::new(&TLS13, &own, &own);
+        let mut client = ends.connect(1, 64 << 10).unwrap();
+        ends.say(&[b'x'; 16_000]);
+        let timeout = NextTimeout { per_read: limit, ..response_timeout() };
+        match client.await_input(timeout) {
+            Err(E::Timeout(Timeout::PerRead)) => assert!(is_given_up),
+            other => assert!(!is_given_up && other.unwrap(), "{limit:?}"),
+        }
+    }
+}
