@@ -13,6 +13,7 @@ use blackbox_daemon::core::detect::classify::{self, TerminationFacts};
 use blackbox_daemon::core::detect::{Detector, History, Output};
 use blackbox_daemon::core::incident::recurrence::Recurrence;
 use blackbox_daemon::core::incident::{Gathered, Incident, compose, line};
+use blackbox_daemon::core::logs::mask::Mask;
 use blackbox_daemon::core::stream::decode::{self, Decoded};
 use blackbox_daemon::core::stream::frame::FrameSplitter;
 use blackbox_daemon::core::wire::Pod;
@@ -200,5 +201,37 @@ fn stages(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, stages);
+/// Text that is hard to mask: everywhere something begins that does not end.
+const HOSTILE: [&str; 10] = [
+    "password=\"",
+    "password: a b c d ",
+    "password=\"must ' ",
+    "token: ",
+    "://",
+    "a:b@://",
+    "eyJ-",
+    "-----BEGIN PRIVATE KEY-----",
+    "a:@(",
+    "curl -u a ",
+];
+
+/// Masks one line of a megabyte and of four: the time for a megabyte has to be the same.
+fn hostile(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("mask");
+    group.sample_size(10);
+    for megabytes in [1, 4] {
+        let bytes = megabytes << 20;
+        group.throughput(Throughput::Bytes(bytes as u64));
+        for piece in HOSTILE {
+            let text = piece.repeat(bytes / piece.len());
+            assert!(Mask::default().line(&text).len() <= 2 * text.len());
+            group.bench_function(format!("{megabytes}MB/{piece}"), |b| {
+                b.iter(|| black_box(Mask::default().line(black_box(&text)).len()));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, stages, hostile);
 criterion_main!(benches);

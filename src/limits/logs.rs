@@ -37,5 +37,19 @@ pub const LOG_NAME_BYTES_MAX: usize = 255;
 pub const MASK_KEY_LINES_MAX: usize = 256;
 
 /// How far the `@` of a URL may be from its `://` for a password before the `@` to be masked. This bounds the
-/// time spent on a line that consists only of `://`.
+/// time spent on a line that consists only of `://`. It also bounds how far the text of an XML element is read.
 pub const MASK_USERINFO_BYTES_MAX: usize = 512;
+
+/// How much of a value decides whether it is a credential: a sentence of a few dozen words. What is decided is then
+/// masked to its end, however far that is, so each byte is read a bounded number of times.
+pub const MASK_VALUE_BYTES_MAX: usize = 256;
+
+/// How much of one word decides what the word looks like.
+pub const MASK_WORD_BYTES_MAX: usize = 128;
+
+/// How often a line is read again after something in it was masked, until nothing more is. Twice is enough for all
+/// but random bytes.
+pub const MASK_ROUNDS_MAX: usize = 4;
+
+/// How many words of a value decide whether it is a sentence or a passphrase.
+pub const MASK_PHRASE_WORDS_MAX: usize = 16;

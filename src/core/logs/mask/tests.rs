@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits::MASK_KEY_LINES_MAX;
 use crate::rounds;
 
 /// Masks the line on its own.
@@ -37,10 +38,10 @@ fn credentials_are_masked_and_nothing_else() {
         (r#"{"msg":"{\"a\":\"password=abc\"}"}"#, r#"{"msg":"{\"a\":\"password=***\"}"}"#),
         (r#"{"token":12345,"n":1}"#, r#"{"token":***,"n":1}"#),
         (r#"{"tokens_secret":["abc"]}"#, r#"{"tokens_secret":["***"]}"#),
-        ("{'secret': 'it is', 'n': 1}", "{'secret': '***', 'n': 1}"),
+        ("{'secret': 'it fits', 'n': 1}", "{'secret': '***', 'n': 1}"),
         ("'passwd' => 'abc',", "'passwd' => '***',"),
         ("cfg['password'] = 'abc'", "cfg['password'] = '***'"),
-        ("apikey: abc api-key=def apiKey=ghi", "apikey: *** api-key=*** apiKey=***"),
+        ("apikey: abc1 api-key=def apiKey=ghi", "apikey: *** api-key=*** apiKey=***"),
         ("aws_secret_access_key = abc/def+ghi=", "aws_secret_access_key = ***"),
         ("ACCESS-KEY: abc", "ACCESS-KEY: ***"),
         ("private_key='abc", "private_key='***"),
@@ -53,7 +54,7 @@ fn credentials_are_masked_and_nothing_else() {
         (r#"Authorization: Bearer "abc" x"#, r#"Authorization: Bearer "***" x"#),
         ("Authorization: token abc", "Authorization: token ***"),
         ("token: Bearer abc", "token: Bearer ***"),
-        ("invalid token: password: abc", "invalid token: password: ***"),
+        ("invalid token: password: hunter2", "invalid token: password: ***"),
         ("run --db-password hunter2 --verbose", "run --db-password *** --verbose"),
         ("run --token=abc -v", "run --token=*** -v"),
         (r#"["run","--password","a b","-v"]"#, r#"["run","--password","***","-v"]"#),
@@ -71,8 +72,11 @@ fn credentials_are_masked_and_nothing_else() {
             r#"{"k":"-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n","n":1}"#,
             r#"{"k":"-----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY-----\n","n":1}"#,
         ),
-        ("key -----BEGIN EC PRIVATE KEY----- AAAA", "key -----BEGIN EC PRIVATE KEY-----***"),
-        (r#"{"private_key":"-----BEGIN PRIVATE KEY-----\nMIIE","n":1}"#, r#"{"private_key":"***"#),
+        ("key -----BEGIN EC PRIVATE KEY----- Qw==", "key -----BEGIN EC PRIVATE KEY----- ***"),
+        (
+            r#"{"private_key":"-----BEGIN PRIVATE KEY-----\nMIIE","n":1}"#,
+            r#"{"private_key":"***","n":1}"#,
+        ),
         ("password=\u{e4}\u{f6}\u{fc} \u{1f980}", "password=*** \u{1f980}"),
     ] {
         assert_eq!(masked(text), want);
@@ -152,8 +156,8 @@ fn the_lines_of_a_private_key_are_masked_up_to_its_end() {
     assert_eq!(lines(&key), want);
     assert_eq!(lines(&want), want);
     assert_eq!(
-        lines(&[key[0], "x AAAA-----END RSA PRIVATE KEY-----", body])[1..],
-        ["***-----END RSA PRIVATE KEY-----".to_owned(), body.to_owned(),]
+        lines(&[key[0], "x MIIEpAIBAAKCAQEA0Z3V-----END RSA PRIVATE KEY-----", body])[1..],
+        ["x ***-----END RSA PRIVATE KEY-----".to_owned(), body.to_owned(),]
     );
     // A sentence about a key does not start one.
     assert_eq!(lines(&["no \"-----BEGIN PRIVATE KEY-----\" in x", "exit code"])[1], "exit code");
@@ -164,9 +168,9 @@ fn a_private_key_without_an_end_ends_nevertheless() {
     let mut mask = Mask::default();
     assert!(matches!(mask.line("-----BEGIN EC PRIVATE KEY-----"), Cow::Borrowed(_)));
     for n in 0..MASK_KEY_LINES_MAX {
-        assert_eq!(mask.line("AAAA"), MASK, "line {n}");
+        assert_eq!(mask.line("Qw=="), MASK, "line {n}");
     }
-    assert_eq!(mask.line("AAAA"), "AAAA");
+    assert_eq!(mask.line("Qw=="), "Qw==");
 }
 
 #[test]
@@ -207,9 +211,106 @@ fn time_grows_with_the_length_only() {
         "token",
         "secret ::",
         "-",
+        "a:b@://",
+        "a:@(",
+        "password: a b c d ",
+        "password=\"must ' ",
+        "curl -u a ",
+        "mysql -p",
+        "Cookie: a=b; ",
+        "AUTH a",
+        "{password,",
+        "<password ",
+        "key ",
+        "Authorization: Digest a=",
     ] {
         let text = piece.repeat(rounds(1 << 20) as usize / piece.len());
         let once = masked(&text);
         assert!(once.len() <= text.len() + 3 * text.len() / piece.len(), "{piece}");
     }
+}
+
+mod lines;
+
+/// Masks the lines of one stream, and returns them as one text again.
+fn stream(texts: &str) -> String {
+    let mut mask = Mask::default();
+    let lines: Vec<_> = texts.split('\n').map(|text| mask.line(text).into_owned()).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn credentials_of_real_programs_are_hidden() {
+    let shown = lines::SECRET.iter().filter_map(|(text, hidden)| {
+        let masked = stream(text);
+        hidden.iter().any(|secret| masked.contains(secret)).then_some(masked)
+    });
+    let shown: Vec<_> = shown.collect();
+    assert!(shown.is_empty(), "{} of {}:\n{}", shown.len(), lines::SECRET.len(), shown.join("\n"));
+}
+
+#[test]
+fn harmless_lines_of_real_programs_stay() {
+    let altered = lines::HARMLESS.iter().map(|text| (*text, stream(text)));
+    let altered: Vec<_> =
+        altered.filter(|(text, masked)| text != masked).map(|(_, masked)| masked).collect();
+    assert!(
+        altered.is_empty(),
+        "{} of {}:\n{}",
+        altered.len(),
+        lines::HARMLESS.len(),
+        altered.join("\n")
+    );
+}
+
+#[test]
+fn a_masked_line_of_real_programs_is_not_masked_further() {
+    let secret = lines::SECRET.iter().map(|(text, _)| *text);
+    for line in secret.chain(lines::HARMLESS.iter().copied()).flat_map(str::lines) {
+        let once = masked(line);
+        assert_eq!(masked(&once), once, "{line}");
+        // Cut anywhere, as a container may end in the middle of a word.
+        for (at, _) in line.char_indices().step_by(7) {
+            let once = masked(&line[at..]);
+            assert_eq!(masked(&once), once, "{line}");
+        }
+    }
+}
+
+#[test]
+fn words_about_credentials_in_logs_and_code_stay() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/mask/harmless.txt");
+    let lines = std::fs::read_to_string(path).unwrap();
+    let masked: Vec<_> = lines.lines().map(masked).collect();
+    assert_eq!(masked, lines.lines().collect::<Vec<_>>());
+}
+
+/// One case of `fixtures/mask/lines.jsonl`.
+#[derive(serde::Deserialize)]
+struct Case {
+    /// Consecutive lines of one log.
+    lines: Vec<String>,
+    /// What must not be shown of them. If there is nothing, the lines stay.
+    hidden: Vec<String>,
+}
+
+#[test]
+fn the_recorded_lines_are_masked_as_expected() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/mask/lines.jsonl");
+    let cases = std::fs::read_to_string(path).unwrap();
+    let mut wrong = Vec::new();
+    for case in cases.lines() {
+        let case: Case = serde_json::from_str(case).unwrap();
+        let before = case.lines.join("\n");
+        let masked = stream(&before);
+        let is_right = match case.hidden.as_slice() {
+            [] => masked == before,
+            hidden => !hidden.iter().any(|secret| masked.contains(secret)),
+        };
+        if !is_right {
+            wrong.push(masked);
+        }
+    }
+    assert_eq!(cases.lines().count(), 67);
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
