@@ -15,6 +15,8 @@ use blackbox_daemon::commands::{check, replay, show};
 use blackbox_daemon::config::{CommandConfig, Config, ConfigErrors, SETTINGS};
 use blackbox_daemon::core::case::Severity;
 use blackbox_daemon::core::text::escaped;
+use blackbox_daemon::limits::LOG_FLUSH_MAX;
+use blackbox_daemon::runtime::log_queue::LogQueue;
 
 /// The allocator of the container image (musl builds); docs/dependencies.md gives the reason.
 #[cfg(target_env = "musl")]
@@ -25,9 +27,15 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 const USAGE_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
+    let log = LogQueue::default();
+    let is_queued = log.start(io::stderr()).is_ok();
     let logger = env_logger::Env::default().default_filter_or("info");
+    let target = match is_queued {
+        true => env_logger::Target::Pipe(Box::new(log.clone())),
+        false => env_logger::Target::Stderr,
+    };
     env_logger::Builder::from_env(logger)
-        .target(env_logger::Target::Stderr)
+        .target(target)
         .format(|out, record| {
             let (time, text) = (out.timestamp(), record.args().to_string());
             let (level, target) = (record.level(), record.target());
@@ -37,8 +45,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match arguments.as_slice() {
-        [] => run(),
+    let code = match arguments.as_slice() {
+        [] => run(&log),
         ["check"] => check(),
         ["show", words @ ..] => show(words),
         ["replay", folder] => replay(Path::new(folder)),
@@ -47,10 +55,12 @@ fn main() -> ExitCode {
         ["check", ..] => usage("check takes no arguments; it reads the agent's own settings"),
         ["replay", ..] => usage("replay takes one argument, a folder"),
         [first, ..] => usage(&format!("unknown command or option {first:?}")),
-    }
+    };
+    log.flush_within(LOG_FLUSH_MAX);
+    code
 }
 
-fn run() -> ExitCode {
+fn run(log: &LogQueue) -> ExitCode {
     let config = match Config::from_env(std::env::vars_os()) {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),
@@ -58,7 +68,7 @@ fn run() -> ExitCode {
     for warning in &config.warnings {
         warn!("{warning}");
     }
-    match daemon::run(&config) {
+    match daemon::run(&config, log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error}");

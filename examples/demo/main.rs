@@ -28,6 +28,7 @@ use std::time::Duration;
 use blackbox_daemon::agent;
 use blackbox_daemon::config::Config;
 use blackbox_daemon::runtime::clock::Clock;
+use blackbox_daemon::runtime::log_queue::LogQueue;
 use serde_json::Value;
 use support::clock::Stopper;
 use support::{FakeApi, Options, Pace, Recording, Scratch, fixture};
@@ -83,7 +84,9 @@ fn agent() -> ExitCode {
     std::thread::Builder::new().spawn(end_with_parent).expect("a thread for the demo");
     env_logger::Builder::from_env(env_logger::Env::default()).init();
     let run = Config::from_env(std::env::vars_os()).map_err(|e| e.to_string());
-    match run.and_then(|config| agent::run(&config).map_err(|e| e.to_string())) {
+    match run
+        .and_then(|config| agent::run(&config, &LogQueue::default()).map_err(|e| e.to_string()))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

@@ -13,6 +13,7 @@
 //!  state     the state file              ledger                         -
 //!  http      the listener                a thread for each request      -
 //!  signal    -                           SIGTERM, SIGINT                main
+//!  log       standard error              its queue (256 KiB, newest drop) -
 //!  resolve   one lookup of a name        -                              the client that asked
 //!  main      this wiring                 signals, terminated threads    -
 //! ```
@@ -75,6 +76,7 @@ use crate::node::logs::PodLogs;
 use crate::node::procfs::{self, SystemRecorder, SystemSource};
 use crate::node::sampler;
 use crate::runtime::clock::Clock;
+use crate::runtime::log_queue::LogQueue;
 use crate::runtime::signal;
 use crate::runtime::stop::Stop;
 use crate::serve::http::HttpServer;
@@ -125,7 +127,7 @@ pub enum Control {
 /// # Errors
 /// The agent cannot start, or a thread terminates by itself. Nothing that the API server or the network does causes
 /// an error here.
-pub fn run(config: &Config) -> Result<(), Error> {
+pub fn run(config: &Config, log: &LogQueue) -> Result<(), Error> {
     let clock = Clock::start();
     let (control, ended) = mpsc::sync_channel(CONTROL_MAX);
     // Catch signals first: as PID 1 the process would otherwise ignore them.
@@ -150,7 +152,8 @@ pub fn run(config: &Config) -> Result<(), Error> {
     let flight = Arc::new(flight(config));
     let (roster, sidecars) = (flight.roster(), flight.sidecars());
     let recent = Arc::new(RecentIncidents::new(clock.wall()));
-    let known = Known { health: shared.health.clone(), recent: recent.clone(), clock };
+    let known =
+        Known { health: shared.health.clone(), recent: recent.clone(), clock, log: log.clone() };
     let pages = routes::handler(&shared.metrics, known, config, &roster, &sidecars);
     let server = server.with_posts(routes::POSTS);
     let known = roster.clone();

@@ -89,3 +89,12 @@ pub const TROUBLE_INTERVAL: Duration = Duration::from_secs(60);
 /// Maximum number of different messages about one kind of problem in [`TROUBLE_INTERVAL`]: an outage shows several
 /// errors in turn, and each says something else.
 pub const TROUBLE_TEXTS_MAX: usize = 4;
+
+/// The log lines that wait for a reader of standard error: some two thousand.
+pub const LOG_QUEUE_BYTES_MAX: usize = 256 << 10;
+
+/// Stack size of the thread that writes them. It formats nothing.
+pub const LOG_THREAD_STACK_BYTES: usize = 64 << 10;
+
+/// How long the process waits at its end for the last log lines to be written.
+pub const LOG_FLUSH_MAX: Duration = Duration::from_millis(100);

@@ -95,6 +95,8 @@ pub struct Metrics {
     pub incident_file_rotations: AtomicU64,
     /// Writes of the state file, by result.
     pub state_writes: Family<StateWrite>,
+    /// Lines of the log that were dropped.
+    pub log_dropped: AtomicU64,
     /// Lookups of pods' events, by result.
     pub event_lookups: Family<LookupResult>,
     /// Telemetry posts by pods, by result.
@@ -136,6 +138,7 @@ impl Default for Metrics {
             incident_file_torn: AtomicU64::default(),
             incident_file_rotations: AtomicU64::default(),
             state_writes: Family::default(),
+            log_dropped: AtomicU64::default(),
             event_lookups: Family::default(),
             telemetry_posts: Family::default(),
             permission: Family::default(),
@@ -182,6 +185,7 @@ families! {
     TORN "counter" "blackbox_incident_file_torn_lines_total" "Incomplete lines found at the end of the incident file, for example after a power failure.";
     ROTATIONS "counter" "blackbox_incident_file_rotations_total" "Rotations of the incident file.";
     STATE_WRITES "counter" "blackbox_state_writes_total" "Writes of the state file, by result.";
+    LOG_DROPPED "counter" "blackbox_log_lines_dropped_total" "Lines of the agent's own log that were dropped: nobody read standard error.";
     LOOKUPS "counter" "blackbox_event_lookups_total" "Lookups of a pod's Kubernetes events, by result.";
     POSTS "counter" "blackbox_telemetry_posts_total" "Telemetry posts by pods of this node, by result.";
     PERMISSION "gauge" "blackbox_permission" "1 if the API server last granted this right; 0 if it denied the right or the agent has not asked yet.";
@@ -245,6 +249,7 @@ impl Metrics {
         TORN.single(out, get(&self.incident_file_torn));
         ROTATIONS.single(out, get(&self.incident_file_rotations));
         self.state_writes.render(&STATE_WRITES, out);
+        LOG_DROPPED.single(out, get(&self.log_dropped));
         self.event_lookups.render(&LOOKUPS, out);
         self.telemetry_posts.render(&POSTS, out);
         self.permission.render(&PERMISSION, out);

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod files;
+pub mod log_queue;
 pub mod signal;
 pub mod stop;
 pub mod trouble;

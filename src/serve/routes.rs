@@ -1,6 +1,7 @@
 //! The HTTP routes: `/metrics`, `/healthz`, `/readyz`, POST to `/v1/telemetry`, and for callers on loopback
 //! `/incidents` and the page.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Config;
@@ -11,6 +12,7 @@ use crate::metrics::health::{Health, Unhealthy};
 use crate::metrics::process::ProcessStats;
 use crate::metrics::{Metrics, PostResult};
 use crate::runtime::clock::Clock;
+use crate::runtime::log_queue::LogQueue;
 use crate::serve::http::{Post, Request, Response, Unread};
 use crate::serve::loopback;
 use crate::serve::page::{self, Page};
@@ -30,6 +32,8 @@ pub struct Known {
     pub health: Arc<Health>,
     /// The most recent incidents.
     pub recent: Arc<RecentIncidents>,
+    /// The log, which counts the lines that it dropped.
+    pub log: LogQueue,
     /// The clock, for the page's time and the health checks.
     pub clock: Clock,
 }
@@ -49,7 +53,7 @@ pub fn handler(
     roster: &Arc<Mutex<Roster>>,
     sidecars: &Arc<Mutex<Sidecars>>,
 ) -> impl Fn(&Request<'_>) -> Response + Send + Sync + 'static {
-    let Known { health, recent, clock } = known;
+    let Known { health, recent, clock, log } = known;
     let (metrics, idle) = (metrics.clone(), config.watch_idle_timeout);
     let (roster, sidecars) = (roster.clone(), sidecars.clone());
     let (readers, node_name) = (Arc::new(()), config.node_name.clone());
@@ -57,6 +61,7 @@ pub fn handler(
         "/metrics" => {
             let mut page = String::with_capacity(16 << 10);
             // The agent's own process, even if BLACKBOX_PROC points to the node's procfs.
+            metrics.log_dropped.store(log.dropped_total(), Ordering::Relaxed);
             metrics.render(&ProcessStats::read("/proc".as_ref()), &mut page);
             Response { content_type: METRICS, ..text(200, page) }
         }

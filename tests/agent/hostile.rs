@@ -1,10 +1,9 @@
 //! What an API server, a proxy in front of it, or the node itself may do to the agent: it must not exit, flood the
 //! server, hang or report anything wrong.
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::clock::{Stopper, eventually, now};
+use crate::support::clock::{Stopper, eventually};
 use crate::support::crash::crash;
 use crate::support::script::Insertion;
 use crate::support::{
@@ -217,39 +216,4 @@ fn a_large_token_is_sent() {
     api.write_kubeconfig(&scratch.join("kubeconfig"));
     let agent = AgentOptions::kubeconfig(&scratch.join("kubeconfig")).start();
     assert!(eventually(Duration::from_secs(10), || agent.get("/readyz").0 == 200));
-}
-
-#[test]
-fn a_log_that_nobody_takes_does_not_keep_the_agent_from_ending() {
-    let api = FakeApi::start(Options::default());
-    let scratch = Scratch::new("blocked-log");
-    api.write_kubeconfig(&scratch.join("kubeconfig"));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_blackbox-daemon"))
-        .env_clear()
-        .env("NODE_NAME", "node1")
-        .env("BLACKBOX_LISTEN", "127.0.0.1:0")
-        .env("KUBECONFIG", scratch.join("kubeconfig"))
-        .env("RUST_LOG", "debug")
-        .env("BLACKBOX_K8S_RETRY_INTERVAL", "100ms")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A pipe holds 64 kB; the debug log of some hundred requests is larger.
-    api.always(Target::WATCH_PODS, Behaviour::answer(503, ""));
-    let mut asked = 0;
-    let stuck = eventually(PATIENCE, || {
-        let before = std::mem::replace(&mut asked, api.requests().len());
-        sleep(Duration::from_secs(2));
-        before == asked && asked > 0
-    });
-    assert!(stuck, "the log never filled its pipe");
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
-    let sent = now();
-    let ended = eventually(Duration::from_secs(5), || child.try_wait().unwrap().is_some());
-    let took = now() - sent;
-    let _ = child.kill();
-    let _ = child.wait();
-    assert!(ended && took < Duration::from_secs(1), "{took:?}");
 }

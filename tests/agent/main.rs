@@ -30,6 +30,7 @@ mod quiet;
 mod rbac;
 mod sinks;
 mod soak;
+mod stalls;
 mod storm;
 mod telemetry;
 mod webhook;

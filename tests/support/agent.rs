@@ -25,6 +25,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct AgentOptions {
     env: Vec<(OsString, OsString)>,
     stdout_is_read: bool,
+    /// How many lines of the log are read before its reader stops; `None`: all.
+    log_lines_read: Option<usize>,
     with_pid_1: bool,
     memory_procs: Option<PathBuf>,
     hosts: Option<PathBuf>,
@@ -49,6 +51,7 @@ impl AgentOptions {
         let options = Self {
             env: Vec::new(),
             stdout_is_read: true,
+            log_lines_read: None,
             with_pid_1: false,
             memory_procs: None,
             hosts: None,
@@ -67,6 +70,12 @@ impl AgentOptions {
     /// Leaves the agent's standard output unread, so that its pipe fills.
     pub fn with_stdout_unread(mut self) -> Self {
         self.stdout_is_read = false;
+        self
+    }
+
+    /// Stops reading the agent's standard error after this many lines, and keeps it open, so that its pipe fills.
+    pub fn with_log_read_for(mut self, lines: usize) -> Self {
+        self.log_lines_read = Some(lines);
         self
     }
 
@@ -126,7 +135,7 @@ impl AgentOptions {
             .spawn()
             .unwrap();
         let stdout = child.stdout.take().unwrap();
-        let stderr = collect(child.stderr.take().unwrap());
+        let stderr = collect(child.stderr.take().unwrap(), self.log_lines_read);
         let flaws = Lines::default();
         let (stdout, unread) = match self.stdout_is_read {
             true => (collect_incidents(stdout, &flaws), None),
@@ -138,24 +147,34 @@ impl AgentOptions {
 
 type Lines = Arc<Mutex<Vec<String>>>;
 
-fn collect(from: impl Read + Send + 'static) -> Lines {
-    collect_each(from, |_| {})
+fn collect(from: impl Read + Send + 'static, lines_max: Option<usize>) -> Lines {
+    collect_each(from, lines_max, |_| {})
 }
 
 /// Checks every incident line of every test against the project's schema.
 fn collect_incidents(from: impl Read + Send + 'static, flaws: &Lines) -> Lines {
     let flaws = flaws.clone();
-    collect_each(from, move |line| flaws.lock().unwrap().extend(schema::flaw(line)))
+    collect_each(from, None, move |line| flaws.lock().unwrap().extend(schema::flaw(line)))
 }
 
-fn collect_each(from: impl Read + Send + 'static, each: impl Fn(&str) + Send + 'static) -> Lines {
+fn collect_each(
+    from: impl Read + Send + 'static,
+    lines_max: Option<usize>,
+    each: impl Fn(&str) + Send + 'static,
+) -> Lines {
     let lines = Lines::default();
     let sink = lines.clone();
     std::thread::Builder::new()
         .spawn(move || {
-            for line in BufReader::new(from).lines().map_while(Result::ok) {
+            let mut from = BufReader::new(from);
+            let mut lines = from.by_ref().lines().map_while(Result::ok);
+            for line in lines.by_ref().take(lines_max.unwrap_or(usize::MAX)) {
                 each(&line);
                 sink.lock().unwrap().push(line);
+            }
+            if lines_max.is_some() {
+                // An open pipe that nobody reads, for the rest of the test.
+                std::mem::forget(from);
             }
         })
         .unwrap();
