@@ -42,7 +42,8 @@
 //! | [`serve`] | HTTP: metrics, health, the page, `/incidents`, posts of telemetry |
 //! | [`sinks`] | deliver incident lines; the state file, which records the delivered ones |
 //! | [`kube`], [`node`] | the HTTP client and the API server's client; the reading of the node: procfs, cgroups, logs |
-//! | [`config`], [`metrics`], [`runtime`] | settings; metrics of the agent itself; clocks, the stop flag, signals |
+//! | [`config`], [`metrics`] | settings; metrics of the agent itself |
+//! | [`runtime`] | clocks, the stop flag, signals, the log's queue, files |
 //! | [`core`] | pure: bytes, values and the time go in, values come out |
 //! | [`limits`] | every bound, with its reason |
 //!

@@ -141,6 +141,7 @@ impl<H: EventHandler> State<H> {
         let Self { pipeline: Some(pipeline), out, .. } = self else { return DETECT_TICK };
         let now = pipeline.clock.now();
         pipeline.health.beat(now.monotonic);
+        pipeline.handler.on_tick();
         pipeline.stream.detector.on_time(now, out);
         pipeline.dispatch(out);
         let deadline = pipeline.stream.detector.next_deadline();

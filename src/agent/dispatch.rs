@@ -228,6 +228,10 @@ impl EventHandler for LiveHandler {
         self.queue.gone(key);
     }
 
+    fn on_tick(&mut self) {
+        self.queue.rescue();
+    }
+
     fn on_pod_stop(&mut self, _: &PodName) {
         self.metrics.pod_events.add(PodEvent::Stop);
     }

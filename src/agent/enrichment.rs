@@ -5,8 +5,7 @@
 //! gets nothing back from it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,14 +13,17 @@ use jiff::Timestamp;
 
 use crate::agent::messages::{LookupRequest, Work};
 use crate::agent::publisher::Publisher;
+use crate::agent::work_queue::{Next, WorkReceiver, WorkSender};
 use crate::core::case::{Case, Gap, IncidentId, IncidentType, InstanceRef, Part};
 use crate::core::detect::oom;
 use crate::core::incident::recurrence::{Recurrence, Recurrences};
 use crate::core::incident::{Gathered, compose};
 use crate::limits::{
-    ENRICH_IDLE, ENRICH_QUEUE_AGE_MAX, ENRICH_QUEUE_BYTES_MAX, GATHERED_KEPT_MAX, NODE_AWAITED,
-    NODE_AWAITED_MAX, NODE_POLL, SURVIVED_AFTER, SURVIVED_TRIES_MAX, SURVIVED_WAITING_MAX,
+    ENRICH_IDLE, ENRICH_QUEUE_AGE_MAX, GATHERED_KEPT_MAX, NODE_AWAITED, NODE_AWAITED_MAX,
+    NODE_POLL, SURVIVED_AFTER, SURVIVED_TRIES_MAX, SURVIVED_WAITING_MAX,
 };
+use crate::metrics::Metrics;
+use crate::metrics::heartbeat::Worker;
 use crate::node::cgroup::OomKill;
 use crate::node::flight::FlightRecorder;
 use crate::runtime::clock::Clock;
@@ -30,43 +32,48 @@ use crate::runtime::clock::Clock;
 #[derive(Clone, Debug)]
 pub struct EnrichQueue {
     /// The queue to the thread "enrich".
-    pub work: SyncSender<Work>,
+    pub work: WorkSender,
     /// The clocks.
     pub clock: Clock,
-    /// What the cases in the queue take in memory.
-    pub bytes: Arc<AtomicUsize>,
     /// Delivery past the thread, in case it hangs in a read from a failing disk.
     pub publisher: Arc<Mutex<Publisher>>,
 }
 
 impl EnrichQueue {
-    /// Hands a case over. If the queue has no room, the case is reported at once without telemetry.
+    /// Hands a case over. If the queue has no room, or if the thread hangs, the case is reported at once without
+    /// telemetry.
     pub fn crash(&self, case: Box<Case>) {
         let bytes = case.bytes();
-        let queued = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let work = Work::Crash { case, bytes, since: self.clock.monotonic() };
-        let sent = match queued <= ENRICH_QUEUE_BYTES_MAX {
-            true => self.work.try_send(work),
-            false => Err(TrySendError::Full(work)),
-        };
-        let Err(TrySendError::Full(full) | TrySendError::Disconnected(full)) = sent else { return };
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if let Work::Crash { case, .. } = full {
-            let incident = compose(*case, rushed(), Recurrence::default());
-            lock(&self.publisher).publish(&incident, false);
+        let now = self.clock.monotonic();
+        let work = Work::Crash { case, bytes, since: now };
+        if let Err(Work::Crash { case, .. }) = self.work.send(work, now) {
+            self.publish(*case, rushed());
         }
+    }
+
+    /// If the thread hangs, reports what it has in its hands, and what waits behind it.
+    pub fn rescue(&self) {
+        for case in self.work.take_from_a_thread_that_hangs(self.clock.monotonic()) {
+            let gap = Gap::new(Part::Telemetry, "left out, a read on the node hangs");
+            self.publish(case, Gathered { gaps: vec![gap], ..Gathered::default() });
+        }
+    }
+
+    fn publish(&self, case: Case, gathered: Gathered) {
+        let incident = compose(case, gathered, Recurrence::default());
+        lock(&self.publisher).publish(&incident, false);
     }
 
     /// Sends the message that a pod is gone.
     pub fn gone(&self, key: Box<str>) {
         // If this message is lost, the table of posted telemetry drops the pod once it needs the room.
-        let _ = self.work.try_send(Work::Gone(key));
+        let _ = self.work.send(Work::Gone(key), self.clock.monotonic());
     }
 
     /// Sends the message that a container terminated and that its verdict follows later.
     pub fn held(&self, instance: Box<InstanceRef>) {
         // If this message is lost, the incident has less telemetry later.
-        let _ = self.work.try_send(Work::Held(instance));
+        let _ = self.work.send(Work::Held(instance), self.clock.monotonic());
     }
 }
 
@@ -84,15 +91,15 @@ fn lock(publisher: &Mutex<Publisher>) -> MutexGuard<'_, Publisher> {
 #[derive(Debug)]
 pub struct Enricher {
     /// The queue of messages to this thread.
-    pub work: Receiver<Work>,
-    /// What the cases in that queue take in memory.
-    pub bytes: Arc<AtomicUsize>,
+    pub work: WorkReceiver,
     /// The flight recorder.
     pub flight: Arc<FlightRecorder>,
     /// The way to the sinks.
     pub publisher: Arc<Mutex<Publisher>>,
     /// Requests a lookup of the node, for the next incident.
     pub requests: SyncSender<LookupRequest>,
+    /// The agent's metrics, with the heartbeat of this thread.
+    pub metrics: Arc<Metrics>,
     /// The clocks.
     pub clock: Clock,
 }
@@ -126,14 +133,15 @@ impl Enricher {
             let wait = state
                 .next_due(self.clock.monotonic())
                 .map_or(ENRICH_IDLE, |due| due.saturating_sub(self.clock.monotonic()));
-            let work = match self.work.recv_timeout(wait) {
-                Ok(work) => Some(work),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => {
+            let work = match self.work.next(wait) {
+                Next::Work(work) => Some(work),
+                Next::Timeout => None,
+                Next::Closed => {
                     self.finish_waiting(&mut state, |_| true);
                     return;
                 }
             };
+            let _busy = self.metrics.heartbeats.busy(Worker::Enrich);
             let now = self.clock.now();
             match work {
                 Some(Work::Held(instance)) => {
@@ -141,8 +149,7 @@ impl Enricher {
                     state.put(instance.id, gathered);
                     state.explain(&instance);
                 }
-                Some(Work::Crash { case, bytes, since }) => {
-                    self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+                Some(Work::Crash { case, since, .. }) => {
                     let is_late = now.monotonic.saturating_sub(since) > ENRICH_QUEUE_AGE_MAX;
                     self.crash(*case, is_late, &mut state);
                 }
@@ -190,7 +197,7 @@ impl Enricher {
             return;
         }
         let gathered = self.flight.add_node(gathered, now);
-        self.finish(case, gathered, state);
+        self.finish_own(case, gathered, state);
     }
 
     /// Reports the cases that wait for the node and for which this is true.
@@ -198,7 +205,7 @@ impl Enricher {
         let over: Vec<Waiting> = state.waiting.extract_if(.., |waiting| is_over(waiting)).collect();
         for Waiting { case, gathered, .. } in over {
             let gathered = self.flight.add_node(gathered, self.clock.now());
-            self.finish(case, gathered, state);
+            self.finish_own(case, gathered, state);
         }
     }
 
@@ -207,6 +214,13 @@ impl Enricher {
         if self.flight.claim_node_refresh(now) {
             // If the queue is full, the next incident requests the node again.
             let _ = self.requests.try_send(LookupRequest::Node);
+        }
+    }
+
+    /// Reports a case from the queue, unless that was done while this thread hung.
+    fn finish_own(&self, case: Case, gathered: Gathered, state: &mut EnrichState) {
+        if self.work.let_go(case.id) {
+            self.finish(case, gathered, state);
         }
     }
 

@@ -15,6 +15,8 @@ pub trait EventHandler {
     fn on_held(&mut self, _: InstanceRef) {}
     /// The pod with this key is no longer on the node.
     fn on_pod_gone(&mut self, _: Box<str>) {}
+    /// Time has passed: some seconds since the last call.
+    fn on_tick(&mut self) {}
     /// A pod was deleted or has completed.
     fn on_pod_stop(&mut self, pod: &PodName);
 }

@@ -22,6 +22,7 @@ use crate::limits::{
     EVENT_LOOKUP_BURST, EVENT_LOOKUP_DENIED_PAUSE, EVENT_LOOKUP_INTERVAL, EVENT_LOOKUP_JITTER,
     NODE_FRESH, RETRY_AFTER_MAX, SETTLE_MAX,
 };
+use crate::metrics::heartbeat::Worker;
 use crate::metrics::{LookupResult, Metrics};
 use crate::node::flight::FlightRecorder;
 use crate::runtime::clock::Clock;
@@ -63,6 +64,8 @@ impl Lookups {
         while let Ok(request) = self.requests.recv() {
             let now = self.clock.monotonic();
             let LookupRequest::Events { namespace, key, since } = request else {
+                let metrics = self.metrics.clone();
+                let _busy = metrics.heartbeats.busy(Worker::Lookups);
                 self.look_at_node(&mut node, now);
                 continue;
             };
@@ -85,7 +88,10 @@ impl Lookups {
                 if self.stop.wait(pace.wait(now) + jitter) {
                     return;
                 }
+                let metrics = self.metrics.clone();
+                let busy = metrics.heartbeats.busy(Worker::Lookups);
                 let asked = self.look_up(&namespace, &key);
+                drop(busy);
                 denied = matches!(&asked, Err(error) if error.code() == Some(403));
                 match asked {
                     Ok(events) => {

@@ -34,10 +34,10 @@ pub mod lookups;
 pub mod messages;
 pub mod publisher;
 pub mod watch;
+pub mod work_queue;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread::Builder;
@@ -65,8 +65,8 @@ use crate::core::stream::reflector::Reflector;
 use crate::kube::api::ApiClient;
 use crate::kube::http::Interrupt;
 use crate::limits::{
-    BOOT_RECENT, CONTROL_MAX, ENRICH_QUEUE_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX,
-    SHUTDOWN_MAX, SHUTDOWN_POLL, SHUTDOWN_STATE, THREAD_STACK_BYTES,
+    BOOT_RECENT, CONTROL_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX, SHUTDOWN_MAX, SHUTDOWN_POLL,
+    SHUTDOWN_STATE, THREAD_STACK_BYTES,
 };
 use crate::metrics::health::Health;
 use crate::metrics::{Metrics, SinkName};
@@ -274,15 +274,14 @@ impl Shared {
         requests: SyncSender<LookupRequest>,
         interval: Duration,
     ) -> Result<EnrichQueue, Error> {
-        let (work_sender, work) = mpsc::sync_channel(ENRICH_QUEUE_MAX);
+        let (work_sender, work) = work_queue::queue(self.clock);
         let publisher = Arc::new(Mutex::new(publisher));
-        let bytes: Arc<AtomicUsize> = Arc::default();
         let enrich = Enricher {
             work,
-            bytes: bytes.clone(),
             flight: flight.clone(),
             publisher: publisher.clone(),
             requests,
+            metrics: self.metrics.clone(),
             clock: self.clock,
         };
         self.spawn("enrich", move || enrich.run())?;
@@ -291,11 +290,11 @@ impl Shared {
         self.spawn("sampler", move || {
             // If the queue is full, so many incidents are in progress that this one would not be missed.
             let report = |kills, now: Now| {
-                let _ = sampler_work.try_send(Work::OomKills(kills, now.wall));
+                let _ = sampler_work.send(Work::OomKills(kills, now.wall), now.monotonic);
             };
             sampler::run(&sampled, report, &metrics, clock, interval, &stop);
         })?;
-        Ok(EnrichQueue { work: work_sender, bytes, clock: self.clock, publisher })
+        Ok(EnrichQueue { work: work_sender, clock: self.clock, publisher })
     }
 
     /// Starts the threads "watch", "lookups" and "detect", and creates the channels between them.

@@ -20,6 +20,7 @@ use crate::kube::api::{Answer, ApiClient, ApiError};
 use crate::limits::READ_BLOCK_BYTES;
 use crate::metrics::Metrics;
 use crate::metrics::health::Health;
+use crate::metrics::heartbeat::Worker;
 use crate::runtime::clock::Clock;
 use crate::runtime::stop::Stop;
 use crate::runtime::trouble::Trouble;
@@ -59,6 +60,8 @@ impl Watch {
         let mut is_broken = false;
         let mut buffer = vec![0; READ_BLOCK_BYTES];
         while let Some(step) = self.detection.next() {
+            let metrics = self.metrics.clone();
+            let busy = metrics.heartbeats.busy(Worker::Watch);
             let answer = match &step {
                 Step::List { resource_version, reason } => {
                     self.metrics.lists.add(*reason);
@@ -77,12 +80,14 @@ impl Watch {
                     answer
                 }
                 Step::Wait { until } => {
+                    drop(busy);
                     if self.stop.wait(until.saturating_sub(self.clock.monotonic())) {
                         return;
                     }
                     continue;
                 }
             };
+            drop(busy);
             let is_watch = matches!(step, Step::Watch { .. });
             let read = answer.and_then(|answer| self.read(answer, is_watch, &mut buffer));
             if self.stop.is_set() {

@@ -3,7 +3,6 @@
 //! Each error is the part of a sentence that describes the problem. It contains the path and never a byte of
 //! the content.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::limits;
+use crate::runtime::files::{Links, open_regular};
 
 use super::endpoint::Secret;
 
@@ -27,7 +27,8 @@ pub(super) enum Pem {
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let limit = limits::CONFIG_FILE_BYTES_MAX;
-    File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    // A projected volume names its files by links.
+    open_regular(path, Links::Follow)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,

@@ -6,6 +6,10 @@ use std::time::Duration;
 /// ten seconds.
 pub const HEARTBEAT_MAX: Duration = Duration::from_secs(60);
 
+/// A thread that asks a server counts as hanging if it makes no progress for this long. Each of its steps has a timeout,
+/// and the longest that can be set together stay below this.
+pub const HEARTBEAT_NETWORK_MAX: Duration = Duration::from_secs(600);
+
 /// How much longer than the idle timeout a watch may be silent before the agent reports not ready: the time
 /// needed to open the watch again.
 pub const FRESH_MARGIN: Duration = Duration::from_secs(30);
@@ -24,6 +28,17 @@ pub const ENRICH_QUEUE_AGE_MAX: Duration = Duration::from_secs(2);
 /// The memory of the roster: the descriptions of all pods on the node and their running containers. An ordinary pod of two
 /// containers takes 2 kB, so this has room for seven hundred.
 pub const ROSTER_BYTES_MAX: usize = 3 << 19;
+
+/// How long the enrichment thread may work on one incident. It reads a few small files, in milliseconds; on a slow disk
+/// under load, in a second. After that, the incidents that it has are reported without it, within another
+/// [`DETECT_TICK`].
+pub const ENRICH_STALL_MAX: Duration = Duration::from_secs(5);
+
+/// How long a thread waits for the recorder of the containers, which the sampler locks while it reads.
+pub const RECORDER_LOCK_MAX: Duration = Duration::from_secs(1);
+
+/// How often it looks whether the recorder is free.
+pub const RECORDER_LOCK_POLL: Duration = Duration::from_millis(2);
 
 /// How often the enrichment thread wakes when no work arrives.
 pub const ENRICH_IDLE: Duration = Duration::from_secs(60);

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::limits::{FRESH_MARGIN, HEARTBEAT_MAX};
+use crate::metrics::heartbeat::Heartbeats;
 
 /// The heartbeat of the detection thread and the state of the watch. Times are monotonic.
 #[derive(Debug, Default)]
@@ -21,8 +22,8 @@ pub struct Health {
 /// Why the agent is not alive, or not ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unhealthy {
-    /// The detection thread hangs, for this long.
-    Stuck(Duration),
+    /// This thread hangs, for this long.
+    Stuck(&'static str, Duration),
     /// No LIST has completed yet.
     NotSynced,
     /// The API server denies list or watch of pods.
@@ -34,8 +35,8 @@ pub enum Unhealthy {
 impl fmt::Display for Unhealthy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stuck(age) => {
-                write!(f, "the detection thread has made no progress for {} s", age.as_secs())
+            Self::Stuck(thread, age) => {
+                write!(f, "the thread {thread} has made no progress for {} s", age.as_secs())
             }
             Self::NotSynced => write!(f, "the agent has not listed the node's pods yet"),
             Self::Denied => write!(f, "the API server denies the right to list or watch pods"),
@@ -71,9 +72,15 @@ impl Health {
     ///
     /// # Errors
     /// What is wrong.
-    pub fn alive(&self, now: Duration) -> Result<(), Unhealthy> {
+    pub fn alive(&self, now: Duration, heartbeats: &Heartbeats) -> Result<(), Unhealthy> {
         let age = since(&self.beat_millis, now);
-        if age > HEARTBEAT_MAX { Err(Unhealthy::Stuck(age)) } else { Ok(()) }
+        if age > HEARTBEAT_MAX {
+            return Err(Unhealthy::Stuck("detect", age));
+        }
+        match heartbeats.hanging().first() {
+            Some((worker, age)) => Err(Unhealthy::Stuck(worker.name(), *age)),
+            None => Ok(()),
+        }
     }
 
     /// Checks that the agent would see a crash now. `idle_timeout` is the silence after which a watch is opened
@@ -113,7 +120,7 @@ mod tests {
         for minute in 0..600 {
             let now = minute * 60 * SECOND;
             health.beat(now);
-            assert_eq!(health.alive(now + 30 * SECOND), Ok(()));
+            assert_eq!(health.alive(now + 30 * SECOND, &Heartbeats::default()), Ok(()));
         }
         assert_eq!(health.ready(SECOND, 90 * SECOND), Err(Unhealthy::NotSynced));
     }
@@ -122,9 +129,11 @@ mod tests {
     fn a_detection_that_hangs_does() {
         let health = Health::default();
         health.beat(10 * SECOND);
-        assert_eq!(health.alive(10 * SECOND + HEARTBEAT_MAX), Ok(()));
+        let heartbeats = Heartbeats::default();
+        assert_eq!(health.alive(10 * SECOND + HEARTBEAT_MAX, &heartbeats), Ok(()));
         let late = 11 * SECOND + HEARTBEAT_MAX;
-        assert_eq!(health.alive(late), Err(Unhealthy::Stuck(HEARTBEAT_MAX + SECOND)));
+        let stuck = Unhealthy::Stuck("detect", HEARTBEAT_MAX + SECOND);
+        assert_eq!(health.alive(late, &heartbeats), Err(stuck));
     }
 
     #[test]

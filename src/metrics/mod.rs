@@ -7,6 +7,7 @@
 
 mod family;
 pub mod health;
+pub mod heartbeat;
 mod labels;
 pub mod process;
 
@@ -21,6 +22,7 @@ use crate::core::case::{IncidentType, Severity};
 use crate::core::detect::classify::Quiet;
 use crate::core::stream::decode::FlawKind;
 use crate::core::stream::reflector::{Failure, ListReason};
+use crate::metrics::heartbeat::Heartbeats;
 use crate::metrics::process::ProcessStats;
 
 const REQUEST_SECONDS: &[f64] =
@@ -95,6 +97,8 @@ pub struct Metrics {
     pub incident_file_rotations: AtomicU64,
     /// Writes of the state file, by result.
     pub state_writes: Family<StateWrite>,
+    /// The heartbeats of the threads, for `/healthz`.
+    pub heartbeats: Heartbeats,
     /// Lines of the log that were dropped.
     pub log_dropped: AtomicU64,
     /// Lookups of pods' events, by result.
@@ -138,6 +142,7 @@ impl Default for Metrics {
             incident_file_torn: AtomicU64::default(),
             incident_file_rotations: AtomicU64::default(),
             state_writes: Family::default(),
+            heartbeats: Heartbeats::default(),
             log_dropped: AtomicU64::default(),
             event_lookups: Family::default(),
             telemetry_posts: Family::default(),

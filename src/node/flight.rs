@@ -1,6 +1,6 @@
 //! Everything known about the node and its pods, shared by the threads that collect and report it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,10 +11,14 @@ use crate::core::incident::{ContainerTelemetry, Gathered};
 use crate::core::node::NodeInfo;
 use crate::core::roster::{PodOnNode, Roster};
 use crate::core::sidecar::Sidecars;
-use crate::limits::{API_TIME_STEP, NODE_FRESH, OOM_RISES_RECENT, RECORDS_KEPT};
+use crate::limits::{
+    API_TIME_STEP, NODE_FRESH, OOM_RISES_RECENT, RECORDER_LOCK_MAX, RECORDER_LOCK_POLL,
+    RECORDS_KEPT,
+};
 use crate::node::cgroup::{ContainerRecorder, OomKill, OomKills, OomSpan, WantedPod};
 use crate::node::logs::PodLogs;
 use crate::node::procfs::SystemRecorder;
+use crate::runtime::stop::Stop;
 
 /// All recorded data.
 #[derive(Debug)]
@@ -112,7 +116,11 @@ impl FlightRecorder {
         }
         gathered.sidecar = lock(&self.sidecars).section(&instance.pod_key, now.monotonic);
         let place = lock(&self.roster).get(&instance.pod_key).cloned();
-        let mut containers = self.containers();
+        let Some(mut containers) = within(&self.containers) else {
+            let why = "the thread that reads the cgroups hangs";
+            gathered.gaps.push(Gap::new(Part::Container, why));
+            return gathered;
+        };
         // The counters exist only for a short time after the container, so read them now.
         let id = instance.container_id.as_ref();
         let found = containers.check_pod(now.monotonic, &instance.pod_key);
@@ -155,7 +163,10 @@ impl FlightRecorder {
 
     /// Adds the data about the node: its samples, its gaps, and the API server's information.
     pub fn add_node(&self, mut gathered: Gathered, now: Now) -> Gathered {
-        let system = self.system();
+        let Some(system) = within(&self.system) else {
+            gathered.gaps.push(Gap::new(Part::System, "the thread that reads /proc hangs"));
+            return gathered;
+        };
         if let Some((at, _)) = system.newest() {
             let age = now.monotonic.saturating_sub(at);
             gathered.system =
@@ -216,7 +227,7 @@ impl FlightRecorder {
         let id = kill.container_id.as_deref()?;
         let place = lock(&self.roster).get(&kill.pod_uid).cloned()?;
         let running = place.running.iter().find(|running| running.id.as_str() == id)?;
-        if self.containers().is_running(&kill.pod_uid, id) != Some(true) {
+        if !self.is_running(&kill.pod_uid, id) {
             return None;
         }
         let case = Case::survivor(&place.pod, running.info(&place.pod), &running.id, now, at);
@@ -241,8 +252,28 @@ impl FlightRecorder {
         let is_listed = |place: &PodOnNode| place.running.iter().any(|c| c.id.as_str() == id);
         let is_unlisted =
             lock(&self.roster).get(&kill.pod_uid).is_some_and(|place| !is_listed(place));
-        is_unlisted && self.containers().is_running(&kill.pod_uid, id) == Some(true)
+        is_unlisted && self.is_running(&kill.pod_uid, id)
     }
+
+    /// Returns true if the node shows that the container runs.
+    fn is_running(&self, pod_uid: &str, id: &str) -> bool {
+        within(&self.containers)
+            .is_some_and(|mut containers| containers.is_running(pod_uid, id) == Some(true))
+    }
+}
+
+/// Locks a recorder. `None`: the sampler has held it for so long that it hangs in a read.
+fn within<T>(recorder: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    let never = Stop::default();
+    let tries = RECORDER_LOCK_MAX.as_millis() / RECORDER_LOCK_POLL.as_millis();
+    for _ in 0..tries {
+        match recorder.try_lock() {
+            Ok(locked) => return Some(locked),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => never.wait(RECORDER_LOCK_POLL),
+        };
+    }
+    None
 }
 
 /// Returns when this time was on the monotonic clock: 0 if it was before that clock's start, and now if it is yet to

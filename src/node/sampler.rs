@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::core::Now;
 use crate::metrics::Metrics;
+use crate::metrics::heartbeat::Worker;
 use crate::node::cgroup::OomKill;
 use crate::node::flight::FlightRecorder;
 use crate::runtime::clock::Clock;
@@ -21,6 +22,7 @@ pub fn run(
 ) {
     let mut system_due = Duration::ZERO;
     loop {
+        let busy = metrics.heartbeats.busy(Worker::Sampler);
         let now = clock.now();
         if now.monotonic >= system_due {
             flight.system().sample(now.monotonic);
@@ -36,6 +38,7 @@ pub fn run(
         if !kills.is_empty() {
             on_kills(kills, now);
         }
+        drop(busy);
         if stop.wait(pause.min(system_due.saturating_sub(clock.monotonic()))) {
             return;
         }

@@ -1,6 +1,8 @@
 //! File operations that std does not offer, and the names of the incident file.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::limits::INCIDENT_FILES_MAX;
@@ -19,6 +21,51 @@ pub fn rotated_name(path: &Path, n: usize) -> PathBuf {
     name.into()
 }
 
+/// Whether a link at the end of a path is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// It is, as Kubernetes' own volumes need it.
+    Follow,
+    /// It is an error: whoever can write to the folder must not choose another file.
+    Refuse,
+}
+
+impl Links {
+    /// Returns the flags for `open` with which opening a pipe or a device does not wait.
+    fn flags(self) -> i32 {
+        match self {
+            Self::Follow => libc::O_NONBLOCK,
+            Self::Refuse => libc::O_NONBLOCK | libc::O_NOFOLLOW,
+        }
+    }
+}
+
+/// Opens a regular file for reading. Opening anything else could wait for ever, and so could reading it; what was opened
+/// is judged, and not what the path names.
+///
+/// # Errors
+/// The file cannot be opened, or is no regular file.
+pub fn open_regular(path: &Path, links: Links) -> io::Result<File> {
+    let options = OpenOptions::new().read(true).to_owned();
+    open_regular_with(options, path, links)
+}
+
+/// Opens a regular file with these options; see [`open_regular`].
+///
+/// # Errors
+/// The file cannot be opened, or is no regular file.
+pub fn open_regular_with(mut options: OpenOptions, path: &Path, links: Links) -> io::Result<File> {
+    let file = options.custom_flags(links.flags()).open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    Ok(file)
+}
+
 /// Syncs the folder that contains `path`: a new name in a folder survives a power cut only if the folder is
 /// synced as well. Errors are ignored, since there is no better alternative.
 pub fn sync_folder(path: &Path) {
@@ -27,4 +74,40 @@ pub fn sync_folder(path: &Path) {
         _ => Path::new("."),
     };
     let _ = File::open(folder).and_then(|folder| folder.sync_all());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_opened_and_nothing_waits() {
+        let folder = std::env::temp_dir().join(format!("blackbox-open-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let at = |name: &str| folder.join(name);
+        fs::write(at("file"), "text").unwrap();
+        assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+        for (link, to) in [("link", "file"), ("link-to-pipe", "pipe")] {
+            std::os::unix::fs::symlink(at(to), at(link)).unwrap();
+        }
+        for (name, follow, refuse) in [
+            ("file", true, true),
+            ("link", true, false),
+            ("pipe", false, false),
+            ("link-to-pipe", false, false),
+            ("", false, false),
+            ("nothing", false, false),
+        ] {
+            assert_eq!(open_regular(&at(name), Links::Follow).is_ok(), follow, "{name}");
+            assert_eq!(open_regular(&at(name), Links::Refuse).is_ok(), refuse, "{name}");
+            let writes = OpenOptions::new().append(true).to_owned();
+            let opened = open_regular_with(writes, &at(name), Links::Refuse);
+            assert_eq!(opened.is_ok(), refuse, "{name}");
+        }
+        assert!(open_regular(Path::new("/dev/zero"), Links::Follow).is_err());
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

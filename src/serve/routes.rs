@@ -65,7 +65,7 @@ pub fn handler(
             metrics.render(&ProcessStats::read("/proc".as_ref()), &mut page);
             Response { content_type: METRICS, ..text(200, page) }
         }
-        "/healthz" => verdict(health.alive(clock.monotonic())),
+        "/healthz" => verdict(health.alive(clock.monotonic(), &metrics.heartbeats)),
         "/readyz" => verdict(health.ready(clock.monotonic(), idle)),
         "/" | "/incidents" if !loopback::may_read(request) => {
             text(403, loopback::REFUSAL.to_owned())
@@ -84,7 +84,7 @@ pub fn handler(
                     let page = Page {
                         node_name: &node_name,
                         snapshot: &snapshot,
-                        alive: health.alive(monotonic),
+                        alive: health.alive(monotonic, &metrics.heartbeats),
                         ready: health.ready(monotonic, idle),
                         now: clock.wall(),
                     };

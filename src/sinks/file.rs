@@ -20,8 +20,11 @@ use crate::limits::{
     INCIDENT_FILES_MAX, INCIDENT_REPAIR_BYTES, INCIDENT_REPAIRS_MAX, INCIDENT_TAIL_BYTES_MAX,
     READ_BLOCK_BYTES,
 };
+use crate::metrics::heartbeat::Worker;
 use crate::metrics::{Metrics, SinkName};
-use crate::runtime::files::{rotated_name, rotated_names, sync_folder};
+use crate::runtime::files::{
+    Links, open_regular, open_regular_with, rotated_name, rotated_names, sync_folder,
+};
 use crate::runtime::trouble::Trouble;
 use crate::sinks::delivery::Delivery;
 use crate::sinks::queue::Queue;
@@ -65,12 +68,9 @@ impl IncidentFile {
         if let Some(open) = self.open.take() {
             return Ok(self.open.insert(open));
         }
-        // Opening anything but a regular file may block for ever.
-        if fs::metadata(&self.path).is_ok_and(|named| !named.is_file()) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
         let mut options = OpenOptions::new();
-        let file = options.read(true).append(true).create(true).mode(0o600).open(&self.path)?;
+        options.read(true).append(true).create(true).mode(0o600);
+        let file = open_regular_with(options, &self.path, Links::Follow)?;
         let len = self.repair(&file)?;
         file.sync_all()?;
         sync_folder(&self.path);
@@ -115,13 +115,11 @@ impl IncidentFile {
         let mut parts = Vec::new();
         let mut left = INCIDENT_TAIL_BYTES_MAX;
         for (n, name) in rotated_names(&self.path).enumerate() {
-            // A folder or a pipe with the name of a rotated file is not the agent's, and must not keep it from writing.
-            if n > 0 && !fs::metadata(&name).is_ok_and(|named| named.is_file()) {
-                break;
-            }
-            let file = match File::open(&name) {
+            let file = match open_regular(&name, Links::Follow) {
                 Ok(file) => file,
                 Err(error) if n == 0 => return Err(error),
+                // A folder or a pipe with the name of a rotated file is not the agent's, and must not keep it from
+                // writing.
                 Err(_) => break,
             };
             let len = file.metadata()?.len();
@@ -280,7 +278,11 @@ pub fn run(queue: &Queue, mut file: IncidentFile) {
         {
             batch.push_back(delivery);
         }
-        match file.write(&mut batch) {
+        let metrics = file.metrics.clone();
+        let busy = metrics.heartbeats.busy(Worker::File);
+        let written = file.write(&mut batch);
+        drop(busy);
+        match written {
             Ok(()) => {
                 trouble.over("incidents are written again");
                 pause = FILE_RETRY_MIN;

@@ -4,7 +4,7 @@
 //! disk as one page, atomically.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -17,9 +17,10 @@ use log::{info, warn};
 use crate::core::case::{Case, IncidentId};
 use crate::core::detect::ledger::{self, Ledger, PodEntry, PreviousState};
 use crate::limits::{STATE_FILE_BYTES_MAX, STATE_RETRY, STATE_WRITE_INTERVAL};
+use crate::metrics::heartbeat::Worker;
 use crate::metrics::{Metrics, StateWrite};
 use crate::runtime::clock::Clock;
-use crate::runtime::files::sync_folder;
+use crate::runtime::files::{Links, open_regular, open_regular_with, sync_folder};
 use crate::runtime::trouble::Trouble;
 
 /// The ledger, shared between threads.
@@ -128,7 +129,10 @@ pub fn run(ledger: &SharedLedger, path: &Path, metrics: &Metrics, clock: Clock) 
     loop {
         let (page, is_last) = ledger.next_page(clock);
         let mut pause = STATE_WRITE_INTERVAL;
-        match page.map(|page| write(path, &page)) {
+        let busy = metrics.heartbeats.busy(Worker::State);
+        let written = page.map(|page| write(path, &page));
+        drop(busy);
+        match written {
             None => {}
             Some(Ok(())) => {
                 metrics.state_writes.add(StateWrite::Ok);
@@ -157,7 +161,8 @@ pub fn run(ledger: &SharedLedger, path: &Path, metrics: &Metrics, clock: Clock) 
 fn write(path: &Path, page: &str) -> io::Result<()> {
     let new = beside(path, ".new");
     let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = open_regular_with(options, &new, Links::Refuse)?;
     file.write_all(page.as_bytes())?;
     file.sync_all()?;
     fs::rename(&new, path)?;
@@ -204,16 +209,12 @@ const INSTEAD: &str = "the agent reports the crashes within BLACKBOX_LOOKBACK in
 
 /// Reads the file, but at most one byte more than the limit, so that the caller can detect a file that is too large.
 fn read_page(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::metadata(path) {
+    let file = match open_regular(path, Links::Follow) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-        Ok(named) if !named.is_file() => {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        Ok(_) => {}
-    }
+        opened => opened?,
+    };
     let mut bytes = Vec::new();
-    File::open(path)?.take(STATE_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    file.take(STATE_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
 }
 

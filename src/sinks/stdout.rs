@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use crate::metrics::heartbeat::Worker;
 use crate::metrics::{Metrics, SinkName};
 use crate::runtime::clock::Clock;
 use crate::runtime::trouble::Trouble;
@@ -14,6 +15,7 @@ pub fn run(queue: &Queue, mut out: impl Write, metrics: &Metrics, clock: Clock) 
     let mut trouble = Trouble::new(module_path!(), "stdout");
     while let Some(delivery) = queue.pop() {
         // One write for the whole line, so that a reader does not see a partial line for long.
+        let busy = metrics.heartbeats.busy(Worker::Stdout);
         match out.write_all(&delivery.line).and_then(|()| out.flush()) {
             Ok(()) => {
                 metrics.sink_written.add(SinkName::Stdout);
@@ -29,6 +31,7 @@ pub fn run(queue: &Queue, mut out: impl Write, metrics: &Metrics, clock: Clock) 
                 trouble.warn(&format!("cannot write ({error}): the agent drops incidents"));
             }
         }
+        drop(busy);
         delivery.done();
         // Decrement only after the write: a line whose write hangs still counts as queued.
         metrics.sink_queued.take(SinkName::Stdout);

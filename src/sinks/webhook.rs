@@ -17,6 +17,7 @@ use crate::limits::{
     RECEIPT_BODY_TIMEOUT, WEBHOOK_RETRY_AFTER_MAX, WEBHOOK_RETRY_INTERVAL, WEBHOOK_TIMEOUT,
     WEBHOOK_TRIES_MAX,
 };
+use crate::metrics::heartbeat::Worker;
 use crate::metrics::{Metrics, SinkName};
 use crate::runtime::clock::Clock;
 use crate::runtime::stop::Stop;
@@ -119,7 +120,11 @@ impl Webhook {
         let mut backoff = Backoff::new(self.retry_interval);
         let mut new_token = self.has_token;
         for tries_left in (0..WEBHOOK_TRIES_MAX).rev() {
-            let Err(error) = self.post(&key, json) else {
+            let metrics = self.metrics.clone();
+            let busy = metrics.heartbeats.busy(Worker::Webhook);
+            let posted = self.post(&key, json);
+            drop(busy);
+            let Err(error) = posted else {
                 self.trouble.over("the collector responds again");
                 self.losses.over("incidents are delivered again");
                 return Outcome::Delivered;

@@ -10,8 +10,7 @@
 //! The agent may read everything on the node, so nobody must be able to redirect it to another file: below
 //! the root no folder and no file may be a link, and the opened file must be the one that was inspected.
 //! The root itself may be a link, since the operator chose it. The agent inspects the path before and after
-//! it opens the file (it does not use `O_NOFOLLOW`, whose value differs between processors and is in no
-//! crate that this one depends on). So this does not stop an attacker who can swap folders below the root
+//! it opens the file, without following a link and without waiting for one that writes. So this does not stop an attacker who can swap folders below the root
 //! twice within microseconds; only root of the node can do that.
 
 use std::fs::{self, File, Metadata};
@@ -23,6 +22,7 @@ use crate::core::logs::last_words::{LastWords, Tail, Truncation, last_words};
 use crate::limits::{
     LOG_FOLDER_ENTRIES_MAX, LOG_NAME_BYTES_MAX, LOG_OPEN_TRIES_MAX, LOG_TAIL_BYTES_MAX,
 };
+use crate::runtime::files::{Links, open_regular};
 
 mod gap;
 pub use self::gap::Gap;
@@ -189,7 +189,7 @@ impl Folder {
                 return Ok(None);
             };
             check_file(&path, &named)?;
-            let Some(file) = found(&path, File::open(&path))? else {
+            let Some(file) = found(&path, open_regular(&path, Links::Refuse))? else {
                 return Ok(None);
             };
             let held = found(&path, file.metadata())?;

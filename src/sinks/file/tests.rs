@@ -178,7 +178,7 @@ fn what_cannot_be_written_stays_in_its_order() {
     fs::create_dir(&path).unwrap();
     let (left, result) = b.write(0..3);
     assert_eq!(left, 3);
-    assert!(result.unwrap_err().to_string().contains("not a regular file"));
+    assert!(result.unwrap_err().to_string().contains("directory"));
     fs::remove_dir(&path).unwrap();
     // Opening a pipe would block the agent until a reader opens it.
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
