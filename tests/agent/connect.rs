@@ -129,3 +129,60 @@ fn a_plain_http_server_serves_with_a_warning() {
     let log = sees_a_crash(&api, AgentOptions::kubeconfig(&scratch.join("kubeconfig")));
     assert!(log.contains("WARN"), "{log}");
 }
+
+#[test]
+fn a_certificate_with_a_thousand_names_is_read_and_a_chain_without_measure_is_refused() {
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("names"));
+    let issue = |names: usize| {
+        let names: Vec<String> =
+            (0..names).map(|n| format!("api-{n}.region.example.com")).collect();
+        let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+        names.push("127.0.0.1");
+        api.authority().issue(&names, Validity::Valid)
+    };
+    // 1.4 MB, where all of the handshake may have 128 KiB.
+    api.use_identity(&issue(1000).repeated(40));
+    let agent = in_cluster(&api, &scratch).env("BLACKBOX_K8S_RETRY_INTERVAL", "100ms").start();
+    agent.wait_for_log("the TLS connection failed");
+    assert_eq!(api.requests().len(), 0, "the token was not shown to it");
+    api.use_identity(&issue(1000));
+    agent.wait_ready();
+    crash(&api, "a");
+    agent.wait_for_crashes_of(&["a"]);
+    assert!(agent.proc_status("VmHWM") < 32 << 10);
+}
+
+#[test]
+fn a_service_account_whose_links_are_swapped_all_the_time_is_read() {
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("swaps"));
+    // As the kubelet's atomic writer lays a projected volume out: token -> ..data/token, ..data -> ..2026_N.
+    let publish = |n: u32| {
+        let folder = format!("..2026_{n}");
+        fs::create_dir(scratch.join(&folder)).unwrap();
+        api.write_service_account(&scratch.join(&folder));
+        let _ = fs::remove_file(scratch.join("..data_tmp"));
+        std::os::unix::fs::symlink(&folder, scratch.join("..data_tmp")).unwrap();
+        fs::rename(scratch.join("..data_tmp"), scratch.join("..data")).unwrap();
+        if n > 1 {
+            fs::remove_dir_all(scratch.join(&format!("..2026_{}", n - 2))).unwrap();
+        }
+    };
+    publish(0);
+    for name in ["token", "ca.crt"] {
+        std::os::unix::fs::symlink(format!("..data/{name}"), scratch.join(name)).unwrap();
+    }
+    let agent = AgentOptions::in_pod(api.addr(), &scratch.join(""))
+        .env("BLACKBOX_K8S_RETRY_INTERVAL", "100ms")
+        .start();
+    agent.wait_ready();
+    for n in 1..30 {
+        api.rotate_token(&format!("token-{n}"));
+        publish(n);
+        api.end_watches();
+        let name = format!("a{n:02}");
+        crash(&api, &name);
+        let told = || agent.incidents().iter().any(|incident| incident["pod_name"] == *name);
+        assert!(eventually(PATIENCE, told), "{n}");
+    }
+    assert!(agent.incidents().len() == 29, "each once");
+}

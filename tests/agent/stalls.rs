@@ -165,3 +165,30 @@ fn a_read_of_a_cgroup_that_hangs_costs_the_samples_and_is_named() {
     };
     assert!(eventually(Duration::from_secs(90), is_named), "{:?}", agent.get("/healthz"));
 }
+
+/// `BLACKBOX_STOPPED_SECONDS`: how long the agent stands still.
+#[test]
+fn an_agent_that_stood_still_goes_on_where_it_was() {
+    let seconds = std::env::var("BLACKBOX_STOPPED_SECONDS").map_or(8, |s| s.parse().unwrap());
+    let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("stopped"));
+    api.write_service_account(&scratch.join(""));
+    let agent = AgentOptions::in_pod(api.addr(), &scratch.join(""))
+        .env("BLACKBOX_K8S_RETRY_INTERVAL", "100ms")
+        .env("BLACKBOX_INCIDENT_FILE", scratch.join("incidents.jsonl"))
+        .env("BLACKBOX_STATE_FILE", scratch.join("state"))
+        .start();
+    agent.wait_ready();
+    crash(&api, "before");
+    agent.wait_for_crashes_of(&["before"]);
+    agent.signal("STOP");
+    crash(&api, "while");
+    Stopper::default().wait(Duration::from_secs(seconds));
+    api.end_watches();
+    agent.signal("CONT");
+    crash(&api, "after");
+    agent.wait_for_crashes_of(&["before", "while", "after"]);
+    let is_healthy = || agent.get("/healthz").0 == 200 && agent.get("/readyz").0 == 200;
+    assert!(eventually(Duration::from_secs(5), is_healthy), "{:?}", agent.get("/healthz"));
+    let file = scratch.join("incidents.jsonl");
+    assert!(eventually(PATIENCE, || whole_lines(&file).len() == 3));
+}

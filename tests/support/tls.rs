@@ -71,6 +71,12 @@ impl Authority {
 }
 
 impl Identity {
+    /// Sends the certificate this many times.
+    pub fn repeated(mut self, times: usize) -> Self {
+        self.chain = self.chain.iter().cycle().take(times).cloned().collect();
+        self
+    }
+
     /// Returns a TLS server configuration with this certificate.
     pub fn server_config(&self) -> Arc<ServerConfig> {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone()));

@@ -290,3 +290,15 @@ fn a_boot_counts_as_known_once_its_reboot_was_delivered() {
     next.settle(reboot);
     assert_eq!(reread(&next).boot_id, "b");
 }
+
+#[test]
+fn a_page_of_the_first_form_is_read() {
+    // As the first agent with a state file wrote it: without a boot, episodes of pods, and the time of a stop.
+    let line = r#"{"schema":"blackbox.state/v1","node_name":"node1","written_at":"2026-11-23T03:31:41Z","pods":[{"key":"u1","namespace":"shop","name":"web","uid":"u1","is_static":false,"failed":true,"containers":[{"name":"app","ended":3,"ids":[7,8]}]}],"recent":[{"id":8,"key":"u1","container":"app","ends":1}]}"#;
+    let page = format!("{line}\n{}\n", checksum(line));
+    let left = parse(page.as_bytes(), "node1").unwrap();
+    assert_eq!((left.pods.len(), left.recent.len(), &*left.boot_id), (1, 1, ""));
+    let pod = &left.pods[0];
+    assert_eq!((pod.failed, pod.ids.len(), pod.containers[0].ended), (true, 0, Some(3)));
+    assert_eq!((left.written_at, left.stopped_at), (Some(now()), None));
+}
