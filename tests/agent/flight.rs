@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::clock::{Stopper, eventually, unix_seconds};
-use crate::support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch};
+use crate::support::crash::crash;
+use crate::support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch, fixture};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -376,4 +377,35 @@ fn what_recording_costs_with_pods_of_two_containers() {
         "{} containers: {percent:.2} % of a core; {peak} KiB at most, {now} KiB now",
         2 * pods
     );
+}
+
+#[test]
+fn no_credential_of_a_log_is_in_an_incident() {
+    let cases = fs::read_to_string(fixture("mask/lines.jsonl")).unwrap();
+    let cases: Vec<Value> = cases.lines().map(|case| serde_json::from_str(case).unwrap()).collect();
+    let texts = |case: &Value, name: &str| -> Vec<String> {
+        let texts = case[name].as_array().unwrap().iter();
+        texts.map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    let node = Node::start(&[]);
+    for (n, case) in cases.iter().enumerate() {
+        let line = |text: &String| format!("2026-11-23T04:00:59.5Z stderr F {text}\n");
+        let log: String = texts(case, "lines").iter().map(line).collect();
+        write(&node.scratch.join(&format!("pods/shop_case-{n}_uid-case-{n}/app/0.log")), &log);
+        crash(&node.api, &format!("case-{n}"));
+    }
+    assert!(eventually(PATIENCE, || node.agent.incidents().len() == cases.len()));
+    let (mut shown, mut altered) = (0, 0);
+    for (n, case) in cases.iter().enumerate() {
+        let incidents = node.agent.incidents();
+        let name = format!("case-{n}");
+        let incident = incidents.iter().find(|incident| incident["pod_name"] == *name).unwrap();
+        let logs = incident["telemetry"]["logs"]["lines"].as_array().unwrap();
+        let said: Vec<&str> = logs.iter().map(|line| line["text"].as_str().unwrap()).collect();
+        assert_eq!(said.len(), texts(case, "lines").len());
+        let (said, hidden) = (said.join("\n"), texts(case, "hidden"));
+        shown += usize::from(hidden.iter().any(|secret| said.contains(secret)));
+        altered += usize::from(hidden.is_empty() && said.contains("***"));
+    }
+    assert_eq!((shown, altered), (0, 0), "of {}", cases.len());
 }
