@@ -83,6 +83,11 @@ fn frames_hold() {
 }
 
 #[test]
+fn the_stream_holds() {
+    run("stream", check::stream, lines("fixtures/crash-zoo/pods.watch.jsonl", 3));
+}
+
+#[test]
 fn the_wire_holds() {
     let pods = lines("fixtures/crash-zoo/pods.watch.jsonl", 60);
     let events = lines("fixtures/crash-zoo/events.watch.jsonl", 20);

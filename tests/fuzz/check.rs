@@ -29,6 +29,8 @@ use blackbox_daemon::core::sidecar::Post;
 use blackbox_daemon::core::stream::decode::{self, Decoded};
 use blackbox_daemon::core::stream::frame::{FrameSplitter, LineTooLong, OverLong};
 use blackbox_daemon::core::stream::list::{ListError, ListSplitter, Piece};
+use blackbox_daemon::core::stream::reflector::{Reflector, Step, WatchEnd};
+use blackbox_daemon::core::stream::{Flow, Stream};
 use blackbox_daemon::core::wire;
 use blackbox_daemon::core::wire::json;
 use blackbox_daemon::limits::{
@@ -595,4 +597,49 @@ fn kubeconfig_path() -> PathBuf {
         folder.join("config")
     })
     .clone()
+}
+
+/// Whatever a server sends, and however it is cut into blocks: the position stays one that a request can be made with, the
+/// tables keep their limits, and each line has its own. `data` is the answer to every LIST but the first and to every
+/// WATCH.
+pub fn stream(data: &[u8]) {
+    const LIST: &[u8] = br#"{"metadata":{"resourceVersion":"5"},"items":[]}"#;
+    for blocks in cuts(data) {
+        let reflector = Reflector::new(Duration::from_secs(5), Duration::from_secs(90), 7);
+        let mut stream = Stream::new(reflector, Detector::new("node1", &[], History::All));
+        let mut now = Now { monotonic: Duration::from_secs(1), wall: Timestamp::UNIX_EPOCH };
+        let (mut out, mut notes) = (Vec::new(), Vec::new());
+        for round in 0..12 {
+            let step = match stream.next(now.monotonic) {
+                Step::Wait { until } => {
+                    now.monotonic = until;
+                    stream.next(now.monotonic)
+                }
+                step => step,
+            };
+            let version = match &step {
+                Step::List { resource_version, .. } | Step::Watch { resource_version, .. } => {
+                    resource_version
+                }
+                Step::Version | Step::Wait { .. } => "0",
+            };
+            assert!(version.is_empty() || wire::is_usable(version), "{version:?}");
+            let blocks = if round == 0 { vec![LIST] } else { blocks.clone() };
+            let is_wanted =
+                |block: &&[u8]| stream.on_block(block, now, &mut out, &mut notes) == Flow::Continue;
+            if blocks.iter().all(is_wanted) {
+                stream.on_end(WatchEnd::Clean, now, &mut out, &mut notes);
+            }
+            assert!(stream.detector.pods() <= PODS_MAX);
+            for output in out.drain(..) {
+                if let Output::Crash(case) = output {
+                    let line =
+                        line::line(&compose(*case, Gathered::default(), Recurrence::default()));
+                    assert!(line.len() <= INCIDENT_LINE_BYTES_MAX);
+                }
+            }
+            notes.clear();
+            now.monotonic += Duration::from_secs(1);
+        }
+    }
 }
