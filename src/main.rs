@@ -42,6 +42,12 @@ fn main() -> ExitCode {
             writeln!(out, "[{time} {level:<5} {target}] {}", escaped(&text))
         })
         .init();
+    // A panic ends the process. Its text takes the way of the log, which nobody can block.
+    let flushed = log.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        error!("{panic}");
+        flushed.flush_within(LOG_FLUSH_MAX);
+    }));
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

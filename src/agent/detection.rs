@@ -66,6 +66,7 @@ impl<H: EventHandler> Detection<H> {
             let now = pipeline.clock.now();
             pipeline.stream.detector.finish(now, &mut state.out);
             pipeline.dispatch(&mut state.out);
+            pipeline.handler.on_tick();
         }
     }
 

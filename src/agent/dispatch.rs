@@ -125,15 +125,12 @@ impl<H: EventHandler> Pipeline<H> {
                         ledger.forget(&key);
                     }
                 }
-                Output::Placed(place) => {
-                    let pod = PodName {
-                        namespace: place.pod.namespace.as_str().into(),
-                        name: place.pod.name.as_str().into(),
-                    };
-                    if !self.flight.place(*place) {
-                        self.refuse(&pod);
+                Output::Overfull => {
+                    if let Some(ledger) = &self.ledger {
+                        ledger.set_partial();
                     }
                 }
+                Output::Placed(place) => self.flight.place(*place),
                 Output::Gone(key) => {
                     self.flight.gone(&key);
                     self.handler.on_pod_gone(key);

@@ -5,8 +5,8 @@
 //! gets nothing back from it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -36,7 +36,7 @@ pub struct EnrichQueue {
     /// The clocks.
     pub clock: Clock,
     /// Delivery past the thread, in case it hangs in a read from a failing disk.
-    pub publisher: Arc<Mutex<Publisher>>,
+    pub publisher: Arc<Publisher>,
 }
 
 impl EnrichQueue {
@@ -46,7 +46,12 @@ impl EnrichQueue {
         let bytes = case.bytes();
         let now = self.clock.monotonic();
         let work = Work::Crash { case, bytes, since: now };
-        if let Err(Work::Crash { case, .. }) = self.work.send(work, now) {
+        let Err(Work::Crash { case, .. }) = self.work.send(work, now) else { return };
+        if self.work.hangs(now) {
+            // What waits behind the thread is older.
+            self.rescue();
+            self.publish(*case, hung());
+        } else {
             self.publish(*case, rushed());
         }
     }
@@ -54,14 +59,13 @@ impl EnrichQueue {
     /// If the thread hangs, reports what it has in its hands, and what waits behind it.
     pub fn rescue(&self) {
         for case in self.work.take_from_a_thread_that_hangs(self.clock.monotonic()) {
-            let gap = Gap::new(Part::Telemetry, "left out, a read on the node hangs");
-            self.publish(case, Gathered { gaps: vec![gap], ..Gathered::default() });
+            self.publish(case, hung());
         }
     }
 
     fn publish(&self, case: Case, gathered: Gathered) {
         let incident = compose(case, gathered, Recurrence::default());
-        lock(&self.publisher).publish(&incident, false);
+        self.publisher.publish(&incident, false);
     }
 
     /// Sends the message that a pod is gone.
@@ -77,14 +81,16 @@ impl EnrichQueue {
     }
 }
 
+/// Returns what is known about a case while the thread hangs.
+fn hung() -> Gathered {
+    let gap = Gap::new(Part::Telemetry, "left out, a read on the node hangs");
+    Gathered { gaps: vec![gap], ..Gathered::default() }
+}
+
 /// Returns what is known about a case for which there is no time to gather telemetry.
 fn rushed() -> Gathered {
     let gap = Gap::new(Part::Telemetry, "left out, there were too many incidents at once");
     Gathered { gaps: vec![gap], is_rushed: true, ..Gathered::default() }
-}
-
-fn lock(publisher: &Mutex<Publisher>) -> MutexGuard<'_, Publisher> {
-    publisher.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The thread's state.
@@ -95,7 +101,7 @@ pub struct Enricher {
     /// The flight recorder.
     pub flight: Arc<FlightRecorder>,
     /// The way to the sinks.
-    pub publisher: Arc<Mutex<Publisher>>,
+    pub publisher: Arc<Publisher>,
     /// Requests a lookup of the node, for the next incident.
     pub requests: SyncSender<LookupRequest>,
     /// The agent's metrics, with the heartbeat of this thread.
@@ -234,7 +240,7 @@ impl Enricher {
         self.request_node(now.monotonic);
         oom::weigh_oom_count(&mut case, gathered.oom);
         let incident = compose(case, gathered, recurrence);
-        lock(&self.publisher).publish(&incident, recurrence.in_crash_loop);
+        self.publisher.publish(&incident, recurrence.in_crash_loop);
     }
 }
 

@@ -7,9 +7,9 @@
 //!  detect    -                           detection: its deadlines       -
 //!  sampler   -                           (its own clock)                flight, work
 //!  enrich    what was gathered           work (256, never waited for)   sinks, requests
-//!  stdout    standard output             its queue (1024, oldest drops) ledger
-//!  file      the incident file           its queue (1024, oldest drops) ledger
-//!  webhook   the collector's client      its queue (1024, oldest drops) ledger
+//!  stdout    standard output             its queue (8 MiB, oldest drops) ledger
+//!  file      the incident file           its queue (8 MiB, oldest drops) ledger
+//!  webhook   the collector's client      its queue (8 MiB, oldest drops) ledger
 //!  state     the state file              ledger                         -
 //!  http      the listener                a thread for each request      -
 //!  signal    -                           SIGTERM, SIGINT                main
@@ -38,8 +38,8 @@ pub mod work_queue;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Arc, Mutex};
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -177,13 +177,8 @@ pub fn run(config: &Config, log: &LogQueue) -> Result<(), Error> {
     }
     let sink_names: Vec<SinkName> = sinks.iter().map(SinkHandle::name).collect();
     let lookups = LookupChannel::new();
-    let publisher = Publisher {
-        sinks,
-        ledger: ledger.clone(),
-        min_severity: config.min_severity,
-        recent,
-        metrics: shared.metrics.clone(),
-    };
+    let publisher =
+        Publisher::new(sinks, ledger.clone(), config.min_severity, recent, shared.metrics.clone());
     let queue =
         shared.recording(&flight, publisher, lookups.sender.clone(), config.sample_interval)?;
     let handler = LiveHandler { queue, ledger: ledger.clone(), metrics: shared.metrics.clone() };
@@ -275,7 +270,7 @@ impl Shared {
         interval: Duration,
     ) -> Result<EnrichQueue, Error> {
         let (work_sender, work) = work_queue::queue(self.clock);
-        let publisher = Arc::new(Mutex::new(publisher));
+        let publisher = Arc::new(publisher);
         let enrich = Enricher {
             work,
             flight: flight.clone(),
@@ -459,7 +454,7 @@ fn recall(
     });
     // After the file: entries that only the state file has must not be pushed out by the others.
     if let Some(left) = &left {
-        detector.restore(&left.pods, true);
+        detector.restore(&left.pods, !left.is_partial);
     }
     (file, left)
 }

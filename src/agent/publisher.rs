@@ -1,7 +1,7 @@
 //! The way out: hands finished incidents to the sinks.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::core::case::Severity;
 use crate::core::incident::Incident;
@@ -10,24 +10,39 @@ use crate::serve::recent::RecentIncidents;
 use crate::sinks::state_file::SharedLedger;
 use crate::sinks::{Delivery, SinkHandle};
 
-/// Hands finished incidents to the sinks.
+/// Hands finished incidents to the sinks. The threads that share it wait for each other only while a line is put into the
+/// queues.
 #[derive(Debug)]
 pub struct Publisher {
     /// The sinks.
-    pub sinks: Vec<SinkHandle>,
+    sinks: Mutex<Vec<SinkHandle>>,
+    /// Their number.
+    sinks_count: usize,
     /// The ledger for the next agent.
-    pub ledger: Option<Arc<SharedLedger>>,
+    ledger: Option<Arc<SharedLedger>>,
     /// `BLACKBOX_MIN_SEVERITY`.
-    pub min_severity: Severity,
+    min_severity: Severity,
     /// The most recent incidents, for readers of the page.
-    pub recent: Arc<RecentIncidents>,
+    recent: Arc<RecentIncidents>,
     /// Metrics of incidents.
-    pub metrics: Arc<Metrics>,
+    metrics: Arc<Metrics>,
 }
 
 impl Publisher {
+    /// Creates the way to these sinks.
+    pub fn new(
+        sinks: Vec<SinkHandle>,
+        ledger: Option<Arc<SharedLedger>>,
+        min_severity: Severity,
+        recent: Arc<RecentIncidents>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let sinks_count = sinks.len();
+        Self { sinks: Mutex::new(sinks), sinks_count, ledger, min_severity, recent, metrics }
+    }
+
     /// Hands an incident to every sink, unless its severity is below the minimum.
-    pub(super) fn publish(&mut self, incident: &Incident, in_crash_loop: bool) {
+    pub(super) fn publish(&self, incident: &Incident, in_crash_loop: bool) {
         if incident.severity < self.min_severity {
             if let Some(ledger) = &self.ledger {
                 ledger.settle(incident.id);
@@ -36,9 +51,9 @@ impl Publisher {
         }
         self.metrics.incidents.add(IncidentClass(incident.kind, incident.severity));
         self.metrics.crash_loop_incidents.fetch_add(u64::from(in_crash_loop), Ordering::Relaxed);
-        let sinks = self.sinks.len();
-        let delivery = Arc::new(Delivery::new(incident, sinks, self.ledger.clone()));
-        for sink in &mut self.sinks {
+        // A long line takes a while to make, so that is done before the lock is taken.
+        let delivery = Arc::new(Delivery::new(incident, self.sinks_count, self.ledger.clone()));
+        for sink in self.sinks.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
             sink.send(delivery.clone());
         }
         self.recent.push(delivery);

@@ -74,13 +74,20 @@ impl WorkSender {
         let mut state = self.0.lock();
         let is_full =
             state.items.len() >= ENRICH_QUEUE_MAX || state.bytes + bytes > ENRICH_QUEUE_BYTES_MAX;
-        if is_full || state.hangs(now) {
+        // The rise of a counter is seen once, so it waits for the thread.
+        let may_wait = matches!(work, Work::OomKills(..)) || !state.hangs(now);
+        if is_full || !may_wait {
             return Err(work);
         }
         state.bytes += bytes;
         state.items.push_back(work);
         self.0.changed.notify_one();
         Ok(())
+    }
+
+    /// Returns true if the thread hangs. `now` is monotonic.
+    pub fn hangs(&self, now: Duration) -> bool {
+        self.0.lock().hangs(now)
     }
 
     /// If the thread hangs, takes all cases from it and from the queue. `now` is monotonic.
@@ -91,10 +98,14 @@ impl WorkSender {
         }
         let mut cases = std::mem::take(&mut state.in_hand);
         state.bytes = 0;
-        cases.extend(state.items.drain(..).filter_map(|work| match work {
-            Work::Crash { case, .. } => Some(*case),
-            Work::Held(_) | Work::Gone(_) | Work::OomKills(..) => None,
-        }));
+        for work in std::mem::take(&mut state.items) {
+            match work {
+                Work::Crash { case, .. } => cases.push(*case),
+                Work::OomKills(..) => state.items.push_back(work),
+                // Less telemetry for a later incident.
+                Work::Held(_) | Work::Gone(_) => {}
+            }
+        }
         cases
     }
 }
@@ -136,7 +147,7 @@ impl WorkReceiver {
     pub fn let_go(&self, id: IncidentId) -> bool {
         let mut state = self.0.lock();
         let at = state.in_hand.iter().position(|case| case.id == id);
-        at.map(|at| state.in_hand.swap_remove(at)).is_some()
+        at.map(|at| state.in_hand.remove(at)).is_some()
     }
 }
 
@@ -184,6 +195,8 @@ mod tests {
             sender.send(crash(name), now).unwrap();
         }
         sender.send(Work::Gone("u1".into()), now).unwrap();
+        let kills = || Work::OomKills(Vec::new(), jiff::Timestamp::UNIX_EPOCH);
+        sender.send(kills(), now).unwrap();
         assert!(matches!(receiver.next(Duration::ZERO), Next::Work(Work::Crash { .. })));
         assert!(receiver.let_go(IncidentId::of_test("a")), "reported in time");
         assert!(matches!(receiver.next(Duration::ZERO), Next::Work(Work::Crash { .. })));
@@ -194,6 +207,11 @@ mod tests {
         let of = |names: &[&str]| names.iter().map(|n| IncidentId::of_test(n)).collect::<Vec<_>>();
         assert_eq!(ids(&sender.take_from_a_thread_that_hangs(late)), of(&["b", "c"]));
         assert!(!receiver.let_go(IncidentId::of_test("b")), "it is back, and too late");
+        assert!(sender.send(kills(), late).is_ok(), "it waits for the thread");
+        for _ in 0..2 {
+            let next = receiver.next(Duration::ZERO);
+            assert!(matches!(next, Next::Work(Work::OomKills(..))), "{next:?}");
+        }
         assert!(matches!(receiver.next(Duration::ZERO), Next::Timeout));
         receiver.0.lock().busy_since = None;
         assert!(sender.send(crash("e"), late).is_ok(), "it waits for work");

@@ -6,10 +6,6 @@ use std::time::Duration;
 /// ten seconds.
 pub const HEARTBEAT_MAX: Duration = Duration::from_secs(60);
 
-/// A thread that asks a server counts as hanging if it makes no progress for this long. Each of its steps has a timeout,
-/// and the longest that can be set together stay below this.
-pub const HEARTBEAT_NETWORK_MAX: Duration = Duration::from_secs(600);
-
 /// How much longer than the idle timeout a watch may be silent before the agent reports not ready: the time
 /// needed to open the watch again.
 pub const FRESH_MARGIN: Duration = Duration::from_secs(30);
@@ -112,4 +108,4 @@ pub const LOG_QUEUE_BYTES_MAX: usize = 256 << 10;
 pub const LOG_THREAD_STACK_BYTES: usize = 64 << 10;
 
 /// How long the process waits at its end for the last log lines to be written.
-pub const LOG_FLUSH_MAX: Duration = Duration::from_millis(100);
+pub const LOG_FLUSH_MAX: Duration = Duration::from_millis(50);

@@ -36,6 +36,10 @@ pub const API_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 /// The upper bound; see [`API_TIMEOUT_MIN`].
 pub const API_TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
 
+/// A thread that asks a server counts as hanging if it makes no progress for this long. Each of its steps has a timeout,
+/// and the longest that can be set together stay below this.
+pub const HEARTBEAT_NETWORK_MAX: Duration = Duration::from_secs(6 * API_TIMEOUT_MAX.as_secs());
+
 /// Lower bound of `BLACKBOX_K8S_RETRY_INTERVAL`. The backoff grows to six intervals: 0.6 s on a test cluster,
 /// half an hour where the API server must be spared.
 pub const RETRY_INTERVAL_MIN: Duration = Duration::from_millis(100);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::limits::{FRESH_MARGIN, HEARTBEAT_MAX};
-use crate::metrics::heartbeat::Heartbeats;
+use crate::metrics::heartbeat::{Heartbeats, Worker};
 
 /// The heartbeat of the detection thread and the state of the watch. Times are monotonic.
 #[derive(Debug, Default)]
@@ -68,27 +68,39 @@ impl Health {
         self.denied.store(denied, Ordering::Relaxed);
     }
 
-    /// Checks that the agent's own threads work.
+    /// Checks that the threads work without which the agent sees nothing. Returns the first of the others that hangs: a
+    /// restart would not help it, since the next agent would meet the same disk.
     ///
     /// # Errors
     /// What is wrong.
-    pub fn alive(&self, now: Duration, heartbeats: &Heartbeats) -> Result<(), Unhealthy> {
+    pub fn alive(
+        &self,
+        now: Duration,
+        heartbeats: &Heartbeats,
+    ) -> Result<Option<Unhealthy>, Unhealthy> {
         let age = since(&self.beat_millis, now);
         if age > HEARTBEAT_MAX {
             return Err(Unhealthy::Stuck("detect", age));
         }
-        match heartbeats.hanging().first() {
-            Some((worker, age)) => Err(Unhealthy::Stuck(worker.name(), *age)),
-            None => Ok(()),
+        let hanging = heartbeats.hanging();
+        let stuck = |(worker, age): &(Worker, Duration)| Unhealthy::Stuck(worker.name(), *age);
+        match hanging.iter().find(|(worker, _)| worker.is_vital()) {
+            Some(vital) => Err(stuck(vital)),
+            None => Ok(hanging.first().map(stuck)),
         }
     }
 
-    /// Checks that the agent would see a crash now. `idle_timeout` is the silence after which a watch is opened
+    /// Checks that the agent would see a crash now, and write all of it. `idle_timeout` is the silence after which a watch is opened
     /// again. In a quiet cluster a watch closes on time before that.
     ///
     /// # Errors
     /// What is wrong.
-    pub fn ready(&self, now: Duration, idle_timeout: Duration) -> Result<(), Unhealthy> {
+    pub fn ready(
+        &self,
+        now: Duration,
+        idle_timeout: Duration,
+        heartbeats: &Heartbeats,
+    ) -> Result<(), Unhealthy> {
         if self.denied.load(Ordering::Relaxed) {
             return Err(Unhealthy::Denied);
         }
@@ -96,7 +108,13 @@ impl Health {
             return Err(Unhealthy::NotSynced);
         }
         let age = since(&self.heard_millis, now);
-        if age > idle_timeout + FRESH_MARGIN { Err(Unhealthy::Silent(age)) } else { Ok(()) }
+        if age > idle_timeout + FRESH_MARGIN {
+            return Err(Unhealthy::Silent(age));
+        }
+        match heartbeats.hanging().first() {
+            Some((worker, age)) => Err(Unhealthy::Stuck(worker.name(), *age)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -120,9 +138,12 @@ mod tests {
         for minute in 0..600 {
             let now = minute * 60 * SECOND;
             health.beat(now);
-            assert_eq!(health.alive(now + 30 * SECOND, &Heartbeats::default()), Ok(()));
+            assert_eq!(health.alive(now + 30 * SECOND, &Heartbeats::default()), Ok(None));
         }
-        assert_eq!(health.ready(SECOND, 90 * SECOND), Err(Unhealthy::NotSynced));
+        assert_eq!(
+            health.ready(SECOND, 90 * SECOND, &Heartbeats::default()),
+            Err(Unhealthy::NotSynced)
+        );
     }
 
     #[test]
@@ -130,7 +151,7 @@ mod tests {
         let health = Health::default();
         health.beat(10 * SECOND);
         let heartbeats = Heartbeats::default();
-        assert_eq!(health.alive(10 * SECOND + HEARTBEAT_MAX, &heartbeats), Ok(()));
+        assert_eq!(health.alive(10 * SECOND + HEARTBEAT_MAX, &heartbeats), Ok(None));
         let late = 11 * SECOND + HEARTBEAT_MAX;
         let stuck = Unhealthy::Stuck("detect", HEARTBEAT_MAX + SECOND);
         assert_eq!(health.alive(late, &heartbeats), Err(stuck));
@@ -142,13 +163,22 @@ mod tests {
         let idle = 90 * SECOND;
         health.synced();
         health.heard(100 * SECOND);
-        assert_eq!(health.ready(101 * SECOND, idle), Ok(()));
-        assert_eq!(health.ready(100 * SECOND + idle + FRESH_MARGIN, idle), Ok(()));
+        assert_eq!(health.ready(101 * SECOND, idle, &Heartbeats::default()), Ok(()));
+        assert_eq!(
+            health.ready(100 * SECOND + idle + FRESH_MARGIN, idle, &Heartbeats::default()),
+            Ok(())
+        );
         let late = 101 * SECOND + idle + FRESH_MARGIN;
-        assert!(matches!(health.ready(late, idle), Err(Unhealthy::Silent(_))));
+        assert!(matches!(
+            health.ready(late, idle, &Heartbeats::default()),
+            Err(Unhealthy::Silent(_))
+        ));
         health.denied(true);
-        assert_eq!(health.ready(101 * SECOND, idle), Err(Unhealthy::Denied));
+        assert_eq!(
+            health.ready(101 * SECOND, idle, &Heartbeats::default()),
+            Err(Unhealthy::Denied)
+        );
         health.denied(false);
-        assert_eq!(health.ready(101 * SECOND, idle), Ok(()));
+        assert_eq!(health.ready(101 * SECOND, idle, &Heartbeats::default()), Ok(()));
     }
 }

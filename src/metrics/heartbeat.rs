@@ -54,6 +54,12 @@ impl Worker {
         }
     }
 
+    /// Returns true if the agent sees no crashes without this worker. Only then is a restart better than going on: without
+    /// the others, incidents are still written, by other sinks or without telemetry.
+    pub fn is_vital(self) -> bool {
+        self == Self::Watch
+    }
+
     /// Returns how long one piece of its work may take.
     fn limit(self) -> Duration {
         match self {

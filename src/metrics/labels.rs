@@ -129,7 +129,7 @@ label!(Failure, "reason", {
     Self::VersionTooLarge => "version_too_large" as Self::VersionTooLarge,
     Self::Throttled(_) => "throttled" as Self::Throttled(None),
     Self::Unavailable | Self::Unreachable => "unavailable" as Self::Unavailable,
-    Self::Transient => "other" as Self::Transient,
+    Self::Transient | Self::Rejected => "other" as Self::Transient,
 });
 
 label!(ListReason, "reason", {

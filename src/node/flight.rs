@@ -61,8 +61,8 @@ impl FlightRecorder {
     }
 
     /// Records the pod's current place.
-    pub fn place(&self, place: PodOnNode) -> bool {
-        lock(&self.roster).place(place)
+    pub fn place(&self, place: PodOnNode) {
+        lock(&self.roster).place(place);
     }
 
     /// Removes the pod with this key from the roster.
@@ -115,7 +115,12 @@ impl FlightRecorder {
             }
         }
         gathered.sidecar = lock(&self.sidecars).section(&instance.pod_key, now.monotonic);
-        let place = lock(&self.roster).get(&instance.pod_key).cloned();
+        let (place, is_left_out) = {
+            let roster = lock(&self.roster);
+            let place = roster.get(&instance.pod_key).cloned();
+            let is_left_out = place.is_none() && roster.is_partial();
+            (place, is_left_out)
+        };
         let Some(mut containers) = within(&self.containers) else {
             let why = "the thread that reads the cgroups hangs";
             gathered.gaps.push(Gap::new(Part::Container, why));
@@ -154,7 +159,10 @@ impl FlightRecorder {
                 });
             }
             None => {
-                let why = why_not_sampled(instance, &containers, now);
+                let why = match is_left_out {
+                    true => TOO_MANY,
+                    false => why_not_sampled(instance, &containers, now),
+                };
                 gathered.gaps.push(Gap::new(Part::Container, why));
             }
         }
@@ -330,6 +338,8 @@ fn is_first_end(instance: &InstanceRef, place: Option<&PodOnNode>) -> bool {
     instance.is_alone && instance.instance == 0 && place.is_some_and(is_early)
 }
 
+const TOO_MANY: &str = "the node has more containers than the agent samples";
+
 /// Returns why there are no samples of the instance.
 fn why_not_sampled(
     instance: &InstanceRef,
@@ -358,7 +368,7 @@ fn why_not_sampled(
     } else if containers.last_scan().is_cut {
         "the node has more cgroups than the agent reads"
     } else if containers.left_out() > 0 {
-        "the node has more containers than the agent samples"
+        TOO_MANY
     } else if lived.is_some_and(is_shorter) {
         "it did not live for a sample"
     } else {

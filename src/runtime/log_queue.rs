@@ -104,8 +104,8 @@ impl Write for LogQueue {
         } else {
             state.bytes += line.len();
             state.lines.push_back(line.to_vec());
-            self.0.changed.notify_all();
         }
+        self.0.changed.notify_all();
         Ok(line.len())
     }
 

@@ -65,8 +65,11 @@ pub fn handler(
             metrics.render(&ProcessStats::read("/proc".as_ref()), &mut page);
             Response { content_type: METRICS, ..text(200, page) }
         }
-        "/healthz" => verdict(health.alive(clock.monotonic(), &metrics.heartbeats)),
-        "/readyz" => verdict(health.ready(clock.monotonic(), idle)),
+        "/healthz" => match health.alive(clock.monotonic(), &metrics.heartbeats) {
+            Ok(Some(hanging)) => text(200, format!("ok\n{hanging}\n")),
+            alive => verdict(alive.map(drop)),
+        },
+        "/readyz" => verdict(health.ready(clock.monotonic(), idle, &metrics.heartbeats)),
         "/" | "/incidents" if !loopback::may_read(request) => {
             text(403, loopback::REFUSAL.to_owned())
         }
@@ -84,8 +87,8 @@ pub fn handler(
                     let page = Page {
                         node_name: &node_name,
                         snapshot: &snapshot,
-                        alive: health.alive(monotonic, &metrics.heartbeats),
-                        ready: health.ready(monotonic, idle),
+                        alive: health.alive(monotonic, &metrics.heartbeats).map(drop),
+                        ready: health.ready(monotonic, idle, &metrics.heartbeats),
                         now: clock.wall(),
                     };
                     Response {

@@ -67,6 +67,11 @@ impl SharedLedger {
         self.change().ledger.set_boot(boot_id);
     }
 
+    /// Calls [`Ledger::set_partial`].
+    pub fn set_partial(&self) {
+        self.change().ledger.set_partial();
+    }
+
     /// Calls [`Ledger::stop`].
     pub fn stop(&self, now: Timestamp) {
         self.change().ledger.stop(now);

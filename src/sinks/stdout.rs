@@ -22,8 +22,11 @@ pub fn run(queue: &Queue, mut out: impl Write, metrics: &Metrics, clock: Clock) 
                 let now = clock.wall();
                 // The delay counts as 0 if the clock was set back in the meantime.
                 let since = |at| Duration::try_from(now.duration_since(at)).unwrap_or_default();
-                metrics.incident_delay.observe(since(delivery.occurred_at));
-                metrics.incident_agent_delay.observe(since(delivery.detected_at));
+                // A line about losses is no incident.
+                if delivery.losses.is_none() {
+                    metrics.incident_delay.observe(since(delivery.occurred_at));
+                    metrics.incident_agent_delay.observe(since(delivery.detected_at));
+                }
                 trouble.over("incidents are written again");
             }
             Err(error) => {

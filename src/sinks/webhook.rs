@@ -119,7 +119,9 @@ impl Webhook {
         let key = delivery.id.to_string();
         let mut backoff = Backoff::new(self.retry_interval);
         let mut new_token = self.has_token;
-        for tries_left in (0..WEBHOOK_TRIES_MAX).rev() {
+        // A line about losses that is lost is told again, with the next one.
+        let tries = if delivery.losses.is_some() { 1 } else { WEBHOOK_TRIES_MAX };
+        for tries_left in (0..tries).rev() {
             let metrics = self.metrics.clone();
             let busy = metrics.heartbeats.busy(Worker::Webhook);
             let posted = self.post(&key, json);
@@ -134,7 +136,6 @@ impl Webhook {
             match next(&error) {
                 Next::NewToken if new_token && tries_left > 0 => new_token = false,
                 Next::Again(_) if tries_left == 0 => {
-                    let tries = WEBHOOK_TRIES_MAX;
                     self.losses.warn(&format!(
                         "the agent dropped an incident after {tries} tries: {description}"
                     ));

@@ -297,7 +297,8 @@ fn everything_at_once_while_no_sink_is_read_is_told_when_they_are_read_again() {
     bed.api.apply(largest("largest"));
     let crashes = "k8s_pod_events_total{type=\"crash\"}";
     let ends = 200 * CONTAINERS + 1;
-    assert!(eventually(PATIENCE, || bed.agent.metric(crashes) as usize == ends));
+    let told = || bed.agent.metric(crashes) as usize;
+    assert!(eventually(PATIENCE, || told() == ends), "{} of {ends}", told());
     bed.report("everything at once");
     bed.agent.read_stdout();
     bed.wait_for_ends(ends);

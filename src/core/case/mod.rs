@@ -532,6 +532,11 @@ impl Case {
 
     /// Returns about how much memory the case takes, with the description of its pod, in bytes.
     pub fn bytes(&self) -> usize {
+        self.own_bytes() + self.pod.bytes()
+    }
+
+    /// Returns about how much memory the case takes without the description of its pod, in bytes.
+    pub fn own_bytes(&self) -> usize {
         let texts: usize = match &self.subject {
             Subject::Termination { end, .. } => {
                 size_of::<Termination>()
@@ -549,7 +554,6 @@ impl Case {
         let events = self.events.iter().map(EventInfo::bytes).sum::<usize>();
         let evidence = self.evidence.iter().map(|fact| size_of::<String>() + fact.len());
         size_of::<Self>()
-            + self.pod.bytes()
             + self.container().map_or(0, ContainerInfo::bytes)
             + texts
             + events

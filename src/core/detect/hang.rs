@@ -10,6 +10,8 @@
 //! [`PodTable`], so that an episode is reported once, over relists and restarts of the agent. A time of the kubelet says
 //! since when the episode lasts, so that a restarted agent does not begin from zero.
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -95,8 +97,10 @@ enum State {
 struct Entry {
     key: Box<str>,
     case: Box<Case>,
-    /// What the case takes in memory.
-    bytes: usize,
+    /// What the case takes in memory without the description of its pod.
+    own_bytes: usize,
+    /// What the description of its pod takes, which the cases of one object share.
+    pod_bytes: usize,
     since: Timestamp,
     state: State,
 }
@@ -148,8 +152,13 @@ impl Hangs {
                 continue;
             }
             let after = self.patience.of(episode.hang);
-            if let Some(entry) = self.entries.iter_mut().find(|e| e.case.id == episode.id) {
-                entry.update(&episode, opener, after);
+            if let Some(at) = self.entries.iter().position(|e| e.case.id == episode.id) {
+                self.entries[at].update(&episode, opener, after);
+                // The object may say more than the one before.
+                if self.bytes() > HANGS_BYTES_MAX {
+                    self.entries.remove(at);
+                    has_room = false;
+                }
                 continue;
             }
             let since = if sight.is_first { episode.since } else { None };
@@ -179,13 +188,27 @@ impl Hangs {
 
     /// Adds an entry, unless there is no room for it.
     fn push(&mut self, key: &str, case: Case, since: Timestamp, state: State) -> bool {
-        let bytes = case.bytes();
-        let used = self.entries.iter().map(|entry| entry.bytes).sum::<usize>();
-        let has_room = self.entries.len() < HANGS_MAX && used + bytes <= HANGS_BYTES_MAX;
-        if has_room {
-            self.entries.push(Entry { key: key.into(), case: Box::new(case), bytes, since, state });
+        if self.entries.len() >= HANGS_MAX {
+            return false;
+        }
+        let (own_bytes, pod_bytes) = (case.own_bytes(), case.pod.bytes());
+        let case = Box::new(case);
+        self.entries.push(Entry { key: key.into(), case, own_bytes, pod_bytes, since, state });
+        let has_room = self.bytes() <= HANGS_BYTES_MAX;
+        if !has_room {
+            self.entries.pop();
         }
         has_room
+    }
+
+    /// Returns what the entries take in memory.
+    fn bytes(&self) -> usize {
+        let mut pods = HashSet::with_capacity(self.entries.len());
+        let of = |entry: &Entry| {
+            let is_first = pods.insert(Arc::as_ptr(&entry.case.pod));
+            entry.own_bytes + if is_first { entry.pod_bytes } else { 0 }
+        };
+        self.entries.iter().map(of).sum()
     }
 
     /// Forgets the configuration error of a container that is held back: it passed, or is another one now.
@@ -276,6 +299,7 @@ impl Entry {
         }
         let hang = episode.hang;
         *self.case = opener.hang(episode.container.as_ref(), hang, episode.id);
+        (self.own_bytes, self.pod_bytes) = (self.case.own_bytes(), self.case.pod.bytes());
         // The grace period may have been shortened.
         let since = if hang == Hang::End { episode.since } else { episode.got_on };
         let is_later = since.is_some_and(|since| since > self.since);

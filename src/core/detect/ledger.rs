@@ -104,6 +104,8 @@ pub struct PreviousState {
     pub written_at: Option<Timestamp>,
     /// When it was asked to stop, if it was.
     pub stopped_at: Option<Timestamp>,
+    /// True if it had no room for all pods.
+    pub is_partial: bool,
 }
 
 impl PreviousState {
@@ -134,6 +136,8 @@ pub struct Ledger {
     open: HashMap<u64, Account>,
     recent: VecDeque<Account>,
     is_complete: bool,
+    /// True if there was no room for all pods.
+    is_partial: bool,
     boot_id: String,
     /// The boot that counts as known once the incident with this id was delivered.
     next_boot: Option<(u64, String)>,
@@ -165,6 +169,11 @@ impl Ledger {
         }
     }
 
+    /// Records that the pods in the ledger are not all that were seen: a pod that is missing may be an old one.
+    pub fn set_partial(&mut self) {
+        self.is_partial = true;
+    }
+
     /// Records that the agent was asked to stop.
     pub fn stop(&mut self, now: Timestamp) {
         self.stopped_at = Some(now);
@@ -174,6 +183,7 @@ impl Ledger {
     pub fn keep(&mut self, entry: PodEntry) -> bool {
         self.forget(&entry.key);
         if self.containers + entry.containers.len() > LEDGER_CONTAINERS_MAX {
+            self.is_partial = true;
             return false;
         }
         self.containers += entry.containers.len();
@@ -223,6 +233,7 @@ impl Ledger {
             written_at: now.to_string(),
             boot_id: self.boot_id.as_str().into(),
             stopped_at: self.stopped_at.map(|at| at.to_string()),
+            is_partial: self.is_partial,
             pods: self.pods.values().map(|entry| self.delivered(entry)).collect(),
             recent: self.recent.iter().cloned().collect(),
         };
@@ -250,6 +261,8 @@ struct Page<'a> {
     boot_id: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stopped_at: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_partial: bool,
     pods: Vec<PodEntry>,
     recent: Vec<Account>,
 }
@@ -313,6 +326,7 @@ pub fn parse(bytes: &[u8], node_name: &str) -> Result<PreviousState, Unusable> {
         boot_id: page.boot_id.chars().take(NAME_BYTES_MAX).collect(),
         written_at: page.written_at.parse().ok(),
         stopped_at: page.stopped_at.and_then(|at| at.parse().ok()),
+        is_partial: page.is_partial,
     })
 }
 

@@ -91,6 +91,8 @@ pub struct Detector {
     /// True if an earlier agent's list of all pods was restored: a pod that is not in the table was then created
     /// after that.
     knows_all: bool,
+    /// True if [`Output::Overfull`] was output.
+    told_overfull: bool,
 }
 
 impl Detector {
@@ -108,6 +110,7 @@ impl Detector {
             listed: false,
             origin: Origin::Watch,
             knows_all: false,
+            told_overfull: false,
         }
     }
 
@@ -318,7 +321,7 @@ impl Detector {
             emit(&mut self.table, &self.settling, settled, out);
             out.push(Output::Gone(Box::from(&*meta.uid)));
         }
-        if let Some(key) = self.table.pod_to_forget(meta) {
+        if let Some(key) = self.table.pod_to_forget(meta, |key| self.settling.is_held(key)) {
             self.forget(&key, out);
         }
     }
@@ -385,6 +388,9 @@ impl Detector {
         observation.hangs(fresh, out);
         for container in containers(pod) {
             observation.container(&container, out);
+        }
+        if self.table.was_full() && !std::mem::replace(&mut self.told_overfull, true) {
+            out.push(Output::Overfull);
         }
         self.keep(out);
     }

@@ -166,6 +166,10 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         };
         if !self.hangs.on_object(&self.opener, sight, self.table) {
             out.push(Output::NoRoom(PodName::of(&self.opener.pod.metadata)));
+            // The next object is judged again, also if nothing has changed.
+            if let Some(record) = self.table.get(self.key) {
+                record.judged_fingerprint = None;
+            }
         }
     }
 
@@ -227,13 +231,14 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
                 self.table.knows_termination(self.key, &status.name, &status.container_id);
         }
         let past = self.past.is_some();
+        let is_overfull = self.table.was_full();
         let Some(record) = self.record(&status.name) else { return };
         let total = status.restart_count.saturating_add(i64::from(current_ended));
         record.unjudged = shown;
         let before = record.ended_total.replace(total);
         let ended = match before {
             Some(before) => total.saturating_sub(before),
-            None if past => 0,
+            None if past || is_overfull => 0,
             None => total,
         };
         let not_shown = ended.saturating_sub(shown).max(0);

@@ -39,6 +39,8 @@ pub enum Output {
     Kept(Box<PodEntry>),
     /// The next agent does not need the record of the pod with this key.
     Forgotten(Box<str>),
+    /// The tables had no room for everything: the records for the next agent do not tell of all pods.
+    Overfull,
     /// A pod is on the node, or its containers or addresses have changed.
     Placed(Box<PodOnNode>),
     /// The pod with this key is no longer on the node.

@@ -18,6 +18,8 @@
 //! without a probe the lookups have a budget of their own.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::Now;
@@ -169,15 +171,13 @@ impl Settling {
         now: Now,
         out: &mut Vec<Settled>,
     ) {
-        let mut bytes = case.bytes() + self.pending.iter().map(Pending::bytes).sum::<usize>();
         while !self.pending.is_empty()
-            && (self.pending.len() >= PENDING_MAX || bytes > PENDING_BYTES_MAX)
+            && (self.pending.len() >= PENDING_MAX || self.bytes_with(&case) > PENDING_BYTES_MAX)
         {
             // What would not be reported goes first; else the oldest, which has waited longest and is reported with what
             // is known.
             let quiet = self.pending.iter().position(|p| p.held != Held::Report);
             let oldest = self.pending.remove(quiet.unwrap_or(0));
-            bytes -= oldest.bytes();
             out.push(oldest.settle(Some("too many terminations were held back at the same time")));
         }
         self.pending.push(Pending {
@@ -194,6 +194,17 @@ impl Settling {
             judgement: Judgement::default(),
             events: Vec::new(),
         });
+    }
+
+    /// Returns what the held-back terminations take in memory together with this one. Those of one object share the
+    /// description of their pod.
+    fn bytes_with(&self, case: &Case) -> usize {
+        let mut pods = HashSet::from([Arc::as_ptr(&case.pod)]);
+        let of = |pending: &Pending| {
+            let is_first = pods.insert(Arc::as_ptr(&pending.case.pod));
+            pending.own_bytes() + if is_first { pending.case.pod.bytes() } else { 0 }
+        };
+        case.bytes() + self.pending.iter().map(of).sum::<usize>()
     }
 
     /// Takes in a container of a pod that was seen again, with the state of its pod.
@@ -320,8 +331,9 @@ pub enum PodState {
 }
 
 impl Pending {
-    fn bytes(&self) -> usize {
-        self.case.bytes() + self.events.iter().map(EventInfo::bytes).sum::<usize>()
+    /// Returns what it takes in memory without the description of its pod.
+    fn own_bytes(&self) -> usize {
+        self.case.own_bytes() + self.events.iter().map(EventInfo::bytes).sum::<usize>()
     }
 
     fn take(&mut self, lookup: &Lookup) {

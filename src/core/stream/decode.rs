@@ -227,6 +227,7 @@ fn failure(
         429 => Failure::Throttled(wait),
         500.. if wait.is_some() => Failure::Throttled(wait),
         401 | 502..=504 => Failure::Unavailable,
+        400 | 422 => Failure::Rejected,
         _ => Failure::Transient,
     }
 }
@@ -330,6 +331,8 @@ mod tests {
             (502, "<html>bad gateway</html>", None, Failure::Unavailable),
             (500, "", None, Failure::Transient),
             (401, "", None, Failure::Unavailable),
+            (400, "", None, Failure::Rejected),
+            (422, "", second(5), Failure::Rejected),
             (403, "", second(5), Failure::Transient),
         ] {
             assert_eq!(answer(code, body.as_bytes(), header).0, want, "{code} {body}");
@@ -342,7 +345,7 @@ mod tests {
         for (file, code, want, says) in [
             ("401.txt", 401, Failure::Unavailable, "401 Unauthorized: Unauthorized"),
             ("403.txt", 403, Failure::Transient, "403 Forbidden: pods is forbidden"),
-            ("400-continue.txt", 400, Failure::Transient, "400 BadRequest: invalid continue"),
+            ("400-continue.txt", 400, Failure::Rejected, "400 BadRequest: invalid continue"),
         ] {
             let text = std::fs::read_to_string(format!("{folder}{file}")).unwrap();
             let body = text.split_once("\n{").map(|(_, b)| format!("{{{b}")).unwrap();

@@ -103,6 +103,8 @@ pub enum Failure {
     Unavailable,
     /// The connection was refused, or there is no route to the server: a retry is cheap.
     Unreachable,
+    /// 400, 422: the server refuses the request itself; its version may be the reason.
+    Rejected,
     /// Anything else that may not happen again at the next try: 403, 500, an invalid response.
     Transient,
 }
@@ -273,7 +275,7 @@ impl Reflector {
             (Failure::Expired | Failure::VersionTooLarge, Next::Watch) => {
                 self.relist(ListReason::Expired);
             }
-            (Failure::Transient, Next::Watch) => {
+            (Failure::Transient | Failure::Rejected, Next::Watch) => {
                 self.stream_errors += 1;
                 if self.stream_errors >= STREAM_ERRORS_MAX {
                     self.stream_errors = 0;
@@ -287,7 +289,7 @@ impl Reflector {
             ) => self.next = Next::Watch,
             // A server that does not report its version may still answer a LIST of the pods.
             (_, Next::Version) => self.on_version(""),
-            (Failure::Transient, Next::List(_)) if self.list_at.is_none() => {
+            (Failure::Rejected, Next::List(_)) if self.list_at.is_none() => {
                 // Our version itself may be what the server refuses.
                 self.list_errors += 1;
                 if self.list_errors >= LIST_ERRORS_MAX {

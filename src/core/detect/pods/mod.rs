@@ -46,6 +46,11 @@ impl BoundedSet {
     /// Adds a value; returns true if it is new.
     fn insert(&mut self, value: u64) -> bool {
         let is_new = self.set.insert(value);
+        if !is_new && let Some(at) = self.order.iter().position(|known| *known == value) {
+            // What is still seen is not the oldest.
+            self.order.remove(at);
+            self.order.push_back(value);
+        }
         if is_new {
             self.order.push_back(value);
             if self.order.len() > self.limit
@@ -71,6 +76,8 @@ pub struct PodTable {
     list: u32,
     /// The room for the records of containers.
     room: Room,
+    /// True once a pod was forgotten for want of room.
+    has_forgotten: bool,
     /// Keys of the records that changed since the last call of [`PodTable::changed`].
     changed: Vec<Box<str>>,
 }
@@ -84,6 +91,7 @@ impl Default for PodTable {
             statics: VecDeque::new(),
             list: 0,
             room: Room::new(CONTAINER_RECORDS_BYTES_MAX),
+            has_forgotten: false,
             changed: Vec::new(),
         }
     }
@@ -160,7 +168,9 @@ impl PodTable {
                     return Sighting::Stale;
                 }
             }
-            version.clone_into(&mut record.version);
+            if !version.is_empty() {
+                version.clone_into(&mut record.version);
+            }
             return if is_first { Sighting::New } else { Sighting::Later };
         }
         if self.gone.set.contains(&deleted_hash(key, &metadata.uid)) && !went_back {
@@ -288,12 +298,32 @@ impl PodTable {
     /// Returns a pod to forget, if the table has no room for this pod: one that has completed. Nothing more happens to it,
     /// and what it reported stays among the last terminations of the node. Anybody who may create pods can fill a node's
     /// list with refused ones.
-    pub fn pod_to_forget(&self, metadata: &wire::Metadata<'_>) -> Option<Box<str>> {
-        if self.pods.len() < PODS_MAX || self.pods.contains_key(self.key(metadata)) {
+    pub fn pod_to_forget(
+        &mut self,
+        metadata: &wire::Metadata<'_>,
+        is_held: impl Fn(&str) -> bool,
+    ) -> Option<Box<str>> {
+        let key = self.key(metadata);
+        if self.pods.len() < PODS_MAX
+            || self.pods.contains_key(key)
+            || !can_be_kept(metadata)
+            || self.gone.set.contains(&deleted_hash(key, &metadata.uid))
+        {
             return None;
         }
-        let is_over = |record: &PodRecord| record.stopped && record.waits_in_storm == 0;
-        self.pods.iter().find(|(_, record)| is_over(record)).map(|(key, _)| key.clone())
+        let found = self
+            .pods
+            .iter()
+            .find(|(key, record)| record.stopped && record.waits_in_storm == 0 && !is_held(key));
+        let found = found.map(|(key, _)| key.clone());
+        self.has_forgotten |= found.is_some();
+        found
+    }
+
+    /// Returns true if a pod was forgotten, or a container got no record, for want of room. What is then seen for the
+    /// first time may have been seen before, so its restart count tells nothing about terminations that nobody saw.
+    pub fn was_full(&self) -> bool {
+        self.has_forgotten || self.room.was_full()
     }
 
     fn new_record(&self) -> PodRecord {
@@ -578,10 +608,15 @@ mod tests {
             assert_eq!(table.admit(&metadata(&uid, "1"), false), want);
         }
         table.get("7").unwrap().stopped = true;
-        assert_eq!(table.pod_to_forget(&metadata("7", "2")), None, "it has its place");
-        assert_eq!(table.pod_to_forget(&metadata("new", "1")).as_deref(), Some("7"));
+        let free = |_: &str| false;
+        assert_eq!(table.pod_to_forget(&metadata("7", "2"), free), None, "it has its place");
+        assert_eq!(table.pod_to_forget(&metadata("new", "1"), |_| true), None, "it is held");
+        assert_eq!(table.pod_to_forget(&metadata(&"u".repeat(999), "1"), free), None);
+        assert!(!table.was_full());
+        assert_eq!(table.pod_to_forget(&metadata("new", "1"), free).as_deref(), Some("7"));
+        assert!(table.was_full());
         table.get("7").unwrap().stopped = false;
-        assert_eq!(table.pod_to_forget(&metadata("new", "1")), None);
+        assert_eq!(table.pod_to_forget(&metadata("new", "1"), free), None);
         for n in 0..2 * TERMINATIONS_REMEMBERED_MAX {
             table.learn_termination("0", "app", &n.to_string());
         }

@@ -1,7 +1,7 @@
 //! What is known of one pod and of its containers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::core::detect::classify::Episode;
 use crate::core::detect::deletion::Deletion;
@@ -13,17 +13,26 @@ use crate::limits::{
 
 /// The room for the records of all containers of the node, in bytes.
 #[derive(Clone, Debug)]
-pub(super) struct Room(Arc<AtomicUsize>);
+pub(super) struct Room {
+    left: Arc<AtomicUsize>,
+    /// True once a container got no record.
+    was_full: Arc<AtomicBool>,
+}
 
 impl Room {
     pub(super) fn new(bytes: usize) -> Self {
-        Self(Arc::new(AtomicUsize::new(bytes)))
+        Self { left: Arc::new(AtomicUsize::new(bytes)), was_full: Arc::default() }
     }
 
     /// Returns how many bytes are left.
     #[cfg(test)]
     pub(super) fn left(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.left.load(Ordering::Relaxed)
+    }
+
+    /// Returns true if there was no room at some time.
+    pub(super) fn was_full(&self) -> bool {
+        self.was_full.load(Ordering::Relaxed)
     }
 }
 
@@ -42,9 +51,10 @@ impl Share {
 
     /// Takes so many bytes; returns false if they are not left.
     fn take(&mut self, bytes: usize) -> bool {
-        if let Some(Room(left)) = &self.room {
+        if let Some(Room { left, was_full }) = &self.room {
             let less = |left: usize| left.checked_sub(bytes);
             if left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err() {
+                was_full.store(true, Ordering::Relaxed);
                 return false;
             }
         }
@@ -55,7 +65,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        if let Some(Room(left)) = &self.room {
+        if let Some(Room { left, .. }) = &self.room {
             left.fetch_add(self.bytes, Ordering::Relaxed);
         }
     }

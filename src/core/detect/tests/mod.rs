@@ -9,7 +9,7 @@ use crate::core::incident::recurrence::Recurrence;
 use crate::core::incident::{Gathered, Incident, compose};
 use crate::core::stream::decode::{self, Decoded};
 use crate::core::wire::json;
-use crate::limits::{CONTAINERS_PER_POD_MAX, SETTLE_MAX};
+use crate::limits::{CONTAINERS_PER_POD_MAX, PODS_MAX, SETTLE_MAX};
 use crate::rounds;
 use serde_json::{Value, json};
 
@@ -975,4 +975,28 @@ fn a_clock_that_jumps_loses_no_lookback_and_one_that_was_never_right_makes_no_ne
         b.detector.end_list(&mut b.out);
         assert_eq!(b.types().len(), usize::from(is_news), "{jump} {end_at}");
     }
+}
+
+#[test]
+fn completed_pods_that_were_forgotten_for_room_are_no_news_when_they_are_listed_again() {
+    const PODS: usize = PODS_MAX + 200;
+    let mut b = Bench::new();
+    let done = |n: usize| {
+        // Every tenth failed.
+        let code = i32::from(n.is_multiple_of(10));
+        let id = format!("c{n}");
+        let mut done = pod(3, status(0, &id, ended(&id, code, "Error", 5, 20), json!({})));
+        done["metadata"]["uid"] = format!("u{n}").into();
+        done["spec"]["restartPolicy"] = "Never".into();
+        done["status"]["phase"] = if code == 0 { "Succeeded" } else { "Failed" }.into();
+        done
+    };
+    let all: Vec<Value> = (0..PODS).map(done).collect();
+    for at in [30, 100, 200] {
+        b.list(at, &all);
+        b.pass(at + 60);
+        assert_eq!(b.types(), vec!["error"; PODS.div_ceil(10)], "{at}");
+        assert!(b.detector.pods() <= PODS_MAX);
+    }
+    assert!(b.out.iter().any(|output| matches!(output, Output::Overfull)));
 }

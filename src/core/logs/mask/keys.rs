@@ -73,13 +73,18 @@ fn is_key_byte(byte: u8) -> bool {
 
 /// Returns where the next first or last line of PEM begins.
 fn next_marker(bytes: &[u8], from: usize) -> Option<usize> {
-    let mut dashes = memmem::find_iter(&bytes[from..], DASHES).map(|at| from + at);
-    dashes.find_map(|at| {
-        // The run of dashes may be longer than the marker's.
-        let at = run(bytes, at, |b| b == b'-') - DASHES.len();
-        let rest = &bytes[at..];
-        (rest.starts_with(KEY_BEGIN) || rest.starts_with(KEY_END)).then_some(at)
-    })
+    let mut from = from;
+    while let Some(at) = memmem::find(bytes.get(from..)?, DASHES) {
+        // The run of dashes may be longer than the marker's. It is read once.
+        let end = run(bytes, from + at, |b| b == b'-');
+        let marker = end - DASHES.len();
+        let rest = &bytes[marker..];
+        if rest.starts_with(KEY_BEGIN) || rest.starts_with(KEY_END) {
+            return Some(marker);
+        }
+        from = end;
+    }
+    None
 }
 
 /// Returns true if the text between the markers of one line is that of a key.

@@ -19,6 +19,10 @@ pub(super) fn url_password(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     let longest = &bytes[..bytes.len().min(start + MASK_USERINFO_BYTES_MAX)];
     let is_word = |b: u8| !is_blank(b) && !matches!(b, b'"' | b'\'' | b'`' | b'<' | b'>');
     let authority = run(longest, start, |b| is_word(b) && !matches!(b, b'/' | b'?' | b'#'));
+    // The colons of an IPv6 address.
+    if longest.get(start) == Some(&b'[') {
+        return None;
+    }
     let Some(colon) = memchr::memchr(b':', &longest[start..authority]).map(|at| start + at) else {
         let at_sign = start + memchr::memrchr(b'@', &longest[start..authority])?;
         return is_random(&bytes[start..at_sign], 16, 2).then_some(start..at_sign);

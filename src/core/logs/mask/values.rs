@@ -379,6 +379,8 @@ impl<'t> Walk<'t> {
             let is_credential = match kind {
                 Kind::Password if is_certain => self.quoted_value(kind, name, &text),
                 Kind::Password => is_random(&bytes[text], 6, 2),
+                // `secret "db-creds-5h2k8fg9m4" not found`
+                _ if names::is_object(&bytes[name.clone()]) => is_random(&bytes[text], 16, 3),
                 _ => is_random(&bytes[text], 12, 2),
             };
             return is_credential.then(|| inner..quoted_end(bytes, inner, quote, slashes));

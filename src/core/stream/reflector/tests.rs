@@ -589,7 +589,7 @@ fn a_version_that_the_server_refuses_is_given_up_after_a_few_lists() {
         if asked.last().is_some_and(String::is_empty) {
             break;
         }
-        r.on_failure(Failure::Transient, now);
+        r.on_failure(Failure::Rejected, now);
     }
     let mut want = vec!["a1".to_owned(); LIST_ERRORS_MAX as usize];
     want.push(String::new());
