@@ -120,6 +120,7 @@ fn pipes_in_the_place_of_the_agents_own_files_stop_nothing() {
     assert!(eventually(PATIENCE, || agent.incidents().iter().any(|i| i["pod_name"] == "b")));
 }
 
+/// `BLACKBOX_STALLED`: also waits the minute until the thread is named.
 #[test]
 fn a_read_of_a_cgroup_that_hangs_costs_the_samples_and_is_named() {
     let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("pipe-cgroup"));
@@ -158,7 +159,10 @@ fn a_read_of_a_cgroup_that_hangs_costs_the_samples_and_is_named() {
     assert!(gaps.contains("the thread that reads the cgroups hangs"), "{gaps}");
     let words = incident["telemetry"]["logs"].to_string();
     assert!(words.contains("its last words"), "{incident}");
-    assert_eq!(agent.get("/healthz").0, 200, "not yet");
+    assert_eq!(agent.get("/healthz").1, "ok\n", "not yet");
+    if std::env::var_os("BLACKBOX_STALLED").is_none() {
+        return;
+    }
     // A restart would not help, so the agent counts as alive, but not as ready.
     let is_named = || {
         let (alive, ready) = (agent.get("/healthz"), agent.get("/readyz"));
