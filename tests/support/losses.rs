@@ -4,6 +4,10 @@ use serde_json::Value;
 
 /// Returns how many incidents the line says were lost; `None` if it is another line.
 pub fn lost_in(line: &str) -> Option<usize> {
+    // Tests ask for thousands of lines again and again, and parsing them takes a while.
+    if !line.contains("\"type\":\"lost\"") {
+        return None;
+    }
     let line: Value = serde_json::from_str(line).unwrap();
     let types = line["metadata"]["lost"]["types"].as_object()?;
     assert_eq!(line["type"], "lost");
