@@ -98,15 +98,6 @@ impl<H: EventHandler> Pipeline<H> {
         self.health.heard(now.monotonic);
     }
 
-    /// Counts that there is no room for all of a pod.
-    fn refuse(&self, pod: &PodName) {
-        if self.metrics.pods_refused.fetch_add(1, Ordering::Relaxed) == 0 {
-            warn!(
-                "over the limits of pods, containers and names: not all of {pod} is watched, nor of others"
-            );
-        }
-    }
-
     /// Passes on the results, and empties the list.
     pub(super) fn dispatch(&mut self, out: &mut Vec<Output>) {
         let mut answers = Vec::new();
@@ -144,7 +135,13 @@ impl<H: EventHandler> Pipeline<H> {
                 Output::Folded => {
                     self.metrics.incidents_folded.fetch_add(1, Ordering::Relaxed);
                 }
-                Output::NoRoom(pod) => self.refuse(&pod),
+                Output::NoRoom(pod) => {
+                    if self.metrics.pods_refused.fetch_add(1, Ordering::Relaxed) == 0 {
+                        warn!(
+                            "over the limits of pods, containers and names: not all of {pod} is watched, nor of others"
+                        );
+                    }
+                }
                 Output::LookUp { namespace, key } => {
                     let since = self.clock.monotonic();
                     let request = LookupRequest::Events { namespace, key: key.clone(), since };

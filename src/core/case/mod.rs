@@ -9,7 +9,7 @@ pub mod id;
 pub mod pod;
 pub mod verdict;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -559,6 +559,16 @@ impl Case {
             + events
             + evidence.sum::<usize>()
     }
+}
+
+/// Returns about how much memory cases take together, in bytes: those of one object share the description of their pod.
+/// Each is given with that description, what it takes without it, and what the description takes.
+pub fn bytes_together<'c>(cases: impl Iterator<Item = (&'c Arc<PodFacts>, usize, usize)>) -> usize {
+    let mut pods = HashSet::new();
+    let of = |(pod, own_bytes, pod_bytes): (&Arc<PodFacts>, usize, usize)| {
+        own_bytes + if pods.insert(Arc::as_ptr(pod)) { pod_bytes } else { 0 }
+    };
+    cases.map(of).sum()
 }
 
 impl EventInfo {

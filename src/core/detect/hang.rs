@@ -10,8 +10,6 @@
 //! [`PodTable`], so that an episode is reported once, over relists and restarts of the agent. A time of the kubelet says
 //! since when the episode lasts, so that a restarted agent does not begin from zero.
 
-use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,6 +17,7 @@ use jiff::Timestamp;
 use crate::core::Now;
 use crate::core::case::{
     Case, ContainerKind, EventInfo, Gap, Hang, IncidentId, IncidentType, Part, Subject,
+    bytes_together,
 };
 use crate::core::detect::classify;
 use crate::core::detect::container::{Container, containers};
@@ -203,12 +202,8 @@ impl Hangs {
 
     /// Returns what the entries take in memory.
     fn bytes(&self) -> usize {
-        let mut pods = HashSet::with_capacity(self.entries.len());
-        let of = |entry: &Entry| {
-            let is_first = pods.insert(Arc::as_ptr(&entry.case.pod));
-            entry.own_bytes + if is_first { entry.pod_bytes } else { 0 }
-        };
-        self.entries.iter().map(of).sum()
+        let entries = self.entries.iter();
+        bytes_together(entries.map(|entry| (&entry.case.pod, entry.own_bytes, entry.pod_bytes)))
     }
 
     /// Forgets the configuration error of a container that is held back: it passed, or is another one now.

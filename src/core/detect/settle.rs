@@ -18,14 +18,12 @@
 //! without a probe the lookups have a budget of their own.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::Now;
 use crate::core::case::{
     Case, Confidence, ContainerKind, EventInfo, Gap, IncidentType, Part, PodStop, Severity,
-    StopCause, StopKind, Subject,
+    StopCause, StopKind, Subject, bytes_together,
 };
 use crate::core::detect::classify::Quiet;
 use crate::core::detect::container::Container;
@@ -199,12 +197,9 @@ impl Settling {
     /// Returns what the held-back terminations take in memory together with this one. Those of one object share the
     /// description of their pod.
     fn bytes_with(&self, case: &Case) -> usize {
-        let mut pods = HashSet::from([Arc::as_ptr(&case.pod)]);
-        let of = |pending: &Pending| {
-            let is_first = pods.insert(Arc::as_ptr(&pending.case.pod));
-            pending.own_bytes() + if is_first { pending.case.pod.bytes() } else { 0 }
-        };
-        case.bytes() + self.pending.iter().map(of).sum::<usize>()
+        let held = self.pending.iter();
+        let held = held.map(|p| (&p.case.pod, p.own_bytes(), p.case.pod.bytes()));
+        bytes_together(held.chain([(&case.pod, case.own_bytes(), case.pod.bytes())]))
     }
 
     /// Takes in a container of a pod that was seen again, with the state of its pod.

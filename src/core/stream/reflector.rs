@@ -13,11 +13,12 @@
 //! | --- | --- | --- |
 //! | List at "0" or "" | anything | wait, retry |
 //! | List at a version | 410, 504 ResourceVersionTooLarge | List at "" (newest) at once |
+//! | List at a version | 400, 422: three times in a row | wait, List at "" |
 //! | List at a version | any other failure | wait, retry |
 //! | Watch | 410, as a status or as an event | wait, List at the last version |
 //! | Watch | 401, 429, 502 to 504, a broken connection | wait, Watch at the last version |
 //! | Watch | connection refused | a short wait that does not grow, Watch at the last version |
-//! | Watch | 403, 500, an invalid response | wait, Watch; after the fifth in a row at one version: List |
+//! | Watch | 400, 403, 422, 500, an invalid response | wait, Watch; after the fifth in a row at one version: List |
 //! | Watch | clean close, idle timeout, cut | Watch at the last version at once |
 //! | Watch | very short and the version did not move, or cut while silent | wait, Watch at the last version |
 //! | Watch | 1, then 2, 4, … 32 in a row without event and bookmark | Version |
