@@ -101,6 +101,12 @@ impl Collector {
         *self.shared.tls.lock().unwrap() = Some(identity.server_config());
     }
 
+    /// Returns the number of posts so far. Unlike [`Collector::posts`], it keeps the collector from its work for a moment
+    /// only, so it is the one to wait with.
+    pub fn count(&self) -> usize {
+        self.shared.requests.lock().unwrap().len()
+    }
+
     /// Returns the posts so far.
     pub fn posts(&self) -> Vec<Post> {
         self.shared.requests.lock().unwrap().iter().map(Post::of).collect()
