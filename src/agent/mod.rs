@@ -166,9 +166,9 @@ pub fn run(config: &Config, log: &LogQueue) -> Result<(), Error> {
     let (file, left) = recall(config, &shared.metrics, &mut detector);
     let boot = boot(config, clock, left.as_ref());
     detector.set_boots(boot.clone().into_iter().collect());
-    let mut sinks = vec![shared.stdout(&config.node_name)?];
+    let mut sinks = vec![shared.stdout(config)?];
     if let Some(file) = file {
-        sinks.push(shared.file(file, &config.node_name)?);
+        sinks.push(shared.file(file, config)?);
     }
     sinks.extend(shared.webhook(config)?);
     let ledger = shared.state(config, left)?;
@@ -217,8 +217,8 @@ struct Shared {
 
 impl Shared {
     /// Starts the sink "stdout".
-    fn stdout(&self, node_name: &str) -> Result<SinkHandle, Error> {
-        let sink = SinkHandle::new(SinkName::Stdout, node_name, self.metrics.clone());
+    fn stdout(&self, config: &Config) -> Result<SinkHandle, Error> {
+        let sink = SinkHandle::new(SinkName::Stdout, config.node(), self.metrics.clone());
         let (queue, metrics, clock) = (sink.queue(), self.metrics.clone(), self.clock);
         let name = SinkName::Stdout.name();
         self.spawn(name, move || stdout::run(&queue, io::stdout(), &metrics, clock))?;
@@ -226,8 +226,8 @@ impl Shared {
     }
 
     /// Starts the sink "file" with a file that was read back.
-    fn file(&self, file: IncidentFile, node_name: &str) -> Result<SinkHandle, Error> {
-        let sink = SinkHandle::new(SinkName::File, node_name, self.metrics.clone());
+    fn file(&self, file: IncidentFile, config: &Config) -> Result<SinkHandle, Error> {
+        let sink = SinkHandle::new(SinkName::File, config.node(), self.metrics.clone());
         let queue = sink.queue();
         self.spawn(SinkName::File.name(), move || file::run(&queue, file))?;
         Ok(sink)
@@ -238,7 +238,7 @@ impl Shared {
         let Some(settings) = &config.webhook else {
             return Ok(None);
         };
-        let sink = SinkHandle::new(SinkName::Webhook, &config.node_name, self.metrics.clone());
+        let sink = SinkHandle::new(SinkName::Webhook, config.node(), self.metrics.clone());
         let (queue, metrics, stop) = (sink.queue(), self.metrics.clone(), self.stop.clone());
         let seed = seed(config, self.clock);
         let webhook = Webhook::new(settings, seed, metrics, self.clock, stop);
@@ -401,7 +401,7 @@ fn detector(config: &Config, clock: Clock) -> Detector {
     let ignored: Vec<String> = config.ignore_namespaces.iter().cloned().collect();
     let history = History::Before { started: clock.wall(), lookback: config.lookback };
     let patience = Patience { stuck: config.stuck_after, unready: config.unready_after };
-    Detector::new(&config.node_name, &ignored, history).with_patience(patience)
+    Detector::new(config.node(), &ignored, history).with_patience(patience)
 }
 
 /// Returns the boot that the node runs in. `left` shows whether an earlier agent ran in another one.

@@ -178,7 +178,7 @@ mod tests {
     fn crash(name: &str) -> Work {
         let at = jiff::Timestamp::UNIX_EPOCH;
         let losses = Losses::of_one("stdout", "error", at, at);
-        let mut case = Case::lost(Arc::new(PodFacts::of_node("node1")), losses);
+        let mut case = Case::lost(Arc::new(PodFacts::of_node(Arc::new("node1".into()))), losses);
         case.id = IncidentId::of_test(name);
         Work::Crash { bytes: case.bytes(), case: Box::new(case), since: Duration::ZERO }
     }

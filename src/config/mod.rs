@@ -33,7 +33,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::core::case::Severity;
+use crate::core::case::{NodeIdentity, Severity};
 use crate::limits;
 
 use self::endpoint::Endpoint;
@@ -47,6 +47,8 @@ use self::webhook::Webhook;
 pub struct Config {
     /// `NODE_NAME`: the node whose pods are watched. A DNS-1123 subdomain, safe in a field selector.
     pub node_name: String,
+    /// `BLACKBOX_CLUSTER`: the name of the cluster, for the incidents.
+    pub cluster: Option<String>,
     /// `POD_NAMESPACE`, or else the service account's namespace: the namespace that the agent itself runs in.
     pub pod_namespace: Option<String>,
     /// The API server: from `KUBECONFIG` if that is set, or else the API server of the cluster that the pod
@@ -98,6 +100,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Returns the node that the agent watches, as its incidents name it.
+    pub fn node(&self) -> NodeIdentity {
+        NodeIdentity { name: self.node_name.clone(), cluster: self.cluster.clone() }
+    }
+
     /// Reads the settings from `vars` (in the daemon: `std::env::vars_os()`), and the kubeconfig, token, CA and
     /// namespace files that they name from the disk.
     pub fn from_env(
@@ -145,6 +152,7 @@ impl CommandConfig {
 /// Reads every setting first, and only then returns `None` if a required one has no value.
 fn read(env: &mut Environment) -> Option<Config> {
     let node_name = env.required(&settings::NODE_NAME, values::node_name);
+    let cluster = env.optional(&settings::CLUSTER, values::cluster);
     let pod_namespace = env.optional(&settings::POD_NAMESPACE, values::namespace);
     let service_account = env.required(&settings::SERVICE_ACCOUNT, values::path);
     let api_server = service_account.as_ref().and_then(|folder| read_api_server(env, folder));
@@ -190,6 +198,7 @@ fn read(env: &mut Environment) -> Option<Config> {
     let (window, sample_interval) = history?;
     Some(Config {
         node_name: node_name?,
+        cluster,
         pod_namespace: pod_namespace
             .or_else(|| service_account.as_deref().and_then(service_account::namespace)),
         api_server: api_server?,

@@ -28,6 +28,12 @@ pub(super) const NODE_NAME: Setting = setting(
     "a node name (lowercase letters, digits, '-' and '.'); required",
     "the node whose pods the agent watches; set it from the field spec.nodeName",
 );
+pub(super) const CLUSTER: Setting = setting(
+    "BLACKBOX_CLUSTER",
+    "",
+    "a name of at most 253 bytes, without control characters",
+    "the name of the cluster, for metadata.cluster of each incident; Kubernetes itself knows none",
+);
 pub(super) const POD_NAMESPACE: Setting = setting(
     "POD_NAMESPACE",
     "",
@@ -191,6 +197,7 @@ const RUST_LOG: Setting = setting(
 /// Every setting, in the order of the documentation.
 pub const SETTINGS: &[Setting] = &[
     NODE_NAME,
+    CLUSTER,
     POD_NAMESPACE,
     KUBECONFIG,
     K8S_TIMEOUT,

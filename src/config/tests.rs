@@ -79,6 +79,7 @@ fn a_pod_needs_no_more_than_its_node_name() {
     let config = in_pod(&folder, &[]).unwrap();
     let expected = Config {
         node_name: "node-1".to_owned(),
+        cluster: None,
         pod_namespace: Some("monitoring".to_owned()),
         api_server: Endpoint {
             server: Server {
@@ -123,6 +124,7 @@ fn a_pod_needs_no_more_than_its_node_name() {
 fn every_setting_can_be_set() {
     let folder = Folder::service_account();
     let vars = [
+        ("BLACKBOX_CLUSTER", "prod-eu"),
         ("POD_NAMESPACE", "tools"),
         ("KUBECONFIG", ""),
         ("BLACKBOX_K8S_TIMEOUT", "10s"),
@@ -148,6 +150,8 @@ fn every_setting_can_be_set() {
         ("RUST_LOG", "debug"),
     ];
     let config = in_pod(&folder, &vars).unwrap();
+    assert_eq!(config.cluster.as_deref(), Some("prod-eu"));
+    assert_eq!(config.node().cluster, config.cluster);
     assert_eq!(config.pod_namespace.as_deref(), Some("tools"));
     assert_eq!(config.api_timeout, Duration::from_secs(10));
     assert_eq!(config.retry_interval, Duration::from_millis(200));
@@ -186,6 +190,7 @@ fn all_mistakes_are_told_at_once() {
     let folder = Folder::service_account();
     let vars = [
         ("NODE_NAME", "Node 1"),
+        ("BLACKBOX_CLUSTER", "prod\teu"),
         ("BLACKBOX_K8S_TIMEOUT", "30"),
         ("BLACKBOX_LISTEN", "localhost:9464"),
         ("BLACKBOX_INCIDENT_FILE_MAX_BYTES", "2Gi"),
@@ -198,6 +203,7 @@ fn all_mistakes_are_told_at_once() {
         ("BLACKBOX_MIN_SEVERITY", "Low"),
     ];
     let expected = r#"NODE_NAME="Node 1": not a DNS-1123 subdomain; allowed: a node name (lowercase letters, digits, '-' and '.'); required
+BLACKBOX_CLUSTER="prod\teu": contains a control character; allowed: a name of at most 253 bytes, without control characters
 BLACKBOX_K8S_TIMEOUT="30": not a duration: a number needs a unit; allowed: 1s to 5m, written like 90s, 5m or 1h30m
 BLACKBOX_LISTEN="localhost:9464": not an address and a port; allowed: an IP address and a port, written like 0.0.0.0:9464, [::]:9464 or :9464
 BLACKBOX_INCIDENT_FILE_MAX_BYTES="2Gi": out of range; allowed: 64Ki to 1Gi, in bytes or written like 512Ki, 16Mi or 1Gi
@@ -267,6 +273,8 @@ fn the_ranges_in_the_table_are_those_of_the_limits() {
     }
     let namespaces = SETTINGS.iter().find(|s| s.key == "BLACKBOX_IGNORE_NAMESPACES").unwrap();
     assert!(namespaces.allowed.contains(&limits::IGNORED_NAMESPACES_MAX.to_string()));
+    let cluster = SETTINGS.iter().find(|s| s.key == "BLACKBOX_CLUSTER").unwrap();
+    assert!(cluster.allowed.contains(&limits::CLUSTER_BYTES_MAX.to_string()));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::core::case::Severity;
+use crate::core::text::is_harmful;
 use crate::limits;
 
 use super::{duration, endpoint};
@@ -71,6 +72,17 @@ pub(super) fn node_name(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("not a DNS-1123 subdomain".to_owned())
+    }
+}
+
+/// Checks a cluster's name. Kubernetes has no rule for it, so only what would spoil a line or a terminal is refused.
+pub(super) fn cluster(text: &str) -> Result<String, String> {
+    if text.contains(is_harmful) {
+        Err("contains a control character".to_owned())
+    } else if text.len() > limits::CLUSTER_BYTES_MAX {
+        Err("too long".to_owned())
+    } else {
+        Ok(text.to_owned())
     }
 }
 
@@ -210,6 +222,27 @@ mod tests {
         ] {
             assert_eq!(namespace(text).is_ok(), label, "{text:?}");
             assert_eq!(node_name(text).is_ok(), subdomain, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_clusters_name_is_short_and_plain() {
+        let (longest, too_long) = ("c".repeat(253), "c".repeat(254));
+        for (text, wrong) in [
+            ("prod", None),
+            ("Prod eu-1 / blue", None),
+            ("arn:aws:eks:eu-west-1:123456789012:cluster/prod", None),
+            ("k\u{f6}ln", None),
+            (&longest, None),
+            (&too_long, Some("too long")),
+            ("prod\teu", Some("contains a control character")),
+            ("prod\neu", Some("contains a control character")),
+            ("\u{1b}[31mprod", Some("contains a control character")),
+            ("prod\u{202e}ue", Some("contains a control character")),
+            ("\u{7f}", Some("contains a control character")),
+        ] {
+            assert_eq!(cluster(text).err().as_deref(), wrong, "{text:?}");
+            assert!(wrong.is_some() || cluster(text).as_deref() == Ok(text));
         }
     }
 

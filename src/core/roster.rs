@@ -188,7 +188,7 @@ mod tests {
             addresses: Vec::new(),
             is_host_network: false,
             running: (0..containers).map(running).collect(),
-            pod: Arc::new(PodFacts::of_node("node1")),
+            pod: Arc::new(PodFacts::of_node(Arc::new("node1".into()))),
         }
     }
 

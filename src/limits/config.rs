@@ -86,6 +86,9 @@ pub const INCIDENT_FILE_BYTES_MIN: u64 = 64 * 1024;
 /// The upper bound; see [`INCIDENT_FILE_BYTES_MIN`].
 pub const INCIDENT_FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
+/// The longest `BLACKBOX_CLUSTER`. It is in each line. The longest names that clouds give are ARNs, with 150 bytes.
+pub const CLUSTER_BYTES_MAX: usize = 253;
+
 /// Maximum number of names in `BLACKBOX_IGNORE_NAMESPACES`. An operator with more needs a selector, not a list.
 pub const IGNORED_NAMESPACES_MAX: usize = 256;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::core::case::NodeIdentity;
 use crate::limits::{SINK_QUEUE_BYTES_MAX, SINK_QUEUE_MAX};
 use crate::metrics::{Metrics, SinkName};
 use crate::runtime::trouble::Trouble;
@@ -19,9 +20,9 @@ pub struct SinkHandle {
 
 impl SinkHandle {
     /// Creates the sending side of the named sink on this node.
-    pub fn new(name: SinkName, node_name: &str, metrics: Arc<Metrics>) -> Self {
+    pub fn new(name: SinkName, node: impl Into<NodeIdentity>, metrics: Arc<Metrics>) -> Self {
         let limits = Limits { lines: SINK_QUEUE_MAX, bytes: SINK_QUEUE_BYTES_MAX };
-        let queue = Queue::new(limits, node_name, name.name());
+        let queue = Queue::new(limits, node, name.name());
         Self { name, queue, metrics, overflow: Trouble::new(module_path!(), "incidents") }
     }
 

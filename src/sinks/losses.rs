@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::core::case::{Case, Losses, PodFacts};
+use crate::core::case::{Case, Losses, NodeIdentity, PodFacts};
 use crate::core::incident::recurrence::Recurrence;
 use crate::core::incident::{Gathered, compose};
 use crate::sinks::delivery::Delivery;
@@ -45,12 +45,12 @@ impl Untold {
     }
 
     /// Takes the line that tells the losses, if there are any.
-    pub(super) fn take(&mut self, node_name: &str) -> Option<Arc<Delivery>> {
+    pub(super) fn take(&mut self, node: &Arc<NodeIdentity>) -> Option<Arc<Delivery>> {
         if self.is_waiting {
             return None;
         }
         let losses = self.losses.take()?;
-        let case = Case::lost(Arc::new(PodFacts::of_node(node_name)), losses.clone());
+        let case = Case::lost(Arc::new(PodFacts::of_node(node.clone())), losses.clone());
         let incident = compose(case, Gathered::default(), Recurrence::default());
         Some(Arc::new(Delivery {
             losses: Some(Box::new(losses)),

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::core::case::NodeIdentity;
 use crate::sinks::delivery::Delivery;
 use crate::sinks::losses::Untold;
 
@@ -17,7 +18,7 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     limits: Limits,
-    node_name: Box<str>,
+    node: Arc<NodeIdentity>,
     sink: &'static str,
 }
 
@@ -48,10 +49,11 @@ pub struct Pushed {
 }
 
 impl Queue {
-    /// Creates the empty queue of this sink.
-    pub fn new(limits: Limits, node_name: &str, sink: &'static str) -> Self {
+    /// Creates the empty queue of this sink, on this node.
+    pub fn new(limits: Limits, node: impl Into<NodeIdentity>, sink: &'static str) -> Self {
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Self(Arc::new(Shared { state, changed, limits, node_name: node_name.into(), sink }))
+        let node = Arc::new(node.into());
+        Self(Arc::new(Shared { state, changed, limits, node, sink }))
     }
 
     /// Appends an item, and drops the oldest if there is no room for it.
@@ -122,7 +124,7 @@ impl Queue {
 impl State {
     /// Takes the line that tells losses, or else the oldest item.
     fn take(&mut self, shared: &Shared) -> Option<Arc<Delivery>> {
-        if let Some(told) = self.untold.take(&shared.node_name) {
+        if let Some(told) = self.untold.take(&shared.node) {
             return Some(told);
         }
         let item = self.take_item();

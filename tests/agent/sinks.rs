@@ -93,8 +93,9 @@ fn what_waits_for_a_full_disk_is_written_when_there_is_room_again() {
         return;
     }
     let file = ("BLACKBOX_INCIDENT_FILE", "{folder}/disk/incidents");
+    let cluster = ("BLACKBOX_CLUSTER", "prod-eu");
     // The folder does not exist yet, which is another kind of failing disk.
-    let bed = Bed::with("disk full", options(millis(2), &[file]));
+    let bed = Bed::with("disk full", options(millis(2), &[file, cluster]));
     bed.agent.wait_for_log("cannot write");
     let disk = SmallDisk::mount(bed.scratch.join("disk"));
     let path = disk.0.join("incidents");
@@ -129,6 +130,9 @@ fn what_waits_for_a_full_disk_is_written_when_there_is_room_again() {
     assert!(written.is_subset(&told));
     assert_eq!(dropped(&bed, "stdout"), 0, "stdout went on");
     println!("{} incidents, {} in the file, {lost} dropped", told.len(), written.len());
+    // The lines that tell losses, too.
+    let names_its_cluster = |line: &String| line.contains(r#""metadata":{"cluster":"prod-eu","#);
+    assert!(whole_lines(&path).iter().chain(&all()).all(names_its_cluster));
 }
 
 /// `BLACKBOX_BLOCKED_SECONDS`: the issue specifies 60. The file is on a tmpfs: a disk that stalls for seconds, as on

@@ -22,7 +22,9 @@ use crate::core::text::{time, time_or_null};
 pub use self::container_id::ContainerId;
 pub use self::gap::{Gap, Part};
 pub use self::id::IncidentId;
-pub use self::pod::{ContainerInfo, ContainerKind, Owner, PodFacts, ResourceAnalysis};
+pub use self::pod::{
+    ContainerInfo, ContainerKind, NodeIdentity, Owner, PodFacts, ResourceAnalysis,
+};
 pub use self::verdict::{Confidence, IncidentType, Severity};
 
 /// The name and version of the schema of the incident line.
@@ -372,7 +374,7 @@ impl Case {
         now: Now,
     ) -> Self {
         Self {
-            id: IncidentId::of_boot(&node.node_name, &reboot.boot_id),
+            id: IncidentId::of_boot(&node.node.name, &reboot.boot_id),
             restart_policy: String::new(),
             pod: node,
             detected_at: now.wall,
@@ -395,7 +397,7 @@ impl Case {
         let sink = losses.sink;
         Self {
             id: IncidentId::of_losses(
-                &node.node_name,
+                &node.node.name,
                 sink,
                 losses.since,
                 losses.until,

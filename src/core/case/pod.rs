@@ -1,6 +1,7 @@
 //! The facts about a pod that all its cases share.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -19,7 +20,7 @@ pub struct PodFacts {
     /// The UID that the kubelet gave a static pod: it is in the names of its log folder and its control group.
     pub static_uid: Option<String>,
     /// The node that runs the pod.
-    pub node_name: String,
+    pub node: Arc<NodeIdentity>,
     /// The controller that created the pod.
     pub owner: Option<Owner>,
     /// The pod's first labels.
@@ -38,13 +39,13 @@ pub struct PodFacts {
 
 impl PodFacts {
     /// Returns facts that name a node and no pod, for an incident of the node.
-    pub fn of_node(node_name: &str) -> Self {
+    pub fn of_node(node: Arc<NodeIdentity>) -> Self {
         Self {
             namespace: String::new(),
             name: String::new(),
             uid: String::new(),
             static_uid: None,
-            node_name: node_name.to_owned(),
+            node,
             owner: None,
             labels: BTreeMap::new(),
             qos_class: None,
@@ -67,7 +68,7 @@ impl PodFacts {
 
     /// Returns about how much memory the description takes, in bytes.
     pub fn bytes(&self) -> usize {
-        let names = [&self.namespace, &self.name, &self.uid, &self.node_name, &self.restart_policy];
+        let names = [&self.namespace, &self.name, &self.uid, &self.restart_policy];
         let labels = self
             .labels
             .iter()
@@ -157,4 +158,19 @@ pub struct Owner {
     pub kind: String,
     /// The controller's name.
     pub name: String,
+}
+
+/// The node that the agent watches, and its cluster: what all lines of an agent have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeIdentity {
+    /// The node's name.
+    pub name: String,
+    /// The cluster's name, as the operator gave it: Kubernetes has none.
+    pub cluster: Option<String>,
+}
+
+impl From<&str> for NodeIdentity {
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), cluster: None }
+    }
 }

@@ -1,8 +1,9 @@
 //! Reads the description of a pod in an incident from the API object.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::core::case::{ContainerInfo, Owner, PodFacts, ResourceAnalysis};
+use crate::core::case::{ContainerInfo, NodeIdentity, Owner, PodFacts, ResourceAnalysis};
 use crate::core::detect::classify;
 use crate::core::detect::container::{Container, containers, started};
 use crate::core::text::cut;
@@ -15,7 +16,11 @@ use crate::limits::{
 };
 
 /// Describes a pod. `static_uid` is a static pod's UID as the kubelet has it.
-pub(super) fn facts(pod: &wire::Pod<'_>, static_uid: Option<&str>, node_name: &str) -> PodFacts {
+pub(super) fn facts(
+    pod: &wire::Pod<'_>,
+    static_uid: Option<&str>,
+    node: &Arc<NodeIdentity>,
+) -> PodFacts {
     let meta = &pod.metadata;
     let (containers, containers_left_out) = described(pod);
     let policy = pod.spec.restart_policy.some().unwrap_or("Always");
@@ -24,7 +29,7 @@ pub(super) fn facts(pod: &wire::Pod<'_>, static_uid: Option<&str>, node_name: &s
         name: cut(&meta.name, NAME_BYTES_MAX),
         uid: cut(&meta.uid, NAME_BYTES_MAX),
         static_uid: static_uid.map(|uid| cut(uid, NAME_BYTES_MAX)),
-        node_name: node_name.to_owned(),
+        node: node.clone(),
         owner: owner(meta),
         labels: labels(meta),
         qos_class: pod.status.qos_class.some().map(|q| cut(q, NAME_BYTES_MAX)),
@@ -152,7 +157,7 @@ mod tests {
             let statuses: Vec<Value> = (0..containers).map(status).collect();
             let text = json!({"status": {"containerStatuses": statuses}}).to_string();
             let pod: wire::Pod<'_> = json::from_slice(text.as_bytes()).unwrap();
-            let facts = facts(&pod, None, "node1");
+            let facts = facts(&pod, None, &Arc::new("node1".into()));
             assert_eq!(facts.containers.len() + facts.containers_left_out, containers);
             assert_eq!(facts.containers_left_out == 0, is_whole, "{}", facts.containers.len());
             let bytes: usize = facts.containers.iter().map(ContainerInfo::bytes).sum();

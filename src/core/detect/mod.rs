@@ -29,6 +29,7 @@ mod storm;
 mod unseen;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -40,7 +41,7 @@ use self::open::CaseOpener;
 use self::output::{emit, report_folded, report_over};
 use self::storm::Storms;
 use crate::core::Now;
-use crate::core::case::ContainerId;
+use crate::core::case::{ContainerId, NodeIdentity};
 use crate::core::detect::ledger::PodEntry;
 use crate::core::detect::pods::{PodTable, Sighting};
 use crate::core::detect::reboot::{Boot, Reboots};
@@ -78,7 +79,7 @@ enum Origin {
 /// The detection of one node.
 #[derive(Debug)]
 pub struct Detector {
-    node_name: String,
+    node: Arc<NodeIdentity>,
     ignored_namespaces: Vec<String>,
     history: History,
     table: PodTable,
@@ -96,10 +97,14 @@ pub struct Detector {
 }
 
 impl Detector {
-    /// Creates a detector that has seen nothing.
-    pub fn new(node_name: &str, ignored_namespaces: &[String], history: History) -> Self {
+    /// Creates a detector of this node that has seen nothing.
+    pub fn new(
+        node: impl Into<NodeIdentity>,
+        ignored_namespaces: &[String],
+        history: History,
+    ) -> Self {
         Self {
-            node_name: node_name.to_owned(),
+            node: Arc::new(node.into()),
             ignored_namespaces: ignored_namespaces.to_vec(),
             history,
             table: PodTable::default(),
@@ -233,7 +238,7 @@ impl Detector {
             }
         }
         emit(&mut self.table, &self.settling, settled, out);
-        out.extend(self.reboots.due(&self.node_name, now).into_iter().map(Output::crash));
+        out.extend(self.reboots.due(&self.node, now).into_iter().map(Output::crash));
         let mut over = Vec::new();
         let lookups = self.hangs.on_time(now, &mut over).into_iter();
         out.extend(lookups.map(|(namespace, key)| Output::LookUp { namespace, key }));
@@ -266,7 +271,7 @@ impl Detector {
         let mut settled = Vec::new();
         self.settling.finish(&mut settled);
         emit(&mut self.table, &self.settling, settled, out);
-        out.extend(self.reboots.finish(&self.node_name, now).into_iter().map(Output::crash));
+        out.extend(self.reboots.finish(&self.node, now).into_iter().map(Output::crash));
         let mut over = Vec::new();
         self.hangs.finish(&mut over);
         self.report_over(over, out);
@@ -365,7 +370,7 @@ impl Detector {
             }
             Origin::FirstList | Origin::Watch | Origin::Relist { .. } => None,
         };
-        let opener = CaseOpener::new(pod, key, &self.node_name, now);
+        let opener = CaseOpener::new(pod, key, &self.node, now);
         let hash = place_hash(pod);
         if std::mem::replace(&mut record.place_hash, hash) != hash {
             out.push(Output::Placed(Box::new(place(&opener))));

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use crate::core::Now;
 use crate::core::case::{
-    Case, Confidence, ContainerInfo, ContainerKind, Hang, IncidentId, IncidentType, PodFacts,
-    PodStop, Restarts, Severity, StopCause, StopKind, Subject, Termination,
+    Case, Confidence, ContainerInfo, ContainerKind, Hang, IncidentId, IncidentType, NodeIdentity,
+    PodFacts, PodStop, Restarts, Severity, StopCause, StopKind, Subject, Termination,
 };
 use crate::core::detect::classify;
 use crate::core::detect::container::{Container, containers, started};
@@ -30,21 +30,26 @@ pub(super) struct CaseOpener<'p, 'a> {
     pub(super) key: &'p str,
     /// The time of detection.
     pub(super) now: Now,
-    node_name: &'p str,
+    node: &'p Arc<NodeIdentity>,
     /// The description of the pod. Most objects open no case, so it is made when the first case needs it.
     facts: OnceCell<Arc<PodFacts>>,
 }
 
 impl<'p, 'a> CaseOpener<'p, 'a> {
     /// Creates an opener for the cases of this pod on this node.
-    pub(super) fn new(pod: &'p wire::Pod<'a>, key: &'p str, node_name: &'p str, now: Now) -> Self {
-        Self { pod, key, now, node_name, facts: OnceCell::new() }
+    pub(super) fn new(
+        pod: &'p wire::Pod<'a>,
+        key: &'p str,
+        node: &'p Arc<NodeIdentity>,
+        now: Now,
+    ) -> Self {
+        Self { pod, key, now, node, facts: OnceCell::new() }
     }
 
     /// Returns the description of the pod.
     pub(super) fn facts(&self) -> &Arc<PodFacts> {
         let static_uid = (*self.key != *self.pod.metadata.uid).then_some(self.key);
-        self.facts.get_or_init(|| Arc::new(facts(self.pod, static_uid, self.node_name)))
+        self.facts.get_or_init(|| Arc::new(facts(self.pod, static_uid, self.node)))
     }
 
     /// Opens the case of a terminated instance. `unseen`: number of earlier terminations that could not be seen.

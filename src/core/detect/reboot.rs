@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::core::Now;
-use crate::core::case::{Case, IncidentType, PodFacts, Reboot};
+use crate::core::case::{Case, IncidentType, NodeIdentity, PodFacts, Reboot};
 use crate::limits::{
     BOOT_TIME_MARGIN, REBOOT_HELD, REBOOT_NAMES_BYTES_MAX, SHUTDOWN_BEFORE_BOOT_MAX,
 };
@@ -136,19 +136,19 @@ impl Reboots {
 
     /// Returns the incidents that are due. They wait because the statuses of the containers come one by one after a
     /// boot. Ends that come later are not reported any more; the incident that explains them was.
-    pub fn due(&mut self, node_name: &str, now: Now) -> Vec<Case> {
+    pub fn due(&mut self, node: &Arc<NodeIdentity>, now: Now) -> Vec<Case> {
         let is_due = |since: Duration| since + REBOOT_HELD <= now.monotonic;
-        self.report(node_name, now, is_due)
+        self.report(node, now, is_due)
     }
 
     /// Returns the incidents that wait, because the agent terminates.
-    pub fn finish(&mut self, node_name: &str, now: Now) -> Vec<Case> {
-        self.report(node_name, now, |_| true)
+    pub fn finish(&mut self, node: &Arc<NodeIdentity>, now: Now) -> Vec<Case> {
+        self.report(node, now, |_| true)
     }
 
     fn report(
         &mut self,
-        node_name: &str,
+        node: &Arc<NodeIdentity>,
         now: Now,
         is_due: impl Fn(Duration) -> bool,
     ) -> Vec<Case> {
@@ -157,14 +157,14 @@ impl Reboots {
         let due = due.filter(|ended| ended.since.is_some_and(&is_due));
         due.map(|ended| {
             ended.is_reported = true;
-            ended.case(node_name, shutdown_at, now)
+            ended.case(node, shutdown_at, now)
         })
         .collect()
     }
 }
 
 impl Ended {
-    fn case(&mut self, node_name: &str, shutdown_at: Option<Timestamp>, now: Now) -> Case {
+    fn case(&mut self, node: &Arc<NodeIdentity>, shutdown_at: Option<Timestamp>, now: Now) -> Case {
         let Boot { id, booted_at, before, .. } = &self.boot;
         let mut evidence = vec![format!("boot {id} began at {booted_at}")];
         let stopped_at = before.as_ref().and_then(|before| before.stopped_at);
@@ -196,13 +196,17 @@ impl Ended {
             containers: self.containers,
             names: std::mem::take(&mut self.names),
         };
-        Case::reboot(Arc::new(PodFacts::of_node(node_name)), reboot, severity, evidence, now)
+        Case::reboot(Arc::new(PodFacts::of_node(node.clone())), reboot, severity, evidence, now)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn node() -> Arc<NodeIdentity> {
+        Arc::new("n".into())
+    }
     use crate::core::case::Severity;
 
     fn at(text: &str) -> Timestamp {
@@ -265,9 +269,9 @@ mod tests {
             assert!(explains(&mut reboots, "17:40:00", "17:56:20"));
         }
         assert!(explains(&mut reboots, "17:57:00", "18:00:15"));
-        assert!(reboots.due("n", now(59)).is_empty());
+        assert!(reboots.due(&node(), now(59)).is_empty());
         assert_eq!(reboots.next_deadline(), Some(REBOOT_HELD));
-        let cases = reboots.due("n", now(60));
+        let cases = reboots.due(&node(), now(60));
         let counts: Vec<_> = cases
             .iter()
             .map(|case| match &case.subject {
@@ -280,7 +284,7 @@ mod tests {
         assert_eq!(counts, [("a".to_owned(), 3, 3), ("b".to_owned(), 1, 1)]);
         assert_ne!(cases[0].id, cases[1].id);
         assert!(explains(&mut reboots, "17:40:00", "17:56:20"), "it still explains");
-        assert!(reboots.finish("n", now(99)).is_empty(), "and is reported once");
+        assert!(reboots.finish(&node(), now(99)).is_empty(), "and is reported once");
     }
 
     #[test]
@@ -291,7 +295,7 @@ mod tests {
             let (started, found) = (Some(at("17:00:00")), Some(at("18:00:00")));
             assert!(reboots.explain(started, found, true, name, Duration::ZERO));
         }
-        let case = reboots.finish("n", now(1)).remove(0);
+        let case = reboots.finish(&node(), now(1)).remove(0);
         let crate::core::case::Subject::Node { reboot } = case.subject else { panic!() };
         assert_eq!(reboot.containers, 1000);
         assert!(reboot.names.concat().len() <= REBOOT_NAMES_BYTES_MAX);
@@ -318,7 +322,7 @@ mod tests {
                 reboots.on_shutdown(at(shutdown));
             }
             assert!(explains(&mut reboots, "17:40:00", "18:00:20"));
-            let case = reboots.finish("n", now(1)).remove(0);
+            let case = reboots.finish(&node(), now(1)).remove(0);
             assert_eq!(case.severity, want, "{shutdown:?} {before:?}");
         }
     }
@@ -331,10 +335,10 @@ mod tests {
         assert_eq!(reboots.next_deadline(), None);
         reboots.on_object(now(5));
         reboots.on_object(now(50));
-        assert_eq!(reboots.due("n", now(65)).len(), 1);
+        assert_eq!(reboots.due(&node(), now(65)).len(), 1);
         let mut quiet = Reboots::new(vec![boot("b", "17:59:50")]);
         quiet.on_object(now(0));
-        assert!(quiet.finish("n", now(99)).is_empty());
+        assert!(quiet.finish(&node(), now(99)).is_empty());
     }
 
     #[test]
@@ -346,7 +350,7 @@ mod tests {
             let mut reboots = Reboots::new(vec![boot("b", "17:59:50")]);
             reboots.on_object(seen(0, first));
             reboots.on_object(seen(5, second));
-            assert_eq!(reboots.finish("n", now(9)).len(), want, "{first} {second}");
+            assert_eq!(reboots.finish(&node(), now(9)).len(), want, "{first} {second}");
         }
     }
 }

@@ -40,7 +40,7 @@ pub struct Gathered {
 }
 
 /// Makes the incident of a case whose verdict is final.
-pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incident {
+pub fn compose(mut case: Case, gathered: Gathered, recurrence: Recurrence) -> Incident {
     let Gathered { container, system, node, logs, sidecar, oom: _, gaps, is_rushed } = gathered;
     let growth = container.as_ref().and_then(|c| memory_growth(&c.samples));
     let course = Course {
@@ -50,16 +50,9 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
     };
     let subject_name = case.container_name().map(str::to_owned);
     let subject_id = case.container_id().map(str::to_owned);
-    let (reboot, lost) = match &case.subject {
-        Subject::Node { reboot } => (Some(reboot.clone()), None),
-        Subject::Lost { losses } => (None, Some(losses.clone())),
-        _ => (None, None),
-    };
-    let repeats = case.repeats();
-    let explains = case.explains().to_vec();
-    let is_survivor = matches!(case.subject, Subject::Survivor { .. });
     let message = sentence::sentence(&case, &course);
     let containers = containers(&case, is_rushed);
+    let metadata = metadata(&mut case);
     let mut telemetry = Telemetry {
         brief: recurrence.within_hour >= BRIEF_AFTER,
         container,
@@ -87,27 +80,40 @@ pub fn compose(case: Case, gathered: Gathered, recurrence: Recurrence) -> Incide
         namespace: pod.namespace.clone(),
         pod_name: pod.name.clone(),
         pod_uid: pod.uid.clone(),
-        node_name: pod.node_name.clone(),
+        node_name: pod.node.name.clone(),
         container: subject_name,
         container_id: subject_id,
         containers,
-        metadata: Metadata {
-            owner: pod.owner.clone(),
-            labels: pod.labels.clone(),
-            qos_class: pod.qos_class.clone(),
-            restart_policy: Some(case.restart_policy).filter(|policy| !policy.is_empty()),
-            confidence: case.confidence,
-            evidence: case.evidence,
-            restarts: case.restarts,
-            static_pod_uid: pod.static_uid.clone(),
-            agent_version: env!("CARGO_PKG_VERSION"),
-            repeats,
-            explains,
-            lost,
-            survived: is_survivor,
-            reboot,
-        },
+        metadata,
         telemetry,
+    }
+}
+
+/// Returns the facts about the pod and the verdict. Takes the evidence out of the case.
+fn metadata(case: &mut Case) -> Metadata {
+    let (reboot, lost) = match &case.subject {
+        Subject::Node { reboot } => (Some(reboot.clone()), None),
+        Subject::Lost { losses } => (None, Some(losses.clone())),
+        _ => (None, None),
+    };
+    let evidence = std::mem::take(&mut case.evidence);
+    let pod = &case.pod;
+    Metadata {
+        cluster: pod.node.cluster.clone(),
+        owner: pod.owner.clone(),
+        labels: pod.labels.clone(),
+        qos_class: pod.qos_class.clone(),
+        restart_policy: Some(case.restart_policy.clone()).filter(|policy| !policy.is_empty()),
+        confidence: case.confidence,
+        evidence,
+        restarts: case.restarts,
+        static_pod_uid: pod.static_uid.clone(),
+        agent_version: env!("CARGO_PKG_VERSION"),
+        repeats: case.repeats(),
+        explains: case.explains().to_vec(),
+        lost,
+        survived: matches!(case.subject, Subject::Survivor { .. }),
+        reboot,
     }
 }
 

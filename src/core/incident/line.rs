@@ -52,7 +52,7 @@ const STEPS: [Cut; 27] = [
     Cut::AllTexts(128),
     Cut::AllTexts(32),
     // Not reached with names that Kubernetes allows (a test checks that).
-    Cut::Names(128),
+    Cut::Names(96),
 ];
 
 /// Returns the line, with its newline.
@@ -186,11 +186,12 @@ impl Incident {
 
     /// Returns the names, which Kubernetes keeps short and another server may not.
     fn names(&mut self) -> impl Iterator<Item = &mut String> {
-        let Metadata { owner, qos_class, restart_policy, static_pod_uid, .. } = &mut self.metadata;
+        let Metadata { cluster, owner, qos_class, restart_policy, static_pod_uid, .. } =
+            &mut self.metadata;
         [&mut self.namespace, &mut self.pod_name, &mut self.pod_uid, &mut self.node_name]
             .into_iter()
             .chain([&mut self.container, &mut self.container_id].into_iter().flatten())
-            .chain([qos_class, restart_policy, static_pod_uid].into_iter().flatten())
+            .chain([cluster, qos_class, restart_policy, static_pod_uid].into_iter().flatten())
             .chain(owner.iter_mut().flat_map(|owner| [&mut owner.kind, &mut owner.name]))
             .chain(self.containers.iter_mut().map(|container| &mut container.name))
     }

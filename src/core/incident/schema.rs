@@ -59,6 +59,9 @@ pub struct Incident {
 /// Facts about the pod and the verdict.
 #[derive(Clone, Debug, Serialize)]
 pub struct Metadata {
+    /// The cluster, as the operator named it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// The controller that made the pod.
     pub owner: Option<Owner>,
     /// The pod's first labels.

@@ -25,10 +25,10 @@ pub struct Course {
 /// Returns the sentence of a case whose verdict is final.
 pub fn sentence(case: &Case, course: &Course) -> String {
     if let Subject::Node { reboot } = &case.subject {
-        return describe_reboot(&case.pod.node_name, reboot);
+        return describe_reboot(&case.pod.node.name, reboot);
     }
     if let Subject::Lost { losses } = &case.subject {
-        return describe_losses(&case.pod.node_name, losses);
+        return describe_losses(&case.pod.node.name, losses);
     }
     let pod = format!("{}/{}", case.pod.namespace, case.pod.name);
     let mut out = match case.container() {

@@ -4,8 +4,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::core::Now;
-use crate::core::case::ContainerId;
-use crate::core::case::{Confidence, Severity};
+use crate::core::case::{Confidence, ContainerId, Losses, NodeIdentity, Reboot, Severity};
 use crate::core::detect::{Detector, History, Output};
 use crate::core::incident::recurrence::Recurrences;
 use crate::core::wire::json;
@@ -228,5 +227,44 @@ fn oom_killed_without_exit_code_137_is_told_by_the_code_and_not_by_the_verdict()
         let evidence = case(code, "OOMKilled").evidence;
         let has = evidence.iter().any(|fact| fact.contains("without exit code 137"));
         assert_eq!(has, is_stray, "{code}: {evidence:?}");
+    }
+}
+
+/// Returns what `metadata` of the line has, besides what lines always have.
+fn members(case: Case) -> serde_json::Value {
+    let incident = compose(case, Gathered::default(), Recurrence::default());
+    let mut metadata = serde_json::to_value(&incident.metadata).unwrap();
+    let members = metadata.as_object_mut().unwrap();
+    members.retain(|name, _| name == "cluster");
+    metadata
+}
+
+#[test]
+fn each_line_names_its_cluster() {
+    let node = |cluster: Option<&str>| {
+        let cluster = cluster.map(str::to_owned);
+        Arc::new(NodeIdentity { name: "node1".to_owned(), cluster })
+    };
+    let reboot = Reboot {
+        boot_id: "b".to_owned(),
+        booted_at: at("2026-11-23T03:31:41Z"),
+        previous_boot_id: None,
+        last_seen_at: None,
+        is_orderly: None,
+        containers: 1,
+        names: Vec::new(),
+    };
+    let now = Now { monotonic: Duration::ZERO, wall: at("2026-11-23T03:31:42Z") };
+    let losses = Losses::of_one("stdout", "error", now.wall, now.wall);
+    for (cluster, want) in [(Some("prod-eu"), json!({"cluster": "prod-eu"})), (None, json!({}))] {
+        let facts = || Arc::new(PodFacts::of_node(node(cluster)));
+        let rebooted = Case::reboot(facts(), reboot.clone(), Severity::High, Vec::new(), now);
+        assert_eq!(members(rebooted), want);
+        assert_eq!(members(Case::lost(facts(), losses.clone())), want);
+
+        let mut of_pod = case(1, "Error");
+        let pod = PodFacts { node: node(cluster), ..(*of_pod.pod).clone() };
+        of_pod.pod = Arc::new(pod);
+        assert_eq!(members(of_pod), want);
     }
 }

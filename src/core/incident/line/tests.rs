@@ -6,8 +6,8 @@ use crate::core::case::{
 use crate::core::incident::schema::ContainerTelemetry;
 use crate::core::ring::Columns;
 use crate::limits::{
-    CONTAINERS_PER_POD_MAX, EVENT_MESSAGE_BYTES_MAX, EVENTS_PER_INCIDENT_MAX, LABEL_BYTES_MAX,
-    LABELS_MAX, NAME_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX,
+    CLUSTER_BYTES_MAX, CONTAINERS_PER_POD_MAX, EVENT_MESSAGE_BYTES_MAX, EVENTS_PER_INCIDENT_MAX,
+    LABEL_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX,
 };
 use jiff::Timestamp;
 
@@ -54,22 +54,7 @@ fn incident(containers: usize, fill: char) -> Incident {
         container: Some(name(0)),
         container_id: Some("i".repeat(77)),
         containers: (0..containers).map(container).collect(),
-        metadata: Metadata {
-            owner: Some(Owner { kind: "ReplicaSet".into(), name: "o".repeat(253) }),
-            qos_class: Some("Burstable".into()),
-            restart_policy: Some("Always".into()),
-            confidence: Confidence::Confirmed,
-            evidence: vec![text(600); 4],
-            restarts: Some(Restarts { total: 1, unseen: 2, ended: Some(3), crash_loop: true }),
-            static_pod_uid: None,
-            repeats: None,
-            explains: Vec::new(),
-            lost: None,
-            survived: false,
-            reboot: None,
-            labels: (0..LABELS_MAX).map(|n| (format!("{n}"), text(LABEL_BYTES_MAX))).collect(),
-            agent_version: "0.0.0",
-        },
+        metadata: metadata(text),
         telemetry: Telemetry {
             system: Some(columns(HUGE, 22, 61)),
             container: Some(ContainerTelemetry {
@@ -81,6 +66,27 @@ fn incident(containers: usize, fill: char) -> Incident {
             events: vec![event; EVENTS_PER_INCIDENT_MAX],
             ..Telemetry::default()
         },
+    }
+}
+
+/// Returns facts about a pod in which every text has its maximum length. `text` makes one with so many bytes.
+fn metadata(text: impl Fn(usize) -> String) -> Metadata {
+    Metadata {
+        cluster: Some(text(CLUSTER_BYTES_MAX)),
+        owner: Some(Owner { kind: "ReplicaSet".into(), name: "o".repeat(253) }),
+        qos_class: Some("Burstable".into()),
+        restart_policy: Some("Always".into()),
+        confidence: Confidence::Confirmed,
+        evidence: vec![text(600); 4],
+        restarts: Some(Restarts { total: 1, unseen: 2, ended: Some(3), crash_loop: true }),
+        static_pod_uid: None,
+        repeats: None,
+        explains: Vec::new(),
+        lost: None,
+        survived: false,
+        reboot: None,
+        labels: (0..LABELS_MAX).map(|n| (format!("{n}"), text(LABEL_BYTES_MAX))).collect(),
+        agent_version: "0.0.0",
     }
 }
 
