@@ -66,6 +66,7 @@ impl RunningContainer {
             name: self.name.to_string(),
             kind: self.kind,
             image: String::new(),
+            image_id: None,
             state: "running",
             restart_count: self.instance,
             exit_code: None,

@@ -169,6 +169,13 @@ pub const STORMS_MAX: usize = 64;
 /// many of a container in a crash loop. More mean that the API cannot keep up with the container.
 pub const UNSEEN_LOW_MAX: i64 = 5;
 
+/// How many digits the CronJob controller puts behind the name of a Job, at least: the minutes since 1970 have eight
+/// until the year 2160.
+pub const SCHEDULE_DIGITS_MIN: usize = 8;
+
+/// How many digits at most: before Kubernetes 1.21 it was the seconds, which have ten.
+pub const SCHEDULE_DIGITS_MAX: usize = 10;
+
 /// If the wall clock was set by more than this, it was never right before: a node without a battery-backed
 /// clock starts in 1970.
 pub const CLOCK_JUMP_MAX: Duration = Duration::from_secs(24 * 60 * 60);

@@ -23,7 +23,7 @@ pub use self::container_id::ContainerId;
 pub use self::gap::{Gap, Part};
 pub use self::id::IncidentId;
 pub use self::pod::{
-    ContainerInfo, ContainerKind, NodeIdentity, Owner, PodFacts, ResourceAnalysis,
+    ContainerInfo, ContainerKind, NodeIdentity, Owner, PodFacts, ResourceAnalysis, Workload,
 };
 pub use self::verdict::{Confidence, IncidentType, Severity};
 

@@ -1,6 +1,7 @@
 //! The facts about a pod that all its cases share.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -23,6 +24,12 @@ pub struct PodFacts {
     pub node: Arc<NodeIdentity>,
     /// The controller that created the pod.
     pub owner: Option<Owner>,
+    /// The workload that the pod belongs to; empty in the facts about a node.
+    pub workload: Workload,
+    /// The revision of the workload that the pod was made from, as its controller calls it.
+    pub revision: Option<String>,
+    /// When the pod was created.
+    pub created_at: Option<Timestamp>,
     /// The pod's first labels.
     pub labels: BTreeMap<String, String>,
     /// `Guaranteed`, `Burstable`, `BestEffort`.
@@ -47,6 +54,9 @@ impl PodFacts {
             static_uid: None,
             node,
             owner: None,
+            workload: Workload::default(),
+            revision: None,
+            created_at: None,
             labels: BTreeMap::new(),
             qos_class: None,
             restart_policy: String::new(),
@@ -68,13 +78,21 @@ impl PodFacts {
 
     /// Returns about how much memory the description takes, in bytes.
     pub fn bytes(&self) -> usize {
-        let names = [&self.namespace, &self.name, &self.uid, &self.restart_policy];
+        let names = [
+            &self.namespace,
+            &self.name,
+            &self.uid,
+            &self.restart_policy,
+            &self.workload.kind,
+            &self.workload.name,
+        ];
         let labels = self
             .labels
             .iter()
             .map(|(name, value)| 2 * size_of::<String>() + name.len() + value.len());
         size_of::<Self>()
             + names.into_iter().map(String::len).sum::<usize>()
+            + self.revision.as_ref().map_or(0, String::len)
             + self.owner.as_ref().map_or(0, |owner| owner.kind.len() + owner.name.len())
             + labels.sum::<usize>()
             + self.containers.iter().map(ContainerInfo::bytes).sum::<usize>()
@@ -104,6 +122,9 @@ pub struct ContainerInfo {
     pub kind: ContainerKind,
     /// The container's image.
     pub image: String,
+    /// The image that the runtime resolved it to, with its digest; `None` before it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<Box<str>>,
     /// `running`, `waiting`, `terminated`, or `unknown` before the kubelet has reported a state.
     pub state: &'static str,
     /// The kubelet's restart count.
@@ -133,7 +154,8 @@ impl ContainerInfo {
     /// Returns about how much memory the container takes, in bytes.
     pub fn bytes(&self) -> usize {
         let texts = self.reason.iter().chain(&self.message).map(String::len);
-        size_of::<Self>() + self.name.len() + self.image.len() + texts.sum::<usize>()
+        let image_id = self.image_id.as_ref().map_or(0, |id| id.len());
+        size_of::<Self>() + self.name.len() + self.image.len() + image_id + texts.sum::<usize>()
     }
 }
 
@@ -158,6 +180,28 @@ pub struct Owner {
     pub kind: String,
     /// The controller's name.
     pub name: String,
+}
+
+/// What was deployed, and keeps its name while its pods come and go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct Workload {
+    /// The workload's kind: `Deployment`, `CronJob`, …; `Pod` if no controller made the pod, and for a static pod.
+    pub kind: String,
+    /// The workload's name, the same in all its pods.
+    pub name: String,
+}
+
+impl Workload {
+    /// Creates the workload with this kind and name.
+    pub fn new(kind: &str, name: &str) -> Self {
+        Self { kind: kind.to_owned(), name: name.to_owned() }
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)
+    }
 }
 
 /// The node that the agent watches, and its cluster: what all lines of an agent have in common.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::core::case::{ContainerInfo, NodeIdentity, Owner, PodFacts, ResourceAnalysis};
 use crate::core::detect::classify;
 use crate::core::detect::container::{Container, containers, started};
+use crate::core::detect::workload::{RevisionLabels, workload};
 use crate::core::text::cut;
 use crate::core::wire;
 use crate::core::wire::json::{Json, List, Object, Read, Text, Wrong};
@@ -23,14 +24,19 @@ pub(super) fn facts(
 ) -> PodFacts {
     let meta = &pod.metadata;
     let (containers, containers_left_out) = described(pod);
+    let (name, owner) = (cut(&meta.name, NAME_BYTES_MAX), owner(meta));
+    let revision_labels = RevisionLabels::of(meta);
     let policy = pod.spec.restart_policy.some().unwrap_or("Always");
     PodFacts {
         namespace: cut(&meta.namespace, NAME_BYTES_MAX),
-        name: cut(&meta.name, NAME_BYTES_MAX),
+        workload: workload(&name, owner.as_ref(), &revision_labels),
+        name,
         uid: cut(&meta.uid, NAME_BYTES_MAX),
         static_uid: static_uid.map(|uid| cut(uid, NAME_BYTES_MAX)),
         node: node.clone(),
-        owner: owner(meta),
+        owner,
+        revision: revision_labels.revision().map(str::to_owned),
+        created_at: meta.creation_timestamp.time(),
         labels: labels(meta),
         qos_class: pod.status.qos_class.some().map(|q| cut(q, NAME_BYTES_MAX)),
         restart_policy: cut(policy, NAME_BYTES_MAX),
@@ -104,6 +110,7 @@ pub(super) fn info(container: &Container<'_, '_>, message_bytes: usize) -> Conta
         name: cut(&status.name, NAME_BYTES_MAX),
         kind: container.kind,
         image: cut(&status.image, NAME_BYTES_MAX),
+        image_id: status.image_id.some().map(|id| cut(id, NAME_BYTES_MAX).into()),
         state: match state {
             wire::State { terminated: Some(_), .. } => "terminated",
             wire::State { running: Some(_), .. } => "running",
@@ -145,6 +152,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::core::case::Workload;
     use crate::core::wire::json;
 
     #[test]
@@ -165,6 +173,43 @@ mod tests {
             for info in &facts.containers {
                 assert!(info.message.as_ref().unwrap().len() <= OTHER_MESSAGE_BYTES_MAX);
             }
+        }
+    }
+
+    #[test]
+    fn a_description_names_the_workload_the_revision_and_the_images() {
+        let long = "sha256:".to_owned() + &"5".repeat(2 * NAME_BYTES_MAX);
+        let digest = "docker.io/library/nginx@sha256:ccb2f7be392f0db7995f1ee84f7fabdbe507a6a7e2";
+        let text = json!({
+            "metadata": {"namespace": "shop", "name": "web-75c47cf76d-5b28z", "uid": "u1",
+                "creationTimestamp": "2026-11-26T17:44:00Z",
+                "labels": {"app": "web", "pod-template-hash": "75c47cf76d"},
+                "ownerReferences": [
+                    {"kind": "ReplicaSet", "name": "web-75c47cf76d", "controller": true}]},
+            "status": {"containerStatuses": [
+                {"name": "app", "imageID": digest}, {"name": "waits", "imageID": ""},
+                {"name": "bare"}, {"name": "long", "imageID": long}]},
+        })
+        .to_string();
+        let pod: wire::Pod<'_> = json::from_slice(text.as_bytes()).unwrap();
+        let facts = facts(&pod, None, &Arc::new("node1".into()));
+        assert_eq!(facts.workload, Workload::new("Deployment", "web"));
+        assert_eq!(facts.revision.as_deref(), Some("75c47cf76d"));
+        assert_eq!(facts.created_at.unwrap().to_string(), "2026-11-26T17:44:00Z");
+        let ids: Vec<_> = facts.containers.iter().map(|info| info.image_id.as_deref()).collect();
+        assert_eq!(ids[..3], [Some(digest), None, None]);
+        assert!(ids[3].unwrap().len() <= NAME_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_pod_that_does_not_say_when_it_was_created_has_no_time() {
+        for created in [json!(null), json!(""), json!("yesterday")] {
+            let text =
+                json!({"metadata": {"name": "web", "creationTimestamp": created}}).to_string();
+            let pod: wire::Pod<'_> = json::from_slice(text.as_bytes()).unwrap();
+            let facts = facts(&pod, None, &Arc::new("node1".into()));
+            assert_eq!((facts.created_at, facts.revision), (None, None), "{created}");
+            assert_eq!(facts.workload, Workload::new("Pod", "web"));
         }
     }
 

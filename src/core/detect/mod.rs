@@ -27,6 +27,7 @@ pub mod reboot;
 pub mod settle;
 mod storm;
 mod unseen;
+mod workload;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;

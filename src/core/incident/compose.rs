@@ -100,6 +100,10 @@ fn metadata(case: &mut Case) -> Metadata {
     let pod = &case.pod;
     Metadata {
         cluster: pod.node.cluster.clone(),
+        // The node has none.
+        workload: Some(pod.workload.clone()).filter(|workload| !workload.kind.is_empty()),
+        revision: pod.revision.clone(),
+        pod_created_at: pod.created_at,
         owner: pod.owner.clone(),
         labels: pod.labels.clone(),
         qos_class: pod.qos_class.clone(),

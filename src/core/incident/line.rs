@@ -170,6 +170,7 @@ impl Incident {
                 }
                 for c in &mut self.containers {
                     c.image = cut(&c.image, bytes);
+                    c.image_id = c.image_id.as_deref().map(|id| cut(id, bytes).into());
                     c.reason = c.reason.as_deref().map(|r| cut(r, bytes));
                     c.message = None;
                 }
@@ -186,12 +187,27 @@ impl Incident {
 
     /// Returns the names, which Kubernetes keeps short and another server may not.
     fn names(&mut self) -> impl Iterator<Item = &mut String> {
-        let Metadata { cluster, owner, qos_class, restart_policy, static_pod_uid, .. } =
-            &mut self.metadata;
+        let Metadata {
+            cluster,
+            workload,
+            revision,
+            owner,
+            qos_class,
+            restart_policy,
+            static_pod_uid,
+            ..
+        } = &mut self.metadata;
         [&mut self.namespace, &mut self.pod_name, &mut self.pod_uid, &mut self.node_name]
             .into_iter()
             .chain([&mut self.container, &mut self.container_id].into_iter().flatten())
-            .chain([cluster, qos_class, restart_policy, static_pod_uid].into_iter().flatten())
+            .chain(
+                [cluster, revision, qos_class, restart_policy, static_pod_uid]
+                    .into_iter()
+                    .flatten(),
+            )
+            .chain(
+                workload.iter_mut().flat_map(|workload| [&mut workload.kind, &mut workload.name]),
+            )
             .chain(owner.iter_mut().flat_map(|owner| [&mut owner.kind, &mut owner.name]))
             .chain(self.containers.iter_mut().map(|container| &mut container.name))
     }

@@ -8,13 +8,13 @@ use serde::{Serialize, Serializer};
 
 use crate::core::case::{
     Confidence, ContainerInfo, EventInfo, Gap, IncidentId, IncidentType, Losses, Owner, Reboot,
-    Restarts, Severity,
+    Restarts, Severity, Workload,
 };
 use crate::core::logs::last_words::LastWords;
 use crate::core::node::NodeInfo;
 use crate::core::ring::Columns;
 use crate::core::sidecar::SidecarSection;
-use crate::core::text::time;
+use crate::core::text::{time, time_or_null};
 
 /// One incident.
 #[derive(Clone, Debug, Serialize)]
@@ -62,6 +62,15 @@ pub struct Metadata {
     /// The cluster, as the operator named it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// The workload that the pod belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Workload>,
+    /// The revision of the workload that the pod was made from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// When the pod was created.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "time_or_null")]
+    pub pod_created_at: Option<Timestamp>,
     /// The controller that made the pod.
     pub owner: Option<Owner>,
     /// The pod's first labels.

@@ -71,6 +71,8 @@ pub struct Metadata<'a> {
     pub uid: Text<'a>,
     /// Version of this object, or of the whole list.
     pub resource_version: Text<'a>,
+    /// When the pod was created; it never changes.
+    pub creation_timestamp: Text<'a>,
     /// When the pod's grace period ends; set once deletion is requested.
     pub deletion_timestamp: Text<'a>,
     /// Grace period in seconds.
@@ -90,6 +92,7 @@ members! { Metadata<'a> {
     b"namespace" => namespace,
     b"uid" => uid,
     b"resourceVersion" => resource_version,
+    b"creationTimestamp" => creation_timestamp,
     b"deletionTimestamp" => deletion_timestamp,
     b"deletionGracePeriodSeconds" => deletion_grace_period_seconds,
     b"finalizers" => finalizers,
@@ -342,6 +345,8 @@ pub struct ContainerStatus<'a> {
     pub restart_count: i64,
     /// The image as the runtime names it.
     pub image: Text<'a>,
+    /// The image that the runtime resolved it to, with its digest; empty before it has one.
+    pub image_id: Text<'a>,
     /// ID of the newest instance: `containerd://…`.
     pub container_id: Text<'a>,
     /// True if the container passes its readiness probe, or has none and runs.
@@ -360,6 +365,7 @@ members! { ContainerStatus<'a> {
     b"name" => name,
     b"restartCount" => restart_count,
     b"image" => image,
+    b"imageID" => image_id,
     b"containerID" => container_id,
     b"ready" => ready,
     b"started" => started,

@@ -158,19 +158,22 @@ mod tests {
             "/status/conditions",
             "/status/podIPs",
             "/status/containerStatuses/0/restartCount",
+            "/status/containerStatuses/0/imageID",
             "/status/containerStatuses/0/lastState/terminated/exitCode",
             "/status/initContainerStatuses",
             "/status/ephemeralContainerStatuses",
         ];
         let passed_over = [
             "/metadata/resourceVersion",
+            // The UID, which is read, changes whenever this does.
+            "/metadata/creationTimestamp",
             "/metadata/labels",
             "/metadata/managedFields",
             "/metadata/annotations/other",
             "/status/observedGeneration",
         ];
         let pod = json!({
-            "metadata": {"uid": "u", "resourceVersion": "1", "labels": {}, "managedFields": [],
+            "metadata": {"uid": "u", "resourceVersion": "1", "creationTimestamp": "2026-11-23T03:31:40Z", "labels": {}, "managedFields": [],
                 "deletionTimestamp": "2026-11-23T03:31:43Z", "deletionGracePeriodSeconds": 3,
                 "annotations": {"kubernetes.io/config.hash": "h", "other": ""}},
             "spec": {"restartPolicy": "Always", "initContainers": [],
@@ -179,7 +182,7 @@ mod tests {
                 "startTime": "2026-11-23T03:31:43Z", "podIPs": [], "conditions": [],
                 "observedGeneration": 1, "initContainerStatuses": [],
                 "ephemeralContainerStatuses": [],
-                "containerStatuses": [{"restartCount": 1,
+                "containerStatuses": [{"restartCount": 1, "imageID": "sha256:1",
                     "lastState": {"terminated": {"exitCode": 1}}}]},
         });
         for (path, is_read) in

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::core::Now;
-use crate::core::case::{Confidence, ContainerId, Losses, NodeIdentity, Reboot, Severity};
+use crate::core::case::{
+    Confidence, ContainerId, Losses, NodeIdentity, Reboot, Severity, Workload,
+};
 use crate::core::detect::{Detector, History, Output};
 use crate::core::incident::recurrence::Recurrences;
 use crate::core::wire::json;
@@ -235,12 +237,14 @@ fn members(case: Case) -> serde_json::Value {
     let incident = compose(case, Gathered::default(), Recurrence::default());
     let mut metadata = serde_json::to_value(&incident.metadata).unwrap();
     let members = metadata.as_object_mut().unwrap();
-    members.retain(|name, _| name == "cluster");
+    members.retain(|name, _| {
+        ["cluster", "workload", "revision", "pod_created_at"].contains(&name.as_str())
+    });
     metadata
 }
 
 #[test]
-fn each_line_names_its_cluster() {
+fn each_line_names_its_cluster_and_only_lines_of_pods_a_workload() {
     let node = |cluster: Option<&str>| {
         let cluster = cluster.map(str::to_owned);
         Arc::new(NodeIdentity { name: "node1".to_owned(), cluster })
@@ -264,7 +268,20 @@ fn each_line_names_its_cluster() {
 
         let mut of_pod = case(1, "Error");
         let pod = PodFacts { node: node(cluster), ..(*of_pod.pod).clone() };
-        of_pod.pod = Arc::new(pod);
+        of_pod.pod = Arc::new(pod.clone());
+        let mut want = want;
+        want["workload"] = json!({"kind": "Pod", "name": "checkout"});
+        assert_eq!(members(of_pod.clone()), want);
+
+        of_pod.pod = Arc::new(PodFacts {
+            workload: Workload::new("Deployment", "checkout"),
+            revision: Some("75c47cf76d".to_owned()),
+            created_at: Some(at("2026-11-23T03:30:00Z")),
+            ..pod
+        });
+        want["workload"]["kind"] = json!("Deployment");
+        want["revision"] = json!("75c47cf76d");
+        want["pod_created_at"] = json!("2026-11-23T03:30:00Z");
         assert_eq!(members(of_pod), want);
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::core::case::{
     Confidence, ContainerKind, EventInfo, IncidentId, IncidentType, Owner, ResourceAnalysis,
-    Restarts, SCHEMA, Severity,
+    Restarts, SCHEMA, Severity, Workload,
 };
 use crate::core::incident::schema::ContainerTelemetry;
 use crate::core::ring::Columns;
@@ -20,6 +20,7 @@ fn incident(containers: usize, fill: char) -> Incident {
         name: name(n),
         kind: ContainerKind::App,
         image: text(NAME_BYTES_MAX),
+        image_id: Some(text(NAME_BYTES_MAX).into()),
         state: "terminated",
         restart_count: i64::MAX,
         exit_code: Some(i32::MIN),
@@ -73,6 +74,9 @@ fn incident(containers: usize, fill: char) -> Incident {
 fn metadata(text: impl Fn(usize) -> String) -> Metadata {
     Metadata {
         cluster: Some(text(CLUSTER_BYTES_MAX)),
+        workload: Some(Workload::new("Deployment", &"w".repeat(253))),
+        revision: Some("h".repeat(63)),
+        pod_created_at: Some(Timestamp::UNIX_EPOCH),
         owner: Some(Owner { kind: "ReplicaSet".into(), name: "o".repeat(253) }),
         qos_class: Some("Burstable".into()),
         restart_policy: Some("Always".into()),
