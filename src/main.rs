@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use log::{error, warn};
 
 use blackbox_daemon::agent as daemon;
-use blackbox_daemon::commands::{check, replay, show};
+use blackbox_daemon::commands::{check, explain, replay, show};
 use blackbox_daemon::config::{CommandConfig, Config, ConfigErrors, SETTINGS};
 use blackbox_daemon::core::case::Severity;
 use blackbox_daemon::core::text::escaped;
@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         [] => run(&log),
         ["check"] => check(),
         ["show", words @ ..] => show(words),
+        ["explain", words @ ..] => explain(words),
         ["replay", folder] => replay(Path::new(folder)),
         ["--version" | "-V"] => say(concat!("blackbox-daemon ", env!("CARGO_PKG_VERSION"), "\n")),
         ["--help" | "-h"] => say(&help()),
@@ -138,6 +139,20 @@ fn show(words: &[&str]) -> ExitCode {
     }
 }
 
+fn explain(words: &[&str]) -> ExitCode {
+    match explain::run(words, &mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(explain::Error::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(format_args!("explain: {error}"));
+            match error {
+                explain::Error::Usage(_) => ExitCode::from(USAGE_ERROR),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
 fn replay(folder: &Path) -> ExitCode {
     let config = match CommandConfig::from_env(std::env::vars_os()) {
         Ok(config) => config,
@@ -196,6 +211,9 @@ Crash flight recorder for Kubernetes nodes: one JSON line for every container th
       --full                    also show the minutes before each incident
       --follow                  show the oldest first, then each new incident as it arrives
       --namespace, --pod, --type, --severity, --since, --id, --limit
+  blackbox-daemon explain [FILE] find the cause of a crash in a log: FILE or stdin (-), as the kubelet or kubectl writes it
+      --exit-code N             how the container ended; without it, 1
+      --json                    print one object
   blackbox-daemon replay DIR    find the incidents in a folder with a recording, without a cluster
   blackbox-daemon --version
   blackbox-daemon --help

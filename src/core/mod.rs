@@ -5,15 +5,18 @@
 
 pub mod backoff;
 pub mod case;
+pub mod cause;
 pub mod cgroup;
 pub mod detect;
 pub mod display;
+pub mod fingerprint;
 pub mod incident;
 pub mod logs;
 pub mod node;
 pub mod proc;
 pub mod ring;
 pub mod roster;
+pub mod seen;
 pub mod sidecar;
 pub mod stream;
 pub mod text;

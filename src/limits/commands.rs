@@ -42,3 +42,10 @@ pub const SHOW_FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How many boots of the node `replay` reads from a recording. A node boots a few times a week.
 pub const REPLAY_BOOTS_MAX: usize = 100;
+
+/// How much of the end of a log `explain` reads: twice what the agent reads, so that a file with the kubelet's times around
+/// each line tells as much.
+pub const EXPLAIN_BYTES_MAX: usize = 512 << 10;
+
+/// How many log lines `explain --json` prints, as the agent does by default.
+pub const EXPLAIN_LINES: usize = 40;

@@ -106,3 +106,14 @@ pub const INCIDENT_LINE_BYTES_MAX: usize = 16_000;
 const _: () = assert!(INCIDENT_REPAIR_BYTES > INCIDENT_LINE_BYTES_MAX);
 
 const _: () = assert!(LOG_BYTES_MAX < INCIDENT_LINE_BYTES_MAX / 2);
+
+/// Memory of the table of fingerprints that were seen on the node, in bytes. Each takes about 200, so some 300 fit; a node has
+/// a few dozen.
+pub const SEEN_BYTES_MAX: usize = 64 << 10;
+
+/// A crash this soon after its pod was made makes the sentence say so, if it is the first of its kind: then the pod's release
+/// is the first suspect.
+pub const NEW_POD_WITHIN: Duration = Duration::from_secs(600);
+
+/// How much of the place of a cause the sentence tells: a file name with a folder or two.
+pub const SENTENCE_PLACE_BYTES_MAX: usize = 80;

@@ -5,8 +5,8 @@
 pub const LOG_TAIL_BYTES_MAX: usize = 256 << 10;
 
 /// How many bytes of one line, as the container wrote it, are kept while its parts are joined. Runtimes split
-/// at 16 KiB, so a line in one part is never cut here; much less of it is shown.
-pub const LOG_JOIN_BYTES_MAX: usize = 16 << 10;
+/// at 16 KiB, so a line in one part is never cut here; much less of it is shown. A JSON record is only understood whole.
+pub const LOG_JOIN_BYTES_MAX: usize = 64 << 10;
 
 /// How much of one log line is shown, in bytes of its readable form. A structured line with a stack trace has
 /// one or two kilobytes, and at least two of the longest lines have to fit.

@@ -5,6 +5,7 @@
 
 mod agent;
 mod api;
+mod cause;
 mod commands;
 mod config;
 mod detect;
@@ -17,6 +18,7 @@ mod sinks;
 
 pub use self::agent::*;
 pub use self::api::*;
+pub use self::cause::*;
 pub use self::commands::*;
 pub use self::config::*;
 pub use self::detect::*;

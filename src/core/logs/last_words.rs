@@ -17,7 +17,10 @@ use serde::{Deserialize, Serialize};
 use crate::core::logs::cri::{self, LogStream};
 use crate::core::logs::mask::Mask;
 use crate::core::text::{cut, is_harmful, push_escaped};
-use crate::limits::{LOG_BYTES_MAX, LOG_JOIN_BYTES_MAX, LOG_LINE_BYTES_MAX};
+use crate::limits::{
+    CAUSE_LINE_BYTES_MAX, CAUSE_LINES_MAX, CAUSE_TEXT_BYTES_MAX, LOG_BYTES_MAX, LOG_JOIN_BYTES_MAX,
+    LOG_LINE_BYTES_MAX,
+};
 
 /// Bytes of JSON around the text of a line, including the comma after it and the longest possible year.
 const AROUND_BYTES: usize =
@@ -39,8 +42,8 @@ pub struct LogText {
     pub time: Timestamp,
     /// The stream to which the container wrote.
     pub stream: LogStream,
-    /// The readable text, at most [`LOG_LINE_BYTES_MAX`] bytes. Of a longer line it is the start and an ellipsis:
-    /// the start has the level and the message, and what follows is a trace or a dump.
+    /// The readable text. In an incident it has at most [`LOG_LINE_BYTES_MAX`] bytes. Of a longer line it is the start and an
+    /// ellipsis: the start has the level and the message, and what follows is a trace or a dump.
     pub text: String,
 }
 
@@ -126,34 +129,28 @@ impl LastWords {
     }
 }
 
-/// Returns the last lines of one log. `tails` are the ends of its files, the oldest file first; a line may
-/// continue from one file to the next. The newest lines are kept: at most `lines_max` lines, and at most
-/// [`LOG_BYTES_MAX`] bytes in the incident line. [`LastWords::file`] is left empty.
-///
-/// A line without its last part is included as well, after all others, since it may be the very last output.
-/// In a tail that is cut, the first line of each stream may lack its start.
+/// Returns the last lines of one log, as [`LogEnd::read`] and [`LogEnd::last_words`] find them.
 pub fn last_words(tails: &[Tail<'_>], lines_max: usize, is_masked: bool) -> LastWords {
-    let mut collected = Collected::new(lines_max, is_masked);
-    for tail in tails {
-        collected.tail(*tail);
-    }
-    collected.finish(tails.first().is_some_and(|tail| tail.is_cut))
+    LogEnd::read(tails, is_masked).last_words(lines_max)
 }
 
-/// The lines collected so far. However long the tails are, it holds no more than the lines that fit into an
-/// incident and two unfinished lines.
-struct Collected {
+/// The end of a container's log: the lines that an incident shows, and those before them in which its cause may stand.
+#[derive(Debug)]
+pub struct LogEnd {
     lines: VecDeque<LogText>,
-    json_bytes: usize,
-    lines_max: usize,
+    /// The bytes of the lines' texts.
+    bytes: usize,
     stdout: Channel,
     stderr: Channel,
     skipped: usize,
-    /// True if lines were dropped for lack of bytes, although fewer than `lines_max` are left.
-    overflowed: bool,
+    /// True if there are older lines, which were dropped.
+    is_partial: bool,
+    /// True if the oldest file begins before the bytes that were read.
+    is_cut: bool,
 }
 
 /// State of one of the container's streams.
+#[derive(Debug)]
 struct Channel {
     under_way: Option<UnderWay>,
     /// The state of masking. A private key spans lines, and only lines of the same stream belong to it.
@@ -161,6 +158,7 @@ struct Channel {
 }
 
 /// A line whose last part has not been read.
+#[derive(Debug)]
 struct UnderWay {
     time: Timestamp,
     content: Vec<u8>,
@@ -175,18 +173,81 @@ impl UnderWay {
     }
 }
 
-impl Collected {
-    fn new(lines_max: usize, is_masked: bool) -> Self {
+impl LogEnd {
+    fn new(is_masked: bool) -> Self {
         let channel = || Channel { under_way: None, mask: is_masked.then(Mask::default) };
         Self {
             lines: VecDeque::new(),
-            json_bytes: 0,
-            lines_max,
+            bytes: 0,
             stdout: channel(),
             stderr: channel(),
             skipped: 0,
-            overflowed: false,
+            is_partial: false,
+            is_cut: false,
         }
+    }
+
+    /// Reads the lines of one log. `tails` are the ends of its files, the oldest file first; a line may continue from one file
+    /// to the next. At most [`CAUSE_LINES_MAX`] lines and [`CAUSE_TEXT_BYTES_MAX`] bytes of text are kept, the newest.
+    ///
+    /// A line without its last part is included as well, after all others, since it may be the very last output.
+    /// In a tail that is cut, the first line of each stream may lack its start.
+    pub fn read(tails: &[Tail<'_>], is_masked: bool) -> Self {
+        let mut end = Self::new(is_masked);
+        for tail in tails {
+            end.tail(*tail);
+        }
+        end.is_cut = tails.first().is_some_and(|tail| tail.is_cut);
+        end.finish();
+        end
+    }
+
+    /// Reads a log that is plain text, as `kubectl logs` prints it. It does not tell the streams apart, so all of it counts as
+    /// stderr, and it has no times.
+    pub fn read_plain(text: &[u8], is_masked: bool) -> Self {
+        let mut end = Self::new(is_masked);
+        for line in text.split(|byte| *byte == b'\n') {
+            end.part(Timestamp::UNIX_EPOCH, LogStream::Stderr, false, line);
+        }
+        if text.ends_with(b"\n") {
+            end.lines.pop_back();
+        }
+        end
+    }
+
+    /// Returns true if the first line has CRI's format or Docker's.
+    pub fn has_format(text: &[u8]) -> bool {
+        let first = memchr(b'\n', text).map_or(text, |end| &text[..end]);
+        cri::parse(first).is_some() || DockerLine::parse(first).is_some()
+    }
+
+    /// Returns the last lines for an incident: at most `lines_max` lines, and at most [`LOG_BYTES_MAX`] bytes in the incident
+    /// line. [`LastWords::file`] is left empty.
+    pub fn last_words(&self, lines_max: usize) -> LastWords {
+        let mut left = LOG_BYTES_MAX;
+        let mut lines: Vec<LogText> = Vec::new();
+        for line in self.lines.iter().rev().take(lines_max) {
+            let shown = LogText { text: cut(&line.text, LOG_LINE_BYTES_MAX), ..*line };
+            match left.checked_sub(shown.json_bytes()) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+            lines.push(shown);
+        }
+        lines.reverse();
+        let truncated = if lines.len() >= lines_max {
+            None
+        } else if lines.len() < self.lines.len() || self.is_partial {
+            Some(Truncation::Bytes)
+        } else {
+            self.is_cut.then_some(Truncation::Tail)
+        };
+        LastWords { lines, file: String::new(), skipped: self.skipped, truncated }
+    }
+
+    /// Returns all lines that were kept, the oldest first.
+    pub fn lines(&self) -> impl Iterator<Item = &LogText> {
+        self.lines.iter()
     }
 
     fn tail(&mut self, tail: Tail<'_>) {
@@ -250,17 +311,18 @@ impl Collected {
         if line.is_cut {
             text.push('…');
         }
-        let text = LogText { time: line.time, stream, text: cut(&text, LOG_LINE_BYTES_MAX) };
-        self.json_bytes += text.json_bytes();
-        self.lines.push_back(text);
-        while self.lines.len() > self.lines_max || self.json_bytes > LOG_BYTES_MAX {
-            self.overflowed |= self.lines.len() <= self.lines_max;
+        let text = cut(&text, CAUSE_LINE_BYTES_MAX);
+        self.bytes += text.len();
+        self.lines.push_back(LogText { time: line.time, stream, text });
+        while self.lines.len() > CAUSE_LINES_MAX || self.bytes > CAUSE_TEXT_BYTES_MAX {
             let Some(oldest) = self.lines.pop_front() else { break };
-            self.json_bytes -= oldest.json_bytes();
+            self.bytes -= oldest.text.len();
+            self.is_partial = true;
         }
     }
 
-    fn finish(mut self, is_cut: bool) -> LastWords {
+    /// Adds the lines whose last part is missing.
+    fn finish(&mut self) {
         let under_way = [LogStream::Stdout, LogStream::Stderr]
             .map(|stream| (stream, self.channel(stream).under_way.take()));
         let mut under_way: Vec<_> =
@@ -269,15 +331,6 @@ impl Collected {
         for (stream, line) in under_way {
             self.whole(stream, &line);
         }
-        let truncated = if self.lines.len() >= self.lines_max {
-            None
-        } else if self.overflowed {
-            Some(Truncation::Bytes)
-        } else {
-            is_cut.then_some(Truncation::Tail)
-        };
-        let (lines, skipped) = (self.lines.into(), self.skipped);
-        LastWords { lines, file: String::new(), skipped, truncated }
     }
 }
 

@@ -1,0 +1,453 @@
+//! Finds the cause of a crash in the application's own words.
+//!
+//! The rules are few and know no program. They know forms: a prefix of a log line, a stack trace, a chain of errors, a
+//! structured record, the last words on stderr. They are tried in the order of what they prove:
+//!
+//! 1. The end itself must ask for a cause: nobody asked the program to stop, and nothing killed it from outside.
+//! 2. A crash with a stack trace or in the words of a language's runtime. The latest one counts, and of a chain its root.
+//! 3. A line or record of a fatal level.
+//! 4. A line or record of an error level near the end.
+//! 5. The last line on stderr that is no hint.
+//! 6. Otherwise nothing: a wrong cause costs more than none.
+
+mod block;
+mod frame;
+mod headline;
+mod place;
+mod prefix;
+mod record;
+mod speech;
+mod template;
+mod words;
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use crate::core::cause::frame::Frame;
+use crate::core::cause::place::Place;
+use crate::core::cause::prefix::{Level, Spoken};
+use crate::core::logs::cri::LogStream;
+use crate::core::logs::last_words::LogEnd;
+use crate::core::text::{cut, escaped};
+use crate::limits::{
+    CAUSE_LINE_BYTES_MAX, CAUSE_LINE_QUOTE_BYTES_MAX, CAUSE_LINES_MAX, CAUSE_LOCATION_BYTES_MAX,
+    CAUSE_MESSAGE_BYTES_MAX, CAUSE_RECORD_BYTES_MAX, CAUSE_RECORDS_MAX, CAUSE_TEXT_BYTES_MAX,
+    CAUSE_TRACE_WITHIN_LINES, CAUSE_TYPE_BYTES_MAX,
+};
+
+pub use self::template::Signature;
+use self::template::signature;
+
+/// Where a cause was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The container's last log lines.
+    Log,
+    /// The container's termination message.
+    TerminationMessage,
+    /// The kubelet's or the runtime's message in the container's status.
+    Status,
+}
+
+/// The cause of a crash, in the words of the application, its runtime or the kubelet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cause {
+    /// The type of the error as the program names it: `KeyError`, `java.io.IOException`, `panic`, `FATAL`. `None` if it names
+    /// none.
+    pub error_type: Option<String>,
+    /// The message; of a chain of errors that of the first one, at most [`CAUSE_MESSAGE_BYTES_MAX`] bytes. Of a message in several lines it is
+    /// the first.
+    pub message: String,
+    /// What the program was doing, where the log tells it apart: the outermost error of a chain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// The innermost place in the application's own code: `app.py:12 in charge`. `None` if the log has none.
+    pub location: Option<String>,
+    /// Where the cause was found.
+    pub source: Source,
+    /// The line that says it, cut to [`CAUSE_LINE_QUOTE_BYTES_MAX`] bytes.
+    pub line: String,
+    /// The parts of the location, for the fingerprint.
+    #[serde(skip)]
+    signature: Signature,
+}
+
+impl Cause {
+    /// Returns a cause that the kubelet's status tells in a sentence.
+    pub fn of_status(reason: &str, message: &str) -> Option<Self> {
+        let line = one_line(message);
+        let told = Told {
+            error_type: reason.into(),
+            message: line.as_str().into(),
+            context: None,
+            location: None,
+            line: 0,
+            last: 0,
+            rank: Rank::Fatal,
+        };
+        (!line.is_empty()).then(|| told.cause(Source::Status, &line))
+    }
+
+    /// Returns the type and the message in one line: `KeyError: 'DATABASE_URL'`.
+    pub fn text(&self) -> String {
+        match &self.error_type {
+            Some(name) if self.message.is_empty() => name.clone(),
+            Some(name) => format!("{name}: {}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
+    /// Returns what the cause is recognized by in another pod, another run and another release.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// Cuts every text to so many bytes.
+    pub fn shorten(&mut self, bytes: usize) {
+        let texts = [&mut self.error_type, &mut self.context, &mut self.location];
+        for text in texts.into_iter().flatten().chain([&mut self.message, &mut self.line]) {
+            *text = cut(text, bytes);
+        }
+    }
+
+    /// Returns a cause in which every text has its maximum length. `text` makes one with so many bytes.
+    #[cfg(test)]
+    pub fn largest_of_test(text: impl Fn(usize) -> String) -> Option<Self> {
+        Some(Self {
+            error_type: Some(text(CAUSE_TYPE_BYTES_MAX)),
+            message: text(CAUSE_MESSAGE_BYTES_MAX),
+            context: Some(text(CAUSE_MESSAGE_BYTES_MAX / 2)),
+            location: Some(text(CAUSE_LOCATION_BYTES_MAX)),
+            source: Source::TerminationMessage,
+            line: text(CAUSE_LINE_QUOTE_BYTES_MAX),
+            signature: Signature::default(),
+        })
+    }
+
+    /// Returns about how much memory the cause takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        let texts = [&self.error_type, &self.context, &self.location].into_iter().flatten();
+        size_of::<Self>()
+            + texts.map(String::len).sum::<usize>()
+            + self.message.len()
+            + self.line.len()
+    }
+}
+
+/// One log line: the stream and the readable text.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// The stream to which the container wrote.
+    pub stream: LogStream,
+    /// The text without colour codes.
+    pub text: &'a str,
+}
+
+/// A line and what is known about it.
+#[derive(Clone, Copy, Debug)]
+struct Entry<'a> {
+    /// The number of the line in the whole log.
+    n: usize,
+    text: &'a str,
+    spoken: Spoken<'a>,
+    is_record: bool,
+}
+
+/// What a candidate proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// The program went on.
+    GotOver,
+    /// A stack trace whose headline names no error.
+    Untyped,
+    /// An error that was logged with its stack trace or type.
+    LoggedTrace,
+    /// A line of a fatal level.
+    Fatal,
+    /// The words of a language's runtime at the end of a program.
+    Crash,
+}
+
+/// A place in the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Location {
+    file: String,
+    line: u32,
+    function: String,
+    origin: Origin,
+}
+
+/// What a place was found in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// A stack trace, or the words of a runtime: the place of the error.
+    Trace,
+    /// The words of the message: often a place in a configuration file, where anything may be wrong.
+    Words,
+    /// The prefix of a log line: the call that logged the error.
+    Logger,
+}
+
+impl Location {
+    fn of_frame(frame: &Frame<'_>) -> Self {
+        let file = short_file(frame.place.file);
+        Self {
+            file: file.to_owned(),
+            line: frame.place.line,
+            function: frame.function.to_owned(),
+            origin: Origin::Trace,
+        }
+    }
+
+    fn of_place(place: Place<'_>) -> Self {
+        Self {
+            file: short_file(place.file).to_owned(),
+            line: place.line,
+            function: String::new(),
+            origin: Origin::Trace,
+        }
+    }
+
+    fn of_logger(place: Place<'_>) -> Self {
+        Self { origin: Origin::Logger, ..Self::of_place(place) }
+    }
+
+    fn of_words(place: Place<'_>) -> Self {
+        Self { origin: Origin::Words, ..Self::of_place(place) }
+    }
+
+    fn text(&self) -> String {
+        let Self { file, line, function, .. } = self;
+        match function.is_empty() {
+            true => format!("{file}:{line}"),
+            false => format!("{file}:{line} in {function}"),
+        }
+    }
+}
+
+/// Returns the file without the folder in which images have their application.
+fn short_file(file: &str) -> &str {
+    let file = file.strip_prefix("file://").unwrap_or(file);
+    ["/app/", "/src/", "/usr/src/app/", "/srv/", "/workspace/", "/code/", "./"]
+        .iter()
+        .find_map(|folder| file.strip_prefix(folder))
+        .unwrap_or(file)
+}
+
+/// A candidate.
+#[derive(Clone, Debug)]
+struct Told<'a> {
+    error_type: Cow<'a, str>,
+    message: Cow<'a, str>,
+    context: Option<String>,
+    location: Option<Location>,
+    /// The number of the line that says it.
+    line: usize,
+    /// The number of the last line that belongs to it.
+    last: usize,
+    rank: Rank,
+}
+
+impl Told<'_> {
+    fn cause(&self, source: Source, line: &str) -> Cause {
+        let message = one_line(&self.message);
+        let error_type = Some(one_line(&self.error_type)).filter(|name| !name.is_empty());
+        let signature = signature(error_type.as_deref(), &message, self.location.as_ref());
+        Cause {
+            error_type: error_type.map(|name| cut(&name, CAUSE_TYPE_BYTES_MAX)),
+            message: head_and_tail(&message, CAUSE_MESSAGE_BYTES_MAX),
+            context: self
+                .context
+                .as_deref()
+                .map(|text| head_and_tail(&one_line(text), CAUSE_MESSAGE_BYTES_MAX / 2)),
+            location: self
+                .location
+                .as_ref()
+                .map(|place| cut(&escaped(&place.text()), CAUSE_LOCATION_BYTES_MAX)),
+            source,
+            line: cut(&one_line(line), CAUSE_LINE_QUOTE_BYTES_MAX),
+            signature,
+        }
+    }
+}
+
+/// Returns the text in one line, with each harmful character escaped.
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    escaped(&words.join(" ")).into_owned()
+}
+
+/// Returns a text without its middle: the subject stands at the start, and Go's cause at the end.
+fn head_and_tail(text: &str, bytes: usize) -> String {
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    let head = &text[..text.floor_char_boundary(bytes / 2)];
+    let tail = &text[text.ceil_char_boundary(text.len() - (bytes / 2 - " … ".len()))..];
+    format!("{head} … {tail}")
+}
+
+/// How a container's process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It was asked to stop, or had nothing more to do: whatever the log says, it is not why.
+    Asked,
+    /// SIGKILL: only a shell whose child was killed can tell.
+    Killed,
+    /// A fault: only a handler of the fault can tell.
+    Fault,
+    /// It ended itself.
+    Own,
+}
+
+fn end(exit_code: i32) -> End {
+    match exit_code {
+        // 128 + SIGHUP, SIGINT, SIGTERM.
+        0 | 129 | 130 | 143 => End::Asked,
+        137 => End::Killed,
+        // SIGABRT is how programs end themselves; SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS are faults.
+        132 | 133 | 135 | 136 | 139 | 159 => End::Fault,
+        _ => End::Own,
+    }
+}
+
+/// Finds the cause of an end with this exit code in the end of a log.
+pub fn find_in(end: &LogEnd, exit_code: i32, source: Source) -> Option<Cause> {
+    let lines: Vec<Line<'_>> =
+        end.lines().map(|line| Line { stream: line.stream, text: &line.text }).collect();
+    find(&lines, exit_code, source)
+}
+
+/// Finds the cause of an end with this exit code in the last log lines, the newest last.
+///
+/// The time is linear in the bytes of the newest [`CAUSE_LINES_MAX`] lines, at most [`CAUSE_TEXT_BYTES_MAX`] in all.
+pub fn find(lines: &[Line<'_>], exit_code: i32, source: Source) -> Option<Cause> {
+    let end = end(exit_code);
+    if end == End::Asked {
+        return None;
+    }
+    let lines = newest(lines);
+    let said = Said::new(lines);
+    let told = said.choose(end)?;
+    let line = lines.get(told.line).map_or("", |line| line.text);
+    let cause = told.cause(source, line);
+    (!cause.message.is_empty() || cause.error_type.is_some()).then_some(cause)
+}
+
+/// Returns the lines that are searched.
+fn newest<'l, 'a>(lines: &'l [Line<'a>]) -> &'l [Line<'a>] {
+    let mut left = CAUSE_TEXT_BYTES_MAX;
+    let fits = lines.iter().rev().take(CAUSE_LINES_MAX).take_while(|line| {
+        let bytes = line.text.len().min(CAUSE_LINE_BYTES_MAX) + 1;
+        left = left.saturating_sub(bytes);
+        left > 0
+    });
+    let count = fits.count();
+    &lines[lines.len() - count..]
+}
+
+/// The lines of both streams. What is written to one can stand between the lines of the other.
+struct Said<'a> {
+    streams: [Vec<Entry<'a>>; 2],
+    lines: usize,
+}
+
+impl<'a> Said<'a> {
+    fn new(lines: &[Line<'a>]) -> Self {
+        let mut streams = [Vec::new(), Vec::new()];
+        for (n, line) in lines.iter().enumerate() {
+            let text = &line.text[..line.text.floor_char_boundary(CAUSE_LINE_BYTES_MAX)];
+            let text = text.trim_end();
+            let (spoken, is_record) = match record::level(text) {
+                Some(level) => (
+                    Spoken {
+                        body: text,
+                        level: Some(level),
+                        has_prefix: true,
+                        ..Spoken::default()
+                    },
+                    true,
+                ),
+                None => (Spoken::new(text), false),
+            };
+            streams[usize::from(line.stream == LogStream::Stderr)].push(Entry {
+                n,
+                text,
+                spoken,
+                is_record,
+            });
+        }
+        Self { streams, lines: lines.len() }
+    }
+
+    fn choose(&self, end: End) -> Option<Told<'a>> {
+        if end == End::Killed {
+            return self
+                .streams
+                .iter()
+                .filter_map(|stream| words::killed_child(stream))
+                .next_back();
+        }
+        let mut traces: Vec<Told<'a>> = Vec::new();
+        let mut is_part = vec![false; self.lines];
+        for stream in &self.streams {
+            let blocks = block::blocks(stream);
+            mark(stream, &blocks, &mut is_part);
+            traces.extend(blocks);
+            traces.extend(words::words(stream));
+            let records = stream
+                .iter()
+                .rev()
+                .filter(|entry| entry.is_record && entry.spoken.level >= Some(Level::Error));
+            let mut left = CAUSE_RECORD_BYTES_MAX;
+            let records = records.take(CAUSE_RECORDS_MAX).take_while(|entry| {
+                left = left.saturating_sub(entry.text.len());
+                left > 0
+            });
+            traces.extend(records.filter_map(record::trace));
+        }
+        traces.retain(|told| told.rank != Rank::GotOver);
+        if traces.iter().any(|told| told.rank != Rank::Untyped) {
+            traces.retain(|told| told.rank != Rank::Untyped);
+        }
+        if end == End::Fault {
+            traces.retain(|told| told.rank == Rank::Crash);
+            return traces.into_iter().max_by_key(|told| told.last);
+        }
+        let spoken = speech::speech(&self.streams, &is_part, self.lines);
+        let trace = traces.into_iter().max_by_key(|told| told.last);
+        match (trace, spoken) {
+            (Some(trace), Some(spoken)) if is_outlived(&trace, &spoken, self.lines) => Some(spoken),
+            (Some(trace), None)
+                if trace.rank < Rank::Fatal
+                    && trace.last + CAUSE_TRACE_WITHIN_LINES < self.lines =>
+            {
+                None
+            }
+            (Some(trace), _) => Some(trace),
+            (None, spoken) => spoken,
+        }
+    }
+}
+
+/// Marks the lines that belong to a block.
+fn mark(stream: &[Entry<'_>], blocks: &[Told<'_>], is_part: &mut [bool]) {
+    let mut entries = stream.iter().peekable();
+    for told in blocks {
+        while let Some(entry) = entries.next_if(|entry| entry.n <= told.last) {
+            is_part[entry.n] = is_part[entry.n] || entry.n >= told.line;
+        }
+    }
+}
+
+/// Returns true if the program went on after a logged error for so long that its last words are about something else.
+fn is_outlived(trace: &Told<'_>, spoken: &Told<'_>, lines: usize) -> bool {
+    let is_logged = trace.rank < Rank::Fatal;
+    let is_far = trace.last + CAUSE_TRACE_WITHIN_LINES < spoken.line.min(lines);
+    is_far && (is_logged || spoken.rank >= Rank::Fatal)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,383 @@
+//! Takes off what a logger writes before the message: time, level, process, thread, logger's name.
+//!
+//! There is no list of loggers. A prefix is a row of parts, and each part is recognized by its shape.
+
+use crate::core::cause::headline::fatal_error;
+use crate::core::cause::place::{Place, place_at_start};
+use crate::limits::{CAUSE_PREFIX_BYTES_MAX, CAUSE_PREFIX_PARTS_MAX};
+
+/// How bad a line says that things are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// Debug to notice, and the words of a program about its own progress.
+    Quiet,
+    /// A warning.
+    Warn,
+    /// An error, which the program may have got over.
+    Error,
+    /// An error that ends the program.
+    Fatal,
+}
+
+/// A log line without its prefix.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spoken<'a> {
+    /// The message.
+    pub body: &'a str,
+    /// The level, if the prefix has one.
+    pub level: Option<Level>,
+    /// The level in the logger's own word: `FATAL`, `emerg`. Empty where the logger writes a number or a letter.
+    pub label: &'a str,
+    /// The place in the program that logged the line, if the prefix has one.
+    pub place: Option<Place<'a>>,
+    /// True if anything was taken off.
+    pub has_prefix: bool,
+}
+
+impl<'a> Spoken<'a> {
+    /// Takes the prefix off a line.
+    pub(super) fn new(text: &'a str) -> Self {
+        let mut spoken = Self { body: text.trim_end(), ..Self::default() };
+        if spoken.body.starts_with([' ', '\t']) {
+            // An indented line continues the one before it.
+            return spoken;
+        }
+        let end = spoken.body.floor_char_boundary(CAUSE_PREFIX_BYTES_MAX);
+        for _ in 0..CAUSE_PREFIX_PARTS_MAX {
+            if let Some((name, message)) = fatal_error(spoken.body) {
+                (spoken.level, spoken.label) = (Some(Level::Fatal), name);
+                (spoken.body, spoken.has_prefix) = (message, true);
+                break;
+            }
+            let examined = end.saturating_sub(text.trim_end().len() - spoken.body.len());
+            let Some(length) = spoken.part(&spoken.body[..examined.min(spoken.body.len())]) else {
+                break;
+            };
+            spoken.has_prefix = true;
+            spoken.body = spoken.body[length..].trim_start();
+        }
+        if spoken.level == Some(Level::Fatal) && spoken.label.is_empty() {
+            // The logger wrote a letter or a number.
+            spoken.label = "FATAL";
+        }
+        spoken
+    }
+
+    /// Returns the length of the part at the start of `rest`, and notes what it says; `None` if the message begins here.
+    fn part(&mut self, rest: &'a str) -> Option<usize> {
+        if let Some(length) = time(rest) {
+            return Some(length);
+        }
+        let first = rest.chars().next()?;
+        match first {
+            '<' => self.syslog_priority(rest),
+            '[' => self.bracket(rest),
+            '-' | '|' | ':' | '>' if self.has_prefix => {
+                let length = rest.len() - rest.trim_start_matches(first).len();
+                rest[length..].starts_with([' ', '\t']).then_some(length)
+            }
+            '#' | '*' if self.has_prefix && rest[1..].starts_with(' ') => {
+                // Redis marks a warning with `#` and a notice with `*`.
+                self.note(if first == '#' { Level::Warn } else { Level::Quiet }, "");
+                Some(1)
+            }
+            _ => self.word(rest),
+        }
+    }
+
+    fn note(&mut self, level: Level, label: &'a str) {
+        if self.level.is_none() {
+            (self.level, self.label) = (Some(level), label);
+        }
+    }
+
+    /// `<3>`, as programs write for journald and the kernel's log.
+    fn syslog_priority(&mut self, rest: &str) -> Option<usize> {
+        let (number, _) = rest[1..].split_once('>')?;
+        let priority: u16 = number.parse().ok().filter(|n| *n < 192)?;
+        self.note(
+            match priority % 8 {
+                0..=2 => Level::Fatal,
+                3 => Level::Error,
+                4 => Level::Warn,
+                _ => Level::Quiet,
+            },
+            "",
+        );
+        Some(number.len() + 2)
+    }
+
+    /// `[…]` with a level, a time, a process, a thread or a module in it.
+    fn bracket(&mut self, rest: &'a str) -> Option<usize> {
+        let end = rest.find(']')?;
+        let inner = rest[1..end].trim();
+        if inner.starts_with('[') {
+            return None;
+        }
+        let length = end + 1;
+        match inner {
+            "!" => self.note(Level::Error, ""),
+            "" | "." | "*" => self.note(Level::Quiet, ""),
+            _ => {
+                if let Some(level) = level_of(inner) {
+                    self.note(level, inner);
+                    return Some(length);
+                }
+                let inside = Spoken::new(inner);
+                if let Some(level) = inside.level {
+                    self.note(level, inside.label);
+                } else if !is_circumstance(inner, self.has_prefix) && !inside.has_prefix {
+                    return None;
+                }
+            }
+        }
+        // `[1]: ` is a syslog tag's end.
+        Some(length + usize::from(rest[length..].starts_with(": ")))
+    }
+
+    /// A part without brackets: a level, a number, a letter of klog, a logger's name, a place.
+    fn word(&mut self, rest: &'a str) -> Option<usize> {
+        let length = rest.find([' ', '\t']).unwrap_or(rest.len());
+        let word = &rest[..length];
+        if let Some(level) = klog(word) {
+            self.note(level, "");
+            return Some(length);
+        }
+        if let Some(length) = self.level_word(rest, word) {
+            return Some(length);
+        }
+        if self.has_prefix
+            && let Some(found) = place_at_start(word)
+            && matches!(&word[found.length..], "]" | "" | ":")
+        {
+            self.place = Some(found.place);
+            return Some(length);
+        }
+        let bare = word.trim_end_matches([':', ',']);
+        let next = rest[length..].trim_start();
+        // Behind a level only a column of the prefix is a number: `ERROR 1 --- [main]`, and not `ERROR 2002 (HY000)`.
+        let is_column = self.label.is_empty() || next.starts_with(['-', '[', '|']);
+        if self.has_prefix
+            && is_column
+            && !bare.is_empty()
+            && bare.bytes().all(|b| matches!(b, b'0'..=b'9' | b'#' | b'.'))
+        {
+            return Some(length);
+        }
+        if is_role(word)
+            || is_syslog_tag(word)
+            || (self.has_prefix && is_process(word))
+            || (self.has_prefix && matches!(word, "UTC" | "GMT" | "CEST" | "CET"))
+        {
+            return Some(length);
+        }
+        // A logger's name stands between the level and a separator.
+        let behind = rest[length..].trim_start();
+        let is_name = bare.contains(['.', '/', '$']) || bare.contains("::");
+        let is_separated =
+            word.ends_with(':') || behind.starts_with("- ") || behind.starts_with(": ");
+        let is_word = bare.bytes().all(|b| b.is_ascii_alphanumeric() || b"._$/:-".contains(&b));
+        let is_logger = self.level.is_some() && is_name && is_separated && is_word;
+        (is_logger && !bare.ends_with("Error") && !bare.ends_with("Exception")).then_some(length)
+    }
+
+    /// `ERROR`, `ERROR:`, `error:`, `E,`, `CRITICAL:logger:`.
+    fn level_word(&mut self, rest: &'a str, word: &'a str) -> Option<usize> {
+        let name_end = word.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(word.len());
+        let (name, behind) = word.split_at(name_end);
+        let level = level_of(name)?;
+        let is_upper = name.bytes().all(|b| b.is_ascii_uppercase());
+        let next = rest[word.len()..].trim_start();
+        let mut length = word.len();
+        let is_level = match behind {
+            // A program's own `panic:` and `Error:` are no logger's levels: the message is to keep them.
+            ":" => self.has_prefix || !matches!(name, "panic" | "Error" | "Fatal"),
+            "]:" => true,
+            "," if name.len() == 1 => is_upper,
+            "," | "|" | "-" => is_upper && name.len() > 2,
+            // A letter is a level only in a column of its own: etcd's `C | etcdmain: …`.
+            "" if name.len() == 1 => {
+                is_upper && self.has_prefix && next.starts_with(['|', '-', '['])
+            }
+            "" => name.len() > 2 && (is_upper || self.has_prefix && self.level.is_none()),
+            // logrus on a terminal: `ERRO[0001] …`.
+            _ if behind.starts_with('[') => is_upper && name.len() == 4 && behind.ends_with(']'),
+            // Python's default format: `CRITICAL:shop.boot:licence …`.
+            _ if behind.starts_with(':') && is_upper && name.len() > 3 => {
+                let (logger, _) = rest[name_end + 1..].split_once(':')?;
+                length = name_end + 1 + logger.len() + 1;
+                !logger.contains(' ')
+            }
+            _ => false,
+        };
+        if !is_level {
+            return None;
+        }
+        self.note(level, if name.len() == 1 { "" } else { name });
+        Some(length)
+    }
+}
+
+/// Returns the level that a word names, whatever its case.
+pub(super) fn level_of(word: &str) -> Option<Level> {
+    const WORDS: [(Level, &[&str]); 4] = [
+        (
+            Level::Fatal,
+            &[
+                "fatal",
+                "critical",
+                "crit",
+                "emerg",
+                "emergency",
+                "alert",
+                "panic",
+                "ftl",
+                "fata",
+                "pani",
+                "pnc",
+                "dpanic",
+                "c",
+                "f",
+            ],
+        ),
+        (Level::Error, &["error", "err", "severe", "fail", "e", "eror", "erro"]),
+        (Level::Warn, &["warn", "warning", "wrn", "w"]),
+        (
+            Level::Quiet,
+            &[
+                "info",
+                "inf",
+                "information",
+                "notice",
+                "debug",
+                "debu",
+                "dbug",
+                "dbg",
+                "trace",
+                "trce",
+                "trc",
+                "log",
+                "hint",
+                "detail",
+                "statement",
+                "verbose",
+                "vrb",
+                "fine",
+                "finer",
+                "config",
+                "i",
+                "d",
+                "t",
+                "audit",
+            ],
+        ),
+    ];
+    if word.len() > 11 {
+        return None;
+    }
+    WORDS
+        .iter()
+        .find(|(_, words)| words.iter().any(|known| known.eq_ignore_ascii_case(word)))
+        .map(|(level, _)| *level)
+}
+
+/// Returns the length of a time at the start of the text.
+fn time(text: &str) -> Option<usize> {
+    let length = text
+        .find(|c: char| !(c.is_ascii_alphanumeric() || "-:/.,+_".contains(c)))
+        .unwrap_or(text.len());
+    let word = &text[..length];
+    // `27-Nov-2026`.
+    let is_named_date = word.split(['-', '/']).nth(1).is_some_and(|month| MONTHS.contains(&month));
+    if is_clock(word) || is_named_date {
+        return Some(length);
+    }
+    // `26 Nov 2026`, `Nov 26`, `Thu Nov 26 … 2026`: one word at a time.
+    let is_day = length <= 2 && word.bytes().all(|b| b.is_ascii_digit()) && length > 0;
+    let next = text[length..].trim_start().split(' ').next().unwrap_or("");
+    let is_month = |word: &str| MONTHS.contains(&word);
+    if is_day && is_month(next) {
+        return Some(length);
+    }
+    if is_month(word) && next.bytes().next().is_some_and(|b| b.is_ascii_digit()) {
+        // The day or the year behind the month belongs to it.
+        let at = text[length..].find(next)? + length;
+        return Some(at + next.len());
+    }
+    (DAYS.contains(&word.trim_end_matches(',')) && is_month(next)).then_some(length)
+}
+
+const MONTHS: &[&str] =
+    &["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const DAYS: &[&str] = &["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+/// Returns true for a date, a clock time, or both: digits with two separators of one kind, and letters only of time zones.
+fn is_clock(word: &str) -> bool {
+    let (mut digits, mut colons, mut dashes, mut slashes, mut dots) = (0, 0, 0, 0, 0);
+    if !word.starts_with(|c: char| c.is_ascii_digit()) {
+        return false;
+    }
+    for byte in word.bytes() {
+        match byte {
+            b'0'..=b'9' => digits += 1,
+            b':' => colons += 1,
+            b'-' => dashes += 1,
+            b'/' => slashes += 1,
+            b'.' | b',' => dots += 1,
+            b'T' | b'Z' | b'+' | b'_' => {}
+            _ => return false,
+        }
+    }
+    let is_epoch = digits >= 12 && dots == 1 && colons + dashes + slashes == 0
+        || digits == 10 && colons == 1 && word.ends_with(':');
+    digits >= 4 && (colons >= 2 || dashes >= 2 || slashes >= 2) || is_epoch
+}
+
+/// `E1126`: klog's and glog's level with the date.
+fn klog(word: &str) -> Option<Level> {
+    let bytes = word.as_bytes();
+    let is_date = matches!(bytes.len(), 5 | 9) && bytes[1..].iter().all(u8::is_ascii_digit);
+    if !is_date {
+        return None;
+    }
+    match bytes[0] {
+        b'I' => Some(Level::Quiet),
+        b'W' => Some(Level::Warn),
+        b'E' => Some(Level::Error),
+        b'F' => Some(Level::Fatal),
+        _ => None,
+    }
+}
+
+/// `1:M`: Redis' process and role.
+fn is_role(word: &str) -> bool {
+    matches!(word.split_once(':'), Some((pid, role))
+        if role.len() == 1 && role.bytes().all(|b| b.is_ascii_uppercase())
+            && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// `ledgerd[1]:`.
+fn is_syslog_tag(word: &str) -> bool {
+    let Some((name, pid)) = word.strip_suffix("]:").and_then(|word| word.rsplit_once('[')) else {
+        return false;
+    };
+    !name.is_empty() && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// `unbound[8:0]`.
+fn is_process(word: &str) -> bool {
+    let Some((name, ids)) = word.strip_suffix(']').and_then(|word| word.split_once('[')) else {
+        return false;
+    };
+    !name.is_empty() && !ids.is_empty() && ids.bytes().all(|b| b.is_ascii_digit() || b == b':')
+}
+
+/// Returns true for what stands in brackets beside a message: a time, a number, a process, a thread.
+fn is_circumstance(inner: &str, is_in_prefix: bool) -> bool {
+    let is_number = inner.bytes().all(|b| b.is_ascii_digit() || b".:#".contains(&b));
+    let is_process =
+        ["pid ", "tid ", "pid:", "tid:", "thread "].iter().any(|p| inner.starts_with(p));
+    let is_word = inner.len() <= 64
+        && inner.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/#@$".contains(&b));
+    is_number || is_process || time(inner) == Some(inner.len()) || (is_in_prefix && is_word)
+}

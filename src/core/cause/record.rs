@@ -1,0 +1,522 @@
+//! Structured log records: JSON, and `key=value` (logfmt).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
+
+use crate::core::cause::frame::{Frame, is_foreign};
+use crate::core::cause::headline::{Headline, is_certain_type};
+use crate::core::cause::place::{Place, place_at_start};
+use crate::core::cause::prefix::{Level, Spoken, level_of};
+use crate::core::cause::{Entry, Location, Origin, Rank, Told, block};
+use crate::limits::{CAUSE_RECORD_DEPTH_MAX, CAUSE_RECORD_MEMBERS_MAX};
+
+/// Names of the member that holds the level.
+const LEVEL: &[&str] = &[
+    "level",
+    "lvl",
+    "severity",
+    "levelname",
+    "log.level",
+    "loglevel",
+    "log_level",
+    "@l",
+    "@level",
+    "l",
+    "s",
+    "severity_text",
+    "priority",
+];
+/// Names of the member that holds the sentence.
+const MESSAGE: &[&str] = &[
+    "msg",
+    "message",
+    "event",
+    "@m",
+    "@message",
+    "errmsg",
+    "exc_value",
+    "@mt",
+    "text",
+    "description",
+    "short_message",
+    "errormessage",
+    "error_message",
+    "exception.message",
+    "error.message",
+    "reason",
+    "detail",
+];
+/// Names of the member that holds an error.
+const ERROR: &[&str] = &[
+    "err",
+    "error",
+    "exception",
+    "exc",
+    "throwable",
+    "thrown",
+    "cause",
+    "exc_info",
+    "errors",
+    "@x",
+    "exceptions",
+    "stack_trace",
+    "stacktrace",
+    "stack",
+    "frames",
+    "extendedstacktrace",
+    "extra",
+    "context",
+    "exception.stacktrace",
+    "error.stack",
+    "error.stack_trace",
+    "error_verbose",
+    "errorverbose",
+    "backtrace",
+    "attr",
+    "fields",
+    "data",
+];
+/// Names of the member that holds an error's type.
+const TYPE: &[&str] = &[
+    "type",
+    "name",
+    "class",
+    "kind",
+    "classname",
+    "exception.type",
+    "error.type",
+    "error_type",
+    "errortype",
+    "exc_type",
+    "exception_class",
+    "error.kind",
+];
+/// Names of the member that holds a stack trace.
+const STACK: &[&str] = &[
+    "stack",
+    "stack_trace",
+    "stacktrace",
+    "frames",
+    "extendedstacktrace",
+    "exception",
+    "exc_info",
+    "traceback",
+    "trace",
+    "@x",
+    "exception.stacktrace",
+    "error.stack",
+    "error.stack_trace",
+    "stacktracestring",
+    "backtrace",
+    "error_verbose",
+    "errorverbose",
+    "error",
+];
+
+fn is_one_of(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Returns the level of a record; `None` if the line is no record.
+pub(super) fn level(text: &str) -> Option<Level> {
+    if text.starts_with('{') && text.ends_with('}') {
+        return json_level(text);
+    }
+    logfmt_level(text)
+}
+
+/// Reads only the level: most records are of no interest.
+fn json_level(text: &str) -> Option<Level> {
+    struct Levels;
+    impl<'de> Visitor<'de> for Levels {
+        type Value = Option<Level>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut level = None;
+            while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+                if is_one_of(&name, LEVEL) {
+                    level = level.or(level_value(&map.next_value::<Value>()?));
+                } else {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            Ok(Some(level.unwrap_or(Level::Quiet)))
+        }
+    }
+    serde_json::Deserializer::from_str(text).deserialize_map(Levels).ok().flatten()
+}
+
+fn level_value(value: &Value) -> Option<Level> {
+    match value {
+        Value::String(word) => level_of(word),
+        Value::Number(number) => Some(match number.as_i64()? {
+            // Syslog's severities, as GELF has them.
+            0..=2 => Level::Fatal,
+            3 => Level::Error,
+            4 => Level::Warn,
+            // Bunyan's and pino's 50 and 60; Python's 40 is pino's warning.
+            50..=59 => Level::Error,
+            60..=69 => Level::Fatal,
+            40..=49 => Level::Warn,
+            _ => Level::Quiet,
+        }),
+        _ => None,
+    }
+}
+
+/// The pairs of a logfmt line.
+struct Pairs<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            self.rest = self.rest.trim_start();
+            let end = self.rest.find(['=', ' '])?;
+            if self.rest.as_bytes()[end] == b' ' {
+                self.rest = &self.rest[end..];
+                continue;
+            }
+            let key = &self.rest[..end];
+            let value = &self.rest[end + 1..];
+            let (value, length) = match value.strip_prefix('"') {
+                Some(quoted) => {
+                    let end = closing_quote(quoted);
+                    (&quoted[..end], end + 2)
+                }
+                None => {
+                    let end = value.find(' ').unwrap_or(value.len());
+                    (&value[..end], end)
+                }
+            };
+            self.rest = self.rest.get(end + 1 + length..).unwrap_or("");
+            return Some((key, value));
+        }
+    }
+}
+
+/// Returns where a quoted value ends.
+fn closing_quote(text: &str) -> usize {
+    let mut is_escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'"' if !is_escaped => return at,
+            b'\\' => is_escaped = !is_escaped,
+            _ => is_escaped = false,
+        }
+    }
+    text.len()
+}
+
+fn unescaped(text: &str) -> Cow<'_, str> {
+    match text.contains('\\') {
+        true => text
+            .replace("\\n", "\n")
+            .replace("\\t", "\t")
+            .replace("\\\"", "\"")
+            .replace("\\\\", "\\")
+            .into(),
+        false => text.into(),
+    }
+}
+
+fn logfmt_level(text: &str) -> Option<Level> {
+    let head = &text[..text.floor_char_boundary(256)];
+    let first = head.split(' ').next()?;
+    if !first.contains('=') || first.starts_with(['"', '=', '{', '[']) {
+        return None;
+    }
+    Pairs { rest: head }
+        .take(12)
+        .find(|(name, _)| is_one_of(name, LEVEL))
+        .and_then(|(_, value)| level_of(value))
+}
+
+type Members = serde_json::Map<String, Value>;
+
+/// What a record says about an error.
+#[derive(Debug, Default)]
+struct Error {
+    error_type: Option<String>,
+    message: Option<String>,
+    stack: Option<String>,
+    location: Option<Location>,
+}
+
+/// Reads a frame that is an object, if it is one of the application.
+fn frame_of(value: &Value) -> Option<Location> {
+    let text = |names: &[&str]| names.iter().find_map(|name| value.get(name)?.as_str());
+    let file = text(&["file", "filename", "fileName"])?;
+    let line =
+        ["line", "lineno", "lineNumber"].iter().find_map(|name| value.get(name)?.as_u64())?;
+    let class = text(&["class", "className"]);
+    let method = text(&["method", "methodName", "function", "name"]).unwrap_or("");
+    let function = class.map_or_else(|| method.to_owned(), |class| format!("{class}.{method}"));
+    let place = Place { file, line: u32::try_from(line).ok()? };
+    let is_foreign = is_foreign(file, &function);
+    (!is_foreign).then(|| Location::of_frame(&Frame { place, function: &function, is_foreign }))
+}
+
+/// Returns the error of a record, if it has a type.
+pub(super) fn trace<'a>(entry: &Entry<'a>) -> Option<Told<'a>> {
+    told(entry).filter(|told| !told.error_type.is_empty())
+}
+
+/// Returns what a record says.
+pub(super) fn told<'a>(entry: &Entry<'a>) -> Option<Told<'a>> {
+    let rank = match entry.spoken.level? {
+        Level::Fatal => Rank::Fatal,
+        _ => Rank::LoggedTrace,
+    };
+    let value = match entry.text.starts_with('{') {
+        true => serde_json::from_str::<Value>(entry.text).ok()?,
+        false => logfmt(entry.text),
+    };
+    let Value::Object(members) = &value else { return None };
+    let sentence = sentence(members);
+    let mut error = Error::default();
+    let mut left = CAUSE_RECORD_MEMBERS_MAX;
+    for (name, member) in members {
+        if is_one_of(name, ERROR) {
+            error.read(name, member, CAUSE_RECORD_DEPTH_MAX, &mut left);
+        } else if is_one_of(name, TYPE) && name.contains(['.', '_']) {
+            error.error_type = member.as_str().map(str::to_owned).or(error.error_type);
+        } else if is_one_of(name, &["exception.message", "error.message", "error_message"]) {
+            error.message = member.as_str().map(str::to_owned).or(error.message);
+        }
+    }
+    let mut base = Told {
+        error_type: "".into(),
+        message: "".into(),
+        context: None,
+        location: logged_at(members),
+        line: entry.n,
+        last: entry.n,
+        rank,
+    };
+    // The sentence itself may be a whole stack trace.
+    base.location = error.location.take().or(base.location);
+    if let Some(location) = error.stack.as_deref().and_then(logging_call) {
+        (base.location, error.stack) = (Some(location), None);
+    }
+    let stack =
+        error.stack.take().or_else(|| sentence.clone().filter(|text| block::has_trace(text)));
+    if let Some(told) = stack.as_deref().and_then(|stack| from_stack(stack)) {
+        let context = told.context.clone().or_else(|| sentence.filter(|text| !text.contains('\n')));
+        let location = told.location.or_else(|| base.location.clone());
+        return Some(Told {
+            error_type: told.error_type.into_owned().into(),
+            message: told.message.into_owned().into(),
+            context,
+            location,
+            ..base
+        });
+    }
+    Some(from_members(error, sentence, base))
+}
+
+/// Puts together what a record says without a stack trace.
+fn from_members<'a>(error: Error, sentence: Option<String>, base: Told<'a>) -> Told<'a> {
+    let Error { error_type, message, .. } = error;
+    let message = message.filter(|message| Some(message) != sentence.as_ref());
+    if let Some(error_type) = error_type.filter(|name| !name.contains(' ')) {
+        let (message, context) = match message {
+            Some(message) => (message, sentence),
+            None => (sentence.unwrap_or_default(), None),
+        };
+        return Told { error_type: error_type.into(), message: message.into(), context, ..base };
+    }
+    let (said, context) = match message {
+        Some(message) => (message, sentence),
+        None => (sentence.unwrap_or_default(), None),
+    };
+    let headline = Headline::read(&said, false);
+    if headline.is_certain() {
+        let (error_type, message) = (headline.error_type.to_owned(), headline.message.to_owned());
+        return Told { error_type: error_type.into(), message: message.into(), context, ..base };
+    }
+    // Nothing tells the type: what was tried, and why it failed.
+    let message = match context {
+        Some(context) if !said.starts_with(&context) => format!("{context}: {said}"),
+        _ => said,
+    };
+    Told { message: message.into(), ..base }
+}
+
+fn logfmt(text: &str) -> Value {
+    let pairs = Pairs { rest: text }.take(CAUSE_RECORD_MEMBERS_MAX);
+    Value::Object(
+        pairs
+            .map(|(name, value)| (name.to_owned(), Value::String(unescaped(value).into_owned())))
+            .collect(),
+    )
+}
+
+/// Returns the record's own sentence, under the first of its usual names.
+fn sentence(members: &Members) -> Option<String> {
+    let said = members.iter().filter_map(|(name, value)| Some((name, value.as_str()?)));
+    let said = said.filter(|(_, text)| !text.trim().is_empty());
+    let rank = |name: &str| MESSAGE.iter().position(|known| known.eq_ignore_ascii_case(name));
+    let ranked = said.filter_map(|(name, text)| Some((rank(name)?, text)));
+    ranked.min_by_key(|(rank, _)| *rank).map(|(_, text)| text.to_owned())
+}
+
+/// The place of the call that logged the record: slog's `source`, zap's and logrus' `caller`.
+fn logged_at(members: &Members) -> Option<Location> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    for (name, value) in members {
+        if is_one_of(name, &["source", "caller", "logger.location", "location", "src"]) {
+            if let Value::Object(source) = value {
+                let file = source.get("file").and_then(text)?;
+                let line = source
+                    .get("line")
+                    .and_then(Value::as_u64)
+                    .and_then(|line| u32::try_from(line).ok())?;
+                let function = source.get("function").and_then(text).unwrap_or_default();
+                return Some(Location {
+                    file: super::short_file(&file).to_owned(),
+                    line,
+                    function,
+                    origin: Origin::Logger,
+                });
+            }
+            let caller = text(value)?;
+            return place_at_start(&caller).map(|found| Location::of_logger(found.place));
+        }
+    }
+    None
+}
+
+/// Returns the place of the call that logged a record, if the stack trace is one of Go's: functions and places by turns, and no
+/// error.
+fn logging_call(stack: &str) -> Option<Location> {
+    let mut lines = stack.lines();
+    let (mut function, mut place) = (lines.next()?, lines.next()?);
+    if function.contains(' ') || !place.starts_with('\t') {
+        return None;
+    }
+    loop {
+        let found = place_at_start(place.trim())?;
+        let name = function.rsplit_once('(').map_or(function, |(name, _)| name);
+        if !is_foreign(found.place.file, name) && !name.contains("/zap") {
+            let name = name.rsplit('/').next().unwrap_or(name);
+            let frame = Frame { place: found.place, function: name, is_foreign: false };
+            return Some(Location { origin: Origin::Logger, ..Location::of_frame(&frame) });
+        }
+        (function, place) = (lines.next()?, lines.next()?);
+    }
+}
+
+/// Finds the error in a stack trace that a record holds in one member.
+fn from_stack(stack: &str) -> Option<Told<'static>> {
+    let entries: Vec<Entry<'_>> = stack
+        .lines()
+        .enumerate()
+        .map(|(n, text)| Entry {
+            n,
+            text,
+            spoken: Spoken { body: text.trim_end(), ..Spoken::default() },
+            is_record: false,
+        })
+        .collect();
+    let told = block::blocks(&entries)
+        .into_iter()
+        .rfind(|told| told.rank > Rank::Untyped)
+        .or_else(|| {
+            let headline = Headline::read(entries.first()?.text, false);
+            headline.is_certain().then(|| Told {
+                error_type: headline.error_type.into(),
+                message: headline.message.into(),
+                context: None,
+                location: None,
+                line: 0,
+                last: 0,
+                rank: Rank::LoggedTrace,
+            })
+        })?;
+    Some(Told {
+        error_type: told.error_type.into_owned().into(),
+        message: told.message.into_owned().into(),
+        ..told
+    })
+}
+
+impl Error {
+    /// Searches a member for the error. What is found first stays, but of nested errors the innermost one tells the type and the
+    /// message. `left` bounds the members of a record.
+    fn read(&mut self, name: &str, value: &Value, depth: usize, left: &mut usize) {
+        if depth == 0 || *left == 0 {
+            return;
+        }
+        *left -= 1;
+        match value {
+            Value::String(text) => self.text(name, text),
+            Value::Array(items) => self.items(name, items, depth, left),
+            Value::Object(members) => {
+                for (inner, value) in members {
+                    match value.as_str() {
+                        Some(text) if is_one_of(inner, TYPE) => self.name(text),
+                        Some(text) if is_one_of(inner, MESSAGE) => {
+                            self.message = Some(text.to_owned())
+                        }
+                        _ if is_one_of(inner, STACK) || is_one_of(inner, ERROR) => {
+                            self.read(inner, value, depth - 1, left);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads a list: the frames of a stack trace, its lines, or several errors.
+    fn items(&mut self, name: &str, items: &[Value], depth: usize, left: &mut usize) {
+        const ITEMS_MAX: usize = 8;
+        let mut frames = items.iter().filter_map(frame_of).peekable();
+        if frames.peek().is_some() {
+            // Python's newest call is the last one.
+            let own =
+                if name.eq_ignore_ascii_case("frames") { frames.last() } else { frames.next() };
+            self.location = self.location.take().or(own);
+        } else if items.len() > 1 && items.iter().all(Value::is_string) {
+            let lines: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            self.text(name, &lines.join("\n"));
+        } else {
+            for item in items.iter().take(ITEMS_MAX) {
+                self.read(name, item, depth - 1, left);
+            }
+        }
+    }
+
+    fn name(&mut self, text: &str) {
+        let is_word = self.error_type.is_none() && !text.contains(' ');
+        if is_word || is_certain_type(text) {
+            self.error_type = Some(text.to_owned());
+        }
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        // These hold a trace, or nothing of interest.
+        const NO_MESSAGE: &[&str] =
+            &["stack", "stack_trace", "stacktrace", "backtrace", "extra", "context", "data"];
+        let place = match block::has_trace(text) {
+            true => &mut self.stack,
+            false if is_one_of(name, NO_MESSAGE) || text.trim().is_empty() => return,
+            false => &mut self.message,
+        };
+        if place.is_none() {
+            *place = Some(text.to_owned());
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! What a program says about its end in a log line: by the line's level, or as the last line on stderr.
+
+use crate::core::cause::frame::{Row, row};
+use crate::core::cause::headline::{
+    Headline, find_ignoring_case, is_certain_type, place_in_words, without_place,
+};
+use crate::core::cause::prefix::{Level, level_of};
+use crate::core::cause::{Entry, Location, Rank, Told, record};
+use crate::limits::{CAUSE_CLUSTER_LINES, CAUSE_ERROR_WITHIN_LINES, CAUSE_PREFIX_BYTES_MAX};
+
+/// Returns the line that tells why the program ended. `is_part` marks the lines of stack traces; there are `lines` in all.
+pub(super) fn speech<'a>(
+    streams: &[Vec<Entry<'a>>; 2],
+    is_part: &[bool],
+    lines: usize,
+) -> Option<Told<'a>> {
+    let [stdout, stderr] = streams.each_ref().map(|stream| Stream::new(stream, is_part));
+    let of = |level| {
+        stderr
+            .cluster(level, true)
+            .into_iter()
+            .chain(stdout.cluster(level, false))
+            .max_by_key(|told| told.last)
+    };
+    if let Some(fatal) = of(Level::Fatal) {
+        // What was logged as an error just before is why, unless the fatal line has its own reason behind a colon.
+        let [before_out, before_err] = [&stdout, &stderr].map(|stream| stream.just_before(&fatal));
+        return Some(before_err.or(before_out).unwrap_or(fatal));
+    }
+    let goes_on = |told: &Told<'_>| {
+        // Usage and other help are no signs of a program that goes on.
+        let later = |stream: &Stream<'_, '_>| {
+            let later = stream.entries.iter().rev().take_while(|entry| entry.n > told.last);
+            later.filter(|entry| !is_noise(entry.spoken.body)).count()
+        };
+        later(&stdout) + later(&stderr) >= CAUSE_ERROR_WITHIN_LINES
+    };
+    let error = of(Level::Error).filter(|told| !goes_on(told));
+    let last = stderr.last_words();
+    match (error, last) {
+        (Some(error), Some(last)) if gives_up(&error.message) && !gives_up(&last.message) => {
+            Some(last)
+        }
+        (Some(error), Some(last)) if last.line > error.last + CAUSE_CLUSTER_LINES => Some(last),
+        (Some(error), _) => Some(error),
+        (None, Some(last)) => Some(last),
+        // Redis ends with a warning.
+        (None, None) => of(Level::Warn).filter(|told| told.last + CAUSE_CLUSTER_LINES >= lines),
+    }
+}
+
+/// The lines of one stream that are not part of a stack trace.
+struct Stream<'s, 'a> {
+    entries: Vec<&'s Entry<'a>>,
+    all: &'s [Entry<'a>],
+}
+
+impl<'s, 'a> Stream<'s, 'a> {
+    fn new(all: &'s [Entry<'a>], is_part: &[bool]) -> Self {
+        let entries = all.iter().filter(|entry| !is_part[entry.n]).collect();
+        Self { entries, all }
+    }
+
+    /// Returns the first line of the last cluster of this level: later ones mostly say that the program gives up.
+    fn cluster(&self, level: Level, is_stderr: bool) -> Option<Told<'a>> {
+        let is_wanted = |entry: &Entry<'a>| {
+            level_in(entry, is_stderr) == Some(level)
+                && !is_harmless(entry)
+                && (level > Level::Warn || tells_failure(entry.spoken.body))
+        };
+        let last = self.entries.iter().rposition(|entry| is_wanted(entry))?;
+        let mut first = last;
+        for at in (0..last).rev() {
+            if first - at > CAUSE_CLUSTER_LINES {
+                break;
+            }
+            if is_wanted(self.entries[at]) {
+                first = at;
+            }
+        }
+        if gives_up(self.entries[first].spoken.body)
+            && let Some(next) = (first + 1..=last)
+                .find(|at| is_wanted(self.entries[*at]) && !gives_up(self.entries[*at].spoken.body))
+        {
+            first = next;
+        }
+        let rank = if level == Level::Fatal { Rank::Fatal } else { Rank::LoggedTrace };
+        Some(Told { last: self.entries[last].n, ..self.told(self.entries[first], rank) })
+    }
+
+    /// Returns the error that was logged just before a fatal line of this stream.
+    fn just_before(&self, fatal: &Told<'a>) -> Option<Told<'a>> {
+        let at = self.entries.iter().position(|entry| entry.n == fatal.line)?;
+        let from = at.saturating_sub(CAUSE_CLUSTER_LINES);
+        let is_error =
+            |entry: &Entry<'a>| level_in(entry, true) == Some(Level::Error) && !is_harmless(entry);
+        let placed = self.entries[from..at].iter().find(|entry| starts_with_place(entry));
+        let is_vague = !fatal.message.contains(": ")
+            && (gives_up(&fatal.message) || is_general(&fatal.message));
+        let logged = || self.entries[from..at].iter().find(|entry| is_vague && is_error(entry));
+        let first = placed.or_else(logged)?;
+        Some(self.told(first, Rank::Fatal))
+    }
+
+    /// Returns the line without a level that tells most at the end of stderr: one that begins with a place, otherwise the first
+    /// that speaks of a failure, otherwise the last. Hints and words of leave-taking do not count.
+    fn last_words(&self) -> Option<Told<'a>> {
+        const LINES_MAX: usize = 40;
+        let mut last: Option<&Entry<'a>> = None;
+        let mut best: Option<&Entry<'a>> = None;
+        for (at, entry) in self.entries.iter().enumerate().rev().take(LINES_MAX) {
+            match entry.spoken.level {
+                None => {}
+                Some(Level::Quiet) if entry.spoken.label.eq_ignore_ascii_case("hint") => continue,
+                Some(Level::Quiet) => break,
+                Some(_) => continue,
+            }
+            if last.is_some_and(|last| entry.n + CAUSE_CLUSTER_LINES < last.n) {
+                break;
+            }
+            let body = entry.spoken.body;
+            // Go's logger writes a time and no level, whatever the line says.
+            let is_chatter = entry.spoken.has_prefix
+                && !(tells_failure(body) || starts_with_place(entry) || gives_up(body));
+            let is_warning = at > 0 && self.entries[at - 1].text.starts_with("Warning message");
+            let is_part = !matches!(row(entry.text), Row::Other) && !starts_with_place(entry);
+            if is_noise(body)
+                || gives_up(body)
+                || is_harmless(entry)
+                || is_chatter
+                || is_warning
+                || is_part
+            {
+                continue;
+            }
+            last = last.or(Some(entry));
+            let is_placed = best.is_some_and(starts_with_place);
+            if starts_with_place(entry) || (tells_failure(body) && !is_placed) {
+                best = Some(entry);
+            }
+        }
+        best.or(last).map(|entry| self.told(entry, Rank::LoggedTrace))
+    }
+
+    /// Returns what one line says.
+    fn told(&self, entry: &'s Entry<'a>, rank: Rank) -> Told<'a> {
+        if entry.is_record
+            && let Some(told) = record::told(entry)
+        {
+            return Told { rank, ..told };
+        }
+        let (body, placed) = without_place(entry.spoken.body);
+        let mut told = Told {
+            error_type: entry.spoken.label.into(),
+            message: body.into(),
+            context: None,
+            location: placed.map(|found| Location::of_words(found.place)),
+            line: entry.n,
+            last: entry.n,
+            rank,
+        };
+        if let Some(found) = place_in_words(body).filter(|_| told.location.is_none()) {
+            told.location = Some(Location::of_words(found.place));
+        }
+        if let Some((name, message)) = named_error(body) {
+            told.error_type = name.into();
+            told.message = message.into();
+        } else if let Some((message, value)) = with_error(body) {
+            told.message = format!("{message}: {value}").into();
+        } else if let Some((context, headline)) = inner_error(body) {
+            told.error_type = headline.error_type.into();
+            told.message = headline.message.into();
+            told.context = context.map(str::to_owned);
+        }
+        self.complete(entry, body, &mut told);
+        // What is logged at a fatal level ends the program there: glog's CHECK.
+        let logged = if entry.spoken.level == Some(Level::Fatal) {
+            Location::of_place
+        } else {
+            Location::of_logger
+        };
+        told.location = told.location.or_else(|| entry.spoken.place.map(logged));
+        told
+    }
+
+    /// Adds what stands in the lines around: behind a colon at the end, and before the message.
+    fn complete(&self, entry: &Entry<'a>, body: &'a str, told: &mut Told<'a>) {
+        let Ok(at) = self.all.binary_search_by_key(&entry.n, |entry| entry.n) else { return };
+        let is_drawn = |text: &str| !text.chars().any(char::is_lowercase);
+        let mut is_open = body.ends_with(':') || is_drawn(body);
+        for next in self.all[at + 1..].iter().take(8) {
+            if !is_open {
+                break;
+            }
+            let text = next.text.trim();
+            if !is_drawn(text) {
+                told.message = format!("{} {text}", told.message).into();
+                told.last = next.n;
+                is_open = text.ends_with(':');
+            }
+        }
+        if told.location.is_some() {
+            return;
+        }
+        // `Syntax error on line 4 of /app/a.conf:` before, `BEGIN failed … at app.pl line 2.` behind.
+        let before = at.checked_sub(1).map(|before| &self.all[before]);
+        let headline =
+            before.filter(|before| before.text.ends_with(':') && before.spoken.level.is_none());
+        let behind = self.all.get(at + 1).filter(|next| {
+            gives_up(next.text)
+                || (next.spoken.level.is_some() && next.spoken.level == entry.spoken.level)
+                || (level_in(next, true).is_some() && level_in(next, true) == level_in(entry, true))
+        });
+        let found = headline.into_iter().chain(behind).find_map(|entry| place_in_words(entry.text));
+        // Ruby's logger prints the trace below its line.
+        let traced = self.all[at + 1..].iter().take(1).find_map(|next| match row(next.text) {
+            Row::Frame(frame) if !frame.is_foreign => Some(Location::of_frame(&frame)),
+            _ => None,
+        });
+        told.location = found.map(|found| Location::of_words(found.place)).or(traced);
+    }
+}
+
+/// Returns the level of a line: the prefix's, or the one that stands behind the program's name: `awk: fatal: …`.
+fn level_in(entry: &Entry<'_>, is_stderr: bool) -> Option<Level> {
+    if entry.spoken.level.is_some() {
+        return entry.spoken.level;
+    }
+    let body = entry.spoken.body;
+    let headline = Headline::read(body, false);
+    if headline.error_type == "Error" && body.starts_with("Error") || named_error(body).is_some() {
+        return Some(Level::Error);
+    }
+    if !is_stderr {
+        return None;
+    }
+    if body.starts_with("Error ") {
+        return Some(Level::Error);
+    }
+    let (program, rest) = body.split_once(": ")?;
+    if program.contains(' ') || program.len() > 64 {
+        return None;
+    }
+    let word = rest.split_once([':', ' ']).map_or(rest, |(word, _)| word);
+    let is_marked = rest[word.len()..].starts_with(':') || word.starts_with('[');
+    let level = level_of(word.trim_matches(['[', ']']))?;
+    (is_marked && level >= Level::Error).then_some(level)
+}
+
+/// `Options error: …`, `Configuration error: …`: the words before the colon are the type.
+fn named_error(body: &str) -> Option<(&str, &str)> {
+    let (name, message) = body.split_once(": ")?;
+    let is_short = name.len() <= 32 && (2..=3).contains(&name.split(' ').count());
+    let is_word = name.bytes().all(|b| b.is_ascii_alphabetic() || b == b' ');
+    let is_error = name.ends_with(" error") || name.ends_with(" Error");
+    (is_short && is_word && is_error).then_some((name, message))
+}
+
+/// Returns true for a line that begins with a place in a file, as compilers and parsers of configurations write it.
+fn starts_with_place(entry: &Entry<'_>) -> bool {
+    without_place(entry.spoken.body).1.is_some()
+}
+
+/// klog's `"message" err="…"`, and `message error="…"`: the message and the error.
+fn with_error(body: &str) -> Option<(&str, String)> {
+    let at = [" err=", " error=", " err: ", " exception="]
+        .iter()
+        .find_map(|key| Some((body.find(key)?, key.len())))?;
+    let value = &body[at.0 + at.1..];
+    let value = match value.strip_prefix('"') {
+        Some(quoted) => {
+            let end = quoted.find("\" ").or_else(|| quoted.rfind('"')).unwrap_or(quoted.len());
+            quoted[..end].replace("\\\"", "\"").replace("\\n", " ").replace("\\t", " ")
+        }
+        None => value.to_owned(),
+    };
+    let message = body[..at.0].trim().trim_end_matches(':');
+    let message =
+        message.strip_prefix('"').and_then(|rest| rest.split('"').next()).unwrap_or(message);
+    (!value.is_empty()).then_some((message, value))
+}
+
+/// Returns the innermost error that the line names, and what stands before it.
+fn inner_error(body: &str) -> Option<(Option<&str>, Headline<'_>)> {
+    let whole = Headline::read(body, false);
+    if whole.is_certain() && !whole.error_type.is_empty() {
+        return Some((None, whole));
+    }
+    let mut from = 0;
+    for _ in 0..6 {
+        let at = body[from..].find(": ").map(|at| from + at + 2)?;
+        let name = body[at..].split(": ").next().unwrap_or("");
+        if is_certain_type(name) && !matches!(name, "Error") {
+            let headline = Headline::read(&body[at..], false);
+            return Some((Some(body[..at].trim_end_matches([':', ' '])), headline));
+        }
+        from = at;
+    }
+    None
+}
+
+/// Returns true for an error-level line that says that there is no error, or that it does not matter.
+fn is_harmless(entry: &Entry<'_>) -> bool {
+    const WORDS: &[&str] = &[
+        "errors: 0",
+        "fatal: 0",
+        "panic: 0",
+        "exception: 0",
+        "errors=0",
+        "error=0",
+        "error: 0",
+        "without error",
+        "will retry",
+        "trying again",
+        "retrying",
+        "going on without",
+        "ignoring",
+        "ignored",
+        "handler installed",
+        "reporter ready",
+        "no error",
+        "0 errors",
+        "starting cold",
+    ];
+    let body = &entry.spoken.body[..entry.spoken.body.floor_char_boundary(CAUSE_PREFIX_BYTES_MAX)];
+    WORDS.iter().any(|word| find_ignoring_case(body, word).is_some())
+}
+
+/// Returns true for words that only say that the program ends now.
+fn gives_up(body: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "aborting",
+        "exiting",
+        "giving up",
+        "shutting down",
+        "shut down",
+        "still could not",
+        "fatal errors found",
+        "program will exit",
+        "could not create the java virtual machine",
+        "begin failed",
+        "compilation aborted",
+        "execution halted",
+        "terminating",
+        "aborted!",
+        "goodbye",
+        "configuration failed",
+        "exit status",
+        "configuration file test failed",
+        "failed with result",
+        "stopping",
+        "command terminated",
+        "bye",
+        "quitting",
+        "not starting",
+        "exited with",
+        "failed to boot",
+        "please correct",
+        "initialization failed",
+        "run failed",
+    ];
+    body.len() <= 160 && WORDS.iter().any(|word| find_ignoring_case(body, word).is_some())
+}
+
+/// Returns true for a line that helps its reader but names no failure: usage, hints, traced commands, drawings.
+fn is_noise(body: &str) -> bool {
+    const STARTS: &[&str] = &[
+        "usage",
+        "try ",
+        "for more ",
+        "see ",
+        "note:",
+        "hint:",
+        "help:",
+        "run with ",
+        "use ",
+        "(use ",
+        "did you mean",
+        "options:",
+        "flags:",
+        "commands:",
+        "arguments:",
+        "examples:",
+        "please ",
+        "node.js v",
+        "+ ",
+        "exit status",
+        "at ",
+        "from ",
+        "warning",
+        "warn:",
+        "calls:",
+        "crash dump is being",
+        "info:",
+        "debug:",
+        "=",
+        "-",
+        "#",
+        "*** check failure",
+    ];
+    let trimmed = body.trim();
+    let is_drawn = !trimmed.chars().any(char::is_alphabetic);
+    let starts = |start: &&str| {
+        trimmed.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
+    };
+    let is_indented = body.starts_with([' ', '\t']);
+    is_drawn
+        || is_indented
+        || STARTS.iter().any(starts)
+        || trimmed.split(' ').next().is_some_and(|word| word.ends_with("Warning:"))
+        || trimmed.ends_with(": Success")
+        || trimmed.ends_with('?')
+}
+
+/// Returns true for words that say that something failed, but not why.
+fn is_general(message: &str) -> bool {
+    let message = &message[..message.floor_char_boundary(CAUSE_PREFIX_BYTES_MAX)];
+    const WORDS: &[&str] = &["fail", "could not", "cannot", "can't", "unable", "error"];
+    WORDS.iter().any(|word| find_ignoring_case(message, word).is_some())
+}
+
+/// Returns true if the words speak of a failure.
+fn tells_failure(message: &str) -> bool {
+    let head = &message[..message.floor_char_boundary(80)];
+    const WORDS: &[&str] = &[
+        "not ",
+        "unexpected",
+        "unknown",
+        "exceeded",
+        "timeout",
+        "timed out",
+        "expired",
+        "killed",
+        "violat",
+        "damaged",
+        "corrupt",
+        "fail",
+        "bad ",
+        "cannot",
+        "can't",
+        "could not",
+        "unable",
+        "invalid",
+        "error",
+        "denied",
+        "refused",
+        "already in use",
+        "not found",
+        "missing",
+        "no such",
+    ];
+    WORDS.iter().any(|word| find_ignoring_case(head, word).is_some())
+}

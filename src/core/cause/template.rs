@@ -1,0 +1,103 @@
+//! What a cause is recognized by again: the parts that stay the same in another pod, another run, another release.
+
+use crate::core::cause::headline::last_part;
+use crate::core::cause::{Location, Origin};
+use crate::limits::{TEMPLATE_BYTES_MAX, TEMPLATE_WORDS_MAX};
+
+/// The parts of a fingerprint that the cause gives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signature {
+    /// The type of the error; empty if it has none.
+    pub error_type: String,
+    /// File and function of the place, or file and line if the place has no function; empty if there is none.
+    pub place: String,
+    /// The message without the parts that differ from run to run; empty if type and place are enough.
+    pub template: String,
+}
+
+/// Returns the signature of a cause.
+///
+/// A type at a place is enough: names and values in the message would make two crashes of one. Where the type is missing, or the
+/// place is that of a logging call or in a configuration file, the message counts as well.
+pub(super) fn signature(
+    error_type: Option<&str>,
+    message: &str,
+    location: Option<&Location>,
+) -> Signature {
+    let own = location.filter(|location| location.origin != Origin::Logger);
+    let place = own.map(|Location { file, line, function, .. }| {
+        // The folder differs between images and build machines.
+        let file = file.rsplit(['/', '\\']).next().unwrap_or(file);
+        match function.is_empty() {
+            true => format!("{file}:{line}"),
+            false => format!("{file} {function}"),
+        }
+    });
+    let is_enough =
+        own.is_some_and(|Location { origin, .. }| *origin == Origin::Trace && error_type.is_some());
+    Signature {
+        error_type: error_type.map_or("", last_part).to_owned(),
+        place: place.unwrap_or_default(),
+        template: if is_enough { String::new() } else { template(message) },
+    }
+}
+
+/// Returns a message without what differs from run to run: numbers, addresses, paths, quoted text.
+///
+/// The text is split at blanks and punctuation. A word with a digit or a path becomes `#`, quoted text `*`; runs of them become
+/// one. At most [`TEMPLATE_WORDS_MAX`] words of the first [`TEMPLATE_BYTES_MAX`] bytes count.
+pub(super) fn template(message: &str) -> String {
+    let text = &message[..message.floor_char_boundary(TEMPLATE_BYTES_MAX)];
+    let mut out = String::new();
+    let mut words = 0;
+    let mut rest = text;
+    while words < TEMPLATE_WORDS_MAX {
+        rest = rest.trim_start_matches(is_separator);
+        let Some(first) = rest.chars().next() else { break };
+        let (word, length) = match first {
+            '"' | '\'' | '`' => match closing(&rest[1..], first) {
+                Some(end) => ("*", end + 2),
+                None => ("", 1),
+            },
+            _ => {
+                let end = rest
+                    .find(|c: char| is_separator(c) || matches!(c, '"' | '`'))
+                    .unwrap_or(rest.len());
+                (if differs(&rest[..end]) { "#" } else { &rest[..end] }, end)
+            }
+        };
+        rest = &rest[length.min(rest.len())..];
+        if word.is_empty() || (matches!(word, "#" | "*") && out.ends_with(word)) {
+            continue;
+        }
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+        words += 1;
+    }
+    out
+}
+
+fn is_separator(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(
+            c,
+            ',' | ';' | '=' | '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | ':' | '|' | '!'
+        )
+}
+
+/// Returns where a quotation ends; an apostrophe within a word opens none.
+fn closing(text: &str, quote: char) -> Option<usize> {
+    let end = if quote == '`' { text.find(['`', '\'']) } else { text.find(quote) };
+    end.filter(|end| *end <= TEMPLATE_BYTES_MAX)
+}
+
+/// Returns true for words that differ from run to run.
+fn differs(word: &str) -> bool {
+    let is_hex = word.len() >= 8 && word.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    let has_digit = word.bytes().any(|b| b.is_ascii_digit());
+    let is_path = word.contains('/') && word.len() > 1;
+    let is_name = word.contains('.') && word.split('.').count() >= 3;
+    has_digit || is_hex || is_path || is_name
+}

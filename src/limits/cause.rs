@@ -1,0 +1,60 @@
+//! Limits for finding the cause of a crash in a container's last words.
+
+/// How many log lines, the newest, are searched. Of 488 real crashes the cause lay farther from the end in none but
+/// dumps of all goroutines.
+pub const CAUSE_LINES_MAX: usize = 2000;
+
+/// How many bytes of these lines are searched: as much as is read of a log file.
+pub const CAUSE_TEXT_BYTES_MAX: usize = 256 << 10;
+
+/// How much of one line is searched. What a program says about its end stands at the line's start; a JSON record with the
+/// request that failed has tens of kilobytes.
+pub const CAUSE_LINE_BYTES_MAX: usize = 64 << 10;
+
+/// How much of a line is examined for what stands before the message: time, level, thread, logger.
+pub const CAUSE_PREFIX_BYTES_MAX: usize = 256;
+
+/// How many parts of such a prefix are taken off. Spring's has eight.
+pub const CAUSE_PREFIX_PARTS_MAX: usize = 14;
+
+/// Maximum length of the cause's message. The sentence quotes less.
+pub const CAUSE_MESSAGE_BYTES_MAX: usize = 400;
+
+/// Maximum length of the cause's error type. The longest class names have a hundred bytes.
+pub const CAUSE_TYPE_BYTES_MAX: usize = 128;
+
+/// Maximum length of the cause's location.
+pub const CAUSE_LOCATION_BYTES_MAX: usize = 192;
+
+/// Maximum length of the log line that is quoted with the cause.
+pub const CAUSE_LINE_QUOTE_BYTES_MAX: usize = 256;
+
+/// How many lines before a stack trace may belong to its headline: a message of several lines.
+pub const CAUSE_HEADLINE_LINES_MAX: usize = 12;
+
+/// How far from the end a logged error may be that nothing else speaks for. A program that goes on for longer got over it.
+pub const CAUSE_ERROR_WITHIN_LINES: usize = 25;
+
+/// How far from the end, or from the line that says that the program gives up, a logged stack trace may be.
+pub const CAUSE_TRACE_WITHIN_LINES: usize = 60;
+
+/// Lines of one stream that are this close together tell one thing, and the first of them tells most.
+pub const CAUSE_CLUSTER_LINES: usize = 5;
+
+/// How deep the members of a JSON record are searched for the error.
+pub const CAUSE_RECORD_DEPTH_MAX: usize = 5;
+
+/// How many members of a JSON record are searched for the error.
+pub const CAUSE_RECORD_MEMBERS_MAX: usize = 256;
+
+/// How many JSON records of level error or worse are read in full, from the end of the log.
+pub const CAUSE_RECORDS_MAX: usize = 16;
+
+/// How much of a message its template is made of.
+pub const TEMPLATE_BYTES_MAX: usize = 512;
+
+/// How many words a template has at most.
+pub const TEMPLATE_WORDS_MAX: usize = 24;
+
+/// How many bytes of these records are read in full. The last one, which tells most, may take nearly all of it.
+pub const CAUSE_RECORD_BYTES_MAX: usize = 2 * CAUSE_LINE_BYTES_MAX;
