@@ -137,6 +137,7 @@
 //! | [`CgroupTree`] | pod, container ID | directories | a failed look or read | `CGROUP_CONTAINERS_MAX` |
 //! | [`ContainerRecorder`] | pod, container ID | samples, OOM kills | `RECORDS_KEPT` | `RECORDED_CONTAINERS_MAX` |
 //! | [`Recurrences`] | pod, container name | times of incidents | the table is full | `RECURRENCES_MAX` |
+//! | [`Seen`] | fingerprint | count, first and last times | the table is full | `SEEN_BYTES_MAX` |
 //!
 //! * A record of the [`PodTable`] has at most `CONTAINERS_PER_POD_MAX` containers, each with
 //!   `TERMINATIONS_KNOWN_PER_CONTAINER` known terminations and episodes, and `EPISODES_KNOWN_PER_POD` episodes of its
@@ -158,6 +159,8 @@
 //! * [`Recurrences`] keeps `RECURRENCE_TIMES_MAX` times of each container, also after the pod is gone. When the table
 //!   is full, containers without an incident within `BRIEF_WITHIN` are forgotten first, and if that is not enough,
 //!   all of them.
+//! * If the table of [`Seen`] is full, a quarter of it is forgotten, those first that were not seen for the longest time. Its
+//!   content survives the agent in the state file.
 //!
 //! # What holds
 //!
@@ -186,6 +189,7 @@
 //! [`CgroupTree`]: node::cgroup::CgroupTree
 //! [`ContainerRecorder`]: node::cgroup::ContainerRecorder
 //! [`Recurrences`]: core::incident::recurrence::Recurrences
+//! [`Seen`]: core::seen::Seen
 
 #![forbid(unsafe_code)]
 

@@ -16,8 +16,8 @@ use crate::agent::publisher::Publisher;
 use crate::agent::work_queue::{Next, WorkReceiver, WorkSender};
 use crate::core::case::{Case, Gap, IncidentId, IncidentType, InstanceRef, Part};
 use crate::core::detect::oom;
+use crate::core::incident::Gathered;
 use crate::core::incident::recurrence::{Recurrence, Recurrences};
-use crate::core::incident::{Gathered, compose};
 use crate::limits::{
     ENRICH_IDLE, ENRICH_QUEUE_AGE_MAX, GATHERED_KEPT_MAX, NODE_AWAITED, NODE_AWAITED_MAX,
     NODE_POLL, SURVIVED_AFTER, SURVIVED_TRIES_MAX, SURVIVED_WAITING_MAX,
@@ -64,8 +64,7 @@ impl EnrichQueue {
     }
 
     fn publish(&self, case: Case, gathered: Gathered) {
-        let incident = compose(case, gathered, Recurrence::default());
-        self.publisher.publish(&incident, false);
+        self.publisher.report(case, gathered, Recurrence::default());
     }
 
     /// Sends the message that a pod is gone.
@@ -239,8 +238,7 @@ impl Enricher {
         };
         self.request_node(now.monotonic);
         oom::weigh_oom_count(&mut case, gathered.oom);
-        let incident = compose(case, gathered, recurrence);
-        self.publisher.publish(&incident, recurrence.in_crash_loop);
+        self.publisher.report(case, gathered, recurrence);
     }
 }
 

@@ -38,8 +38,8 @@ pub mod work_queue;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex};
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -60,6 +60,7 @@ use crate::core::detect::ledger::{Ledger, PreviousState};
 use crate::core::detect::reboot::{Boot, BootBefore};
 use crate::core::detect::{Detector, History, Patience};
 use crate::core::roster::Sender;
+use crate::core::seen::Seen;
 use crate::core::stream::Stream;
 use crate::core::stream::reflector::Reflector;
 use crate::kube::api::ApiClient;
@@ -171,14 +172,16 @@ pub fn run(config: &Config, log: &LogQueue) -> Result<(), Error> {
         sinks.push(shared.file(file, config)?);
     }
     sinks.extend(shared.webhook(config)?);
-    let ledger = shared.state(config, left)?;
+    let seen = seen(left.as_ref());
+    let ledger = shared.state(config, left, &seen)?;
     if let (Some(ledger), Some(boot)) = (&ledger, &boot) {
         ledger.set_boot(&boot.id);
     }
     let sink_names: Vec<SinkName> = sinks.iter().map(SinkHandle::name).collect();
     let lookups = LookupChannel::new();
+    let metrics = shared.metrics.clone();
     let publisher =
-        Publisher::new(sinks, ledger.clone(), config.min_severity, recent, shared.metrics.clone());
+        Publisher::new(sinks, ledger.clone(), config.min_severity, recent, metrics, seen);
     let queue =
         shared.recording(&flight, publisher, lookups.sender.clone(), config.sample_interval)?;
     let handler = LiveHandler { queue, ledger: ledger.clone(), metrics: shared.metrics.clone() };
@@ -191,6 +194,15 @@ pub fn run(config: &Config, log: &LogQueue) -> Result<(), Error> {
     }
     shared.shut_down(&detection, ledger.as_deref(), &sink_names, &ended);
     why
+}
+
+/// Returns what the node has seen, as far as an earlier agent left it.
+fn seen(left: Option<&PreviousState>) -> Arc<Mutex<Seen>> {
+    let mut seen = Seen::default();
+    if let Some(left) = left {
+        seen.restore(left.seen.clone());
+    }
+    Arc::new(Mutex::new(seen))
 }
 
 /// The queue of requests to the thread "lookups".
@@ -251,11 +263,13 @@ impl Shared {
         &self,
         config: &Config,
         left: Option<PreviousState>,
+        seen: &Arc<Mutex<Seen>>,
     ) -> Result<Option<Arc<SharedLedger>>, Error> {
         let Some(path) = config.state_file.clone() else {
             return Ok(None);
         };
-        let ledger = Arc::new(SharedLedger::new(Ledger::new(&config.node_name, left)));
+        let ledger =
+            Arc::new(SharedLedger::new(Ledger::new(&config.node_name, left), seen.clone()));
         let (shared, metrics, clock) = (ledger.clone(), self.metrics.clone(), self.clock);
         self.spawn("state", move || state_file::run(&shared, &path, &metrics, clock))?;
         Ok(Some(ledger))

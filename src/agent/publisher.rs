@@ -3,8 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::core::case::Severity;
-use crate::core::incident::Incident;
+use crate::core::case::{Case, Severity};
+use crate::core::incident::recurrence::Recurrence;
+use crate::core::incident::{Gathered, Incident, compose, fingerprint};
+use crate::core::seen::Seen;
 use crate::metrics::{IncidentClass, Metrics};
 use crate::serve::recent::RecentIncidents;
 use crate::sinks::state_file::SharedLedger;
@@ -26,6 +28,8 @@ pub struct Publisher {
     recent: Arc<RecentIncidents>,
     /// Metrics of incidents.
     metrics: Arc<Metrics>,
+    /// The crashes that this node has seen, by fingerprint.
+    seen: Arc<Mutex<Seen>>,
 }
 
 impl Publisher {
@@ -36,13 +40,24 @@ impl Publisher {
         min_severity: Severity,
         recent: Arc<RecentIncidents>,
         metrics: Arc<Metrics>,
+        seen: Arc<Mutex<Seen>>,
     ) -> Self {
         let sinks_count = sinks.len();
-        Self { sinks: Mutex::new(sinks), sinks_count, ledger, min_severity, recent, metrics }
+        Self { sinks: Mutex::new(sinks), sinks_count, ledger, min_severity, recent, metrics, seen }
+    }
+
+    /// Makes the incident of a case, and hands it to every sink.
+    pub(super) fn report(&self, case: Case, gathered: Gathered, recurrence: Recurrence) {
+        let fingerprint = fingerprint(&case, &gathered);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let sighting = seen.note(fingerprint, case.occurred_at, case.detected_at);
+        drop(seen);
+        let recurrence = Recurrence { seen: Some(sighting), ..recurrence };
+        self.publish(&compose(case, gathered, recurrence), recurrence.in_crash_loop);
     }
 
     /// Hands an incident to every sink, unless its severity is below the minimum.
-    pub(super) fn publish(&self, incident: &Incident, in_crash_loop: bool) {
+    fn publish(&self, incident: &Incident, in_crash_loop: bool) {
         if incident.severity < self.min_severity {
             if let Some(ledger) = &self.ledger {
                 ledger.settle(incident.id);

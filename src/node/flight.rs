@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::core::Now;
 use crate::core::case::{Case, ContainerKind, Gap, InstanceRef, OomCount, Part};
+use crate::core::cause::{Source, find_in};
 use crate::core::incident::{ContainerTelemetry, Gathered};
 use crate::core::node::NodeInfo;
 use crate::core::roster::{PodOnNode, Roster};
@@ -108,9 +109,15 @@ impl FlightRecorder {
     pub fn read_instance(&self, instance: &InstanceRef, now: Now) -> Gathered {
         let mut gathered = Gathered::default();
         if let Some(logs) = &self.logs {
-            let InstanceRef { namespace, pod_name, pod_key, container, instance, .. } = instance;
-            match logs.last_words(namespace, pod_name, pod_key, container, *instance) {
-                Ok(words) => gathered.logs = Some(words),
+            let InstanceRef {
+                namespace, pod_name, pod_key, container, instance, exit_code, ..
+            } = instance;
+            match logs.read(namespace, pod_name, pod_key, container, *instance) {
+                Ok(read) => {
+                    gathered.cause =
+                        exit_code.and_then(|code| find_in(&read.end, code, Source::Log));
+                    gathered.logs = Some(read.words);
+                }
                 Err(gap) => gathered.gaps.push(Gap::new(Part::Logs, gap.to_string())),
             }
         }
@@ -250,6 +257,7 @@ impl FlightRecorder {
             started: running.started,
             finished: None,
             is_alone: place.pod.has_one_container(),
+            exit_code: None,
         };
         Some((case, self.read_instance(&instance, now)))
     }

@@ -8,7 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use log::{info, warn};
 
 use crate::core::case::{Case, IncidentId};
 use crate::core::detect::ledger::{self, Ledger, PodEntry, PreviousState};
+use crate::core::seen::Seen;
 use crate::limits::{STATE_FILE_BYTES_MAX, STATE_RETRY, STATE_WRITE_INTERVAL};
 use crate::metrics::heartbeat::Worker;
 use crate::metrics::{Metrics, StateWrite};
@@ -28,6 +29,7 @@ use crate::runtime::trouble::Trouble;
 pub struct SharedLedger {
     inner: Mutex<Inner>,
     changed: Condvar,
+    seen: Arc<Mutex<Seen>>,
 }
 
 #[derive(Debug)]
@@ -40,9 +42,9 @@ struct Inner {
 
 impl SharedLedger {
     /// Makes the ledger usable by several threads.
-    pub fn new(ledger: Ledger) -> Self {
+    pub fn new(ledger: Ledger, seen: Arc<Mutex<Seen>>) -> Self {
         let inner = Inner { ledger, is_changed: false, is_closed: false, has_room: true };
-        Self { inner: Mutex::new(inner), changed: Condvar::new() }
+        Self { inner: Mutex::new(inner), changed: Condvar::new(), seen }
     }
 
     /// Calls [`Ledger::keep`]; warns at the first pod for which the ledger has no room.
@@ -118,7 +120,8 @@ impl SharedLedger {
             .wait_while(inner, |inner| !inner.is_changed)
             .unwrap_or_else(PoisonError::into_inner);
         inner.is_changed = false;
-        (inner.ledger.page(clock.wall()), inner.is_closed)
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).entries();
+        (inner.ledger.page(clock.wall(), seen), inner.is_closed)
     }
 
     /// Waits for this duration, or until the ledger is closed; returns true if it is closed.

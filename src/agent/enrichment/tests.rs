@@ -17,6 +17,7 @@ fn ended(pod: &str, container: Option<&str>) -> InstanceRef {
         started: None,
         finished: None,
         is_alone: false,
+        exit_code: Some(1),
     }
 }
 

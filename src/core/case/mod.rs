@@ -298,6 +298,8 @@ pub struct InstanceRef {
     pub finished: Option<Timestamp>,
     /// True if the pod has no other container.
     pub is_alone: bool,
+    /// The exit code; `None` if the instance still runs.
+    pub exit_code: Option<i32>,
 }
 
 /// The number of OOM kills in a container's control group, by the kernel's counters.
@@ -506,6 +508,7 @@ impl Case {
             started: end.started,
             finished: end.finished,
             is_alone: self.pod.has_one_container(),
+            exit_code: Some(end.exit_code),
         })
     }
 

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::core::case::{IncidentId, IncidentType, SCHEMA, id};
+use crate::core::seen::Known;
 use crate::limits::{LEDGER_CONTAINERS_MAX, LEDGER_RECENT_MAX, NAME_BYTES_MAX};
 
 /// The name and version of the page's schema.
@@ -106,6 +107,8 @@ pub struct PreviousState {
     pub stopped_at: Option<Timestamp>,
     /// True if it had no room for all pods.
     pub is_partial: bool,
+    /// The fingerprints that it had seen.
+    pub seen: Vec<Known>,
 }
 
 impl PreviousState {
@@ -222,8 +225,8 @@ impl Ledger {
         self.recent.drain(..excess);
     }
 
-    /// Returns the page to write; `None` before all pods of the node are known.
-    pub fn page(&self, now: Timestamp) -> Option<String> {
+    /// Returns the page to write, with the fingerprints that were seen; `None` before all pods of the node are known.
+    pub fn page(&self, now: Timestamp, seen: Vec<Known>) -> Option<String> {
         if !self.is_complete {
             return None;
         }
@@ -236,6 +239,7 @@ impl Ledger {
             is_partial: self.is_partial,
             pods: self.pods.values().map(|entry| self.delivered(entry)).collect(),
             recent: self.recent.iter().cloned().collect(),
+            seen,
         };
         // Serializing strings, numbers and lists to memory cannot fail.
         let mut text = serde_json::to_string(&page).unwrap_or_default();
@@ -265,6 +269,8 @@ struct Page<'a> {
     is_partial: bool,
     pods: Vec<PodEntry>,
     recent: Vec<Account>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    seen: Vec<Known>,
 }
 
 /// Returns the checksum of a page's first line.
@@ -327,6 +333,7 @@ pub fn parse(bytes: &[u8], node_name: &str) -> Result<PreviousState, Unusable> {
         written_at: page.written_at.parse().ok(),
         stopped_at: page.stopped_at.and_then(|at| at.parse().ok()),
         is_partial: page.is_partial,
+        seen: page.seen,
     })
 }
 

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use crate::core::case::{
     Case, ContainerInfo, Gap, IncidentType, OomCount, Part, PodFacts, SCHEMA, Subject,
 };
+use crate::core::cause::Cause;
+use crate::core::incident::reason;
 use crate::core::incident::recurrence::Recurrence;
 use crate::core::incident::schema::{ContainerTelemetry, Incident, Metadata, Telemetry};
 use crate::core::incident::sentence::{self, Course};
 use crate::core::logs::last_words::LastWords;
 use crate::core::node::NodeInfo;
 use crate::core::ring::Columns;
+use crate::core::seen::Sighting;
 use crate::core::sidecar::SidecarSection;
 use crate::limits::{
     BRIEF_AFTER, BRIEF_LOG_LINES, BRIEF_SAMPLES, GROWTH_MIN_BYTES_PER_SECOND, GROWTH_MIN_SECONDS,
@@ -26,6 +29,8 @@ pub struct Gathered {
     pub system: Option<Columns>,
     /// The node, as the API server has it.
     pub node: Option<Arc<NodeInfo>>,
+    /// The cause, as the container's last log lines tell it.
+    pub cause: Option<Cause>,
     /// The container's last log lines.
     pub logs: Option<LastWords>,
     /// The numbers that the pod posted about itself.
@@ -41,20 +46,25 @@ pub struct Gathered {
 
 /// Makes the incident of a case whose verdict is final.
 pub fn compose(mut case: Case, gathered: Gathered, recurrence: Recurrence) -> Incident {
-    let Gathered { container, system, node, logs, sidecar, oom: _, gaps, is_rushed } = gathered;
+    let Gathered { container, system, node, cause, logs, sidecar, oom: _, gaps, is_rushed } =
+        gathered;
+    let cause = reason::cause(&case, cause);
+    let fingerprint = reason::fingerprint_of(&case, cause.as_ref());
     let growth = container.as_ref().and_then(|c| memory_growth(&c.samples));
     let course = Course {
         memory_growth_bytes_per_second: growth.filter(|_| case.kind == IncidentType::Oom),
         recent_ends: recurrence.recent,
         recent_within: RECENT_CRASHES_WITHIN,
+        first: recurrence.seen.and_then(|seen| seen.first),
     };
     let subject_name = case.container_name().map(str::to_owned);
     let subject_id = case.container_id().map(str::to_owned);
-    let message = sentence::sentence(&case, &course);
+    let message = sentence::sentence(&case, cause.as_ref(), &course);
     let containers = containers(&case, is_rushed);
-    let metadata = metadata(&mut case);
+    let metadata = metadata(&mut case, recurrence.seen);
     let mut telemetry = Telemetry {
-        brief: recurrence.within_hour >= BRIEF_AFTER,
+        brief: recurrence.within_hour >= BRIEF_AFTER
+            || recurrence.seen.is_some_and(|seen| seen.within_hour >= BRIEF_AFTER),
         container,
         system,
         logs,
@@ -77,6 +87,8 @@ pub fn compose(mut case: Case, gathered: Gathered, recurrence: Recurrence) -> In
         severity: case.severity,
         kind: case.kind,
         message,
+        fingerprint,
+        cause,
         namespace: pod.namespace.clone(),
         pod_name: pod.name.clone(),
         pod_uid: pod.uid.clone(),
@@ -90,7 +102,7 @@ pub fn compose(mut case: Case, gathered: Gathered, recurrence: Recurrence) -> In
 }
 
 /// Returns the facts about the pod and the verdict. Takes the evidence out of the case.
-fn metadata(case: &mut Case) -> Metadata {
+fn metadata(case: &mut Case, seen: Option<Sighting>) -> Metadata {
     let (reboot, lost) = match &case.subject {
         Subject::Node { reboot } => (Some(reboot.clone()), None),
         Subject::Lost { losses } => (None, Some(losses.clone())),
@@ -115,6 +127,7 @@ fn metadata(case: &mut Case) -> Metadata {
         agent_version: env!("CARGO_PKG_VERSION"),
         repeats: case.repeats(),
         explains: case.explains().to_vec(),
+        seen,
         lost,
         survived: matches!(case.subject, Subject::Survivor { .. }),
         reboot,

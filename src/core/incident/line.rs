@@ -52,7 +52,7 @@ const STEPS: [Cut; 27] = [
     Cut::AllTexts(128),
     Cut::AllTexts(32),
     // Not reached with names that Kubernetes allows (a test checks that).
-    Cut::Names(96),
+    Cut::Names(64),
 ];
 
 /// Returns the line, with its newline.
@@ -164,6 +164,9 @@ impl Incident {
             }
             Cut::AllTexts(bytes) => {
                 self.message = cut(&self.message, bytes);
+                if let Some(cause) = &mut self.cause {
+                    cause.shorten(bytes);
+                }
                 self.metadata.evidence.truncate(4);
                 for text in &mut self.metadata.evidence {
                     *text = cut(text, bytes);

@@ -2,9 +2,11 @@
 
 pub mod compose;
 pub mod line;
+mod reason;
 pub mod recurrence;
 mod schema;
 pub mod sentence;
 
 pub use self::compose::{Gathered, compose};
+pub use self::reason::fingerprint;
 pub use self::schema::{ContainerTelemetry, Incident, Metadata, Telemetry};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::core::case::id;
+use crate::core::seen::Sighting;
 use crate::limits::{
     BRIEF_WITHIN, CRASH_LOOP_AFTER, CRASH_LOOP_WITHIN, RECENT_CRASHES_WITHIN, RECURRENCE_TIMES_MAX,
     RECURRENCES_MAX,
@@ -19,6 +20,8 @@ pub struct Recurrence {
     /// True if that is a crash loop: [`CRASH_LOOP_AFTER`] crashes within [`CRASH_LOOP_WITHIN`]. This is not the
     /// kubelet's `CrashLoopBackOff`, which begins when the crash is already reported.
     pub in_crash_loop: bool,
+    /// The crashes of the same kind on this node; `None` where they are not counted.
+    pub seen: Option<Sighting>,
 }
 
 /// The times of the newest few incidents of each container.
@@ -47,6 +50,7 @@ impl Recurrences {
             recent: count(RECENT_CRASHES_WITHIN),
             within_hour: count(BRIEF_WITHIN),
             in_crash_loop: count(CRASH_LOOP_WITHIN) >= CRASH_LOOP_AFTER,
+            seen: None,
         }
     }
 }

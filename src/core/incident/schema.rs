@@ -10,9 +10,12 @@ use crate::core::case::{
     Confidence, ContainerInfo, EventInfo, Gap, IncidentId, IncidentType, Losses, Owner, Reboot,
     Restarts, Severity, Workload,
 };
+use crate::core::cause::Cause;
+use crate::core::fingerprint::Fingerprint;
 use crate::core::logs::last_words::LastWords;
 use crate::core::node::NodeInfo;
 use crate::core::ring::Columns;
+use crate::core::seen::Sighting;
 use crate::core::sidecar::SidecarSection;
 use crate::core::text::{time, time_or_null};
 
@@ -36,6 +39,11 @@ pub struct Incident {
     pub kind: IncidentType,
     /// What happened, in one sentence.
     pub message: String,
+    /// The fingerprint: lines with equal fingerprints report the same kind of crash.
+    pub fingerprint: Fingerprint,
+    /// Why it happened, in the words of the application, its runtime or the kubelet; `None` if they do not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     /// The pod's namespace.
     pub namespace: String,
     /// The pod's name.
@@ -92,6 +100,9 @@ pub struct Metadata {
     /// How many pods of the workload were refused since the line before; this line stands for all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeats: Option<u64>,
+    /// How often crashes with this fingerprint were seen on this node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Sighting>,
     /// What a sink lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<Box<Losses>>,
@@ -111,7 +122,7 @@ pub struct Metadata {
 /// What the node recorded before the crash.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Telemetry {
-    /// True if this telemetry is shorter than usual: from the sixth crash of a container within an hour on.
+    /// True if this telemetry is shorter than usual: from the sixth crash with a fingerprint, or of a container, within an hour on.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub brief: bool,
     /// The samples of the container.

@@ -7,9 +7,13 @@ use crate::core::case::{
     Case, ContainerKind, Hang, IncidentType, Losses, Reboot, Restarts, StopCause, StopKind,
     Subject, Termination,
 };
+use crate::core::cause::Cause;
 use crate::core::detect::classify;
+use crate::core::seen::First;
 use crate::core::text::{bytes, cut, duration};
-use crate::limits::{REBOOT_NAMES_IN_SENTENCE, SENTENCE_QUOTE_BYTES_MAX};
+use crate::limits::{
+    NEW_POD_WITHIN, REBOOT_NAMES_IN_SENTENCE, SENTENCE_PLACE_BYTES_MAX, SENTENCE_QUOTE_BYTES_MAX,
+};
 
 /// What is known about the time before the termination.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,10 +24,12 @@ pub struct Course {
     pub recent_ends: usize,
     /// The period of `recent_ends`.
     pub recent_within: Duration,
+    /// What is known if this is the first crash of its kind.
+    pub first: Option<First>,
 }
 
 /// Returns the sentence of a case whose verdict is final.
-pub fn sentence(case: &Case, course: &Course) -> String {
+pub fn sentence(case: &Case, cause: Option<&Cause>, course: &Course) -> String {
     if let Subject::Node { reboot } = &case.subject {
         return describe_reboot(&case.pod.node.name, reboot);
     }
@@ -37,10 +43,13 @@ pub fn sentence(case: &Case, course: &Course) -> String {
     };
     match &case.subject {
         Subject::Termination { end, .. } => {
-            describe_termination(&mut out, case, end, course);
+            describe_termination(&mut out, case, end, cause, course);
             describe_consequence(&mut out, case);
             if let Some(restarts) = case.restarts {
                 describe_restarts(&mut out, restarts, course);
+            }
+            if let Some(first) = course.first {
+                describe_first(&mut out, case, first);
             }
         }
         Subject::Waiting { reason, message, .. } => {
@@ -162,7 +171,13 @@ fn describe_losses(node_name: &str, losses: &Losses) -> String {
     out
 }
 
-fn describe_termination(out: &mut String, case: &Case, end: &Termination, course: &Course) {
+fn describe_termination(
+    out: &mut String,
+    case: &Case,
+    end: &Termination,
+    cause: Option<&Cause>,
+    course: &Course,
+) {
     let code = end.exit_code;
     let own_limit = case.container().and_then(|container| container.resources.memory_limit_bytes);
     let pod_limit = case.pod.memory_limit_bytes;
@@ -217,7 +232,37 @@ fn describe_termination(out: &mut String, case: &Case, end: &Termination, course
     }
     match &case.stopped_for {
         Some(cause) if !cause.words.is_empty() => quote(out, &cause.words),
-        _ => quote(out, &end.message),
+        _ => match cause {
+            // A message of one line says it better than any rule about it.
+            Some(cause) if end.message.is_empty() || end.message.trim_end().contains('\n') => {
+                describe_cause(out, cause);
+            }
+            _ => quote(out, &end.message),
+        },
+    }
+}
+
+/// Says why, in the words of the log, and where.
+fn describe_cause(out: &mut String, cause: &Cause) {
+    quote(out, &cause.text());
+    if let Some(location) = &cause.location {
+        // The function and the folders are in the line's `cause`.
+        let place = location.split(" in ").next().unwrap_or(location);
+        let _ = write!(out, " ({})", cut(place, SENTENCE_PLACE_BYTES_MAX));
+    }
+}
+
+/// Says that a crash like this is new on the node, if its pod is new as well: then the release is the first suspect.
+fn describe_first(out: &mut String, case: &Case, first: First) {
+    let Some(created) = case.pod.created_at else { return };
+    let age: Duration = case.occurred_at.duration_since(created).try_into().unwrap_or_default();
+    if age <= NEW_POD_WITHIN {
+        let age = duration(age);
+        let seen = match first {
+            First::OnNode => "on this node",
+            First::SinceStart => "on this node since the agent started",
+        };
+        let _ = write!(out, "; first crash of its kind {seen}, {age} after the pod was made");
     }
 }
 

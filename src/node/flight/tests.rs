@@ -104,6 +104,7 @@ impl Node {
             started: Some(now(from).wall),
             finished: Some(now(to).wall),
             is_alone,
+            exit_code: Some(1),
         };
         self.flight.read_instance(&instance, now(at))
     }

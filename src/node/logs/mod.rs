@@ -18,7 +18,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::core::logs::last_words::{LastWords, Tail, Truncation, last_words};
+use crate::core::logs::last_words::{LastWords, LogEnd, Tail, Truncation};
 use crate::limits::{
     LOG_FOLDER_ENTRIES_MAX, LOG_NAME_BYTES_MAX, LOG_OPEN_TRIES_MAX, LOG_TAIL_BYTES_MAX,
 };
@@ -26,6 +26,15 @@ use crate::runtime::files::{Links, open_regular};
 
 mod gap;
 pub use self::gap::Gap;
+
+/// What was read of a log.
+#[derive(Debug)]
+pub struct LogRead {
+    /// The end of the log, in which the cause of the container's end may stand.
+    pub end: LogEnd,
+    /// The last lines of it, for the incident.
+    pub words: LastWords,
+}
 
 /// The kubelet's log folder, and how much to read from it.
 #[derive(Clone, Debug)]
@@ -59,8 +68,24 @@ impl PodLogs {
         container: &str,
         restart_count: i64,
     ) -> Result<LastWords, Gap> {
+        self.read(namespace, pod_name, pod_uid, container, restart_count).map(|read| read.words)
+    }
+
+    /// The same, with the lines before them in which the cause may stand.
+    ///
+    /// # Errors
+    /// The same as for [`PodLogs::last_words`].
+    pub fn read(
+        &self,
+        namespace: &str,
+        pod_name: &str,
+        pod_uid: &str,
+        container: &str,
+        restart_count: i64,
+    ) -> Result<LogRead, Gap> {
         if self.lines_max == 0 {
-            return Ok(LastWords::default());
+            let (end, words) = (LogEnd::read(&[], self.is_masked), LastWords::default());
+            return Ok(LogRead { end, words });
         }
         for name in [namespace, pod_name, pod_uid, container] {
             check_name(name)?;
@@ -68,18 +93,19 @@ impl PodLogs {
         let restart_count = u32::try_from(restart_count).map_err(|_| Gap::Name)?;
         let pod = format!("{namespace}_{pod_name}_{pod_uid}");
         let folder = Folder::look(&self.root, &pod, container)?;
-        self.read(&folder, container, &format!("{restart_count}.log"))
+        self.read_in(&folder, container, &format!("{restart_count}.log"))
     }
 
-    fn read(&self, folder: &Folder, container: &str, name: &str) -> Result<LastWords, Gap> {
+    fn read_in(&self, folder: &Folder, container: &str, name: &str) -> Result<LogRead, Gap> {
         let mut tries = 0;
         loop {
             tries += 1;
             let newest = folder.tail(name)?;
             if let Some(newest) = &newest {
-                let words = self.words(&[newest]);
-                if words.lines.len() >= self.lines_max || words.truncated.is_some() {
-                    return Ok(LastWords { file: format!("{container}/{name}"), ..words });
+                let mut read = self.words(&[newest]);
+                if read.words.lines.len() >= self.lines_max || read.words.truncated.is_some() {
+                    read.words.file = format!("{container}/{name}");
+                    return Ok(read);
                 }
             }
             // More lines are needed, or the file was rotated a moment ago, or it is gone.
@@ -89,7 +115,8 @@ impl PodLogs {
                 // If the file was rotated in the meantime, the rotated file is not older than `newest`.
                 let old = before.end.as_ref().filter(|_| is_settled || newest.is_none());
                 let ends: Vec<_> = old.into_iter().chain(&newest).collect();
-                let mut words = self.words(&ends);
+                let mut read = self.words(&ends);
+                let words = &mut read.words;
                 words.file = match (&newest, before.name) {
                     (Some(_), _) => format!("{container}/{name}"),
                     (None, Some(rotated)) if old.is_some() => format!("{container}/{rotated}"),
@@ -99,16 +126,18 @@ impl PodLogs {
                 if has_more && words.truncated.is_none() && words.lines.len() < self.lines_max {
                     words.truncated = Some(Truncation::Rotated);
                 }
-                return Ok(words);
+                return Ok(read);
             }
         }
     }
 
     /// Returns the last lines of these file ends, which are given the oldest first.
-    fn words(&self, ends: &[&End]) -> LastWords {
+    fn words(&self, ends: &[&End]) -> LogRead {
         let tails: Vec<_> =
             ends.iter().map(|end| Tail { bytes: &end.bytes, is_cut: end.is_cut }).collect();
-        last_words(&tails, self.lines_max, self.is_masked)
+        let end = LogEnd::read(&tails, self.is_masked);
+        let words = end.last_words(self.lines_max);
+        LogRead { end, words }
     }
 }
 

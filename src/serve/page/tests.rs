@@ -32,6 +32,7 @@ fn incident() -> Value {
         "schema": "blackbox.incident/v1", "id": "5ef8f17055c73db4150bf65f57a4c97b",
         "timestamp": "2026-11-23T03:31:48Z", "occurred_at": "2026-11-23T03:31:47Z",
         "severity": "critical", "type": "oom", "message": "was OOM-killed at its 64 MiB limit",
+        "fingerprint": "4c1d5d6f0a0b1c2d",
         "namespace": "shop", "pod_name": "web-1", "pod_uid": "u", "node_name": "node1",
         "container": "app", "container_id": "containerd://9ca6",
         "containers": [

@@ -12,8 +12,10 @@ fn entry(key: &str) -> PodEntry {
 
 /// Runs a ledger with these pods, as an agent does from its first LIST to its shutdown.
 fn keep(path: &Path, keys: &[&str]) -> Metrics {
-    let (ledger, metrics) =
-        (Arc::new(SharedLedger::new(Ledger::new("node1", None))), Metrics::default());
+    let (ledger, metrics) = (
+        Arc::new(SharedLedger::new(Ledger::new("node1", None), Arc::default())),
+        Metrics::default(),
+    );
     thread::scope(|scope| {
         scope.spawn(|| run(&ledger, path, &metrics, Clock::start()));
         keys.iter().for_each(|key| ledger.keep(entry(key)));
@@ -46,7 +48,8 @@ fn before_everything_was_seen_once_the_old_page_stays() {
     let scratch = Scratch::new("state");
     let path = scratch.join("state");
     keep(&path, &["a"]);
-    let (ledger, metrics) = (SharedLedger::new(Ledger::new("node1", None)), Metrics::default());
+    let (ledger, metrics) =
+        (SharedLedger::new(Ledger::new("node1", None), Arc::default()), Metrics::default());
     ledger.keep(entry("b"));
     ledger.close();
     run(&ledger, &path, &metrics, Clock::start());
@@ -86,7 +89,8 @@ fn a_page_that_cannot_be_written_is_tried_again() {
     let metrics = keep(&path, &["a"]);
     assert_eq!(metrics.state_writes.get(StateWrite::Error), 1);
 
-    let (ledger, clock) = (SharedLedger::new(Ledger::new("node1", None)), Clock::start());
+    let (ledger, clock) =
+        (SharedLedger::new(Ledger::new("node1", None), Arc::default()), Clock::start());
     ledger.complete();
     thread::scope(|scope| {
         scope.spawn(|| run(&ledger, &path, &metrics, clock));

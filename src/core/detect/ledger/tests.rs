@@ -27,7 +27,7 @@ fn now() -> Timestamp {
 /// Returns what the next agent reads.
 #[track_caller]
 fn left(ledger: &Ledger) -> PreviousState {
-    let page = ledger.page(now()).unwrap();
+    let page = ledger.page(now(), Vec::new()).unwrap();
     assert!(page.len() as u64 <= crate::limits::STATE_FILE_BYTES_MAX);
     parse(page.as_bytes(), &ledger.node_name).unwrap()
 }
@@ -35,7 +35,7 @@ fn left(ledger: &Ledger) -> PreviousState {
 #[test]
 fn a_page_is_read_back_as_it_was() {
     let mut ledger = Ledger::new("node1", None);
-    assert_eq!(ledger.page(now()), None, "not before everything was seen once");
+    assert_eq!(ledger.page(now(), Vec::new()), None, "not before everything was seen once");
     ledger.complete();
     let empty = PreviousState { written_at: Some(now()), ..PreviousState::default() };
     assert_eq!(left(&ledger), empty);
@@ -121,7 +121,7 @@ fn a_cut_page_is_of_no_use_wherever_it_is_cut() {
     let mut ledger = Ledger::new("node1", None);
     ledger.keep(pod("u1", &[("app", 3)]));
     ledger.complete();
-    let page = ledger.page(now()).unwrap().into_bytes();
+    let page = ledger.page(now(), Vec::new()).unwrap().into_bytes();
     for len in 0..page.len() {
         assert!(matches!(parse(&page[..len], "node1"), Err(Unusable::Corrupt(_))), "{len}");
         let mut zeroed = page.clone();
@@ -137,7 +137,7 @@ fn a_cut_page_is_of_no_use_wherever_it_is_cut() {
 fn a_page_of_another_node_or_version_is_named_as_such() {
     let mut ledger = Ledger::new("node1", None);
     ledger.complete();
-    let page = ledger.page(now()).unwrap();
+    let page = ledger.page(now(), Vec::new()).unwrap();
     let other = Unusable::OtherNode("node1".to_owned());
     assert_eq!(parse(page.as_bytes(), "node2"), Err(other));
     let newer = page.replace("state/v1", "state/v2");
@@ -270,7 +270,8 @@ fn a_line_that_was_never_written_to_its_end_is_found_wherever_it_breaks_off() {
 #[test]
 fn a_boot_counts_as_known_once_its_reboot_was_delivered() {
     let now = Timestamp::UNIX_EPOCH;
-    let reread = |ledger: &Ledger| parse(ledger.page(now).unwrap().as_bytes(), "node1").unwrap();
+    let reread =
+        |ledger: &Ledger| parse(ledger.page(now, Vec::new()).unwrap().as_bytes(), "node1").unwrap();
     let mut ledger = Ledger::new("node1", None);
     ledger.set_boot("a");
     ledger.complete();

@@ -131,7 +131,7 @@ impl Node {
     }
 
     fn write_page(&mut self) {
-        self.page = self.ledger.page(self.now.wall).or_else(|| self.page.take());
+        self.page = self.ledger.page(self.now.wall, Vec::new()).or_else(|| self.page.take());
     }
 
     /// Reports, writes and keeps everything.

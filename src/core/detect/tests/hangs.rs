@@ -356,7 +356,7 @@ fn each_long_episode_is_told_once_however_often_the_agent_dies() {
                         last_death = at;
                         b.detector.finish(now(10_000), &mut b.out);
                         lines += take(&mut b, &mut ledger, &mut told);
-                        let page = ledger.page(now(at).wall).unwrap();
+                        let page = ledger.page(now(at).wall, Vec::new()).unwrap();
                         let left = ledger::parse(page.as_bytes(), "node1").unwrap();
                         b = Bench::unlisted(before(at, 5 * SECOND));
                         b.detector.restore(&left.pods, true);

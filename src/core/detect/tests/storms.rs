@@ -99,7 +99,7 @@ fn what_is_folded_is_told_at_the_agents_end_and_after_its_death() {
                 ledger.keep(*entry);
             }
         }
-        let page = ledger.page(now(9).wall).unwrap();
+        let page = ledger.page(now(9).wall, Vec::new()).unwrap();
         let left = ledger::parse(page.as_bytes(), "node1").unwrap();
         let mut next = Bench::unlisted(before(20, 60 * SECOND));
         next.detector.restore(&left.pods, true);

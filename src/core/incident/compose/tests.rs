@@ -123,7 +123,7 @@ fn a_probe_that_only_may_have_ended_it_gives_way_to_the_kernels_count() {
 fn the_sentence_says_how_the_memory_grew_and_how_often_it_crashed() {
     let container = of_container(&[40.0, 100.0, 130.0, 160.0, 190.0, 220.0, 250.0]);
     let gathered = Gathered { container, ..Gathered::default() };
-    let recurrence = Recurrence { recent: 3, within_hour: 3, in_crash_loop: true };
+    let recurrence = Recurrence { recent: 3, within_hour: 3, in_crash_loop: true, seen: None };
     let incident = compose(case(137, "OOMKilled"), gathered, recurrence);
     assert_eq!(
         incident.message,
@@ -198,7 +198,7 @@ fn from_the_sixth_crash_within_an_hour_on_telemetry_is_brief() {
     }
     assert_eq!(brief, [false, false, false, false, false, true, true, true]);
     let other = recurrences.note("u1", "log", Duration::from_secs(2400));
-    let first = Recurrence { recent: 1, within_hour: 1, in_crash_loop: false };
+    let first = Recurrence { recent: 1, within_hour: 1, in_crash_loop: false, seen: None };
     assert_eq!(other, first);
     let later = recurrences.note("u1", "app", Duration::from_secs(9000));
     assert_eq!(later, first);

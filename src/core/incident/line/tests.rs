@@ -3,6 +3,8 @@ use crate::core::case::{
     Confidence, ContainerKind, EventInfo, IncidentId, IncidentType, Owner, ResourceAnalysis,
     Restarts, SCHEMA, Severity, Workload,
 };
+use crate::core::cause::Cause;
+use crate::core::fingerprint::Fingerprint;
 use crate::core::incident::schema::ContainerTelemetry;
 use crate::core::ring::Columns;
 use crate::limits::{
@@ -48,6 +50,8 @@ fn incident(containers: usize, fill: char) -> Incident {
         severity: Severity::High,
         kind: IncidentType::Killed,
         message: text(1000),
+        fingerprint: Fingerprint(u64::MAX),
+        cause: Cause::largest_of_test(text),
         namespace: "n".repeat(63),
         pod_name: "p".repeat(253),
         pod_uid: "u".repeat(36),
@@ -84,6 +88,7 @@ fn metadata(text: impl Fn(usize) -> String) -> Metadata {
         evidence: vec![text(600); 4],
         restarts: Some(Restarts { total: 1, unseen: 2, ended: Some(3), crash_loop: true }),
         static_pod_uid: None,
+        seen: None,
         repeats: None,
         explains: Vec::new(),
         lost: None,
@@ -109,12 +114,12 @@ fn columns(value: f64, columns: usize, samples: usize) -> Columns {
 fn samples_are_thinned_before_words_go() {
     let mut whole = incident(1, 'x');
     whole.telemetry.events.clear();
-    whole.containers[0].message = Some("x".repeat(2000));
+    whole.containers[0].message = Some("x".repeat(1000));
     let Telemetry { system, container, .. } = &mut whole.telemetry;
     *system = Some(columns(1234.5, 22, 61));
     container.as_mut().unwrap().samples = columns(268_435_456.0, 7, 61);
     let value: serde_json::Value = serde_json::from_slice(&line(&whole)).unwrap();
-    assert_eq!(value["containers"][0]["message"].as_str().unwrap().len(), 2000);
+    assert_eq!(value["containers"][0]["message"].as_str().unwrap().len(), 1000);
     let column = &value["telemetry"]["container"]["pressure_memory_some_percent"];
     assert!((15..=61).contains(&column.as_array().unwrap().len()), "{column}");
     let gaps = value["telemetry"]["gaps"].to_string();

@@ -1,0 +1,76 @@
+//! Why a case happened, in somebody's words, and the fingerprint that groups it with others.
+
+use crate::core::case::{Case, IncidentType, Subject};
+use crate::core::cause::{Cause, Source, find_in};
+use crate::core::fingerprint::{self, Fingerprint, Words};
+use crate::core::incident::Gathered;
+use crate::core::logs::last_words::LogEnd;
+
+/// Returns the fingerprint of a case, with what was gathered about it.
+pub fn fingerprint(case: &Case, gathered: &Gathered) -> Fingerprint {
+    fingerprint_of(case, cause(case, gathered.cause.clone()).as_ref())
+}
+
+/// Returns the cause of a case: what the container's termination message says, what its log says, or what the status says.
+pub(super) fn cause(case: &Case, logged: Option<Cause>) -> Option<Cause> {
+    match &case.subject {
+        Subject::Waiting { reason, message, .. } => Cause::of_status(reason, message),
+        Subject::Pod { reason, message, .. } if case.kind == IncidentType::AdmissionRejected => {
+            Cause::of_status(reason, message)
+        }
+        Subject::Termination { end, .. } if case.kind == IncidentType::StartError => {
+            Cause::of_status(&end.reason, &end.message)
+        }
+        Subject::Termination { end, .. } if ends_itself(case) => {
+            let said = || {
+                let text = LogEnd::read_plain(end.message.as_bytes(), true);
+                find_in(&text, end.exit_code, Source::TerminationMessage)
+            };
+            // A message of several lines is the end of the log, and the log itself has more of it.
+            match end.message.trim_end().contains('\n') {
+                true => logged.or_else(said),
+                false => said().or(logged),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Returns true for ends that can have a cause in the log. What the kernel or the kubelet ended has none: its last words are
+/// accident.
+fn ends_itself(case: &Case) -> bool {
+    matches!(
+        case.kind,
+        IncidentType::Error
+            | IncidentType::Misuse
+            | IncidentType::DockerError
+            | IncidentType::NotExecutable
+            | IncidentType::NotFound
+            | IncidentType::InvalidArg
+            | IncidentType::Killed
+            | IncidentType::Signal
+            | IncidentType::Unknown
+    )
+}
+
+/// Returns the fingerprint of a case with this cause.
+pub(super) fn fingerprint_of(case: &Case, cause: Option<&Cause>) -> Fingerprint {
+    let (exit_code, reason) = match &case.subject {
+        Subject::Termination { end, .. } => (Some(end.exit_code), end.reason.as_str()),
+        Subject::Waiting { reason, .. } | Subject::Pod { reason, .. } => (None, reason.as_str()),
+        _ => (None, ""),
+    };
+    let workload = match case.pod.workload.kind.is_empty() {
+        true => String::new(),
+        false => case.pod.workload.to_string(),
+    };
+    fingerprint::of(&Words {
+        namespace: &case.pod.namespace,
+        workload: &workload,
+        container: case.container_name().unwrap_or(""),
+        kind: case.kind.name(),
+        exit_code,
+        reason,
+        cause: cause.map(Cause::signature),
+    })
+}
