@@ -210,6 +210,10 @@ Crash flight recorder for Kubernetes nodes: one JSON line for every container th
   blackbox-daemon show [FILE]   show incidents, newest first; from FILE, stdin (-) or BLACKBOX_INCIDENT_FILE
       --full                    also show the minutes before each incident
       --follow                  show the oldest first, then each new incident as it arrives
+      --by KEY                  show groups with count, pods, nodes, first and last time, and the newest sentence, the
+                                largest group first; from the lines of one node or of many, in any order.
+                                KEY: fingerprint, workload, node, type or image. (none): the lines of an older
+                                version have no fingerprint and no workload
       --namespace, --pod, --type, --severity, --since, --id, --limit
   blackbox-daemon explain [FILE] find the cause of a crash in a log: FILE or stdin (-), as the kubelet or kubectl writes it
       --exit-code N             how the container ended; without it, 1

@@ -11,7 +11,7 @@ use crate::support::{PATIENCE, Scratch, fixture};
 use crate::{BINARY, text};
 use blackbox_daemon::core::text::is_harmful;
 
-fn command(words: &[&str]) -> Command {
+pub(crate) fn command(words: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
     command.arg("show").args(words).env_clear();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -19,7 +19,7 @@ fn command(words: &[&str]) -> Command {
 }
 
 /// Runs `show` with this input.
-fn show(words: &[&str], input: &[u8]) -> Output {
+pub(crate) fn show(words: &[&str], input: &[u8]) -> Output {
     let mut child = command(words).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     std::thread::scope(|scope| {
@@ -34,7 +34,7 @@ fn incidents() -> Vec<u8> {
 }
 
 /// Returns the width in columns; valid for the characters in the fixtures, of which only the ideographs are wide.
-fn columns(line: &str) -> usize {
+pub(crate) fn columns(line: &str) -> usize {
     line.chars().map(|c| if ('\u{2e80}'..'\u{ffff}').contains(&c) { 2 } else { 1 }).sum()
 }
 

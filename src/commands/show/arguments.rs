@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::config::duration;
 use crate::core::case::Severity;
+use crate::core::display::groups::By;
 use crate::core::display::parsed::Value;
 use crate::limits::SHOWN_MAX;
 
@@ -18,7 +19,9 @@ pub(super) struct Arguments {
     pub(super) is_following: bool,
     /// Show the minutes before each incident.
     pub(super) is_full: bool,
-    /// Show at most this many of the newest incidents.
+    /// Show groups of incidents instead of incidents.
+    pub(super) by: Option<By>,
+    /// Show at most this many of the newest incidents, or of the largest groups.
     pub(super) limit: usize,
     /// Which incidents to show.
     pub(super) filter: Filter,
@@ -60,6 +63,41 @@ impl Filter {
     }
 }
 
+impl Arguments {
+    /// Sets an option that has a value.
+    fn set(&mut self, option: &str, value: &str, now: Timestamp) -> Result<(), String> {
+        let refused = |allowed: &str| Err(format!("{option} {value:?}: allowed: {allowed}"));
+        let filter = &mut self.filter;
+        match option {
+            "--pod" => filter.pod = Some(value.to_owned()),
+            "--type" => filter.kinds.extend(value.split(',').map(str::to_owned)),
+            "--id" => filter.id = Some(value.to_owned()),
+            "--severity" => match Severity::from_name(value) {
+                Some(severity) => filter.severity = Some(severity),
+                None => return refused("critical, high, medium or low"),
+            },
+            "--since" => match since(value, now) {
+                Some(since) => filter.since = Some(since),
+                None => {
+                    return refused(
+                        "an age such as 90s or 1h30m, or a time such as 2026-11-23T03:00:00Z",
+                    );
+                }
+            },
+            "--limit" => match value.parse() {
+                Ok(limit) if (1..=SHOWN_MAX).contains(&limit) => self.limit = limit,
+                _ => return refused(&format!("1 to {SHOWN_MAX}")),
+            },
+            "--by" => match By::from_name(value) {
+                Some(by) => self.by = Some(by),
+                None => return refused(&By::ALL.map(By::name).join(", ")),
+            },
+            _ => filter.namespace = Some(value.to_owned()),
+        }
+        Ok(())
+    }
+}
+
 /// Parses the arguments of `show`. `file` is the default file: `BLACKBOX_INCIDENT_FILE`.
 ///
 /// # Errors
@@ -73,6 +111,7 @@ pub(super) fn read(
         file,
         is_following: false,
         is_full: false,
+        by: None,
         limit: SHOWN_MAX,
         filter: Filter::default(),
     };
@@ -84,39 +123,14 @@ pub(super) fn read(
             Some((option, value)) if word.starts_with("--") => (option, Some(value)),
             _ => (*word, None),
         };
-        let filter = &mut arguments.filter;
         match option {
             "--follow" | "-f" => arguments.is_following = true,
             "--full" => arguments.is_full = true,
             "--namespace" | "-n" | "--pod" | "--type" | "--severity" | "--since" | "--limit"
-            | "--id" => {
-                let Some(value) = own.or_else(|| words.next().copied()).filter(|v| !v.is_empty())
-                else {
-                    problems.push(format!("{option} needs a value"));
-                    continue;
-                };
-                match option {
-                    "--pod" => filter.pod = Some(value.to_owned()),
-                    "--type" => filter.kinds.extend(value.split(',').map(str::to_owned)),
-                    "--id" => filter.id = Some(value.to_owned()),
-                    "--severity" => match Severity::from_name(value) {
-                        Some(severity) => filter.severity = Some(severity),
-                        None => problems.push(format!(
-                            "--severity {value:?}: allowed: critical, high, medium or low"
-                        )),
-                    },
-                    "--since" => match since(value, now) {
-                        Some(since) => filter.since = Some(since),
-                        None => problems.push(format!(
-                            "--since {value:?}: allowed: an age such as 90s or 1h30m, or a time such as \
-                             2026-11-23T03:00:00Z"
-                        )),
-                    },
-                    "--limit" => match value.parse() {
-                        Ok(limit) if (1..=SHOWN_MAX).contains(&limit) => arguments.limit = limit,
-                        _ => problems.push(format!("--limit {value:?}: allowed: 1 to {SHOWN_MAX}")),
-                    },
-                    _ => filter.namespace = Some(value.to_owned()),
+            | "--id" | "--by" => {
+                match own.or_else(|| words.next().copied()).filter(|v| !v.is_empty()) {
+                    Some(value) => problems.extend(arguments.set(option, value, now).err()),
+                    None => problems.push(format!("{option} needs a value")),
                 }
             }
             "-" if !named => (arguments.file, named) = (None, true),
@@ -125,6 +139,9 @@ pub(super) fn read(
             }
             _ => problems.push(format!("{word:?} is an unknown option or a second file")),
         }
+    }
+    if arguments.by.is_some() && (arguments.is_following || arguments.is_full) {
+        problems.push("--by cannot be combined with --follow or --full".to_owned());
     }
     if problems.is_empty() { Ok(arguments) } else { Err(problems) }
 }
@@ -189,5 +206,19 @@ mod tests {
     fn all_that_is_wrong_is_told_at_once() {
         let wrong = of(&["--severity", "bad", "--since=then", "--limit", "0", "--what", "--pod"]);
         assert_eq!(wrong.unwrap_err().len(), 5);
+    }
+
+    #[test]
+    fn groups_go_by_what_is_known_and_are_not_followed() {
+        for by in By::ALL {
+            assert_eq!(of(&["--by", by.name()]).unwrap().by, Some(by));
+        }
+        assert_eq!(of(&["--by=node", "--type", "oom", "--limit", "5"]).unwrap().limit, 5);
+        let unknown = of(&["--by", "owner"]).unwrap_err();
+        assert_eq!(unknown, ["--by \"owner\": allowed: fingerprint, workload, node, type, image"]);
+        for other in ["--follow", "-f", "--full"] {
+            assert!(of(&["--by", "node", other]).is_err(), "{other}");
+        }
+        assert!(of(&["--by"]).is_err());
     }
 }

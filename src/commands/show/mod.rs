@@ -1,12 +1,13 @@
 //! The command `show`: incident lines in readable form.
 //!
 //! It shows incidents newest first, from the incident file and its rotated predecessors or from standard input, or
-//! (with `--follow`) as they arrive. Lines that are not incidents are skipped and counted, since `kubectl logs`
+//! (with `--follow`) as they arrive. With `--by` it shows groups of them; the lines may then come from many nodes. Lines that are not incidents are skipped and counted, since `kubectl logs`
 //! mixes the agent's log with its incident lines.
 
 mod arguments;
 mod render;
 mod screen;
+mod table;
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -14,11 +15,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::core::display::groups::Groups;
 use crate::core::display::parsed::Value;
 use crate::core::stream::frame::{FrameSplitter, OverLong};
 use crate::limits::{
-    READ_BLOCK_BYTES, SHOW_COLUMNS, SHOW_COLUMNS_MIN, SHOW_FOLLOW_INTERVAL, SHOW_HELD_BYTES_MAX,
-    SHOW_LINE_BYTES_MAX,
+    GROUP_IDS_MAX, READ_BLOCK_BYTES, SHOW_COLUMNS, SHOW_COLUMNS_MIN, SHOW_FOLLOW_INTERVAL,
+    SHOW_HELD_BYTES_MAX, SHOW_LINE_BYTES_MAX,
 };
 use crate::runtime::clock::Clock;
 use crate::runtime::files::rotated_names;
@@ -67,6 +69,7 @@ pub fn run(
         is_full: arguments.is_full,
     };
     let mut show = Show {
+        groups: arguments.by.map(Groups::new),
         arguments,
         style,
         held: VecDeque::new(),
@@ -89,6 +92,10 @@ struct Skipped {
     other: u64,
     /// Incidents older than those shown.
     older: u64,
+    /// Incidents that were counted before, in groups.
+    repeated: u64,
+    /// True if there were more incidents than ids can be kept, in groups.
+    has_forgotten: bool,
 }
 
 impl Skipped {
@@ -100,7 +107,14 @@ impl Skipped {
                 self.older
             )
         });
-        let summary: Vec<String> = other.into_iter().chain(older).collect();
+        let repeated = (self.repeated > 0).then(|| {
+            format!("{} lines repeat an incident and are not counted again", self.repeated)
+        });
+        let forgotten = self.has_forgotten.then(|| {
+            format!("an incident that came again after {GROUP_IDS_MAX} others is counted twice")
+        });
+        let summary: Vec<String> =
+            [other, older, repeated, forgotten].into_iter().flatten().collect();
         (!summary.is_empty()).then(|| summary.join("; "))
     }
 }
@@ -111,6 +125,8 @@ struct Show<'o> {
     /// Rendered incidents, newest last. They are written at the end, because the newest comes first.
     held: VecDeque<String>,
     held_bytes: usize,
+    /// The groups, if they are asked for instead of incidents.
+    groups: Option<Groups>,
     out: &'o mut dyn Write,
     skipped: Skipped,
 }
@@ -125,6 +141,15 @@ impl Show<'_> {
                 read?;
             }
             Some(file) => self.files(&file)?,
+        }
+        if let Some(groups) = self.groups.take() {
+            let mut table = groups.into_table();
+            (self.skipped.repeated, self.skipped.has_forgotten) =
+                (table.repeated, table.has_forgotten);
+            table.keep(self.arguments.limit);
+            let mut text = String::new();
+            self.style.table(&mut text, &table);
+            self.out.write_all(text.as_bytes()).map_err(Error::Write)?;
         }
         while let Some(newest) = self.held.pop_back() {
             self.out.write_all(newest.as_bytes()).map_err(Error::Write)?;
@@ -195,17 +220,24 @@ impl Show<'_> {
 
     fn take(&mut self, lines: &mut FrameSplitter, block: &[u8]) -> Result<(), Error> {
         let mut lines = lines.feed(block);
+        // Only the minutes before an incident need its telemetry.
+        let parse = if self.style.is_full { Value::parse } else { Value::parse_head };
         while let Some(line) = lines.next() {
             // kubectl may prefix a line with the pod's name or the time.
             let incident = line.ok().and_then(|line| {
                 let start = line.iter().position(|b| *b == b'{')?;
-                Value::parse(&line[start..])
+                parse(&line[start..])
             });
             let Some(incident) = incident else {
                 self.skipped.other += 1;
                 continue;
             };
-            if self.arguments.filter.takes(&incident) {
+            if !self.arguments.filter.takes(&incident) {
+                continue;
+            }
+            if let Some(groups) = &mut self.groups {
+                groups.add(&incident, 0);
+            } else {
                 let mut text = String::new();
                 self.style.write(&mut text, &incident);
                 self.hold(text)?;

@@ -32,7 +32,7 @@ pub(super) struct Style {
     pub(super) is_full: bool,
 }
 
-const DIM: &str = "2";
+pub(super) const DIM: &str = "2";
 
 impl Style {
     /// Writes an incident; no line is wider than the terminal.
@@ -84,7 +84,7 @@ impl Style {
     }
 
     /// Writes a text, broken between words, in at most this many lines.
-    fn wrap(self, out: &mut String, style: &str, text: &str, lines: usize) {
+    pub(super) fn wrap(self, out: &mut String, style: &str, text: &str, lines: usize) {
         let columns = self.columns.saturating_sub(4);
         let mut rest = text.trim();
         for line in 1..=lines {

@@ -18,6 +18,11 @@ fn width_of(c: char) -> usize {
     if is_wide { 2 } else { 1 }
 }
 
+/// Returns the number of columns that [`fit`] takes for a text if it has the room.
+pub(super) fn width(text: &str) -> usize {
+    text.trim_end().chars().map(|c| if is_special(c) { 1 } else { width_of(c) }).sum()
+}
+
 /// Appends as much of a text as fits into this many columns; a text that is cut ends with `…`. Special characters are
 /// replaced, so the terminal interprets nothing in it. Returns the number of columns used.
 pub(super) fn fit(out: &mut String, text: &str, columns: usize) -> usize {
@@ -105,6 +110,7 @@ mod tests {
             ("ab  \n", 3, "ab", 2),
         ] {
             assert_eq!(fitted(text, columns), (want.to_owned(), taken), "{text:?} in {columns}");
+            assert_eq!(width(text) <= columns, taken == width(text), "{text:?}");
         }
         for columns in 0..12 {
             for text in ["a漢b字c", "漢漢漢漢漢漢漢", "e\u{301}\u{301}x", "🔥🔥🔥"] {
