@@ -70,7 +70,13 @@ pub const PAGE_BYTES_MAX: usize = 256 << 10;
 /// five times as long; the charts have a limit of their own.
 pub const PAGE_INCIDENT_BYTES_MAX: usize = 12 * INCIDENT_LINE_BYTES_MAX;
 
-const _: () = assert!(PAGE_INCIDENT_BYTES_MAX < PAGE_BYTES_MAX);
+/// Maximum number of rows of the page's table of groups: a screenful. The page of one node rarely has more.
+pub const PAGE_GROUPS_MAX: usize = 20;
+
+/// Maximum size of that table. A row has about 500 bytes; one of the longest texts, all of it escaped, six thousand.
+pub const PAGE_GROUPS_BYTES_MAX: usize = 32 << 10;
+
+const _: () = assert!(PAGE_GROUPS_BYTES_MAX + PAGE_INCIDENT_BYTES_MAX < PAGE_BYTES_MAX);
 
 /// Maximum number of samples in one chart; the newest are shown. An incident line has at most
 /// [`WINDOW_SAMPLES_MAX`], and a screen shows no more points.

@@ -46,6 +46,7 @@ mod tests {
         may_read(&Request {
             method: Method::Get,
             path: "/",
+            query: "",
             peer: peer.parse().unwrap(),
             host,
             has_origin: false,
@@ -87,6 +88,7 @@ mod tests {
             let request = Request {
                 method: Method::Post,
                 path: "/v1/telemetry",
+                query: "",
                 peer: peer.parse().unwrap(),
                 host,
                 has_origin,

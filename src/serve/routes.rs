@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Config;
+use crate::core::display::groups::By;
 use crate::core::roster::Roster;
 use crate::core::sidecar::{self, Refusal, Sidecars};
 use crate::limits::{READERS_MAX, TELEMETRY_BODY_BYTES_MAX};
@@ -81,12 +82,14 @@ pub fn handler(
                 return Response { retry_after_seconds, ..text(503, BUSY.to_owned()) };
             }
             let snapshot = recent.snapshot();
-            let answer = match request.path {
-                "/" => {
+            let answer = match (request.path, by(request.query)) {
+                ("/", None) => text(400, unknown_by()),
+                ("/", Some(by)) => {
                     let monotonic = clock.monotonic();
                     let page = Page {
                         node_name: &node_name,
                         snapshot: &snapshot,
+                        by,
                         alive: health.alive(monotonic, &metrics.heartbeats).map(drop),
                         ready: health.ready(monotonic, idle, &metrics.heartbeats),
                         now: clock.wall(),
@@ -112,6 +115,17 @@ pub fn handler(
             text(404, there_are.to_owned())
         }
     }
+}
+
+/// Returns what the page's groups have in common: `by` in the query, or else the fingerprint. `None`: unknown.
+fn by(query: &str) -> Option<By> {
+    let mut values = query.split('&').filter_map(|word| word.strip_prefix("by="));
+    values.next().map_or(Some(By::Fingerprint), By::from_name)
+}
+
+/// The answer does not repeat the value, which may say anything.
+fn unknown_by() -> String {
+    format!("unknown value of by; allowed: {}\n", By::ALL.map(By::name).join(", "))
 }
 
 /// Accepts a pod's telemetry. The post is parsed before anything is locked.
@@ -168,5 +182,32 @@ fn lines(snapshot: &Snapshot) -> Response {
         body,
         headers: page::HEADERS,
         ..Response::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_groups_go_by_the_query_or_by_fingerprint() {
+        for (query, want) in [
+            ("", Some(By::Fingerprint)),
+            ("x", Some(By::Fingerprint)),
+            ("by", Some(By::Fingerprint)),
+            ("by=node", Some(By::Node)),
+            ("x=1&by=image", Some(By::Image)),
+            ("by=type&by=bad", Some(By::Type)),
+            ("by=", None),
+            ("by=Node", None),
+            ("by=%6eode", None),
+            ("by=<script>", None),
+        ] {
+            assert_eq!(by(query), want, "{query:?}");
+        }
+        assert_eq!(
+            unknown_by(),
+            "unknown value of by; allowed: fingerprint, workload, node, type, image\n"
+        );
     }
 }

@@ -83,6 +83,15 @@ fn incidents_are_the_very_lines_of_stdout_and_on_the_page() {
     for line in agent.lines_from(0) {
         assert!(html.text.contains(&line), "the line itself is not there: {line}");
     }
+    for by in ["fingerprint", "workload", "node", "type", "image"] {
+        let (head, page) = ask(agent.http(), &format!("GET /?by={by}"), "localhost");
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        let text = html::read(&page).text;
+        assert!(text.contains(&format!("The last incidents by {by}")), "{text}");
+    }
+    let (head, body) = ask(agent.http(), "GET /?by=<b>", "localhost");
+    assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
+    assert!(body.contains("allowed: fingerprint, workload, ") && !body.contains('<'), "{body}");
     let (head, body) = ask(agent.http(), "HEAD /", "127.0.0.1");
     assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("Content-Length: "), "{head}");
     assert_eq!(body, "");

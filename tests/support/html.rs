@@ -22,7 +22,7 @@ const TAGS: &[(&str, &[&str])] = &[
     ("pre", &[]),
     ("span", &["class"]),
     ("div", &["class"]),
-    ("details", &["class"]),
+    ("details", &["class", "id"]),
     ("summary", &[]),
     ("time", &["datetime"]),
     ("ul", &[]),
@@ -101,11 +101,26 @@ fn check_attributes(tag: &str, allowed: &[&str], mut rest: &str) {
         seen.push(name);
         // No attribute value may come from outside, so only these characters occur.
         let plain = |c: char| c.is_ascii_alphanumeric() || " -_.:/%,=".contains(c);
-        assert!(value.chars().all(plain), "<{tag} {name}={value:?}>");
-        assert!(name != "href" || matches!(value, "/" | "/incidents"), "<a href={value:?}>");
+        let is_plain = value.chars().all(plain);
+        assert!(name == "href" || is_plain, "<{tag} {name}={value:?}>");
+        assert!(name != "href" || leads_here(value), "<a href={value:?}>");
+        assert!(name != "id" || is_number(value), "<{tag} id={value:?}>");
         assert!(!after.starts_with(|c: char| c != ' '), "<{tag} …{after}>");
         rest = after.trim_start();
     }
+}
+
+/// Returns true for the links that the page has: to itself, to its groups, to the lines, to an incident on it.
+fn leads_here(link: &str) -> bool {
+    let groups = ["fingerprint", "workload", "node", "type", "image"];
+    matches!(link, "/" | "/incidents")
+        || link.strip_prefix("/?by=").is_some_and(|by| groups.contains(&by))
+        || link.strip_prefix('#').is_some_and(is_number)
+}
+
+/// Returns true for the number of an incident.
+fn is_number(id: &str) -> bool {
+    id.strip_prefix('i').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Appends text. Checks that it has no control character except white space, and none that changes the writing

@@ -59,6 +59,8 @@ pub struct Request<'a> {
     pub method: Method,
     /// The path, without a query.
     pub path: &'a str,
+    /// The query as sent, without its question mark.
+    pub query: &'a str,
     /// The client's address.
     pub peer: SocketAddr,
     /// The `Host` header: the name and port that the client believes it is connected to.
@@ -189,6 +191,7 @@ fn answer(
     let response = handler(&Request {
         method: head.method,
         path: head.path,
+        query: head.query,
         peer,
         host: head.host,
         has_origin: head.has_origin,

@@ -20,6 +20,8 @@ pub struct Head<'a> {
     pub method: Method,
     /// The path, without its query.
     pub path: &'a str,
+    /// The query as sent, without its question mark; empty if there is none.
+    pub query: &'a str,
     /// The `Host` header as sent.
     pub host: Option<&'a str>,
     /// True if there is an `Origin` header: a browser sends one with each POST.
@@ -105,7 +107,8 @@ fn parse_head(head: &[u8], bytes: usize) -> Result<Head<'_>, Refusal> {
         "POST" => Method::Post,
         _ => Method::Other,
     };
-    let path = target.split(['?', '#']).next().unwrap_or(target);
+    let target = target.split('#').next().unwrap_or(target);
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut hosts = lines.clone().filter_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("host").then(|| value.trim_matches([' ', '\t']))
@@ -123,7 +126,7 @@ fn parse_head(head: &[u8], bytes: usize) -> Result<Head<'_>, Refusal> {
         // A client of HTTP/1.0 cannot handle `100 Continue` (RFC 9110, 10.1.1).
         body.waits &= version == "HTTP/1.1";
     }
-    Ok(Head { method, path, host, has_origin, body, bytes })
+    Ok(Head { method, path, query, host, has_origin, body, bytes })
 }
 
 /// Reads the header lines about the body. Two lengths, even equal ones, are a sign of request smuggling (two readers
@@ -172,21 +175,25 @@ mod tests {
 
     #[test]
     fn heads_are_read_or_refused() {
-        let read = |text: &str, method, path| {
+        let read = |text: &str, method, target: &'static str| {
             let bytes = text.len() - if text.ends_with("rest") { 4 } else { 0 };
             let host = text.contains("Host: a").then_some("a");
             let has_origin = text.contains("Origin: ");
-            Some(Ok(Head { method, path, host, has_origin, body: BodyHead::default(), bytes }))
+            let (path, query) = target.split_once('?').unwrap_or((target, ""));
+            let body = BodyHead::default();
+            Some(Ok(Head { method, path, query, host, has_origin, body, bytes }))
         };
         for (text, method, path) in [
             ("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", Method::Get, "/metrics"),
-            ("GET /metrics?x=1 HTTP/1.0\r\n\r\n", Method::Get, "/metrics"),
+            ("GET /metrics?x=1 HTTP/1.0\r\n\r\n", Method::Get, "/metrics?x=1"),
+            ("GET /?a=b?c#d?e HTTP/1.1\r\n\r\n", Method::Get, "/?a=b?c"),
+            ("GET /a#b?c HTTP/1.1\r\n\r\n", Method::Get, "/a"),
             ("GET / HTTP/1.1\n\n", Method::Get, "/"),
             ("GET / HTTP/1.1\r\na: b\n\r\nrest", Method::Get, "/"),
             // For GET, headers about a body are ignored, even malformed ones.
             ("GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", Method::Get, "/"),
             ("HEAD / HTTP/1.1\r\n\r\n", Method::Head, "/"),
-            ("POST /v1?x HTTP/1.1\r\n\r\nrest", Method::Post, "/v1"),
+            ("POST /v1?x HTTP/1.1\r\n\r\nrest", Method::Post, "/v1?x"),
             ("POST /v1 HTTP/1.1\r\nOrigin: null\r\n\r\n", Method::Post, "/v1"),
             ("PUT / HTTP/1.1\r\n\r\n", Method::Other, "/"),
             ("get / HTTP/1.1\r\n\r\n", Method::Other, "/"),

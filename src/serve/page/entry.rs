@@ -10,11 +10,11 @@ use crate::serve::page::chart::Chart;
 use crate::serve::page::html::{clamped, element, number, put, text, time_tag};
 use crate::serve::page::timeline;
 
-/// Writes the incident of a line. A line that cannot be parsed is shown as raw text.
-pub(super) fn write(out: &mut String, line: &[u8], now: Timestamp) {
+/// Writes the incident of a line. A line that cannot be parsed is shown as raw text. The groups link to its number.
+pub(super) fn write(out: &mut String, line: &[u8], incident_number: u64, now: Timestamp) {
     match Value::parse(line) {
         Some(incident) => {
-            summary(out, &incident, now);
+            summary(out, &incident, incident_number, now);
             charts(out, &incident);
             timeline::write(out, &incident);
             list(out, "Evidence", incident.at(&["metadata", "evidence"]));
@@ -39,9 +39,11 @@ pub(super) fn write(out: &mut String, line: &[u8], now: Timestamp) {
     put(out, "</pre></details></div></details>\n");
 }
 
-fn summary(out: &mut String, incident: &Value, now: Timestamp) {
+fn summary(out: &mut String, incident: &Value, incident_number: u64, now: Timestamp) {
     let severity = Severity::from_name(incident.text("severity")).map_or("", Severity::name);
-    put(out, "<details class=\"i ");
+    put(out, "<details id=\"i");
+    number(out, incident_number);
+    put(out, "\" class=\"i ");
     put(out, severity);
     element(out, "\"><summary><span class=\"s\">", incident.text("severity"), "</span> <b>");
     element(out, "", incident.text("type"), "</b> <span class=\"dim\">");

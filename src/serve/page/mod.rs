@@ -6,12 +6,14 @@
 
 mod chart;
 mod entry;
+mod groups;
 mod html;
 mod timeline;
 
 use jiff::Timestamp;
 
 use self::html::{element, number, put, text};
+use crate::core::display::groups::By;
 use crate::core::display::units::{ago, date_time};
 use crate::limits::{PAGE_BYTES_MAX, PAGE_INCIDENT_BYTES_MAX};
 use crate::metrics::health::Unhealthy;
@@ -34,6 +36,8 @@ pub struct Page<'a> {
     pub node_name: &'a str,
     /// The most recent incidents.
     pub snapshot: &'a Snapshot,
+    /// What the groups at the top of the page have in common.
+    pub by: By,
     /// The result of `/healthz`.
     pub alive: Result<(), Unhealthy>,
     /// The result of `/readyz`.
@@ -54,16 +58,26 @@ impl Page<'_> {
         if items.is_empty() {
             put(&mut out, "<p>No incidents since this agent started.</p>");
         }
-        let mut shown = 0;
+        let table = groups::Section::new(self.by, items, self.forgotten());
+        let start = out.len();
+        // Each group links to its newest incident if that is on the page, which is known in the end. With all links,
+        // the section is at its longest.
+        let mut section = String::new();
+        table.write(&mut section, 0);
+        let (mut shown, mut oldest) = (0, self.forgotten() + items.len() as u64);
         for item in items.iter().rev() {
             let before = out.len();
-            entry::write(&mut out, &item.line, self.now);
-            if out.len() > PAGE_BYTES_MAX {
+            entry::write(&mut out, &item.line, oldest - 1, self.now);
+            if out.len() + section.len() > PAGE_BYTES_MAX {
                 out.truncate(before);
                 break;
             }
             shown += 1;
+            oldest -= 1;
         }
+        section.clear();
+        table.write(&mut section, oldest);
+        out.insert_str(start, &section);
         self.rest(&mut out, shown);
         put(&mut out, "</main></body></html>\n");
         out
@@ -96,10 +110,16 @@ impl Page<'_> {
         );
     }
 
+    /// Returns how many incidents of this agent are no longer in memory. The number of an incident counts from the
+    /// agent's start, so it is the same after a reload.
+    fn forgotten(&self) -> u64 {
+        self.snapshot.seen_total.saturating_sub(self.snapshot.items.len() as u64)
+    }
+
     /// Writes how many incidents are not on the page.
     fn rest(&self, out: &mut String, shown: usize) {
         let kept = self.snapshot.items.len();
-        let forgotten = self.snapshot.seen_total.saturating_sub(kept as u64);
+        let forgotten = self.forgotten();
         if shown < kept {
             put(out, "<p>");
             number(out, (kept - shown) as u64);

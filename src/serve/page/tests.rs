@@ -19,11 +19,15 @@ fn now() -> Timestamp {
 }
 
 fn render(node_name: &str, lines: &[String]) -> String {
+    render_by(By::Fingerprint, node_name, lines)
+}
+
+fn render_by(by: By, node_name: &str, lines: &[String]) -> String {
     let items = lines.iter().map(|line| Arc::new(Delivery::of_line(line, 1))).collect::<Vec<_>>();
     let seen_total = items.len() as u64 + 3;
     let snapshot = Snapshot { items, seen_total, since: "2026-11-23T03:00:00Z".parse().unwrap() };
     let (alive, ready) = (Ok(()), Err(Unhealthy::NotSynced));
-    Page { node_name, snapshot: &snapshot, alive, ready, now: now() }.render()
+    Page { node_name, snapshot: &snapshot, by, alive, ready, now: now() }.render()
 }
 
 /// Returns an incident with every field set.
@@ -113,7 +117,7 @@ fn the_newest_comes_first() {
         incident.to_string()
     };
     let text = checker::read(&render("node1", &[line(1), line(2), line(3)])).text;
-    let at = |words: &str| text.find(words).unwrap();
+    let at = |words: &str| text.rfind(words).unwrap();
     assert!(at("number 3.") < at("number 2.") && at("number 2.") < at("number 1."));
 }
 
@@ -256,4 +260,114 @@ fn the_last_lines_stand_before_the_end_whose_time_has_whole_seconds() {
     assert!(late.find("no memory left").unwrap() < late.find("OOMKilled").unwrap(), "{late}");
     assert!(at("start") < at("no memory left") && at("no memory left") < at("OOMKilled"));
     assert!(at("back-off restarting") < at("incident") && at("incident") < at("detected"));
+}
+
+/// Returns an incident with this number, from another minute and pod.
+fn numbered(n: u64, change: &[(&str, Value)]) -> String {
+    let mut incident = incident();
+    incident["id"] = format!("{n:032x}").into();
+    incident["pod_name"] = format!("web-{n}").into();
+    incident["occurred_at"] = format!("2026-11-23T03:{n:02}:00Z").into();
+    incident["message"] = format!("sentence {n}.").into();
+    for (name, value) in change {
+        incident[*name] = value.clone();
+    }
+    incident.to_string()
+}
+
+/// Returns the text of the section of the groups.
+fn section(page: &str) -> String {
+    let text = checker::read(page).text;
+    let (_, section) = text.split_once("The last incidents").expect("no groups");
+    section.split_once("critical").map_or(section, |(section, _)| section).to_owned()
+}
+
+#[test]
+fn the_groups_stand_at_the_top_with_links_to_their_newest_incidents() {
+    let print = |print: &str| ("fingerprint", Value::from(print));
+    let mut own = vec![numbered(9, &[print("4f1c2a9be07d3355")]), numbered(7, &[print("00aa")])];
+    own.push(numbered(8, &[print("4f1c2a9be07d3355")]));
+    // One that came again, and one that the page cannot read.
+    own.push(own[2].clone());
+    own.push("no json".to_owned());
+    let page = render("node1", &own);
+    let words = section(&page).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains(
+            "2 2 2026-11-23 03:08:00 UTC 2026-11-23 03:09:00 UTC 4f1c2a9be07d3355 shop app oom \
+             sentence 9. newest 1 1 2026-11-23 03:07:00 UTC"
+        ),
+        "{words}"
+    );
+    // Three incidents came before these.
+    for words in ["<a href=\"#i3\">newest</a>", "<details id=\"i3\" ", "<a href=\"#i4\">newest"] {
+        assert_eq!(page.matches(words).count(), 1, "{words}");
+    }
+}
+
+#[test]
+fn the_groups_go_by_what_is_asked_for() {
+    for (by, words) in [
+        (By::Fingerprint, "(none)"),
+        (By::Workload, "(none)"),
+        (By::Node, "node1"),
+        (By::Type, "oom"),
+        (By::Image, "registry/app:1"),
+    ] {
+        let page = render_by(by, "node1", &[numbered(1, &[])]);
+        let section = section(&page);
+        assert!(section.starts_with(&format!(" by {}\n", by.name())), "{section}");
+        assert!(section.contains(words), "{section}");
+        for other in By::ALL {
+            let link = format!("<a href=\"/?by={}\">", other.name());
+            assert_eq!(page.contains(&link), other != by, "{link}");
+        }
+        assert!(!checker::read(&render_by(by, "node1", &[])).text.contains("count"));
+    }
+}
+
+#[test]
+fn hostile_groups_stay_text_within_their_bound() {
+    for value in HOSTILE {
+        let mut all: Vec<String> = (0..40)
+            .map(|n| {
+                let long = |name: &str| format!("{n}{name}{}", value.repeat(40)).into();
+                let fields = ["fingerprint", "message", "namespace", "container", "type"];
+                numbered(n, &fields.map(|name| (name, long(name))))
+            })
+            .collect();
+        for by in By::ALL {
+            let page = render_by(by, value, &all);
+            checker::read(&page);
+            assert!(page.len() < PAGE_BYTES_MAX + 1000, "{}", page.len());
+            let entries = page.find("<details").unwrap();
+            let start = page.find("<h2>The last incidents").unwrap();
+            assert!(entries - start <= crate::limits::PAGE_GROUPS_BYTES_MAX);
+        }
+        // What has no row is counted.
+        all.truncate(25);
+        let text = section(&render("node1", &all));
+        assert!(text.contains("(others)"), "{text}");
+    }
+}
+
+#[test]
+fn a_group_whose_newest_incident_is_not_on_the_page_has_no_link() {
+    let mut lines = vec![large("'")];
+    let old = numbered(1, &[("type", "error".into())]);
+    lines.insert(0, old);
+    let fill: Value = serde_json::from_str(&large("'")).unwrap();
+    for n in 2..12 {
+        let mut line = fill.clone();
+        line["id"] = n.to_string().into();
+        line["occurred_at"] = format!("2026-11-23T03:32:{n:02}Z").into();
+        lines.push(line.to_string());
+    }
+    let page = render_by(By::Type, "node1", &lines);
+    assert_eq!(page.matches("\">newest</a>").count(), 1);
+    for link in page.split("<a href=\"#").skip(1) {
+        let id = link.split('"').next().unwrap();
+        assert!(page.contains(&format!("<details id=\"{id}\"")), "{id}");
+    }
+    assert!(page.len() < PAGE_BYTES_MAX + 1000);
 }
