@@ -215,9 +215,10 @@ fn rank_of(entry: &Entry<'_>) -> Rank {
     }
 }
 
-/// Returns true if a log record announces the trace that begins at `start`: it is the line just before.
+/// Returns true if a log record announces the trace that begins at `start`: it is the line just before. Nobody logs an error as
+/// information, so a line of that kind is about something else.
 fn is_announcement(lines: &[Entry<'_>], n: usize, start: usize) -> bool {
-    n + 3 >= start && lines[n].spoken.level.is_some()
+    n + 3 >= start && lines[n].spoken.level >= Some(Level::Warn)
 }
 
 /// Returns the last line with words before `at`.

@@ -317,19 +317,25 @@ fn end(exit_code: i32) -> End {
 pub fn find_in(end: &LogEnd, exit_code: i32, source: Source) -> Option<Cause> {
     let lines: Vec<Line<'_>> =
         end.lines().map(|line| Line { stream: line.stream, text: &line.text }).collect();
-    find(&lines, exit_code, source)
+    // A termination message is plain text as well, but a program writes one for this purpose only.
+    search(&lines, exit_code, source, end.is_plain() && source == Source::Log)
 }
 
 /// Finds the cause of an end with this exit code in the last log lines, the newest last.
 ///
 /// The time is linear in the bytes of the newest [`CAUSE_LINES_MAX`] lines, at most [`CAUSE_TEXT_BYTES_MAX`] in all.
 pub fn find(lines: &[Line<'_>], exit_code: i32, source: Source) -> Option<Cause> {
+    search(lines, exit_code, source, false)
+}
+
+/// The same. `is_mixed`: nothing tells the lines of both streams apart.
+fn search(lines: &[Line<'_>], exit_code: i32, source: Source, is_mixed: bool) -> Option<Cause> {
     let end = end(exit_code);
     if end == End::Asked {
         return None;
     }
     let lines = newest(lines);
-    let said = Said::new(lines);
+    let said = Said::new(lines, is_mixed);
     let told = said.choose(end)?;
     let line = lines.get(told.line).map_or("", |line| line.text);
     let cause = told.cause(source, line);
@@ -352,10 +358,12 @@ fn newest<'l, 'a>(lines: &'l [Line<'a>]) -> &'l [Line<'a>] {
 struct Said<'a> {
     streams: [Vec<Entry<'a>>; 2],
     lines: usize,
+    /// True if the lines of both streams are in the second one.
+    is_mixed: bool,
 }
 
 impl<'a> Said<'a> {
-    fn new(lines: &[Line<'a>]) -> Self {
+    fn new(lines: &[Line<'a>], is_mixed: bool) -> Self {
         let mut streams = [Vec::new(), Vec::new()];
         for (n, line) in lines.iter().enumerate() {
             let text = &line.text[..line.text.floor_char_boundary(CAUSE_LINE_BYTES_MAX)];
@@ -379,7 +387,7 @@ impl<'a> Said<'a> {
                 is_record,
             });
         }
-        Self { streams, lines: lines.len() }
+        Self { streams, lines: lines.len(), is_mixed }
     }
 
     fn choose(&self, end: End) -> Option<Told<'a>> {
@@ -408,7 +416,9 @@ impl<'a> Said<'a> {
             });
             traces.extend(records.filter_map(record::trace));
         }
-        traces.retain(|told| told.rank != Rank::GotOver);
+        // What was logged as a warning and ends the log was not got over.
+        let is_end = |told: &Told<'_>| told.last + 2 >= self.lines;
+        traces.retain(|told| told.rank != Rank::GotOver || is_end(told));
         if traces.iter().any(|told| told.rank != Rank::Untyped) {
             traces.retain(|told| told.rank != Rank::Untyped);
         }
@@ -416,7 +426,7 @@ impl<'a> Said<'a> {
             traces.retain(|told| told.rank == Rank::Crash);
             return traces.into_iter().max_by_key(|told| told.last);
         }
-        let spoken = speech::speech(&self.streams, &is_part, self.lines);
+        let spoken = speech::speech(self, &is_part);
         let trace = traces.into_iter().max_by_key(|told| told.last);
         match (trace, spoken) {
             (Some(trace), Some(spoken)) if is_outlived(&trace, &spoken, self.lines) => Some(spoken),

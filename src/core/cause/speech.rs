@@ -5,16 +5,12 @@ use crate::core::cause::headline::{
     Headline, find_ignoring_case, is_certain_type, place_in_words, without_place,
 };
 use crate::core::cause::prefix::{Level, level_of};
-use crate::core::cause::{Entry, Location, Rank, Told, record};
+use crate::core::cause::{Entry, Location, Rank, Said, Told, record};
 use crate::limits::{CAUSE_CLUSTER_LINES, CAUSE_ERROR_WITHIN_LINES, CAUSE_PREFIX_BYTES_MAX};
 
-/// Returns the line that tells why the program ended. `is_part` marks the lines of stack traces; there are `lines` in all.
-pub(super) fn speech<'a>(
-    streams: &[Vec<Entry<'a>>; 2],
-    is_part: &[bool],
-    lines: usize,
-) -> Option<Told<'a>> {
-    let [stdout, stderr] = streams.each_ref().map(|stream| Stream::new(stream, is_part));
+/// Returns the line that tells why the program ended. `is_part` marks the lines of stack traces.
+pub(super) fn speech<'a>(said: &Said<'a>, is_part: &[bool]) -> Option<Told<'a>> {
+    let [stdout, stderr] = said.streams.each_ref().map(|stream| Stream::new(stream, is_part));
     let of = |level| {
         stderr
             .cluster(level, true)
@@ -36,7 +32,7 @@ pub(super) fn speech<'a>(
         later(&stdout) + later(&stderr) >= CAUSE_ERROR_WITHIN_LINES
     };
     let error = of(Level::Error).filter(|told| !goes_on(told));
-    let last = stderr.last_words();
+    let last = stderr.last_words(said.is_mixed);
     match (error, last) {
         (Some(error), Some(last)) if gives_up(&error.message) && !gives_up(&last.message) => {
             Some(last)
@@ -45,7 +41,9 @@ pub(super) fn speech<'a>(
         (Some(error), _) => Some(error),
         (None, Some(last)) => Some(last),
         // Redis ends with a warning.
-        (None, None) => of(Level::Warn).filter(|told| told.last + CAUSE_CLUSTER_LINES >= lines),
+        (None, None) => {
+            of(Level::Warn).filter(|told| told.last + CAUSE_CLUSTER_LINES >= said.lines)
+        }
     }
 }
 
@@ -103,8 +101,9 @@ impl<'s, 'a> Stream<'s, 'a> {
     }
 
     /// Returns the line without a level that tells most at the end of stderr: one that begins with a place, otherwise the first
-    /// that speaks of a failure, otherwise the last. Hints and words of leave-taking do not count.
-    fn last_words(&self) -> Option<Told<'a>> {
+    /// that speaks of a failure, otherwise the last. Hints and words of leave-taking do not count; in a log that mixes both
+    /// streams (`is_mixed`) nor does any line that speaks of no failure.
+    fn last_words(&self, is_mixed: bool) -> Option<Told<'a>> {
         const LINES_MAX: usize = 40;
         let mut last: Option<&Entry<'a>> = None;
         let mut best: Option<&Entry<'a>> = None;
@@ -120,7 +119,7 @@ impl<'s, 'a> Stream<'s, 'a> {
             }
             let body = entry.spoken.body;
             // Go's logger writes a time and no level, whatever the line says.
-            let is_chatter = entry.spoken.has_prefix
+            let is_chatter = (is_mixed || entry.spoken.has_prefix)
                 && !(tells_failure(body) || starts_with_place(entry) || gives_up(body));
             let is_warning = at > 0 && self.entries[at - 1].text.starts_with("Warning message");
             let is_part = !matches!(row(entry.text), Row::Other) && !starts_with_place(entry);
@@ -424,6 +423,9 @@ fn tells_failure(message: &str) -> bool {
     let head = &message[..message.floor_char_boundary(80)];
     const WORDS: &[&str] = &[
         "not ",
+        "detected",
+        "unrecognized",
+        "undefined",
         "unexpected",
         "unknown",
         "exceeded",

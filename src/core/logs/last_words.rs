@@ -147,6 +147,7 @@ pub struct LogEnd {
     is_partial: bool,
     /// True if the oldest file begins before the bytes that were read.
     is_cut: bool,
+    is_plain: bool,
 }
 
 /// State of one of the container's streams.
@@ -184,6 +185,7 @@ impl LogEnd {
             skipped: 0,
             is_partial: false,
             is_cut: false,
+            is_plain: false,
         }
     }
 
@@ -205,7 +207,7 @@ impl LogEnd {
     /// Reads a log that is plain text, as `kubectl logs` prints it. It does not tell the streams apart, so all of it counts as
     /// stderr, and it has no times.
     pub fn read_plain(text: &[u8], is_masked: bool) -> Self {
-        let mut end = Self::new(is_masked);
+        let mut end = Self { is_plain: true, ..Self::new(is_masked) };
         for line in text.split(|byte| *byte == b'\n') {
             end.part(Timestamp::UNIX_EPOCH, LogStream::Stderr, false, line);
         }
@@ -243,6 +245,11 @@ impl LogEnd {
             self.is_cut.then_some(Truncation::Tail)
         };
         LastWords { lines, file: String::new(), skipped: self.skipped, truncated }
+    }
+
+    /// Returns true if the log does not tell the streams apart.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// Returns all lines that were kept, the oldest first.

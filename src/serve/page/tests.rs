@@ -308,7 +308,7 @@ fn the_groups_stand_at_the_top_with_links_to_their_newest_incidents() {
 #[test]
 fn the_groups_go_by_what_is_asked_for() {
     for (by, words) in [
-        (By::Fingerprint, "(none)"),
+        (By::Fingerprint, "4c1d5d6f0a0b1c2d"),
         (By::Workload, "(none)"),
         (By::Node, "node1"),
         (By::Type, "oom"),

@@ -31,10 +31,12 @@ pub(super) fn python<'a>(lines: &[Entry<'a>], start: usize) -> (Option<Told<'a>>
         return (None, end.max(start + 1));
     }
     let root = root_of(&chain);
+    if passes_on(&chain[root]) {
+        return (None, end);
+    }
     // The thread ended; the program may go on.
     let is_thread = before.is_some_and(|n| lines[n].text.starts_with("Exception in thread "));
     let rank = match before.filter(|n| is_announcement(lines, *n, start)) {
-        _ if passes_on(&chain[root]) => Rank::GotOver,
         _ if is_thread => Rank::LoggedTrace,
         Some(n) => rank_of(&lines[n]),
         None => rank_of(&lines[start]),
