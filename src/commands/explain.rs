@@ -144,14 +144,18 @@ fn as_json(cause: Option<&Cause>, lines: &LastWords) -> String {
 
 fn as_text(cause: Option<&Cause>) -> String {
     let Some(cause) = cause else { return "the log does not say why\n".to_owned() };
+    let signature = fingerprint::of_log(cause.signature()).to_string();
+    let rows = [
+        ("context", cause.context.as_deref()),
+        ("location", cause.location.as_deref()),
+        ("line", Some(cause.line.as_str())),
+        ("signature", Some(signature.as_str())),
+    ];
     let mut text = format!("{}\n", escaped(&cause.text()));
-    let rows = [("context", &cause.context), ("location", &cause.location)];
     for (name, value) in rows {
         if let Some(value) = value {
-            text.push_str(&format!("  {name}   {}\n", escaped(value)));
+            text.push_str(&format!("  {name:<10}{}\n", escaped(value)));
         }
     }
-    text.push_str(&format!("  line      {}\n", escaped(&cause.line)));
-    text.push_str(&format!("  signature {}\n", fingerprint::of_log(cause.signature())));
     text
 }
