@@ -89,3 +89,6 @@ impl Fnv {
         self.word(template);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 mod support;
 
 mod cli;
+mod explain;
 mod groups;
 mod reports;
 mod show;

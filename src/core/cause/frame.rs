@@ -199,7 +199,7 @@ fn with_function<'a>(rest: &'a str, found: Found<'a>) -> Row<'a> {
         before.strip_suffix(" in file").or_else(|| before.strip_suffix(" in")).unwrap_or(before);
     let before =
         before.strip_suffix(" called at").or_else(|| before.strip_suffix(" at")).unwrap_or(before);
-    let before = before.strip_suffix("file \"").unwrap_or(before);
+    let before = if before == "file" { "" } else { before };
     let before = before.strip_suffix(",  line").unwrap_or(before).trim_end_matches([',', ' ']);
     let function = if before.is_empty() || before == "async" {
         behind_place(rest, found, 1).unwrap_or("")
@@ -218,10 +218,14 @@ fn with_function<'a>(rest: &'a str, found: Found<'a>) -> Row<'a> {
 /// Reads the function behind a place; `None` if the place is not a frame's.
 fn behind_place<'a>(text: &'a str, found: Found<'_>, indent: usize) -> Option<&'a str> {
     let behind = &text[found.start + found.length..];
-    for lead in [":in ", ": in function ", ": in ", " in ", "): "] {
+    for lead in [":in ", ": in function ", ": in ", " in "] {
         if let Some(function) = behind.strip_prefix(lead) {
             return Some(function);
         }
+    }
+    // PHP: `/app/app.php(13): Shop\reserve()`. A compiler's message looks alike, but for its blanks.
+    if let Some(function) = behind.strip_prefix("): ") {
+        return Some(function).filter(|function| !function.contains(' ') || indent > 0);
     }
     let is_end =
         matches!(behind, "" | ")" | "," | ":" | ")," | "\")") || behind.starts_with(" +0x");

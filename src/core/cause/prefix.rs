@@ -119,8 +119,10 @@ impl<'a> Spoken<'a> {
             "!" => self.note(Level::Error, ""),
             "" | "." | "*" => self.note(Level::Quiet, ""),
             _ => {
-                if let Some(level) = level_of(inner) {
-                    self.note(level, inner);
+                // Apache writes the module before the level.
+                let label = inner.rsplit_once(':').map_or(inner, |(_, label)| label);
+                if let Some(level) = level_of(label) {
+                    self.note(level, label);
                     return Some(length);
                 }
                 let inside = Spoken::new(inner);
@@ -156,7 +158,8 @@ impl<'a> Spoken<'a> {
         let bare = word.trim_end_matches([':', ',']);
         let next = rest[length..].trim_start();
         // Behind a level only a column of the prefix is a number: `ERROR 1 --- [main]`, and not `ERROR 2002 (HY000)`.
-        let is_column = self.label.is_empty() || next.starts_with(['-', '[', '|']);
+        let is_column =
+            self.label.is_empty() || bare.contains('#') || next.starts_with(['-', '[', '|']);
         if self.has_prefix
             && is_column
             && !bare.is_empty()
