@@ -9,6 +9,7 @@ mod support;
 
 mod bad_input;
 mod budget;
+mod cause;
 mod check;
 mod connect;
 mod delay;
