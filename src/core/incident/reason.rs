@@ -74,3 +74,6 @@ pub(super) fn fingerprint_of(case: &Case, cause: Option<&Cause>) -> Fingerprint 
         cause: cause.map(Cause::signature),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::*;
+use crate::core::Now;
+use crate::core::detect::{Detector, History, Output};
+use crate::core::incident::recurrence::Recurrence;
+use crate::core::incident::{Incident, compose};
+use crate::core::seen::{First, Sighting};
+use crate::core::wire::json;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// Returns the case of a container of the pod `name` that ended with this code and termination message.
+fn case(name: &str, exit_code: i32, reason: &str, message: &str) -> Case {
+    let pod = json!({
+        "metadata": {"namespace": "shop", "name": name, "uid": name, "resourceVersion": "2",
+            "creationTimestamp": "2026-11-23T03:30:48Z", "labels": {"pod-template-hash": "6988"},
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "checkout-6988", "controller": true}]},
+        "spec": {"restartPolicy": "Always", "containers": [{"name": "app"}]},
+        "status": {"phase": "Running", "containerStatuses": [{"name": "app", "restartCount": 0,
+            "containerID": format!("containerd://{name}"), "state": {"terminated": {"exitCode": exit_code,
+            "reason": reason, "message": message, "containerID": format!("containerd://{name}"),
+            "startedAt": "2026-11-23T03:31:00Z", "finishedAt": "2026-11-23T03:31:41Z"}}}]}
+    })
+    .to_string();
+    let mut detector = Detector::new("node1", &[], History::All);
+    let now = Now { monotonic: Duration::from_secs(9), wall: at("2026-11-23T03:31:42Z") };
+    let mut out = Vec::new();
+    detector.begin_list(false);
+    detector.end_list(&mut out);
+    detector.on_applied(&json::from_slice(pod.as_bytes()).unwrap(), now, &mut out);
+    detector.finish(now, &mut out);
+    let crash = |output| match output {
+        Output::Crash(case) => Some(*case),
+        _ => None,
+    };
+    out.into_iter().find_map(crash).unwrap()
+}
+
+/// Returns the incident of an end whose log is this.
+fn incident(case: Case, log: &str, seen: Option<Sighting>) -> Incident {
+    let end = LogEnd::read_plain(log.as_bytes(), true);
+    let exit_code = case.termination().map_or(0, |end| end.exit_code);
+    let cause = find_in(&end, exit_code, Source::Log);
+    let gathered = Gathered { cause, ..Gathered::default() };
+    compose(case, gathered, Recurrence { seen, ..Recurrence::default() })
+}
+
+const LOG: &str = "Traceback (most recent call last):
+  File \"/app/settings.py\", line 12, in load
+    raise KeyError(\"DATABASE_URL\")
+KeyError: 'DATABASE_URL'
+";
+
+#[test]
+fn the_sentence_ends_with_the_cause_and_its_place() {
+    let told = incident(case("a", 1, "Error", ""), LOG, None);
+    assert_eq!(
+        told.message,
+        "container app of shop/a exited with code 1 after 41 s: KeyError: 'DATABASE_URL' (settings.py:12)"
+    );
+    assert_eq!(told.cause.unwrap().source, Source::Log);
+    // A message of one line stays as it is; one of several is the end of the log, and the log has more of it.
+    for (message, log, sentence, source) in [
+        ("no licence\n", LOG, ": no licence", Source::TerminationMessage),
+        (
+            "no licence\nfor kestrel\n",
+            LOG,
+            ": KeyError: 'DATABASE_URL' (settings.py:12)",
+            Source::Log,
+        ),
+        (LOG, "", ": KeyError: 'DATABASE_URL' (settings.py:12)", Source::TerminationMessage),
+    ] {
+        let told = incident(case("a", 1, "Error", message), log, None);
+        assert!(told.message.ends_with(&format!("after 41 s{sentence}")), "{}", told.message);
+        assert_eq!(told.cause.unwrap().source, source, "{message}");
+    }
+    let silent = incident(case("a", 1, "Error", ""), "INFO ready", None);
+    assert!(silent.message.ends_with("exited with code 1 after 41 s"));
+    assert_eq!(silent.cause, None);
+}
+
+#[test]
+fn what_the_kernel_or_the_kubelet_ended_has_no_cause_in_its_log() {
+    for (code, reason) in [(137, "OOMKilled"), (143, "Error"), (137, "Error"), (0, "Completed")] {
+        let told = incident(case("a", code, reason, LOG), LOG, None);
+        assert_eq!(told.cause, None, "{code} {reason}");
+    }
+    let start = "exec: \"/no/such\": no such file or directory";
+    let told = incident(case("a", 128, "StartError", start), LOG, None).cause.unwrap();
+    assert_eq!(
+        (told.source, told.error_type.as_deref(), &*told.message),
+        (Source::Status, Some("StartError"), start)
+    );
+}
+
+#[test]
+fn a_credential_in_the_cause_is_masked() {
+    let secret = "FATAL: cannot log in with password=hunter2hunter2 at the ledger";
+    for (message, log) in [("", secret), (&*format!("{secret}\nmore"), "")] {
+        let told = incident(case("a", 1, "Error", message), log, None);
+        let cause = serde_json::to_string(&told.cause.unwrap()).unwrap();
+        assert!(cause.contains("cannot log in") && !cause.contains("hunter2"), "{cause}");
+        assert!(!told.message.contains("hunter2"), "{}", told.message);
+    }
+}
+
+#[test]
+fn the_first_crash_of_its_kind_is_told_only_of_a_new_pod() {
+    let seen = |first| {
+        Some(Sighting { count: 1, first_at: at("2026-11-23T03:31:41Z"), within_hour: 1, first })
+    };
+    let sentence = |first| incident(case("a", 1, "Error", ""), LOG, seen(first)).message;
+    assert!(
+        sentence(Some(First::OnNode))
+            .ends_with("; first crash of its kind on this node, 53 s after the pod was made")
+    );
+    assert!(sentence(Some(First::SinceStart)).contains("since the agent started"));
+    assert!(!sentence(None).contains("first"));
+    let mut old = case("a", 1, "Error", "");
+    std::sync::Arc::make_mut(&mut old.pod).created_at = Some(at("2026-11-23T03:20:00Z"));
+    assert!(!incident(old, LOG, seen(Some(First::OnNode))).message.contains("first"));
+}
+
+#[test]
+fn lines_are_brief_from_the_sixth_with_one_fingerprint_on() {
+    for (within_hour, is_brief) in [(5, false), (6, true)] {
+        let seen =
+            Sighting { count: 9, first_at: at("2026-11-23T03:31:41Z"), within_hour, first: None };
+        let told = incident(case("a", 1, "Error", ""), LOG, Some(seen));
+        assert_eq!(told.telemetry.brief, is_brief, "{within_hour}");
+    }
+}
+
+#[test]
+fn the_fingerprint_is_that_of_the_kind_and_not_of_the_pod() {
+    let of = |case: Case, log: &str| incident(case, log, None).fingerprint;
+    let first = of(case("checkout-6988-a", 1, "Error", ""), LOG);
+    assert_eq!(of(case("checkout-6988-b", 1, "Error", ""), &LOG.replace("12", "14")), first);
+    assert_ne!(of(case("checkout-6988-a", 2, "Error", ""), LOG), first);
+    assert_ne!(of(case("checkout-6988-a", 1, "Error", ""), "ValueError: no"), first);
+    // It can be had before the incident is composed.
+    let (case, gathered) = (case("a", 1, "Error", ""), Gathered::default());
+    assert_eq!(
+        fingerprint(&case, &gathered),
+        compose(case, gathered, Recurrence::default()).fingerprint
+    );
+}
