@@ -5,10 +5,10 @@ use std::time::Duration;
 /// Maximum number of incident lines queued for one sink.
 pub const SINK_QUEUE_MAX: usize = 16_384;
 
-/// Maximum number of bytes of incident lines queued for one sink: six thousand lines without telemetry. When a runtime
+/// Maximum number of bytes of incident lines queued for one sink: 7,500 lines without telemetry. When a runtime
 /// dies that ran ten thousand containers, a sink that works takes the others meanwhile. An ordinary line has 2 to 3 kB. Sinks that
 /// hang share the lines in memory: each queue holds the newest.
-pub const SINK_QUEUE_BYTES_MAX: usize = 8 << 20;
+pub const SINK_QUEUE_BYTES_MAX: usize = 10 << 20;
 
 /// Maximum number of incident lines written with one `fsync`. A slow disk takes 50 ms for an `fsync`.
 pub const INCIDENT_BATCH_MAX: usize = 512;

@@ -180,7 +180,7 @@ fn a_collector_that_hangs_holds_up_nothing_else() {
             ..BedOptions::default()
         };
         let bed = Bed::with("webhook, hangs", options);
-        // One overflow of the queue is enough: it takes 8 MiB of lines.
+        // One overflow of the queue is enough: it takes 10 MiB of lines.
         let is_held_up = || {
             let [_, dropped, queued] = numbers(&bed);
             if is_delivered { queued > 300 } else { dropped > 20 }
