@@ -14,6 +14,9 @@ pub const CAUSE_LINE_BYTES_MAX: usize = 64 << 10;
 /// How much of a line is examined for what stands before the message: time, level, thread, logger.
 pub const CAUSE_PREFIX_BYTES_MAX: usize = 256;
 
+/// How much of a line is searched for a place in a file, the file name included. The kernel's longest path has as much.
+pub const CAUSE_FILE_BYTES_MAX: usize = 4096;
+
 /// How many parts of such a prefix are taken off. Spring's has eight.
 pub const CAUSE_PREFIX_PARTS_MAX: usize = 14;
 
@@ -50,6 +53,9 @@ pub const CAUSE_RECORD_MEMBERS_MAX: usize = 256;
 /// How many JSON records of level error or worse are read in full, from the end of the log.
 pub const CAUSE_RECORDS_MAX: usize = 16;
 
+/// How many lines of a stack trace are searched for the call that logged a record: it is above all but the logger's own.
+pub const CAUSE_LOGGING_CALL_LINES_MAX: usize = 64;
+
 /// How much of a message its template is made of.
 pub const TEMPLATE_BYTES_MAX: usize = 512;
 
@@ -57,4 +63,10 @@ pub const TEMPLATE_BYTES_MAX: usize = 512;
 pub const TEMPLATE_WORDS_MAX: usize = 24;
 
 /// How many bytes of these records are read in full. The last one, which tells most, may take nearly all of it.
-pub const CAUSE_RECORD_BYTES_MAX: usize = 2 * CAUSE_LINE_BYTES_MAX;
+pub const CAUSE_RECORD_BYTES_MAX: usize = CAUSE_LINE_BYTES_MAX + 1;
+
+/// How many lines of stack traces within these records are searched in all. The JVM prints 1,024 frames of an error.
+pub const CAUSE_RECORD_LINES_MAX: usize = 1200;
+
+/// How much of each end of a text is put into one line: far more than the cause keeps of it.
+pub const CAUSE_ENDS_BYTES_MAX: usize = 2048;

@@ -11,13 +11,17 @@ use self::python::python;
 use self::rust::rust;
 
 use crate::core::cause::frame::{Frame, Row, is_foreign, row, undecorated};
-use crate::core::cause::headline::{
-    Headline, find_ignoring_case, is_certain_type, of_ruby, without_place,
-};
+use crate::core::cause::headline::{Headline, is_certain_type, of_ruby, without_place};
 use crate::core::cause::place::{Place, find, place_at_start};
 use crate::core::cause::prefix::Level;
+use crate::core::cause::search::{Text, Words, text};
 use crate::core::cause::{Entry, Location, Rank, Told};
-use crate::limits::CAUSE_HEADLINE_LINES_MAX;
+use crate::limits::{CAUSE_HEADLINE_LINES_MAX, CAUSE_LINE_QUOTE_BYTES_MAX};
+
+/// What begins Python's tracebacks.
+static TRACEBACK: Text = text!("Traceback (most recent call last)");
+/// What Rust's panics say.
+static PANICKED: Text = text!("panicked at ");
 
 /// One error of a chain.
 #[derive(Clone, Copy, Debug)]
@@ -74,12 +78,10 @@ type Parsed<'a> = Option<(Option<Told<'a>>, usize)>;
 /// Parses a block that its first line announces.
 fn opening<'a>(lines: &[Entry<'a>], at: usize) -> Parsed<'a> {
     let text = undecorated(lines[at].text);
-    if text.contains("Traceback (most recent call last)")
-        || text.starts_with("Traceback (innermost last)")
-    {
+    if TRACEBACK.find(text.as_bytes()).is_some() || text.starts_with("Traceback (innermost last)") {
         return Some(python(lines, at));
     }
-    if text.contains("panicked at ") {
+    if PANICKED.find(text.as_bytes()).is_some() {
         return rust(lines, at);
     }
     if is_go(lines[at].text) {
@@ -98,18 +100,26 @@ fn opening<'a>(lines: &[Entry<'a>], at: usize) -> Parsed<'a> {
 
 /// Parses Nim's form: the frames first, the newest last, then the words that nobody caught the error.
 fn traced_before<'a>(lines: &[Entry<'a>], at: usize) -> Option<Told<'a>> {
+    static UNCAUGHT: Words = Words::new(&["uncaught", "unhandled", "exception in thread "]);
     let before = lines.get(at.checked_sub(1)?)?;
-    let headline = Headline::read(lines[at].text, false);
-    if !headline.is_uncaught || !matches!(row(before.text), Row::Frame(_)) {
+    if !matches!(before.row, Row::Frame(_)) {
         return None;
     }
-    let frames =
-        lines[..at].iter().rev().take(CAUSE_HEADLINE_LINES_MAX).map_while(|entry| {
-            match row(entry.text) {
-                Row::Frame(frame) => Some(frame),
-                _ => None,
-            }
-        });
+    // Most lines behind frames say nothing of the kind.
+    let text = lines[at].text;
+    if !UNCAUGHT.is_in(&text[..text.floor_char_boundary(CAUSE_LINE_QUOTE_BYTES_MAX)]) {
+        return None;
+    }
+    let headline = Headline::read(text, false);
+    if !headline.is_uncaught {
+        return None;
+    }
+    let frames = lines[..at].iter().rev().take(CAUSE_HEADLINE_LINES_MAX).map_while(|entry| {
+        match entry.row {
+            Row::Frame(frame) => Some(frame),
+            _ => None,
+        }
+    });
     let own = frames.clone().find(|frame| !frame.is_foreign);
     let link = Link { headline, at, own, any: None, relation: Relation::None };
     Some(told(lines, &[link], 0, at, Rank::Crash))
@@ -133,7 +143,7 @@ fn told<'a>(
     if is_open
         && let Some(next) =
             lines[link.at + 1..].iter().take(2).find(|next| !next.text.trim().is_empty())
-        && (row(next.text) == Row::Other && !next.spoken.has_prefix)
+        && (next.row == Row::Other && !next.spoken.has_prefix)
         && (indent_of(next.text) == 0 || !message.is_empty())
     {
         let next = next.text.trim();
@@ -237,7 +247,7 @@ fn indent_of(text: &str) -> usize {
 fn careted<'a>(lines: &[Entry<'a>], at: usize) -> Parsed<'a> {
     let text = lines[at].text.trim_start_matches("file://");
     let internal = text.starts_with("node:");
-    let place = match row(text) {
+    let place = match lines[at].row_of(text) {
         // Python's SyntaxError.
         Row::Frame(frame) if text.starts_with("  File \"") && frame.function.is_empty() => {
             Some(frame.place)
@@ -269,7 +279,7 @@ fn framed<'a>(lines: &[Entry<'a>], at: usize, free: usize) -> Parsed<'a> {
     if let Some(parsed) = placed(lines, at) {
         return Some(parsed);
     }
-    let is_frame = |at: usize| matches!(row(lines[at].text), Row::Frame(_));
+    let is_frame = |at: usize| matches!(lines[at].row, Row::Frame(_));
     if lines[at].spoken.has_prefix || !is_frame(at) || (at > free && is_frame(at - 1)) {
         // Frames without a headline are looked at once.
         return None;
@@ -296,13 +306,10 @@ fn head_before(lines: &[Entry<'_>], at: usize, free: usize) -> Option<usize> {
     let plain = (from..at).rev().filter(|n| indent_of(lines[*n].text) == 0);
     let mut nearest = None;
     for n in plain.take(CAUSE_HEADLINE_LINES_MAX) {
-        let Entry { text, spoken, .. } = &lines[n];
+        let Entry { text, spoken, row, .. } = &lines[n];
         // Tcl quotes its commands between the words that lead to them.
-        let is_quoted = || n > 0 && row(lines[n - 1].text) == Row::Filler;
-        if spoken.body.is_empty()
-            || row(text) == Row::Filler
-            || (text.starts_with('"') && is_quoted())
-        {
+        let is_quoted = || n > 0 && lines[n - 1].row == Row::Filler;
+        if spoken.body.is_empty() || *row == Row::Filler || (text.starts_with('"') && is_quoted()) {
             continue;
         }
         if spoken.label.contains(' ') || Headline::read(spoken.body, false).is_certain() {
@@ -390,9 +397,13 @@ fn chain_from<'a>(
             }
             let headline = Headline::read(cause, true);
             walk.push(Link { headline, at, own: None, any: None, relation: Relation::CausedIt });
-        } else if let Some(link) = link_of_ruby(lines, at).filter(|_| walk.has_frames) {
+        } else if walk.has_frames
+            && let Some(link) = link_of_ruby(lines, at)
+        {
             walk.push(link);
-        } else if !walk.row(row(text)) || at > head + CAUSE_HEADLINE_LINES_MAX && !walk.has_frames {
+        } else if !walk.row(lines[at].row_of(text))
+            || at > head + CAUSE_HEADLINE_LINES_MAX && !walk.has_frames
+        {
             break;
         }
         at += 1;
@@ -457,6 +468,9 @@ fn same_place(known: Option<Frame<'_>>, frame: &Frame<'_>) -> bool {
 
 /// Returns what follows the word for a cause; empty if the causes are listed below it.
 fn caused(trimmed: &str) -> Option<&str> {
+    if !trimmed.starts_with(['C', '*', '[', '-']) {
+        return None;
+    }
     if trimmed.trim_end() == "Caused by:" {
         return Some("");
     }
@@ -505,11 +519,11 @@ fn listed<'a>(lines: &[Entry<'a>], head: &Link<'a>, at: usize, rank: Rank) -> (T
 
 /// Returns true if the text has a sign of a stack trace: the text of a record's member is examined only then.
 pub(super) fn has_trace(text: &str) -> bool {
+    static SIGNS: Words = Words::exact(&["\tat ", "   at ", "goroutine "]);
+    static TRACE: Words = Words::new(&["traceback"]);
     text.contains('\n')
-        && (text.contains("\tat ")
-            || text.contains("   at ")
-            || find_ignoring_case(text, "traceback").is_some()
-            || text.contains("goroutine ")
+        && (SIGNS.is_in(text)
+            || TRACE.is_in(text)
             || text.lines().skip(1).take(4).any(|line| matches!(row(line), Row::Frame(_)))
             || is_certain_type(Headline::read(text.lines().next().unwrap_or(""), false).error_type))
 }

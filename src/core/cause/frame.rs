@@ -1,6 +1,9 @@
 //! Frames of a stack trace, as languages print them.
 
 use crate::core::cause::place::{Found, Place, find, place_at_start};
+use crate::core::cause::search::{COLON, Text, Words, begins_with, behind_lead, split, text};
+
+use crate::limits::CAUSE_FILE_BYTES_MAX;
 
 /// One line of a stack trace that tells a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,10 @@ pub(super) enum Row<'a> {
 pub(super) fn undecorated(text: &str) -> &str {
     const DRAWN: [char; 7] = ['|', '+', '│', '╭', '╰', '❱', '┃'];
     let mut inner = text.trim_start_matches(' ');
+    // Most lines begin with a letter.
+    if inner.bytes().next().is_none_or(|b| b.is_ascii_alphanumeric()) {
+        return text;
+    }
     if !inner.starts_with(DRAWN) {
         return text;
     }
@@ -48,6 +55,8 @@ pub(super) fn undecorated(text: &str) -> &str {
 
 /// Returns what a line is within a stack trace.
 pub(super) fn row(text: &str) -> Row<'_> {
+    static CALLED: Text = text!(" called at ");
+    let text = &text[..text.floor_char_boundary(CAUSE_FILE_BYTES_MAX)];
     let trimmed = text.trim();
     let indent = text.len() - text.trim_start().len();
     if trimmed.is_empty() {
@@ -79,7 +88,7 @@ pub(super) fn row(text: &str) -> Row<'_> {
     }
     if indent > 0
         && (trimmed.starts_with('(')
-            || trimmed.contains(" called at ")
+            || CALLED.find(trimmed.as_bytes()).is_some()
             || trimmed.starts_with("error, called"))
         && let Some(found) = find(trimmed)
     {
@@ -101,6 +110,15 @@ fn frame<'a>(place: Place<'a>, function: &'a str) -> Row<'a> {
 
 /// Reads a row that begins with a word or a number of frames.
 fn led(trimmed: &str, indent: usize) -> Option<Row<'_>> {
+    // Most lines begin with a byte that begins none of the words below.
+    let first = trimmed.bytes().next()?;
+    if !matches!(
+        first,
+        b'F' | b'a' | b'f' | b'@' | b'i' | b'c' | b'R' | b'C' | b'-' | b'$' | b'#' | b'[' | b'0'
+            ..=b'9'
+    ) {
+        return None;
+    }
     if let Some(rest) = trimmed.strip_prefix("File \"") {
         let (file, behind) = rest.split_once("\", line ")?;
         let digits = behind.bytes().take_while(u8::is_ascii_digit).count();
@@ -109,7 +127,7 @@ fn led(trimmed: &str, indent: usize) -> Option<Row<'_>> {
         let function = function.strip_prefix("in ").unwrap_or("");
         return Some(frame(Place { file, line }, function));
     }
-    for lead in [
+    const LEADS: &[&str] = &[
         "at ",
         "from ",
         "@ ",
@@ -119,8 +137,8 @@ fn led(trimmed: &str, indent: usize) -> Option<Row<'_>> {
         "Called from ",
         "Re-raised at ",
         "--> ",
-    ] {
-        let Some(rest) = trimmed.strip_prefix(lead) else { continue };
+    ];
+    if let Some((lead, rest)) = behind_lead(trimmed, LEADS) {
         // An unindented `in …` is prose.
         if indent == 0 && matches!(lead, "in " | "at " | "--> ") && find(rest).is_none() {
             return None;
@@ -166,7 +184,11 @@ fn numbered(trimmed: &str) -> Option<&str> {
 
 /// Finds the last place of a frame: `f (/app/a.js:2:3)`, `F() in /src/P.cs:line 12`, `node:net:1908:16`.
 fn place_in_frame(rest: &str) -> Option<Found<'_>> {
-    if let Some(at) = rest.rfind(":line ") {
+    static NET: Text = text!(":line ");
+    static SCHEMES: Words = Words::exact(&["node:", "file://", "ext:", "dart:"]);
+    if NET.find(rest.as_bytes()).is_some()
+        && let Some(at) = rest.rfind(":line ")
+    {
         // .NET.
         let file_at = rest[..at].rfind(" in ").map_or(0, |at| at + 4);
         let digits = rest[at + 6..].bytes().take_while(u8::is_ascii_digit).count();
@@ -174,8 +196,9 @@ fn place_in_frame(rest: &str) -> Option<Found<'_>> {
         let place = Place { file: &rest[file_at..at], line };
         return Some(Found { place, start: file_at, length: at + 6 + digits - file_at });
     }
-    if let Some(at) =
-        ["node:", "file://", "ext:", "dart:"].iter().find_map(|scheme| scheme_at(rest, scheme))
+    if SCHEMES.is_in(rest)
+        && let Some(at) =
+            ["node:", "file://", "ext:", "dart:"].iter().find_map(|scheme| scheme_at(rest, scheme))
     {
         let end = rest[at..].find([')', ' ']).map_or(rest.len(), |end| at + end);
         let mut parts = rest[at..end].rsplitn(3, ':');
@@ -206,9 +229,10 @@ fn with_function<'a>(rest: &'a str, found: Found<'a>) -> Row<'a> {
     } else {
         before.strip_prefix("async ").unwrap_or(before)
     };
+    static JAR: Text = text!(".jar!/");
     match frame(found.place, function) {
         // Logback names the archive that the class is from.
-        Row::Frame(frame) if rest.contains(".jar!/") => {
+        Row::Frame(frame) if JAR.find(rest.as_bytes()).is_some() => {
             Row::Frame(Frame { is_foreign: true, ..frame })
         }
         row => row,
@@ -286,7 +310,7 @@ fn plain_function(function: &str) -> &str {
 
 /// Returns true for code of the language, its runtime, its standard library or a package.
 pub(super) fn is_foreign(file: &str, function: &str) -> bool {
-    const FOLDERS: &[&str] = &[
+    static FOLDERS: Words = Words::exact(&[
         "/node_modules/",
         "site-packages/",
         "dist-packages/",
@@ -309,7 +333,7 @@ pub(super) fn is_foreign(file: &str, function: &str) -> bool {
         "/lib/python",
         "/library/std/",
         "/nix/store/",
-    ];
+    ]);
     const FILES: &[&str] = &[
         "node:",
         "internal/",
@@ -348,9 +372,7 @@ pub(super) fn is_foreign(file: &str, function: &str) -> bool {
         "Base.",
         "org.junit.",
     ];
-    FOLDERS.iter().any(|folder| file.contains(folder))
-        || FILES.iter().any(|prefix| file.starts_with(prefix))
-        || FUNCTIONS.iter().any(|prefix| function.starts_with(prefix))
+    FOLDERS.is_in(file) || begins_with(file, FILES) || begins_with(function, FUNCTIONS)
 }
 
 /// Returns true for lines that stand between frames.
@@ -383,6 +405,7 @@ fn is_filler(trimmed: &str, indent: usize) -> bool {
         "exit status ",
         "Traceback (most recent call",
     ];
+    let is_start = || begins_with(trimmed, STARTS);
     let is_mark = trimmed
         .bytes()
         .all(|b| matches!(b, b'^' | b'~' | b'|' | b' ' | b'}' | b'{' | b'-' | b'=' | b'*'));
@@ -393,11 +416,11 @@ fn is_filler(trimmed: &str, indent: usize) -> bool {
                 && value.trim_start().len() <= 20
         });
     let is_property = indent > 0
-        && trimmed.split_once(": ").is_some_and(|(name, _)| {
+        && split(trimmed, &COLON).is_some_and(|(name, _)| {
             !name.is_empty()
                 && name.len() <= 32
                 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
                 && name.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
         });
-    STARTS.iter().any(|start| trimmed.starts_with(start)) || is_mark || is_register || is_property
+    is_start() || is_mark || is_register || is_property
 }

@@ -1,7 +1,8 @@
 //! The line that names an error: its type and its message.
 
 use crate::core::cause::place::{Found, find, place_at_start};
-use crate::limits::CAUSE_PREFIX_BYTES_MAX;
+use crate::core::cause::search::{COLON, Text, Words, behind, split, text};
+use crate::limits::{CAUSE_FILE_BYTES_MAX, CAUSE_PREFIX_BYTES_MAX, CAUSE_TYPE_BYTES_MAX};
 
 /// What a headline says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,14 +48,11 @@ impl<'a> Headline<'a> {
 
 /// Takes off the interpreter before a place: `lua5.4: app.lua:3: attempt to …`.
 fn behind_program(text: &str) -> &str {
-    match text.split_once(": ") {
-        Some((program, rest))
-            if program.starts_with(|c: char| c.is_ascii_lowercase() || c == '/')
-                && !program.contains(' ')
-                && without_place(rest).1.is_some() =>
-        {
-            rest
-        }
+    if !text.starts_with(|c: char| c.is_ascii_lowercase() || c == '/') {
+        return text;
+    }
+    match split(text, &COLON) {
+        Some((program, rest)) if !program.contains(' ') && without_place(rest).1.is_some() => rest,
         _ => text,
     }
 }
@@ -65,9 +63,12 @@ fn behind_leads(text: &str) -> (&str, bool) {
     let mut is_uncaught = false;
     for _ in 0..4 {
         let before = rest;
-        for lead in ["Caused by: ", "[cause]: ", "---> ", "Error in process ", "ERROR: LoadError: "]
-        {
-            rest = rest.strip_prefix(lead).unwrap_or(rest);
+        const LEADS: &[&str] =
+            &["Caused by: ", "[cause]: ", "---> ", "Error in process ", "ERROR: LoadError: "];
+        if rest.starts_with(['C', '[', '-', 'E']) {
+            for lead in LEADS {
+                rest = rest.strip_prefix(lead).unwrap_or(rest);
+            }
         }
         if let Some(behind) = rest.strip_prefix("Exception in thread ") {
             is_uncaught = true;
@@ -96,9 +97,14 @@ fn behind_leads(text: &str) -> (&str, bool) {
 
 /// `Unhandled exception. `, `PHP Fatal error:  Uncaught `, `error: Uncaught (in promise) `, `uncaughtException: `.
 fn behind_uncaught(text: &str) -> Option<&str> {
+    static EITHER: Words = Words::new(&["uncaught", "unhandled"]);
+    static UNCAUGHT: Words = Words::new(&["uncaught"]);
+    static UNHANDLED: Words = Words::new(&["unhandled"]);
     let head = &text[..text.floor_char_boundary(64)];
-    let at =
-        find_ignoring_case(head, "uncaught").or_else(|| find_ignoring_case(head, "unhandled"))?;
+    if !EITHER.is_in(head) {
+        return None;
+    }
+    let at = UNCAUGHT.find(head).or_else(|| UNHANDLED.find(head))?;
     // Only a few words without a sense of their own may stand before it.
     let before = head[..at].trim_end();
     if !(before.is_empty() || before.ends_with(':') && before.len() <= 24) {
@@ -113,22 +119,24 @@ fn behind_uncaught(text: &str) -> Option<&str> {
         return None;
     }
     rest = &rest[word..];
+    const NOISE: &[&str] = &[
+        "(in promise)",
+        "exception",
+        "Exception",
+        "promise rejection",
+        "Promise Rejection",
+        "rejection",
+        "Rejection",
+        "error:",
+        "Error event",
+    ];
     for _ in 0..3 {
         rest = rest.trim_start_matches([' ', ':', '.']);
-        for noise in [
-            "(in promise)",
-            "exception",
-            "Exception",
-            "promise rejection",
-            "Promise Rejection",
-            "rejection",
-            "Rejection",
-            "error:",
-            "Error event",
-        ] {
-            if let Some(behind) = rest
-                .strip_prefix(noise)
-                .filter(|behind| behind.is_empty() || behind.starts_with([' ', ':', '.']))
+        for noise in NOISE {
+            if rest.bytes().next() == noise.bytes().next()
+                && let Some(behind) = rest
+                    .strip_prefix(noise)
+                    .filter(|behind| behind.is_empty() || behind.starts_with([' ', ':', '.']))
             {
                 rest = behind;
             }
@@ -137,21 +145,17 @@ fn behind_uncaught(text: &str) -> Option<&str> {
     Some(rest)
 }
 
-pub(super) fn find_ignoring_case(text: &str, word: &str) -> Option<usize> {
-    let (text, word) = (text.as_bytes(), word.as_bytes());
-    text.windows(word.len()).position(|window| window.eq_ignore_ascii_case(word))
-}
-
 /// Takes off a place before the message: ``app.rb:4:in `post': ``, `ledgerd.c:9:14: `, `/app/start.sh: line 3: `.
 pub(super) fn without_place(text: &str) -> (&str, Option<Found<'_>>) {
+    static QUOTE: Text = text!("': ");
     let Some(found) = place_at_start(text) else { return (text, None) };
-    let behind = &text[found.length..];
-    if let Some(function) = behind.strip_prefix(":in ")
-        && let Some(at) = function.find("': ")
+    let rest = &text[found.length..];
+    if let Some(function) = rest.strip_prefix(":in ")
+        && let Some(rest) = behind(function, &QUOTE)
     {
-        return (&function[at + 3..], Some(found));
+        return (rest, Some(found));
     }
-    match behind.strip_prefix(": ").or_else(|| behind.strip_prefix("): ")) {
+    match rest.strip_prefix(": ").or_else(|| rest.strip_prefix("): ")) {
         Some(rest) => (rest, Some(found)),
         None => (text, None),
     }
@@ -159,14 +163,19 @@ pub(super) fn without_place(text: &str) -> (&str, Option<Found<'_>>) {
 
 /// `Fatal Python error: …`, `fatal runtime error: …`, `FATAL ERROR: …`: the words before the colon are the type.
 pub(super) fn fatal_error(text: &str) -> Option<(&str, &str)> {
-    let (name, message) =
-        text[..text.floor_char_boundary(CAUSE_PREFIX_BYTES_MAX)].split_once(": ")?;
+    let head = &text[..text.floor_char_boundary(CAUSE_PREFIX_BYTES_MAX)];
+    // The name is short.
+    let at = COLON.find(&head.as_bytes()[..head.len().min(32 + 2)])?;
+    let (name, message) = (&head[..at], &head[at + 2..]);
+    if !name.ends_with(['r', 'R']) {
+        return None;
+    }
     let words = name.split(' ').count();
     let is_error = name.get(name.len().saturating_sub(5)..)?.eq_ignore_ascii_case("error");
     let is_fatal = name
         .split(' ')
         .any(|word| word.eq_ignore_ascii_case("fatal") || word.eq_ignore_ascii_case("runtime"));
-    let fits = (2..=4).contains(&words) && name.len() <= 32 && is_error && is_fatal;
+    let fits = (2..=4).contains(&words) && is_error && is_fatal;
     let fits = fits && !message.trim_start().starts_with("Uncaught");
     fits.then(|| (name, text[text.len().min(name.len() + 2)..].trim_start()))
         .filter(|_| !message.is_empty())
@@ -180,13 +189,13 @@ fn elixir(text: &str) -> Option<(&str, &str)> {
 
 /// `Type: message`, or a type alone.
 fn before_colon(text: &str, is_sure: bool) -> Option<(&str, &str)> {
-    let end = text.find(": ").unwrap_or(text.len());
+    let end = COLON.find(text.as_bytes()).unwrap_or(text.len());
     let name = text[..end].trim_end_matches(':');
     let message = text.get(end + 2..).unwrap_or("").trim();
     // Node adds a code: `TypeError [ERR_INVALID_ARG_TYPE]: …`.
-    let name = name
-        .split_once(" [")
-        .filter(|(_, code)| code.ends_with(']'))
+    let name = Some(name)
+        .filter(|name| name.ends_with(']'))
+        .and_then(|name| name.split_once(" ["))
         .map_or(name, |(name, _)| name);
     // D: `app.StaleLease@app.d(5): …`.
     let name = name
@@ -214,10 +223,14 @@ pub(super) fn of_ruby(text: &str) -> Headline<'_> {
 
 /// Ruby's `message (Type)` and Nim's `message [Type]`.
 fn in_parentheses(text: &str) -> Option<(&str, &str)> {
-    let (message, name) = match text.strip_suffix(')') {
-        Some(rest) => rest.rsplit_once(" (")?,
-        None => text.strip_suffix(']')?.rsplit_once(" [")?,
+    let (rest, open) = match text.strip_suffix(')') {
+        Some(rest) => (rest, " ("),
+        None => (text.strip_suffix(']')?, " ["),
     };
+    // A type is short.
+    let from = rest.ceil_char_boundary(rest.len().saturating_sub(CAUSE_TYPE_BYTES_MAX + 2));
+    let at = from + rest[from..].rfind(open)?;
+    let (message, name) = (&rest[..at], &rest[at + 2..]);
     let is_known =
         is_certain_type(name) || (is_type(name) && (name.contains("::") || is_camel(name)));
     is_known.then_some((name, message))
@@ -231,11 +244,16 @@ fn is_camel(name: &str) -> bool {
 /// Returns true for names that can be those of a class: one word, with parts joined by dots, colons or backslashes, the
 /// last of them with a capital letter at its start.
 fn is_type(name: &str) -> bool {
-    let is_word = (2..=128).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:$\\`<>/+".contains(&b));
+    let is_word = (2..=CAUSE_TYPE_BYTES_MAX).contains(&name.len())
+        && name.bytes().all(|b| {
+            b.is_ascii_alphanumeric()
+                || matches!(b, b'_' | b'.' | b':' | b'$' | b'\\' | b'`' | b'<' | b'>' | b'/' | b'+')
+        });
+    if !is_word {
+        return false;
+    }
     let last = last_part(name);
-    is_word
-        && last.trim_start_matches('_').starts_with(|c: char| c.is_ascii_uppercase())
+    last.trim_start_matches('_').starts_with(|c: char| c.is_ascii_uppercase())
         && !name.contains("//")
 }
 
@@ -262,13 +280,21 @@ pub(super) fn is_certain_type(name: &str) -> bool {
         "Violation",
         "Rejection",
     ];
+    if !is_type(name) {
+        return false;
+    }
     let last = last_part(name);
     let is_errno = name.starts_with("Errno::");
-    is_type(name)
-        && (is_errno || ENDS.iter().any(|end| last.ends_with(end)) && !last.ends_with("Warning"))
+    is_errno || ends_with_any(last, ENDS) && !last.ends_with("Warning")
+}
+
+fn ends_with_any(name: &str, ends: &[&str]) -> bool {
+    let last = name.bytes().next_back();
+    ends.iter().any(|end| end.bytes().next_back() == last && name.ends_with(end))
 }
 
 /// Returns the place in a line that is no frame: `in /app/nginx.conf:8`, `at app.pl line 2.`, `on line 4 of /app/a.conf`.
 pub(super) fn place_in_words(text: &str) -> Option<Found<'_>> {
-    find(text).filter(|found| !found.place.file.starts_with("//"))
+    let head = &text[..text.floor_char_boundary(CAUSE_FILE_BYTES_MAX)];
+    find(head).filter(|found| !found.place.file.starts_with("//"))
 }

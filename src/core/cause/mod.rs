@@ -16,6 +16,7 @@ mod headline;
 mod place;
 mod prefix;
 mod record;
+mod search;
 mod speech;
 mod template;
 mod words;
@@ -24,16 +25,17 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::core::cause::frame::Frame;
+use crate::core::cause::frame::{Frame, Row, row};
 use crate::core::cause::place::Place;
 use crate::core::cause::prefix::{Level, Spoken};
 use crate::core::logs::cri::LogStream;
 use crate::core::logs::last_words::LogEnd;
 use crate::core::text::{cut, escaped};
 use crate::limits::{
-    CAUSE_LINE_BYTES_MAX, CAUSE_LINE_QUOTE_BYTES_MAX, CAUSE_LINES_MAX, CAUSE_LOCATION_BYTES_MAX,
-    CAUSE_MESSAGE_BYTES_MAX, CAUSE_RECORD_BYTES_MAX, CAUSE_RECORDS_MAX, CAUSE_TEXT_BYTES_MAX,
-    CAUSE_TRACE_WITHIN_LINES, CAUSE_TYPE_BYTES_MAX,
+    CAUSE_ENDS_BYTES_MAX, CAUSE_LINE_BYTES_MAX, CAUSE_LINE_QUOTE_BYTES_MAX, CAUSE_LINES_MAX,
+    CAUSE_LOCATION_BYTES_MAX, CAUSE_MESSAGE_BYTES_MAX, CAUSE_RECORD_BYTES_MAX,
+    CAUSE_RECORD_LINES_MAX, CAUSE_RECORDS_MAX, CAUSE_TEXT_BYTES_MAX, CAUSE_TRACE_WITHIN_LINES,
+    CAUSE_TYPE_BYTES_MAX,
 };
 
 pub use self::template::Signature;
@@ -153,6 +155,15 @@ struct Entry<'a> {
     text: &'a str,
     spoken: Spoken<'a>,
     is_record: bool,
+    /// What the line is within a stack trace.
+    row: Row<'a>,
+}
+
+impl<'a> Entry<'a> {
+    /// Returns what the line, or a text that is the line without what is drawn around it, is within a stack trace.
+    fn row_of(&self, text: &'a str) -> Row<'a> {
+        if text.len() == self.text.len() { self.row } else { row(text) }
+    }
 }
 
 /// What a candidate proves.
@@ -275,7 +286,16 @@ impl Told<'_> {
 
 /// Returns the text in one line, with each harmful character escaped.
 fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
+    let text = text.trim();
+    // What is in the middle of a long text is not kept.
+    let (head, tail) = match text.len() > 2 * CAUSE_ENDS_BYTES_MAX {
+        true => (
+            &text[..text.floor_char_boundary(CAUSE_ENDS_BYTES_MAX)],
+            &text[text.ceil_char_boundary(text.len() - CAUSE_ENDS_BYTES_MAX)..],
+        ),
+        false => (text, ""),
+    };
+    let words: Vec<&str> = head.split_whitespace().chain(tail.split_whitespace()).collect();
     escaped(&words.join(" ")).into_owned()
 }
 
@@ -385,6 +405,7 @@ impl<'a> Said<'a> {
                 text,
                 spoken,
                 is_record,
+                row: row(text),
             });
         }
         Self { streams, lines: lines.len(), is_mixed }
@@ -399,6 +420,8 @@ impl<'a> Said<'a> {
                 .next_back();
         }
         let mut traces: Vec<Told<'a>> = Vec::new();
+        // What the records say.
+        let mut told: Vec<Told<'a>> = Vec::new();
         let mut is_part = vec![false; self.lines];
         for stream in &self.streams {
             let blocks = block::blocks(stream);
@@ -414,7 +437,12 @@ impl<'a> Said<'a> {
                 left = left.saturating_sub(entry.text.len());
                 left > 0
             });
-            traces.extend(records.filter_map(record::trace));
+            let mut lines_left = CAUSE_RECORD_LINES_MAX;
+            let first = told.len();
+            told.extend(records.filter_map(|entry| record::told(entry, &mut lines_left)));
+            // An error with a type.
+            let typed = told[first..].iter().filter(|told| !told.error_type.is_empty());
+            traces.extend(typed.cloned());
         }
         // What was logged as a warning and ends the log was not got over.
         let is_end = |told: &Told<'_>| told.last + 2 >= self.lines;
@@ -426,7 +454,7 @@ impl<'a> Said<'a> {
             traces.retain(|told| told.rank == Rank::Crash);
             return traces.into_iter().max_by_key(|told| told.last);
         }
-        let spoken = speech::speech(self, &is_part);
+        let spoken = speech::speech(self, &is_part, &told);
         let trace = traces.into_iter().max_by_key(|told| told.last);
         match (trace, spoken) {
             (Some(trace), Some(spoken)) if is_outlived(&trace, &spoken, self.lines) => Some(spoken),

@@ -4,6 +4,7 @@
 
 use crate::core::cause::headline::fatal_error;
 use crate::core::cause::place::{Place, place_at_start};
+use crate::core::cause::search::Short;
 use crate::limits::{CAUSE_PREFIX_BYTES_MAX, CAUSE_PREFIX_PARTS_MAX};
 
 /// How bad a line says that things are.
@@ -42,6 +43,7 @@ impl<'a> Spoken<'a> {
             // An indented line continues the one before it.
             return spoken;
         }
+        let whole = spoken.body.len();
         let end = spoken.body.floor_char_boundary(CAUSE_PREFIX_BYTES_MAX);
         for _ in 0..CAUSE_PREFIX_PARTS_MAX {
             if let Some((name, message)) = fatal_error(spoken.body) {
@@ -49,7 +51,7 @@ impl<'a> Spoken<'a> {
                 (spoken.body, spoken.has_prefix) = (message, true);
                 break;
             }
-            let examined = end.saturating_sub(text.trim_end().len() - spoken.body.len());
+            let examined = end.saturating_sub(whole - spoken.body.len());
             let Some(length) = spoken.part(&spoken.body[..examined.min(spoken.body.len())]) else {
                 break;
             };
@@ -139,7 +141,7 @@ impl<'a> Spoken<'a> {
 
     /// A part without brackets: a level, a number, a letter of klog, a logger's name, a place.
     fn word(&mut self, rest: &'a str) -> Option<usize> {
-        let length = rest.find([' ', '\t']).unwrap_or(rest.len());
+        let length = rest.bytes().position(|b| matches!(b, b' ' | b'\t')).unwrap_or(rest.len());
         let word = &rest[..length];
         if let Some(level) = klog(word) {
             self.note(level, "");
@@ -174,19 +176,20 @@ impl<'a> Spoken<'a> {
         {
             return Some(length);
         }
+        self.level?;
         // A logger's name stands between the level and a separator.
         let behind = rest[length..].trim_start();
         let is_name = bare.contains(['.', '/', '$']) || bare.contains("::");
         let is_separated =
             word.ends_with(':') || behind.starts_with("- ") || behind.starts_with(": ");
         let is_word = bare.bytes().all(|b| b.is_ascii_alphanumeric() || b"._$/:-".contains(&b));
-        let is_logger = self.level.is_some() && is_name && is_separated && is_word;
+        let is_logger = is_name && is_separated && is_word;
         (is_logger && !bare.ends_with("Error") && !bare.ends_with("Exception")).then_some(length)
     }
 
     /// `ERROR`, `ERROR:`, `error:`, `E,`, `CRITICAL:logger:`.
     fn level_word(&mut self, rest: &'a str, word: &'a str) -> Option<usize> {
-        let name_end = word.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(word.len());
+        let name_end = word.bytes().position(|b| !b.is_ascii_alphanumeric()).unwrap_or(word.len());
         let (name, behind) = word.split_at(name_end);
         let level = level_of(name)?;
         let is_upper = name.bytes().all(|b| b.is_ascii_uppercase());
@@ -223,82 +226,81 @@ impl<'a> Spoken<'a> {
 
 /// Returns the level that a word names, whatever its case.
 pub(super) fn level_of(word: &str) -> Option<Level> {
-    const WORDS: [(Level, &[&str]); 4] = [
-        (
-            Level::Fatal,
-            &[
-                "fatal",
-                "critical",
-                "crit",
-                "emerg",
-                "emergency",
-                "alert",
-                "panic",
-                "ftl",
-                "fata",
-                "pani",
-                "pnc",
-                "dpanic",
-                "c",
-                "f",
-            ],
-        ),
-        (Level::Error, &["error", "err", "severe", "fail", "e", "eror", "erro"]),
-        (Level::Warn, &["warn", "warning", "wrn", "w"]),
-        (
-            Level::Quiet,
-            &[
-                "info",
-                "inf",
-                "information",
-                "notice",
-                "debug",
-                "debu",
-                "dbug",
-                "dbg",
-                "trace",
-                "trce",
-                "trc",
-                "log",
-                "hint",
-                "detail",
-                "statement",
-                "verbose",
-                "vrb",
-                "fine",
-                "finer",
-                "config",
-                "i",
-                "d",
-                "t",
-                "audit",
-            ],
-        ),
+    static FATAL: Short<14> = Short::new([
+        "fatal",
+        "critical",
+        "crit",
+        "emerg",
+        "emergency",
+        "alert",
+        "panic",
+        "ftl",
+        "fata",
+        "pani",
+        "pnc",
+        "dpanic",
+        "c",
+        "f",
+    ]);
+    static ERROR: Short<7> = Short::new(["error", "err", "severe", "fail", "e", "eror", "erro"]);
+    static WARN: Short<4> = Short::new(["warn", "warning", "wrn", "w"]);
+    static QUIET: Short<24> = Short::new([
+        "info",
+        "inf",
+        "information",
+        "notice",
+        "debug",
+        "debu",
+        "dbug",
+        "dbg",
+        "trace",
+        "trce",
+        "trc",
+        "log",
+        "hint",
+        "detail",
+        "statement",
+        "verbose",
+        "vrb",
+        "fine",
+        "finer",
+        "config",
+        "i",
+        "d",
+        "t",
+        "audit",
+    ]);
+    let mut lower = [0; 11];
+    let lower = lower.get_mut(..word.len())?;
+    lower.copy_from_slice(word.as_bytes());
+    lower.make_ascii_lowercase();
+    let levels = [
+        (Level::Fatal, FATAL.has(lower)),
+        (Level::Error, ERROR.has(lower)),
+        (Level::Warn, WARN.has(lower)),
+        (Level::Quiet, QUIET.has(lower)),
     ];
-    if word.len() > 11 {
-        return None;
-    }
-    WORDS
-        .iter()
-        .find(|(_, words)| words.iter().any(|known| known.eq_ignore_ascii_case(word)))
-        .map(|(level, _)| *level)
+    levels.into_iter().find_map(|(level, is_it)| is_it.then_some(level))
 }
 
 /// Returns the length of a time at the start of the text.
 fn time(text: &str) -> Option<usize> {
-    let length = text
-        .find(|c: char| !(c.is_ascii_alphanumeric() || "-:/.,+_".contains(c)))
-        .unwrap_or(text.len());
+    let is_part = |b: u8| {
+        b.is_ascii_alphanumeric() || matches!(b, b'-' | b':' | b'/' | b'.' | b',' | b'+' | b'_')
+    };
+    let length = text.bytes().position(|b| !is_part(b)).unwrap_or(text.len());
     let word = &text[..length];
     // `27-Nov-2026`.
-    let is_named_date = word.split(['-', '/']).nth(1).is_some_and(|month| MONTHS.contains(&month));
-    if is_clock(word) || is_named_date {
+    let is_month = |word: &str| word.len() == 3 && MONTHS.contains(&word);
+    if is_clock(word) || word.split(['-', '/']).nth(1).is_some_and(is_month) {
         return Some(length);
     }
+    if length == 0 || length > 4 {
+        return None;
+    }
     // `26 Nov 2026`, `Nov 26`, `Thu Nov 26 … 2026`: one word at a time.
-    let is_day = length <= 2 && word.bytes().all(|b| b.is_ascii_digit()) && length > 0;
+    let is_day = length <= 2 && word.bytes().all(|b| b.is_ascii_digit());
     let next = text[length..].trim_start().split(' ').next().unwrap_or("");
-    let is_month = |word: &str| MONTHS.contains(&word);
     if is_day && is_month(next) {
         return Some(length);
     }

@@ -1,17 +1,19 @@
 //! Structured log records: JSON, and `key=value` (logfmt).
 
-use std::borrow::Cow;
-use std::fmt;
+mod members;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use std::borrow::Cow;
+
 use serde_json::Value;
 
-use crate::core::cause::frame::{Frame, is_foreign};
+use crate::core::cause::frame::{Frame, is_foreign, row};
 use crate::core::cause::headline::{Headline, is_certain_type};
 use crate::core::cause::place::{Place, place_at_start};
 use crate::core::cause::prefix::{Level, Spoken, level_of};
 use crate::core::cause::{Entry, Location, Origin, Rank, Told, block};
-use crate::limits::{CAUSE_RECORD_DEPTH_MAX, CAUSE_RECORD_MEMBERS_MAX};
+use crate::limits::{
+    CAUSE_LOGGING_CALL_LINES_MAX, CAUSE_RECORD_DEPTH_MAX, CAUSE_RECORD_MEMBERS_MAX,
+};
 
 /// Names of the member that holds the level.
 const LEVEL: &[&str] = &[
@@ -94,6 +96,22 @@ const TYPE: &[&str] = &[
     "exception_class",
     "error.kind",
 ];
+/// Names of the member that holds the place of the call that logged the record.
+const CALLER: &[&str] = &["source", "caller", "logger.location", "location", "src"];
+/// Names of the members that a frame has.
+const FRAME: &[&str] = &[
+    "file",
+    "filename",
+    "line",
+    "lineno",
+    "linenumber",
+    "class",
+    "classname",
+    "method",
+    "methodname",
+    "function",
+    "name",
+];
 /// Names of the member that holds a stack trace.
 const STACK: &[&str] = &[
     "stack",
@@ -130,27 +148,7 @@ pub(super) fn level(text: &str) -> Option<Level> {
 
 /// Reads only the level: most records are of no interest.
 fn json_level(text: &str) -> Option<Level> {
-    struct Levels;
-    impl<'de> Visitor<'de> for Levels {
-        type Value = Option<Level>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut level = None;
-            while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-                if is_one_of(&name, LEVEL) {
-                    level = level.or(level_value(&map.next_value::<Value>()?));
-                } else {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-            Ok(Some(level.unwrap_or(Level::Quiet)))
-        }
-    }
-    serde_json::Deserializer::from_str(text).deserialize_map(Levels).ok().flatten()
+    members::level(text, level_value).map(|level| level.unwrap_or(Level::Quiet))
 }
 
 fn level_value(value: &Value) -> Option<Level> {
@@ -267,28 +265,23 @@ fn frame_of(value: &Value) -> Option<Location> {
     (!is_foreign).then(|| Location::of_frame(&Frame { place, function: &function, is_foreign }))
 }
 
-/// Returns the error of a record, if it has a type.
-pub(super) fn trace<'a>(entry: &Entry<'a>) -> Option<Told<'a>> {
-    told(entry).filter(|told| !told.error_type.is_empty())
-}
-
-/// Returns what a record says.
-pub(super) fn told<'a>(entry: &Entry<'a>) -> Option<Told<'a>> {
+/// Returns what a record says. `left` bounds the lines of stack traces.
+pub(super) fn told<'a>(entry: &Entry<'a>, left: &mut usize) -> Option<Told<'a>> {
     let rank = match entry.spoken.level? {
         Level::Fatal => Rank::Fatal,
         _ => Rank::LoggedTrace,
     };
-    let value = match entry.text.starts_with('{') {
-        true => serde_json::from_str::<Value>(entry.text).ok()?,
+    let members = match entry.text.starts_with('{') {
+        true => members::known(entry.text)?,
         false => logfmt(entry.text),
     };
-    let Value::Object(members) = &value else { return None };
+    let members = &members;
     let sentence = sentence(members);
     let mut error = Error::default();
-    let mut left = CAUSE_RECORD_MEMBERS_MAX;
+    let mut members_left = CAUSE_RECORD_MEMBERS_MAX;
     for (name, member) in members {
         if is_one_of(name, ERROR) {
-            error.read(name, member, CAUSE_RECORD_DEPTH_MAX, &mut left);
+            error.read(name, member, CAUSE_RECORD_DEPTH_MAX, &mut members_left);
         } else if is_one_of(name, TYPE) && name.contains(['.', '_']) {
             error.error_type = member.as_str().map(str::to_owned).or(error.error_type);
         } else if is_one_of(name, &["exception.message", "error.message", "error_message"]) {
@@ -311,7 +304,7 @@ pub(super) fn told<'a>(entry: &Entry<'a>) -> Option<Told<'a>> {
     }
     let stack =
         error.stack.take().or_else(|| sentence.clone().filter(|text| block::has_trace(text)));
-    if let Some(told) = stack.as_deref().and_then(|stack| from_stack(stack)) {
+    if let Some(told) = stack.as_deref().and_then(|stack| from_stack(stack, left)) {
         let context = told.context.clone().or_else(|| sentence.filter(|text| !text.contains('\n')));
         let location = told.location.or_else(|| base.location.clone());
         return Some(Told {
@@ -353,13 +346,12 @@ fn from_members<'a>(error: Error, sentence: Option<String>, base: Told<'a>) -> T
     Told { message: message.into(), ..base }
 }
 
-fn logfmt(text: &str) -> Value {
+fn logfmt(text: &str) -> Members {
     let pairs = Pairs { rest: text }.take(CAUSE_RECORD_MEMBERS_MAX);
-    Value::Object(
-        pairs
-            .map(|(name, value)| (name.to_owned(), Value::String(unescaped(value).into_owned())))
-            .collect(),
-    )
+    pairs
+        .filter(|(name, _)| members::is_known(name))
+        .map(|(name, value)| (name.to_owned(), Value::String(unescaped(value).into_owned())))
+        .collect()
 }
 
 /// Returns the record's own sentence, under the first of its usual names.
@@ -375,7 +367,7 @@ fn sentence(members: &Members) -> Option<String> {
 fn logged_at(members: &Members) -> Option<Location> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     for (name, value) in members {
-        if is_one_of(name, &["source", "caller", "logger.location", "location", "src"]) {
+        if is_one_of(name, CALLER) {
             if let Value::Object(source) = value {
                 let file = source.get("file").and_then(text)?;
                 let line = source
@@ -400,7 +392,7 @@ fn logged_at(members: &Members) -> Option<Location> {
 /// Returns the place of the call that logged a record, if the stack trace is one of Go's: functions and places by turns, and no
 /// error.
 fn logging_call(stack: &str) -> Option<Location> {
-    let mut lines = stack.lines();
+    let mut lines = stack.lines().take(CAUSE_LOGGING_CALL_LINES_MAX);
     let (mut function, mut place) = (lines.next()?, lines.next()?);
     if function.contains(' ') || !place.starts_with('\t') {
         return None;
@@ -418,17 +410,20 @@ fn logging_call(stack: &str) -> Option<Location> {
 }
 
 /// Finds the error in a stack trace that a record holds in one member.
-fn from_stack(stack: &str) -> Option<Told<'static>> {
+fn from_stack(stack: &str, left: &mut usize) -> Option<Told<'static>> {
     let entries: Vec<Entry<'_>> = stack
         .lines()
+        .take(*left)
         .enumerate()
         .map(|(n, text)| Entry {
             n,
             text,
             spoken: Spoken { body: text.trim_end(), ..Spoken::default() },
             is_record: false,
+            row: row(text),
         })
         .collect();
+    *left -= entries.len();
     let told = block::blocks(&entries)
         .into_iter()
         .rfind(|told| told.rank > Rank::Untyped)

@@ -1,22 +1,26 @@
 //! What a program says about its end in a log line: by the line's level, or as the last line on stderr.
 
-use crate::core::cause::frame::{Row, row};
-use crate::core::cause::headline::{
-    Headline, find_ignoring_case, is_certain_type, place_in_words, without_place,
-};
+use crate::core::cause::frame::Row;
+use crate::core::cause::headline::{Headline, is_certain_type, place_in_words, without_place};
 use crate::core::cause::prefix::{Level, level_of};
+use crate::core::cause::search::{COLON, Words, split};
 use crate::core::cause::{Entry, Location, Rank, Said, Told, record};
-use crate::limits::{CAUSE_CLUSTER_LINES, CAUSE_ERROR_WITHIN_LINES, CAUSE_PREFIX_BYTES_MAX};
+use crate::limits::{
+    CAUSE_CLUSTER_LINES, CAUSE_ERROR_WITHIN_LINES, CAUSE_PREFIX_BYTES_MAX, CAUSE_TRACE_WITHIN_LINES,
+};
 
-/// Returns the line that tells why the program ended. `is_part` marks the lines of stack traces.
-pub(super) fn speech<'a>(said: &Said<'a>, is_part: &[bool]) -> Option<Told<'a>> {
-    let [stdout, stderr] = said.streams.each_ref().map(|stream| Stream::new(stream, is_part));
+/// Returns the line that tells why the program ended. `is_part` marks the lines of stack traces, `records` is what the newest
+/// records say.
+pub(super) fn speech<'a>(
+    said: &Said<'a>,
+    is_part: &[bool],
+    records: &[Told<'a>],
+) -> Option<Told<'a>> {
+    let [stdout, stderr] = &said.streams;
+    let [stdout, stderr] =
+        [Stream::new(stdout, is_part, records, false), Stream::new(stderr, is_part, records, true)];
     let of = |level| {
-        stderr
-            .cluster(level, true)
-            .into_iter()
-            .chain(stdout.cluster(level, false))
-            .max_by_key(|told| told.last)
+        stderr.cluster(level).into_iter().chain(stdout.cluster(level)).max_by_key(|told| told.last)
     };
     if let Some(fatal) = of(Level::Fatal) {
         // What was logged as an error just before is why, unless the fatal line has its own reason behind a colon.
@@ -50,35 +54,45 @@ pub(super) fn speech<'a>(said: &Said<'a>, is_part: &[bool]) -> Option<Told<'a>> 
 /// The lines of one stream that are not part of a stack trace.
 struct Stream<'s, 'a> {
     entries: Vec<&'s Entry<'a>>,
+    /// Their levels.
+    levels: Vec<Option<Level>>,
     all: &'s [Entry<'a>],
+    /// What the newest records say.
+    records: &'s [Told<'a>],
 }
 
 impl<'s, 'a> Stream<'s, 'a> {
-    fn new(all: &'s [Entry<'a>], is_part: &[bool]) -> Self {
-        let entries = all.iter().filter(|entry| !is_part[entry.n]).collect();
-        Self { entries, all }
+    fn new(
+        all: &'s [Entry<'a>],
+        is_part: &[bool],
+        records: &'s [Told<'a>],
+        is_stderr: bool,
+    ) -> Self {
+        let entries: Vec<_> = all.iter().filter(|entry| !is_part[entry.n]).collect();
+        let levels = entries.iter().map(|entry| level_in(entry, is_stderr)).collect();
+        Self { entries, levels, all, records }
     }
 
     /// Returns the first line of the last cluster of this level: later ones mostly say that the program gives up.
-    fn cluster(&self, level: Level, is_stderr: bool) -> Option<Told<'a>> {
-        let is_wanted = |entry: &Entry<'a>| {
-            level_in(entry, is_stderr) == Some(level)
-                && !is_harmless(entry)
-                && (level > Level::Warn || tells_failure(entry.spoken.body))
+    fn cluster(&self, level: Level) -> Option<Told<'a>> {
+        let is_wanted = |at: usize| {
+            self.levels[at] == Some(level)
+                && !is_harmless(self.entries[at])
+                && (level > Level::Warn || tells_failure(self.entries[at].spoken.body))
         };
-        let last = self.entries.iter().rposition(|entry| is_wanted(entry))?;
+        let last = (0..self.entries.len()).rfind(|at| is_wanted(*at))?;
         let mut first = last;
         for at in (0..last).rev() {
             if first - at > CAUSE_CLUSTER_LINES {
                 break;
             }
-            if is_wanted(self.entries[at]) {
+            if is_wanted(at) {
                 first = at;
             }
         }
         if gives_up(self.entries[first].spoken.body)
             && let Some(next) = (first + 1..=last)
-                .find(|at| is_wanted(self.entries[*at]) && !gives_up(self.entries[*at].spoken.body))
+                .find(|at| is_wanted(*at) && !gives_up(self.entries[*at].spoken.body))
         {
             first = next;
         }
@@ -122,7 +136,7 @@ impl<'s, 'a> Stream<'s, 'a> {
             let is_chatter = (is_mixed || entry.spoken.has_prefix)
                 && !(tells_failure(body) || starts_with_place(entry) || gives_up(body));
             let is_warning = at > 0 && self.entries[at - 1].text.starts_with("Warning message");
-            let is_part = !matches!(row(entry.text), Row::Other) && !starts_with_place(entry);
+            let is_part = !matches!(entry.row, Row::Other) && !starts_with_place(entry);
             if is_noise(body)
                 || gives_up(body)
                 || is_harmless(entry)
@@ -141,10 +155,16 @@ impl<'s, 'a> Stream<'s, 'a> {
         best.or(last).map(|entry| self.told(entry, Rank::LoggedTrace))
     }
 
+    /// Returns what a record says.
+    fn record(&self, entry: &Entry<'a>) -> Option<Told<'a>> {
+        let known = self.records.iter().find(|told| told.line == entry.n).cloned();
+        known.or_else(|| record::told(entry, &mut { CAUSE_TRACE_WITHIN_LINES }))
+    }
+
     /// Returns what one line says.
     fn told(&self, entry: &'s Entry<'a>, rank: Rank) -> Told<'a> {
         if entry.is_record
-            && let Some(told) = record::told(entry)
+            && let Some(told) = self.record(entry)
         {
             return Told { rank, ..told };
         }
@@ -212,7 +232,7 @@ impl<'s, 'a> Stream<'s, 'a> {
         });
         let found = headline.into_iter().chain(behind).find_map(|entry| place_in_words(entry.text));
         // Ruby's logger prints the trace below its line.
-        let traced = self.all[at + 1..].iter().take(1).find_map(|next| match row(next.text) {
+        let traced = self.all[at + 1..].iter().take(1).find_map(|next| match next.row {
             Row::Frame(frame) if !frame.is_foreign => Some(Location::of_frame(&frame)),
             _ => None,
         });
@@ -226,8 +246,8 @@ fn level_in(entry: &Entry<'_>, is_stderr: bool) -> Option<Level> {
         return entry.spoken.level;
     }
     let body = entry.spoken.body;
-    let headline = Headline::read(body, false);
-    if headline.error_type == "Error" && body.starts_with("Error") || named_error(body).is_some() {
+    let is_error = body.starts_with("Error") && Headline::read(body, false).error_type == "Error";
+    if is_error || named_error(body).is_some() {
         return Some(Level::Error);
     }
     if !is_stderr {
@@ -236,7 +256,7 @@ fn level_in(entry: &Entry<'_>, is_stderr: bool) -> Option<Level> {
     if body.starts_with("Error ") {
         return Some(Level::Error);
     }
-    let (program, rest) = body.split_once(": ")?;
+    let (program, rest) = split(body, &COLON)?;
     if program.contains(' ') || program.len() > 64 {
         return None;
     }
@@ -248,7 +268,7 @@ fn level_in(entry: &Entry<'_>, is_stderr: bool) -> Option<Level> {
 
 /// `Options error: …`, `Configuration error: …`: the words before the colon are the type.
 fn named_error(body: &str) -> Option<(&str, &str)> {
-    let (name, message) = body.split_once(": ")?;
+    let (name, message) = split(body, &COLON)?;
     let is_short = name.len() <= 32 && (2..=3).contains(&name.split(' ').count());
     let is_word = name.bytes().all(|b| b.is_ascii_alphabetic() || b == b' ');
     let is_error = name.ends_with(" error") || name.ends_with(" Error");
@@ -300,7 +320,7 @@ fn inner_error(body: &str) -> Option<(Option<&str>, Headline<'_>)> {
 
 /// Returns true for an error-level line that says that there is no error, or that it does not matter.
 fn is_harmless(entry: &Entry<'_>) -> bool {
-    const WORDS: &[&str] = &[
+    static WORDS: Words = Words::new(&[
         "errors: 0",
         "fatal: 0",
         "panic: 0",
@@ -320,14 +340,14 @@ fn is_harmless(entry: &Entry<'_>) -> bool {
         "no error",
         "0 errors",
         "starting cold",
-    ];
+    ]);
     let body = &entry.spoken.body[..entry.spoken.body.floor_char_boundary(CAUSE_PREFIX_BYTES_MAX)];
-    WORDS.iter().any(|word| find_ignoring_case(body, word).is_some())
+    WORDS.is_in(body)
 }
 
 /// Returns true for words that only say that the program ends now.
 fn gives_up(body: &str) -> bool {
-    const WORDS: &[&str] = &[
+    static WORDS: Words = Words::new(&[
         "aborting",
         "exiting",
         "giving up",
@@ -357,8 +377,8 @@ fn gives_up(body: &str) -> bool {
         "please correct",
         "initialization failed",
         "run failed",
-    ];
-    body.len() <= 160 && WORDS.iter().any(|word| find_ignoring_case(body, word).is_some())
+    ]);
+    body.len() <= 160 && WORDS.is_in(body)
 }
 
 /// Returns true for a line that helps its reader but names no failure: usage, hints, traced commands, drawings.
@@ -414,14 +434,14 @@ fn is_noise(body: &str) -> bool {
 /// Returns true for words that say that something failed, but not why.
 fn is_general(message: &str) -> bool {
     let message = &message[..message.floor_char_boundary(CAUSE_PREFIX_BYTES_MAX)];
-    const WORDS: &[&str] = &["fail", "could not", "cannot", "can't", "unable", "error"];
-    WORDS.iter().any(|word| find_ignoring_case(message, word).is_some())
+    static WORDS: Words = Words::new(&["fail", "could not", "cannot", "can't", "unable", "error"]);
+    WORDS.is_in(message)
 }
 
 /// Returns true if the words speak of a failure.
 fn tells_failure(message: &str) -> bool {
     let head = &message[..message.floor_char_boundary(80)];
-    const WORDS: &[&str] = &[
+    static WORDS: Words = Words::new(&[
         "not ",
         "detected",
         "unrecognized",
@@ -450,6 +470,6 @@ fn tells_failure(message: &str) -> bool {
         "not found",
         "missing",
         "no such",
-    ];
-    WORDS.iter().any(|word| find_ignoring_case(head, word).is_some())
+    ]);
+    WORDS.is_in(head)
 }

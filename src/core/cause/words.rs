@@ -1,15 +1,15 @@
 //! The words with which runtimes end a program in one line, without a stack trace.
 
-use crate::core::cause::frame::{Row, row};
-use crate::core::cause::headline::{
-    Headline, fatal_error, find_ignoring_case, place_in_words, without_place,
-};
+use crate::core::cause::frame::Row;
+use crate::core::cause::headline::{Headline, fatal_error, place_in_words, without_place};
+use crate::core::cause::search::{Text, Words, behind, text};
 use crate::core::cause::{Entry, Location, Rank, Told};
 
-/// Returns these words of one stream, in the order of the log.
+/// Returns the last of these words of one stream, the newest first: those that say that an error was logged, and one crash.
+/// Nothing before it counts.
 pub(super) fn words<'a>(stream: &[Entry<'a>]) -> Vec<Told<'a>> {
     let mut found = Vec::new();
-    for (at, entry) in stream.iter().enumerate() {
+    for (at, entry) in stream.iter().enumerate().rev() {
         if entry.text.len() > 4096 || entry.is_record || entry.text.starts_with([' ', '\t']) {
             continue;
         }
@@ -18,7 +18,11 @@ pub(super) fn words<'a>(stream: &[Entry<'a>]) -> Vec<Told<'a>> {
             .or_else(|| fatal(entry))
             .or_else(|| announced(stream, at))
             .or_else(|| child(entry));
+        let is_crash = told.as_ref().is_some_and(|told| told.rank == Rank::Crash);
         found.extend(told);
+        if is_crash {
+            break;
+        }
     }
     found
 }
@@ -39,7 +43,8 @@ fn told<'a>(entry: &Entry<'a>, error_type: &'a str, message: &'a str) -> Told<'a
 
 /// ``ledgerd: ledgerd.c:9: post: Assertion `debit == credit' failed.``, and musl's `Assertion failed: x (f.c: main: 9)`.
 fn assertion<'a>(entry: &Entry<'a>) -> Option<Told<'a>> {
-    let at = entry.text.find("Assertion ")?;
+    static ASSERTION: Text = text!("Assertion ");
+    let at = ASSERTION.find(entry.text.as_bytes())?;
     let message = &entry.text[at + "Assertion ".len()..];
     if !message.contains("failed") || entry.spoken.level.is_some() {
         return None;
@@ -58,16 +63,16 @@ fn assertion<'a>(entry: &Entry<'a>) -> Option<Told<'a>> {
 /// `terminate called after throwing an instance of 'std::runtime_error'`, and `  what():  …` in the next line.
 fn terminate<'a>(stream: &[Entry<'a>], at: usize) -> Option<Told<'a>> {
     let entry = &stream[at];
+    static OLD: Text = text!("terminate called after throwing an instance of '");
+    static LIBCXX: Text = text!("terminating due to uncaught exception of type ");
+    static LIBCXX_OLD: Text = text!("terminating with uncaught exception of type ");
     let text = entry.text;
-    if let Some((_, name)) = text.split_once("terminate called after throwing an instance of '") {
+    if let Some(name) = behind(text, &OLD) {
         let name = name.split('\'').next().unwrap_or(name);
         let what = stream.get(at + 1).and_then(|next| next.text.trim().strip_prefix("what():"));
         return Some(told(entry, name, what.map_or("", str::trim)));
     }
-    if let Some((_, name)) = text
-        .split_once("terminating due to uncaught exception of type ")
-        .or_else(|| text.split_once("terminating with uncaught exception of type "))
-    {
+    if let Some(name) = behind(text, &LIBCXX).or_else(|| behind(text, &LIBCXX_OLD)) {
         let (name, message) = name.split_once(": ").unwrap_or((name, ""));
         return Some(told(entry, name, message));
     }
@@ -111,9 +116,8 @@ fn announced<'a>(stream: &[Entry<'a>], at: usize) -> Option<Told<'a>> {
         return Some(Told { rank: Rank::LoggedTrace, ..told(entry, "", next()?) });
     }
     let head = &text[..text.floor_char_boundary(24)];
-    let is_uncaught =
-        ["unhandled", "uncaught"].iter().any(|word| find_ignoring_case(head, word).is_some());
-    if !is_uncaught || !text.trim_end().ends_with(':') {
+    static UNCAUGHT: Words = Words::new(&["unhandled", "uncaught"]);
+    if !UNCAUGHT.is_in(head) || !text.trim_end().ends_with(':') {
         return None;
     }
     let headline = Headline::read(next()?, true);
@@ -122,7 +126,7 @@ fn announced<'a>(stream: &[Entry<'a>], at: usize) -> Option<Told<'a>> {
     let is_name = named.len() > 3 && named.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
     let error_type =
         if headline.error_type.is_empty() && is_name { named } else { headline.error_type };
-    let frame = stream[at + 1..].iter().take(12).find_map(|entry| match row(entry.text) {
+    let frame = stream[at + 1..].iter().take(12).find_map(|entry| match entry.row {
         Row::Frame(frame) if !frame.is_foreign => Some(Location::of_frame(&frame)),
         _ => None,
     });

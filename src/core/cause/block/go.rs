@@ -1,6 +1,6 @@
 //! Go's panics and fatal errors, with the dump of the goroutines.
 
-use crate::core::cause::frame::{Frame, Row, is_foreign, row};
+use crate::core::cause::frame::{Frame, Row, is_foreign};
 use crate::core::cause::place::place_at_start;
 use crate::core::cause::{Entry, Location, Rank, Told};
 
@@ -67,7 +67,7 @@ impl<'a> Dump<'a> {
         } else if is_call {
             self.function = text;
         } else if entry.spoken.has_prefix {
-            return matches!(row(text), Row::Filler | Row::Function(_));
+            return matches!(entry.row, Row::Filler | Row::Function(_));
         }
         true
     }

@@ -1,9 +1,9 @@
 //! Python's tracebacks, the newest call last, and how they follow from each other.
 
 use crate::core::cause::block::{
-    Link, Relation, indent_of, is_announcement, previous_words, rank_of, told,
+    Link, Relation, TRACEBACK, indent_of, is_announcement, previous_words, rank_of, told,
 };
-use crate::core::cause::frame::{Frame, Row, row, undecorated};
+use crate::core::cause::frame::{Frame, Row, undecorated};
 use crate::core::cause::headline::{Headline, last_part};
 use crate::core::cause::place::place_at_start;
 use crate::core::cause::{Entry, Rank, Told};
@@ -80,7 +80,7 @@ fn traceback<'a>(
         let text = text.strip_prefix('>').unwrap_or(text);
         let is_box = is_boxed && lines[at].text.trim_start().starts_with(['│', '╰']);
         if is_box || text.trim().is_empty() || indent_of(text) > indent || text.starts_with("  ") {
-            if let Row::Frame(frame) = row(text) {
+            if let Row::Frame(frame) = lines[at].row_of(text) {
                 any = Some(frame);
                 if !frame.is_foreign {
                     own = Some(frame);
@@ -120,7 +120,7 @@ fn relation_between(lines: &[Entry<'_>], from: usize) -> Option<(usize, Relation
             relation = Some(Relation::Later);
         } else if entry.text.contains("+----------------") && is_member() {
             relation = Some(Relation::PartOfIt);
-        } else if text.contains("Traceback (most recent call last)") {
+        } else if TRACEBACK.find(text.as_bytes()).is_some() {
             return Some((at, relation?));
         } else if entry.spoken.level.is_some() {
             return None;

@@ -1,8 +1,9 @@
 //! Rust's panics.
 
-use crate::core::cause::block::Parsed;
-use crate::core::cause::frame::{Frame, Row, is_foreign, row};
+use crate::core::cause::block::{PANICKED, Parsed};
+use crate::core::cause::frame::{Frame, Row, is_foreign};
 use crate::core::cause::place::{Place, place_at_start};
+use crate::core::cause::search::split;
 use crate::core::cause::{Entry, Location, Rank, Told};
 
 /// Parses a Rust panic, or a row of them: the first one is the cause of the others.
@@ -16,7 +17,7 @@ pub(super) fn rust<'a>(lines: &[Entry<'a>], start: usize) -> Parsed<'a> {
     let mut last = start;
     while at < lines.len() {
         let text = lines[at].text;
-        match row(text) {
+        match lines[at].row {
             Row::Frame(frame) => {
                 if own.is_none() && !frame.is_foreign && !is_foreign("", function) {
                     own = Some(Location::of_frame(&Frame { function, ..frame }));
@@ -24,8 +25,10 @@ pub(super) fn rust<'a>(lines: &[Entry<'a>], start: usize) -> Parsed<'a> {
             }
             Row::Function(name) => function = name,
             Row::Filler => {}
-            Row::Other if text.contains("panicked at ") || text.starts_with("thread ") => {}
-            Row::Other if at <= start + 1 || lines[at - 1].text.contains("panicked at ") => {}
+            Row::Other
+                if PANICKED.find(text.as_bytes()).is_some() || text.starts_with("thread ") => {}
+            Row::Other
+                if at <= start + 1 || PANICKED.find(lines[at - 1].text.as_bytes()).is_some() => {}
             Row::Other => break,
         }
         last = at;
@@ -45,7 +48,7 @@ pub(super) fn rust<'a>(lines: &[Entry<'a>], start: usize) -> Parsed<'a> {
 }
 
 fn rust_panic<'a>(lines: &[Entry<'a>], start: usize) -> Option<(&'a str, Option<Place<'a>>)> {
-    let (_, rest) = lines[start].text.split_once("panicked at ")?;
+    let (_, rest) = split(lines[start].text, &PANICKED)?;
     // Up to Rust 1.72 the message came first, in quotes.
     if let Some((message, place)) = rest.strip_prefix('\'').and_then(|rest| rest.rsplit_once("', "))
     {

@@ -1,0 +1,166 @@
+//! Reads of a JSON record only the members that can tell an error: one with the request that failed has thousands of others.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::core::cause::record::{CALLER, ERROR, FRAME, LEVEL, MESSAGE, STACK, TYPE, is_one_of};
+use crate::limits::{CAUSE_LINES_MAX, CAUSE_RECORD_DEPTH_MAX};
+
+/// The names of the members that are read, sorted, in lower case.
+static KNOWN: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let names = [MESSAGE, ERROR, TYPE, STACK, CALLER, FRAME].into_iter().flatten();
+    let mut names: Vec<String> = names.map(|name| name.to_ascii_lowercase()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+});
+
+/// Returns true for the names of members that are read.
+pub(super) fn is_known(name: &str) -> bool {
+    let mut lower = [0; 32];
+    let Some(lower) = lower.get_mut(..name.len()) else { return false };
+    lower.copy_from_slice(name.as_bytes());
+    lower.make_ascii_lowercase();
+    KNOWN.binary_search_by(|known| known.as_bytes().cmp(lower)).is_ok()
+}
+
+/// Returns the known members of a record; `None` if the text is no JSON object.
+pub(super) fn known(text: &str) -> Option<Map<String, Value>> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    // An error's frames are objects in an array.
+    let value = Known { depth: CAUSE_RECORD_DEPTH_MAX + 2 }.deserialize(&mut json).ok()?;
+    json.end().ok()?;
+    match value {
+        Value::Object(members) => Some(members),
+        _ => None,
+    }
+}
+
+/// Returns the value of the first member that names a level and has one.
+pub(super) fn level<T>(text: &str, level_of: impl Fn(&Value) -> Option<T>) -> Option<Option<T>> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    json.deserialize_map(Level(level_of)).ok()
+}
+
+/// Reads a value without the members that have other names, and without what lies deeper.
+#[derive(Clone, Copy)]
+struct Known {
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Known {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<Value, D::Error> {
+        if self.depth == 0 {
+            return value.deserialize_ignored_any(IgnoredAny).map(|_| Value::Null);
+        }
+        value.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Known {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while items.len() < CAUSE_LINES_MAX {
+            let Some(item) = seq.next_element_seed(Self { depth: self.depth - 1 })? else {
+                return Ok(items.into());
+            };
+            items.push(item);
+        }
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(items.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some(name) = map.next_key_seed(Name(is_known))? {
+            match name {
+                Some(name) => {
+                    let value = map.next_value_seed(Self { depth: self.depth - 1 })?;
+                    members.insert(name, value);
+                }
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(members.into())
+    }
+}
+
+/// Reads the name of a member, if it is one of interest.
+struct Name<F>(F);
+
+impl<'de, F: Fn(&str) -> bool> DeserializeSeed<'de> for Name<F> {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<Self::Value, D::Error> {
+        name.deserialize_str(self)
+    }
+}
+
+impl<F: Fn(&str) -> bool> Visitor<'_> for Name<F> {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok((self.0)(name).then(|| name.to_owned()))
+    }
+}
+
+struct Level<F>(F);
+
+impl<'de, T, F: Fn(&Value) -> Option<T>> Visitor<'de> for Level<F> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut level = None;
+        while let Some(name) = map.next_key_seed(Name(|name: &str| is_one_of(name, LEVEL)))? {
+            if name.is_some() && level.is_none() {
+                level = (self.0)(&map.next_value_seed(Known { depth: 1 })?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(level)
+    }
+}
