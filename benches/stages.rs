@@ -3,12 +3,15 @@
 //! `limit/ignored` is the cost of any JSON parser that looks at each byte once: the same bytes parsed by `serde_json`
 //! and discarded. Each stage checks its own result before it is measured.
 
+mod logs;
+
 use std::collections::HashSet;
 use std::hint::black_box;
 use std::time::Duration;
 
 use blackbox_daemon::core::Now;
 use blackbox_daemon::core::case::ContainerKind;
+use blackbox_daemon::core::cause::{self, Cause, Source};
 use blackbox_daemon::core::detect::classify::{self, TerminationFacts};
 use blackbox_daemon::core::detect::{Detector, History, Output};
 use blackbox_daemon::core::incident::recurrence::Recurrence;
@@ -17,6 +20,7 @@ use blackbox_daemon::core::logs::mask::Mask;
 use blackbox_daemon::core::stream::decode::{self, Decoded};
 use blackbox_daemon::core::stream::frame::FrameSplitter;
 use blackbox_daemon::core::wire::Pod;
+use blackbox_daemon::limits::{CAUSE_LINE_BYTES_MAX, CAUSE_TEXT_BYTES_MAX};
 use blackbox_daemon::metrics::Metrics;
 use blackbox_daemon::metrics::process::ProcessStats;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -233,5 +237,30 @@ fn hostile(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, stages, hostile);
+/// Finds the cause in logs in which that is hard. None is to take more than 2 ms on an idle machine.
+fn causes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("cause");
+    group.sample_size(10);
+    group.warm_up_time(Duration::from_millis(50)).measurement_time(Duration::from_millis(200));
+    for log in logs::all() {
+        let lines = log.lines();
+        let bytes: usize = lines.iter().map(|line| line.text.len() + 1).sum();
+        assert!(bytes <= CAUSE_TEXT_BYTES_MAX && !lines.is_empty(), "{}", log.name);
+        group.throughput(Throughput::Bytes(bytes as u64));
+        group.bench_function(&log.name, |b| {
+            b.iter(|| black_box(cause::find(black_box(&lines), 1, Source::Log)));
+        });
+    }
+    // The signature of a message that is as long as a line.
+    for piece in ["x", "x ", "1", "'", "\" "] {
+        let message = piece.repeat(CAUSE_LINE_BYTES_MAX / piece.len());
+        group.throughput(Throughput::Bytes(message.len() as u64));
+        group.bench_function(format!("signature/{piece}"), |b| {
+            b.iter(|| black_box(Cause::of_status("Error", black_box(&message))));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, stages, hostile, causes);
 criterion_main!(benches);
