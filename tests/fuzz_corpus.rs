@@ -126,6 +126,12 @@ fn masks_hold() {
 }
 
 #[test]
+fn causes_hold() {
+    let recorded = files("fixtures/logs").into_iter();
+    run("cause", check::cause, recorded.map(|log| [b"\x04", &*log].concat()).collect());
+}
+
+#[test]
 fn http_heads_hold() {
     run("http_head", check::http_head, files("fixtures/http"));
 }

@@ -6,6 +6,8 @@
 #![allow(unreachable_pub, reason = "pub is the interface to what includes this module")]
 #![allow(clippy::unwrap_used, reason = "what does not hold is to panic")]
 
+mod cause;
+
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -43,6 +45,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+pub use self::cause::cause;
 
 /// Cuts `data` into blocks in several ways: not at all, at each byte, and in three ways derived from the data.
 fn cuts(data: &[u8]) -> Vec<Vec<&[u8]>> {

@@ -2,7 +2,10 @@
 
 use crate::core::cause::headline::last_part;
 use crate::core::cause::{Location, Origin};
-use crate::limits::{TEMPLATE_BYTES_MAX, TEMPLATE_WORDS_MAX};
+use crate::core::text::cut;
+use crate::limits::{
+    CAUSE_LOCATION_BYTES_MAX, CAUSE_TYPE_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_WORDS_MAX,
+};
 
 /// The parts of a fingerprint that the cause gives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,8 +39,9 @@ pub(super) fn signature(
     let is_enough =
         own.is_some_and(|Location { origin, .. }| *origin == Origin::Trace && error_type.is_some());
     Signature {
-        error_type: error_type.map_or("", last_part).to_owned(),
-        place: place.unwrap_or_default(),
+        // A record's names can be as long as the record.
+        error_type: cut(error_type.map_or("", last_part), CAUSE_TYPE_BYTES_MAX),
+        place: cut(&place.unwrap_or_default(), CAUSE_LOCATION_BYTES_MAX),
         template: if is_enough { String::new() } else { template(message) },
     }
 }
