@@ -7,9 +7,9 @@
 //!  detect    -                           detection: its deadlines       -
 //!  sampler   -                           (its own clock)                flight, work
 //!  enrich    what was gathered           work (256, never waited for)   sinks, requests
-//!  stdout    standard output             its queue (10 MiB, oldest drops)ledger
-//!  file      the incident file           its queue (10 MiB, oldest drops)ledger
-//!  webhook   the collector's client      its queue (10 MiB, oldest drops)ledger
+//!  stdout    standard output             its queue (10 MiB, oldest drop) ledger
+//!  file      the incident file           its queue (10 MiB, oldest drop) ledger
+//!  webhook   the collector's client      its queue (10 MiB, oldest drop) ledger
 //!  state     the state file              ledger                         -
 //!  http      the listener                a thread for each request      -
 //!  signal    -                           SIGTERM, SIGINT                main
