@@ -167,7 +167,9 @@ pub(super) fn fatal_error(text: &str) -> Option<(&str, &str)> {
     // The name is short.
     let at = COLON.find(&head.as_bytes()[..head.len().min(32 + 2)])?;
     let (name, message) = (&head[..at], &head[at + 2..]);
-    if !name.ends_with(['r', 'R']) {
+    // Anything but words belongs to a prefix: `unbound[8:0] fatal error: …`.
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'_' | b'-');
+    if !name.ends_with(['r', 'R']) || !name.bytes().all(is_word) {
         return None;
     }
     let words = name.split(' ').count();

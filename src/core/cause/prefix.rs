@@ -76,7 +76,14 @@ impl<'a> Spoken<'a> {
             '[' => self.bracket(rest),
             '-' | '|' | ':' | '>' if self.has_prefix => {
                 let length = rest.len() - rest.trim_start_matches(first).len();
-                rest[length..].starts_with([' ', '\t']).then_some(length)
+                let behind = &rest[length..];
+                (behind.is_empty() || behind.starts_with([' ', '\t'])).then_some(length)
+            }
+            '{' if self.has_prefix => self.braced_place(rest),
+            // pino's process, HAProxy's: `FATAL (7): …`.
+            '(' if self.has_prefix => {
+                let end = rest.find(')').filter(|end| is_number(&rest[1..*end]))? + 1;
+                rest[end..].trim_start().starts_with(':').then_some(end)
             }
             '#' | '*' if self.has_prefix && rest[1..].starts_with(' ') => {
                 // Redis marks a warning with `#` and a notice with `*`.
@@ -119,6 +126,8 @@ impl<'a> Spoken<'a> {
         let length = end + 1;
         match inner {
             "!" => self.note(Level::Error, ""),
+            // `[]` is a value.
+            "" if end == 1 => return None,
             "" | "." | "*" => self.note(Level::Quiet, ""),
             _ => {
                 // Apache writes the module before the level.
@@ -137,6 +146,14 @@ impl<'a> Spoken<'a> {
         }
         // `[1]: ` is a syslog tag's end.
         Some(length + usize::from(rest[length..].starts_with(": ")))
+    }
+
+    /// `{taskinstance.py:1824}`, the place of the logging call in Airflow's logs.
+    fn braced_place(&mut self, rest: &'a str) -> Option<usize> {
+        let end = rest.find('}')?;
+        let found = place_at_start(&rest[1..end]).filter(|found| found.length == end - 1)?;
+        self.place = Some(found.place);
+        Some(end + 1)
     }
 
     /// A part without brackets: a level, a number, a letter of klog, a logger's name, a place.
@@ -172,19 +189,15 @@ impl<'a> Spoken<'a> {
         if is_role(word)
             || is_syslog_tag(word)
             || (self.has_prefix && is_process(word))
-            || (self.has_prefix && matches!(word, "UTC" | "GMT" | "CEST" | "CET"))
+            || (self.has_prefix && is_zone(word))
         {
             return Some(length);
         }
-        self.level?;
-        // A logger's name stands between the level and a separator.
-        let behind = rest[length..].trim_start();
-        let is_name = bare.contains(['.', '/', '$']) || bare.contains("::");
-        let is_separated =
-            word.ends_with(':') || behind.starts_with("- ") || behind.starts_with(": ");
-        let is_word = bare.bytes().all(|b| b.is_ascii_alphanumeric() || b"._$/:-".contains(&b));
-        let is_logger = is_name && is_separated && is_word;
-        (is_logger && !bare.ends_with("Error") && !bare.ends_with("Exception")).then_some(length)
+        let is_logger = match self.level {
+            None => self.has_prefix && is_before_level(bare, next),
+            Some(_) => is_logger(word, bare, next),
+        };
+        is_logger.then_some(length)
     }
 
     /// `ERROR`, `ERROR:`, `error:`, `E,`, `CRITICAL:logger:`.
@@ -208,6 +221,8 @@ impl<'a> Spoken<'a> {
             "" => name.len() > 2 && (is_upper || self.has_prefix && self.level.is_none()),
             // logrus on a terminal: `ERRO[0001] …`.
             _ if behind.starts_with('[') => is_upper && name.len() == 4 && behind.ends_with(']'),
+            // Celery: `[2026-11-26 17:58:27,569: CRITICAL/MainProcess] …`.
+            _ if behind.starts_with('/') => is_upper && name.len() > 3 && self.has_prefix,
             // Python's default format: `CRITICAL:shop.boot:licence …`.
             _ if behind.starts_with(':') && is_upper && name.len() > 3 => {
                 let (logger, _) = rest[name_end + 1..].split_once(':')?;
@@ -295,6 +310,9 @@ fn time(text: &str) -> Option<usize> {
     if is_clock(word) || word.split(['-', '/']).nth(1).is_some_and(is_month) {
         return Some(length);
     }
+    if is_kitchen_time(word) {
+        return Some(length);
+    }
     if length == 0 || length > 4 {
         return None;
     }
@@ -335,7 +353,60 @@ fn is_clock(word: &str) -> bool {
     }
     let is_epoch = digits >= 12 && dots == 1 && colons + dashes + slashes == 0
         || digits == 10 && colons == 1 && word.ends_with(':');
-    digits >= 4 && (colons >= 2 || dashes >= 2 || slashes >= 2) || is_epoch
+    // `10.0.0.1:8080: …` is an address.
+    digits >= 4 && dots < 3 && (colons >= 2 || dashes >= 2 || slashes >= 2) || is_epoch
+}
+
+/// `5:58PM`, as zerolog writes on a terminal.
+fn is_kitchen_time(word: &str) -> bool {
+    let clock = word.strip_suffix("AM").or_else(|| word.strip_suffix("PM"));
+    clock.and_then(|clock| clock.split_once(':')).is_some_and(|(hour, minute)| {
+        matches!((hour.len(), minute.len()), (1 | 2, 2)) && is_number(hour) && is_number(minute)
+    })
+}
+
+/// `UTC`, and an offset behind a blank: `+00:00`.
+fn is_zone(word: &str) -> bool {
+    let is_offset = word.strip_prefix(['+', '-']).is_some_and(|offset| match offset.len() {
+        4 => is_number(offset),
+        5 => offset
+            .split_once(':')
+            .is_some_and(|(h, m)| h.len() == 2 && is_number(h) && is_number(m)),
+        _ => false,
+    });
+    is_offset || matches!(word, "UTC" | "GMT" | "CEST" | "CET")
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Returns true for a logger's name behind the level: a separator follows. `bare` is the word without punctuation at its end.
+fn is_logger(word: &str, bare: &str, next: &str) -> bool {
+    let is_name = bare.contains(['.', '/', '$']) || bare.contains("::");
+    let is_separated = word.ends_with(':')
+        || next == ":"
+        || ["- ", "-- ", ": "].iter().any(|by| next.starts_with(by));
+    // Spring abbreviates `o.a.c.c.C.[.[.[/]`.
+    let is_word = bare.bytes().all(|b| b.is_ascii_alphanumeric() || b"._$/:-[]".contains(&b));
+    let is_error = bare.ends_with("Error") || bare.ends_with("Exception");
+    is_name && is_separated && is_word && !is_error
+}
+
+/// Returns true for a word before the level: the logger's name in `shop.db - ERROR - …`, the user in PostgreSQL's `postgres@shop
+/// ERROR:  …`.
+fn is_before_level(bare: &str, next: &str) -> bool {
+    let is_word = bare.bytes().all(|b| b.is_ascii_alphanumeric() || b"._$/:-@".contains(&b));
+    if bare.is_empty() || !is_word {
+        return false;
+    }
+    let separators = ['-', '|', ':', ' '];
+    let word = next.trim_start_matches(separators);
+    let end = word.bytes().position(|b| !b.is_ascii_uppercase()).unwrap_or(word.len());
+    let (name, behind) = word.split_at(end);
+    name.len() > 3
+        && level_of(name).is_some()
+        && (behind.starts_with(": ") || behind.trim_start().starts_with(['-', '|']))
 }
 
 /// `E1126`: klog's and glog's level with the date.

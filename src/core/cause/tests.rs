@@ -1,7 +1,11 @@
 //! The rules together: which of a log's lines is the cause, and when there is none.
 
 mod forms;
+mod frames;
+mod headlines;
+mod places;
 mod prefixes;
+mod templates;
 
 use super::*;
 use crate::limits::CAUSE_ERROR_WITHIN_LINES;
