@@ -457,21 +457,34 @@ impl Error {
         match value {
             Value::String(text) => self.text(name, text),
             Value::Array(items) => self.items(name, items, depth, left),
-            Value::Object(members) => {
-                for (inner, value) in members {
-                    match value.as_str() {
-                        Some(text) if is_one_of(inner, TYPE) => self.name(text),
-                        Some(text) if is_one_of(inner, MESSAGE) => {
-                            self.message = Some(text.to_owned())
-                        }
-                        _ if is_one_of(inner, STACK) || is_one_of(inner, ERROR) => {
-                            self.read(inner, value, depth - 1, left);
-                        }
-                        _ => {}
-                    }
-                }
-            }
+            Value::Object(members) => self.members(members, depth, left),
             _ => {}
+        }
+    }
+
+    fn members(&mut self, members: &Members, depth: usize, left: &mut usize) {
+        let is_cause =
+            |name: &str, value: &Value| name.eq_ignore_ascii_case("cause") && value.is_object();
+        for (inner, value) in members {
+            match value.as_str() {
+                _ if is_cause(inner, value) => {}
+                Some(text) if is_one_of(inner, TYPE) => self.name(text),
+                Some(text) if is_one_of(inner, MESSAGE) => self.message = Some(text.to_owned()),
+                _ if is_one_of(inner, STACK) || is_one_of(inner, ERROR) => {
+                    self.read(inner, value, depth - 1, left);
+                }
+                _ => {}
+            }
+        }
+        // The error that caused this one tells more, wherever it stands among the members.
+        for (inner, value) in members.iter().filter(|(name, value)| is_cause(name, value)) {
+            let mut cause = Self::default();
+            cause.read(inner, value, depth - 1, left);
+            if cause.error_type.is_some() {
+                cause.stack = cause.stack.or_else(|| self.stack.take());
+                cause.location = cause.location.or_else(|| self.location.take());
+                *self = cause;
+            }
         }
     }
 

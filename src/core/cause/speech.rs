@@ -78,7 +78,9 @@ impl<'s, 'a> Stream<'s, 'a> {
         let is_wanted = |at: usize| {
             self.levels[at] == Some(level)
                 && !is_harmless(self.entries[at])
-                && (level > Level::Warn || tells_failure(self.entries[at].spoken.body))
+                // The names of a record's members may say anything.
+                && (level > Level::Warn
+                    || !self.entries[at].is_record && tells_failure(self.entries[at].spoken.body))
         };
         let last = (0..self.entries.len()).rfind(|at| is_wanted(*at))?;
         let mut first = last;
@@ -208,11 +210,13 @@ impl<'s, 'a> Stream<'s, 'a> {
         let is_drawn = |text: &str| !text.chars().any(char::is_lowercase);
         let mut is_open = body.ends_with(':') || is_drawn(body);
         for next in self.all[at + 1..].iter().take(8) {
-            if !is_open {
+            if !is_open || next.spoken.level.is_some() {
                 break;
             }
             let text = next.text.trim();
-            if !is_drawn(text) {
+            // A list may be one of names in capital letters.
+            let item = text.trim_start_matches(['-', '*', ' ']);
+            if !is_drawn(text) || !item.is_empty() && !item.contains(' ') {
                 told.message = format!("{} {text}", told.message).into();
                 told.last = next.n;
                 is_open = text.ends_with(':');

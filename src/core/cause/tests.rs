@@ -1,10 +1,12 @@
 //! The rules together: which of a log's lines is the cause, and when there is none.
 
+mod chains;
 mod forms;
 mod frames;
 mod headlines;
 mod places;
 mod prefixes;
+mod records;
 mod templates;
 
 use super::*;
@@ -202,4 +204,112 @@ fn a_log_that_mixes_both_streams_needs_words_of_a_failure() {
         // A program writes a termination message for no other purpose.
         assert!(find_in(&end, 1, Source::TerminationMessage).is_some(), "{line}");
     }
+}
+
+/// Returns what a log says, or nothing.
+fn text_of(lines: &[Line<'_>], exit_code: i32) -> Option<(String, Option<String>)> {
+    find(lines, exit_code, Source::Log).map(|cause| (cause.text(), cause.location))
+}
+
+#[test]
+fn chatter_before_and_behind_does_not_change_what_a_log_says_but_for_plain_last_words() {
+    let chatter = "2026-11-26 17:40:02,000 INFO [1] orders: order accepted";
+    let mut outlived = Vec::new();
+    for form in forms::FORMS {
+        let whole = said(form.log, form.exit_code);
+        for lines in [1, 5, 300] {
+            let before = format!("{}{}", format!("{chatter}\n").repeat(lines), form.log);
+            assert_eq!(said(&before, form.exit_code), whole, "{before}");
+        }
+        for lines in [1, 3] {
+            let behind = format!("{}{}", form.log, format!("\n{chatter}").repeat(lines));
+            if said(&behind, form.exit_code) != whole {
+                outlived.push(whole.as_ref().unwrap().0.clone());
+            }
+        }
+    }
+    // Plain words on stderr count as the last ones only: here the program went on.
+    outlived.dedup();
+    assert_eq!(
+        outlived,
+        [
+            "Unrecognized VM option 'UseTurboGC'",
+            "Can't locate Ledger/Client.pm in @INC",
+            "free(): double free detected in tcache 2",
+            "render-config: command not found",
+            "exec: /app/server: Permission denied",
+            "cat: /etc/token: No such file or directory",
+            "AH00526: Syntax error on line 4 of /app/a.conf: Invalid command 'DocumentRot'",
+            "unknown option 'recusion'",
+            "flag provided but not defined: -lisen",
+        ]
+    );
+}
+
+#[test]
+fn the_other_streams_lines_do_not_change_what_a_log_says() {
+    let chatter = ["INFO tick 1", "served order 7", "2026-11-26 17:40:02,000 INFO ready"]
+        .map(|text| Line { stream: LogStream::Stdout, text });
+    for form in forms::FORMS {
+        let block = stderr(form.log);
+        let whole = text_of(&block, form.exit_code);
+        for at in 0..=block.len() {
+            let mut lines = block.clone();
+            lines.splice(at..at, chatter);
+            assert_eq!(text_of(&lines, form.exit_code), whole, "{} at {at}", form.log);
+        }
+        // A line of the other stream behind each of its own.
+        let pair = |line: &Line<'static>| [*line, chatter[1]];
+        let woven: Vec<Line<'_>> = block.iter().flat_map(pair).collect();
+        assert_eq!(text_of(&woven, form.exit_code), whole, "{} woven", form.log);
+    }
+}
+
+#[test]
+fn every_first_part_of_a_logs_lines_is_read_and_the_whole_says_the_same_again() {
+    for form in forms::FORMS {
+        let lines = stderr(form.log);
+        for end in 0..lines.len() {
+            // What the part says is not wrong either: it is in the part.
+            if let Some(cause) = find(&lines[..end], form.exit_code, Source::Log) {
+                let start: String = cause.line.chars().take(40).collect();
+                let part: Vec<String> =
+                    lines[..end].iter().map(|line| one_line(line.text)).collect();
+                assert!(part.iter().any(|line| line.starts_with(&start)), "{} {start}", form.log);
+            }
+        }
+        assert_eq!(text_of(&lines, form.exit_code), said(form.log, form.exit_code));
+    }
+}
+
+#[test]
+fn a_cause_is_shortened_and_counted() {
+    let mut cause = Cause::largest_of_test(|bytes| "é".repeat(bytes / 2)).unwrap();
+    let bytes = cause.bytes();
+    assert!(bytes > size_of::<Cause>() + CAUSE_MESSAGE_BYTES_MAX, "{bytes}");
+    cause.shorten(20);
+    assert!(cause.message.len() <= 20 && cause.line.len() <= 20, "{cause:?}");
+    assert!(cause.location.as_ref().unwrap().len() <= 20 && cause.bytes() < bytes);
+}
+
+#[test]
+fn a_status_is_told_as_it_is() {
+    let cause = Cause::of_status("ErrImagePull", "no such\n  image \u{1b}[1m").unwrap();
+    assert_eq!(
+        (cause.text().as_str(), cause.source),
+        ("ErrImagePull: no such image \\x1b[1m", Source::Status)
+    );
+    assert_eq!(Cause::of_status("ErrImagePull", " \n "), None);
+    assert_eq!(Cause::of_status("", "no image").unwrap().text(), "no image");
+}
+
+#[test]
+fn a_long_message_keeps_its_start_and_its_end() {
+    for text in ["x".repeat(401), "é".repeat(300), format!("start {}end", "y ".repeat(5000))] {
+        let cut = head_and_tail(&text, CAUSE_MESSAGE_BYTES_MAX);
+        assert!(cut.len() <= CAUSE_MESSAGE_BYTES_MAX && cut.contains(" … "), "{cut}");
+        assert_eq!(cut.chars().next(), text.chars().next());
+        assert_eq!(cut.chars().next_back(), text.chars().next_back());
+    }
+    assert_eq!(head_and_tail(&"x".repeat(400), 400), "x".repeat(400));
 }

@@ -113,7 +113,7 @@ fn relation_between(lines: &[Entry<'_>], from: usize) -> Option<(usize, Relation
     for (at, entry) in lines.iter().enumerate().skip(from).take(LINES_MAX) {
         let text = undecorated(entry.text);
         let is_member =
-            || text.trim_start_matches(['-', ' ']).starts_with(|c: char| c.is_ascii_digit());
+            || text.trim_start_matches(['-', '+', ' ']).starts_with(|c: char| c.is_ascii_digit());
         if text.contains("was the direct cause of the following exception") {
             relation = Some(Relation::CausedByIt);
         } else if text.starts_with("During handling of the above exception") {
