@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -5,6 +6,10 @@ use serde_json::json;
 
 use super::*;
 use crate::core::Now;
+use crate::core::case::{
+    Confidence, ContainerInfo, NodeIdentity, Restarts, Severity, StopCause, StopKind, Termination,
+    Workload,
+};
 use crate::core::detect::{Detector, History, Output};
 use crate::core::incident::recurrence::Recurrence;
 use crate::core::incident::{Incident, compose};
@@ -123,7 +128,7 @@ fn the_first_crash_of_its_kind_is_told_only_of_a_new_pod() {
     assert!(sentence(Some(First::SinceStart)).contains("since the agent started"));
     assert!(!sentence(None).contains("first"));
     let mut old = case("a", 1, "Error", "");
-    std::sync::Arc::make_mut(&mut old.pod).created_at = Some(at("2026-11-23T03:20:00Z"));
+    Arc::make_mut(&mut old.pod).created_at = Some(at("2026-11-23T03:20:00Z"));
     assert!(!incident(old, LOG, seen(Some(First::OnNode))).message.contains("first"));
 }
 
@@ -150,4 +155,176 @@ fn the_fingerprint_is_that_of_the_kind_and_not_of_the_pod() {
         fingerprint(&case, &gathered),
         compose(case, gathered, Recurrence::default()).fingerprint
     );
+}
+
+#[test]
+fn only_ends_of_the_containers_own_have_a_cause_in_the_log() {
+    let own = [
+        IncidentType::Error,
+        IncidentType::Misuse,
+        IncidentType::DockerError,
+        IncidentType::NotExecutable,
+        IncidentType::NotFound,
+        IncidentType::InvalidArg,
+        IncidentType::Killed,
+        IncidentType::Signal,
+        IncidentType::Unknown,
+    ];
+    // Of a container that could not be started the status tells.
+    for kind in IncidentType::ALL.into_iter().filter(|kind| *kind != IncidentType::StartError) {
+        let has_cause = own.contains(&kind);
+        for message in ["", "FATAL: no licence"] {
+            let mut case = case("a", 1, "Error", message);
+            case.kind = kind;
+            let told = incident(case, LOG, None);
+            assert_eq!(told.cause.is_some(), has_cause, "{}", kind.name());
+            assert_eq!(
+                told.message.contains("KeyError"),
+                has_cause && message.is_empty(),
+                "{}",
+                told.message
+            );
+        }
+    }
+}
+
+#[test]
+fn a_failed_probe_is_told_and_not_what_the_log_says() {
+    let mut case = case("a", 137, "Error", "");
+    case.kind = IncidentType::ProbeFailure;
+    let words = "HTTP probe failed with statuscode: 503".to_owned();
+    case.stopped_for = Some(StopCause { kind: StopKind::LivenessProbe, words });
+    let told = incident(case, LOG, None);
+    assert!(
+        told.message.ends_with("after 41 s: HTTP probe failed with statuscode: 503"),
+        "{}",
+        told.message
+    );
+    assert!(told.cause.is_none() && !told.message.contains("KeyError"));
+}
+
+#[test]
+fn a_pod_as_a_whole_has_the_kubelets_words_only_if_it_was_refused() {
+    let of_pod = |kind, reason: &str, message: &str| {
+        let mut case = case("a", 1, "Error", "");
+        (case.kind, case.restarts) = (kind, None);
+        let (reason, message) = (reason.to_owned(), message.to_owned());
+        case.subject = Subject::Pod { reason, message, repeats: None, explains: Vec::new() };
+        incident(case, LOG, None)
+    };
+    let message = "The node was low on resource: memory.";
+    let evicted = of_pod(IncidentType::Evicted, "Evicted", message);
+    assert_eq!(evicted.message, format!("pod shop/a was evicted: {message}"));
+    assert_eq!(evicted.cause, None);
+    let message = "Pod was rejected: Node didn't have enough resource: cpu";
+    let refused = of_pod(IncidentType::AdmissionRejected, "OutOfcpu", message);
+    let cause = refused.cause.unwrap();
+    assert_eq!((cause.text(), cause.source), (format!("OutOfcpu: {message}"), Source::Status));
+    // The numbers differ from pod to pod, the kind does not.
+    let [one, other] = [1, 2].map(|n| {
+        of_pod(IncidentType::AdmissionRejected, "OutOfcpu", &format!("requested: {n}, used: 1800"))
+            .fingerprint
+    });
+    assert_eq!(one, other);
+    assert_ne!(one, refused.fingerprint);
+}
+
+/// Returns the termination of a case.
+fn end(case: &mut Case) -> &mut Termination {
+    match &mut case.subject {
+        Subject::Termination { end, .. } => end,
+        _ => panic!("no termination"),
+    }
+}
+
+/// Returns the container of a case.
+fn container(case: &mut Case) -> &mut ContainerInfo {
+    match &mut case.subject {
+        Subject::Termination { container, .. } => container,
+        _ => panic!("no container"),
+    }
+}
+
+type Change = fn(&mut Case);
+
+fn fingerprint_with(change: Change) -> Fingerprint {
+    let mut case = case("checkout-6988-a", 1, "Error", "");
+    change(&mut case);
+    incident(case, LOG, None).fingerprint
+}
+
+#[test]
+fn nothing_that_differs_from_pod_to_pod_and_from_run_to_run_changes_the_fingerprint() {
+    let changes: [(&str, Change); 12] = [
+        ("node", |case| {
+            let node = NodeIdentity { name: "node2".to_owned(), cluster: Some("eu".to_owned()) };
+            Arc::make_mut(&mut case.pod).node = Arc::new(node);
+        }),
+        ("pod", |case| Arc::make_mut(&mut case.pod).name = "checkout-6988-b".to_owned()),
+        ("uid", |case| Arc::make_mut(&mut case.pod).uid = "u2".to_owned()),
+        ("revision", |case| Arc::make_mut(&mut case.pod).revision = Some("7000".to_owned())),
+        ("labels", |case| Arc::make_mut(&mut case.pod).labels.clear()),
+        ("age", |case| Arc::make_mut(&mut case.pod).created_at = None),
+        ("image", |case| {
+            container(case).image = "checkout:2".to_owned();
+            Arc::make_mut(&mut case.pod).containers[0].image = "checkout:2".to_owned();
+        }),
+        ("instance", |case| end(case).container_id = "containerd://c9".to_owned()),
+        ("times", |case| {
+            (end(case).started, end(case).finished) = (None, Some(at("2026-11-24T03:31:41Z")));
+            (case.occurred_at, case.detected_at) =
+                (at("2026-11-24T03:31:41Z"), at("2026-11-24T03:31:42Z"));
+        }),
+        ("restarts", |case| {
+            container(case).restart_count = 77;
+            case.restarts =
+                Some(Restarts { total: 77, unseen: 3, ended: Some(76), crash_loop: true });
+        }),
+        ("limits", |case| container(case).resources.memory_limit_bytes = Some(1 << 20)),
+        ("verdict", |case| {
+            (case.severity, case.confidence) = (Severity::Critical, Confidence::Probable);
+            case.evidence.push("a fact".to_owned());
+        }),
+    ];
+    let first = fingerprint_with(|_| {});
+    for (what, change) in changes {
+        assert_eq!(fingerprint_with(change), first, "another {what}");
+    }
+}
+
+#[test]
+fn what_makes_another_kind_of_crash_changes_the_fingerprint() {
+    let changes: [(&str, Change); 8] = [
+        ("namespace", |case| Arc::make_mut(&mut case.pod).namespace = "shop2".to_owned()),
+        ("workload", |case| {
+            Arc::make_mut(&mut case.pod).workload = Workload::new("Deployment", "cart")
+        }),
+        ("kind of workload", |case| {
+            Arc::make_mut(&mut case.pod).workload = Workload::new("StatefulSet", "checkout");
+        }),
+        ("container", |case| container(case).name = "proxy".to_owned()),
+        ("type", |case| case.kind = IncidentType::Unknown),
+        ("type without a cause", |case| case.kind = IncidentType::Oom),
+        ("exit code", |case| end(case).exit_code = 3),
+        ("reason", |case| end(case).reason = "ContainerCannotRun".to_owned()),
+    ];
+    let mut seen = std::collections::HashSet::from([fingerprint_with(|_| {})]);
+    for (what, change) in changes {
+        assert!(seen.insert(fingerprint_with(change)), "another {what}");
+    }
+}
+
+#[test]
+fn the_lines_of_a_cause_are_cut_in_the_sentence() {
+    let long = format!("FATAL: no licence {}\n", "for kestrel ".repeat(100));
+    let told = incident(case("a", 1, "Error", ""), &long, None);
+    assert!(
+        told.message.contains(": FATAL: no licence for kestrel") && told.message.contains(" … ")
+    );
+    assert!(told.message.len() < 500, "{}", told.message);
+    // The folders of the place are only in the cause.
+    let deep =
+        LOG.replace("/app/settings.py", &format!("/app/{}settings.py", "folder/".repeat(60)));
+    let told = incident(case("a", 1, "Error", ""), &deep, None);
+    assert!(told.message.ends_with(')') && told.message.len() < 300, "{}", told.message);
 }
