@@ -1,10 +1,11 @@
 //! `explain`: the cause of a crash in any log.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Scratch, fixture};
 use crate::{BINARY, text};
@@ -80,6 +81,95 @@ fn plain_text_says_the_same_as_the_kubelets_format() {
         text(&explain(&["--exit-code", "0"], plain.as_bytes()).stdout),
         "the log does not say why\n"
     );
+}
+
+/// Returns the lines of a log in the kubelet's format, as plain text, if all are of one stream and none is in parts.
+fn as_plain(log: &str) -> Option<String> {
+    let mut streams = HashSet::new();
+    let mut plain = String::new();
+    for line in log.lines() {
+        let mut words = line.splitn(4, ' ');
+        let (_, stream, tag) = (words.next()?, words.next()?, words.next()?);
+        streams.insert(stream);
+        plain.push_str(words.next().filter(|_| tag == "F")?);
+        plain.push('\n');
+    }
+    (streams.len() == 1).then_some(plain)
+}
+
+/// The exit codes of the logs under `fixtures/last-words/`.
+fn exit_codes() -> HashMap<String, String> {
+    let table = fs::read_to_string(fixture("last-words").join("expected.tsv")).unwrap();
+    let rows = table.lines().filter(|line| !line.starts_with('#'));
+    let cells = rows.map(|row| row.split('\t').map(str::to_owned).collect::<Vec<_>>());
+    cells.map(|cells| (cells[0].clone(), cells[1].clone())).collect()
+}
+
+#[test]
+fn each_log_of_stderr_says_the_same_as_plain_text() {
+    let mut compared = 0;
+    for (name, code) in exit_codes() {
+        let log = fs::read_to_string(fixture("last-words").join(format!("{name}.log"))).unwrap();
+        let Some(plain) = as_plain(&log).filter(|_| log.contains(" stderr ")) else { continue };
+        let [one, other] = [&log, &plain].map(|text| {
+            let mut said = answer(&explain(&["--json", "--exit-code", &code], text.as_bytes()));
+            // Nothing tells when plain text was written.
+            for line in said["lines"].as_array_mut().unwrap() {
+                line["at"].take();
+            }
+            said
+        });
+        assert_eq!(one, other, "{name}");
+        compared += 1;
+    }
+    assert!(compared >= 20, "{compared}");
+}
+
+#[test]
+fn no_log_that_is_cut_anywhere_stops_the_command() {
+    let log = fs::read(fixture("last-words").join("java-hs-err-a.log")).unwrap();
+    for end in (0..log.len()).step_by(97) {
+        let said = answer(&explain(&["--json", "--exit-code", "134"], &log[..end]));
+        assert_eq!(said["cause"].is_null(), said["signature"].is_null());
+    }
+}
+
+#[test]
+fn an_answer_in_json_has_always_the_same_members() {
+    let members = ["cause", "context", "error_type", "lines", "location", "message", "signature"];
+    for (log, is_told) in [("", false), ("INFO ready", false), ("FATAL: no licence", true)] {
+        let output = explain(&["--json"], log.as_bytes());
+        assert_eq!(text(&output.stdout).lines().count(), 1, "one line");
+        let said = answer(&output);
+        let mut names: Vec<&String> = said.as_object().unwrap().keys().collect();
+        names.sort_unstable();
+        assert_eq!(names, members);
+        for name in ["cause", "message", "signature"] {
+            assert_eq!(said[name].is_string(), is_told, "{name} of {log}");
+        }
+        assert_eq!(said["lines"].as_array().unwrap().len(), usize::from(!log.is_empty()));
+    }
+    let said = answer(&explain(&["--json"], b"FATAL: no licence"));
+    assert_eq!((&said["error_type"], &said["message"]), (&json!("FATAL"), &json!("no licence")));
+    assert_eq!((&said["context"], &said["location"]), (&Value::Null, &Value::Null));
+    let signature = said["signature"].as_str().unwrap();
+    assert!(
+        signature.len() == 16 && signature.bytes().all(|b| b.is_ascii_hexdigit()),
+        "{signature}"
+    );
+}
+
+#[test]
+fn no_byte_of_a_log_is_an_order_to_the_terminal() {
+    let log = b"\x1b[31mFATAL: no \x1b]0;title\x07 licence \xff\xfe \xe2\x80\xae\x00 for kestrel\x1b[0m\r\n";
+    for arguments in [&[][..], &["--json"]] {
+        let output = explain(arguments, log);
+        assert_eq!(output.status.code(), Some(0));
+        let said = text(&output.stdout);
+        assert!(said.contains("FATAL: no") && said.contains("for kestrel"), "{said}");
+        let is_harmful = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!said.contains(is_harmful), "{said:?}");
+    }
 }
 
 #[test]

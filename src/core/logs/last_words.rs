@@ -208,11 +208,12 @@ impl LogEnd {
     /// stderr, and it has no times.
     pub fn read_plain(text: &[u8], is_masked: bool) -> Self {
         let mut end = Self { is_plain: true, ..Self::new(is_masked) };
-        for line in text.split(|byte| *byte == b'\n') {
-            end.part(Timestamp::UNIX_EPOCH, LogStream::Stderr, false, line);
+        if text.is_empty() {
+            return end;
         }
-        if text.ends_with(b"\n") {
-            end.lines.pop_back();
+        // The last newline ends a line and begins none.
+        for line in text.strip_suffix(b"\n").unwrap_or(text).split(|byte| *byte == b'\n') {
+            end.part(Timestamp::UNIX_EPOCH, LogStream::Stderr, false, line);
         }
         end
     }

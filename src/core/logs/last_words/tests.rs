@@ -247,3 +247,25 @@ fn the_json_is_that_of_the_schema() {
     let want = format!(r#"{{"lines":[{line}],"file":"app/3.log","skipped":2,"truncated":"tail"}}"#);
     assert_eq!(serde_json::to_string(&words).unwrap(), want);
 }
+
+#[test]
+fn plain_text_is_read_line_by_line() {
+    let read = |text: &str| {
+        let end = LogEnd::read_plain(text.as_bytes(), true);
+        texts(&end.last_words(10)).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (text, want) in [
+        ("", &[][..]),
+        ("\n", &[""]),
+        ("a", &["a"]),
+        ("a\n", &["a"]),
+        ("a\r\nb\r\n", &["a", "b"]),
+        ("a\n\nb\n\n", &["a", "", "b", ""]),
+        ("password=hunter2\n", &["password=***"]),
+    ] {
+        assert_eq!(read(text), want, "{text:?}");
+    }
+    // The newline at the end takes no place of a line.
+    let lines = "x\n".repeat(CAUSE_LINES_MAX);
+    assert_eq!(LogEnd::read_plain(lines.as_bytes(), true).lines().count(), CAUSE_LINES_MAX);
+}
