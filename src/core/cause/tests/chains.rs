@@ -261,3 +261,26 @@ fn springs_banner_is_left_out_of_what_it_says() {
     let cause = find(&lines, 1, Source::Log).unwrap();
     assert_eq!(cause.text(), "ERROR: Description: Port 7411 was already in use.");
 }
+
+#[test]
+fn the_words_of_a_runtime_tell_of_a_fault_and_hold_whatever_is_said_behind_them() {
+    for words in [
+        "terminate called without an active exception",
+        "terminate called after throwing an instance of 'shop::Closed'",
+        "libc++abi: terminating due to uncaught exception of type shop::Closed: no",
+        "a: a.c:9: post: Assertion `a > 0' failed.",
+        "Fatal Python error: Segmentation fault",
+        "fatal runtime error: stack overflow",
+        "/app/start.sh: line 4:    20 Segmentation fault      /app/crash",
+        "# A fatal error has been detected by the Java Runtime Environment:\n#\n#  SIGSEGV (0xb) at pc=0x7f",
+    ] {
+        let told = said(words, 139);
+        assert!(told.is_some(), "{words}");
+        assert_eq!(
+            said(&format!("{words}\nERROR: 2 of 3 are left\nINFO bye"), 139),
+            told,
+            "{words}"
+        );
+        assert_eq!(said(&format!("INFO up\nERROR: slow\n{words}\nINFO bye"), 1), told, "{words}");
+    }
+}

@@ -110,6 +110,12 @@ fn words_for_an_error_that_nobody_caught_are_taken_off() {
             ("Error: unhandled exception: no rate [TariffError]", "TariffError", "no rate", true),
             // These words stand within a sentence, or in a name.
             ("UnhandledPromiseRejection: no", "UnhandledPromiseRejection", "no", false),
+            (
+                "the ledger of this tenant: unhandled: no",
+                "",
+                "the ledger of this tenant: unhandled: no",
+                false,
+            ),
             ("the error was unhandled: no", "", "the error was unhandled: no", false),
         ],
     );
@@ -143,6 +149,13 @@ fn only_an_error_has_a_certain_name() {
         "Errno::ENOENT",
         "_InternalError",
         "Outer$InnerError",
+        "IOThrowable",
+        "ExceptionGroup",
+        "TypePanic",
+        "CoreAbort",
+        "StackOverflow",
+        "RangeViolation",
+        "PromiseRejection",
     ] {
         assert!(is_certain_type(name), "{name}");
     }
