@@ -1,6 +1,6 @@
 //! Places in a program: file and line, as languages and servers write them.
 
-use crate::core::cause::search::{Short, Text, text};
+use crate::core::cause::search::{Short, Text, packed, text};
 use crate::limits::CAUSE_FILE_BYTES_MAX;
 
 /// A file and a line number.
@@ -47,7 +47,7 @@ fn is_file_byte(byte: u8) -> bool {
 pub(super) fn is_source_file(file: &str) -> bool {
     let Some((before, ending)) = file.rsplit_once('.') else { return false };
     let stem = before.rsplit(['/', '\\']).next().unwrap_or(before);
-    !stem.is_empty() && ENDINGS.has(ending.as_bytes())
+    !stem.is_empty() && ENDINGS.has(packed(ending.as_bytes()))
 }
 
 /// The endings of files in which a place can be. A host with a port looks the same, but for these.
@@ -111,7 +111,8 @@ fn behind_file(text: &str, start: usize, end: usize) -> Option<Found<'_>> {
     // Most words are no files: what stands behind them shows it at once.
     let is_numbered = matches!(behind.as_bytes(), [b':' | b'(', b'0'..=b'9', ..]);
     let is_dashed = !is_numbered && dash_line(behind);
-    if !is_numbered && !is_dashed && spelled(behind).is_none() {
+    let is_digit = |at: usize| behind.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
+    if !is_numbered && !is_dashed && !spelled(behind).is_some_and(is_digit) {
         return None;
     }
     // D writes `app.StaleLease@app.d(5)`.

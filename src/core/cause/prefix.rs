@@ -4,7 +4,7 @@
 
 use crate::core::cause::headline::fatal_error;
 use crate::core::cause::place::{Place, place_at_start};
-use crate::core::cause::search::Short;
+use crate::core::cause::search::{COLON, Short, packed};
 use crate::limits::{CAUSE_PREFIX_BYTES_MAX, CAUSE_PREFIX_PARTS_MAX};
 
 /// How bad a line says that things are.
@@ -45,8 +45,9 @@ impl<'a> Spoken<'a> {
         }
         let whole = spoken.body.len();
         let end = spoken.body.floor_char_boundary(CAUSE_PREFIX_BYTES_MAX);
+        let has_colon = COLON.find(&spoken.body.as_bytes()[..end]).is_some();
         for _ in 0..CAUSE_PREFIX_PARTS_MAX {
-            if let Some((name, message)) = fatal_error(spoken.body) {
+            if has_colon && let Some((name, message)) = fatal_error(spoken.body) {
                 (spoken.level, spoken.label) = (Some(Level::Fatal), name);
                 (spoken.body, spoken.has_prefix) = (message, true);
                 break;
@@ -289,13 +290,17 @@ pub(super) fn level_of(word: &str) -> Option<Level> {
     let lower = lower.get_mut(..word.len())?;
     lower.copy_from_slice(word.as_bytes());
     lower.make_ascii_lowercase();
-    let levels = [
-        (Level::Fatal, FATAL.has(lower)),
-        (Level::Error, ERROR.has(lower)),
-        (Level::Warn, WARN.has(lower)),
-        (Level::Quiet, QUIET.has(lower)),
-    ];
-    levels.into_iter().find_map(|(level, is_it)| is_it.then_some(level))
+    let word = packed(lower);
+    if FATAL.has(word) {
+        return Some(Level::Fatal);
+    }
+    if ERROR.has(word) {
+        return Some(Level::Error);
+    }
+    if WARN.has(word) {
+        return Some(Level::Warn);
+    }
+    QUIET.has(word).then_some(Level::Quiet)
 }
 
 /// Returns the length of a time at the start of the text.
@@ -307,7 +312,7 @@ fn time(text: &str) -> Option<usize> {
     let word = &text[..length];
     // `27-Nov-2026`.
     let is_month = |word: &str| word.len() == 3 && MONTHS.contains(&word);
-    if is_clock(word) || word.split(['-', '/']).nth(1).is_some_and(is_month) {
+    if is_clock(word) || between_separators(word).is_some_and(is_month) {
         return Some(length);
     }
     if is_kitchen_time(word) {
@@ -328,6 +333,13 @@ fn time(text: &str) -> Option<usize> {
         return Some(at + next.len());
     }
     (DAYS.contains(&word.trim_end_matches(',')) && is_month(next)).then_some(length)
+}
+
+/// Returns what is behind the first dash or slash of a date, up to the next one.
+fn between_separators(word: &str) -> Option<&str> {
+    let separator = |b: u8| matches!(b, b'-' | b'/');
+    let rest = &word[word.bytes().position(separator)? + 1..];
+    Some(&rest[..rest.bytes().position(separator).unwrap_or(rest.len())])
 }
 
 const MONTHS: &[&str] =

@@ -35,23 +35,27 @@ pub(super) struct Short<const N: usize>([u128; N]);
 impl<const N: usize> Short<N> {
     /// Prepares words of at most 15 bytes.
     pub(super) const fn new(words: [&str; N]) -> Self {
-        let mut packed = [0; N];
+        let mut all = [0; N];
         let mut n = 0;
         while n < N {
             assert!(words[n].len() <= 15);
-            packed[n] = pack(words[n].as_bytes());
+            all[n] = packed(words[n].as_bytes());
             n += 1;
         }
-        Self(packed)
+        Self(all)
     }
 
-    /// Returns true if a word is one of them.
-    pub(super) fn has(&self, word: &[u8]) -> bool {
-        word.len() <= 15 && self.0.contains(&pack(word))
+    /// Returns true if a word, as [`packed`] returns it, is one of them.
+    pub(super) fn has(&self, word: u128) -> bool {
+        self.0.contains(&word)
     }
 }
 
-const fn pack(word: &[u8]) -> u128 {
+/// Returns a word as one number, or zero if it is too long to be one of [`Short`].
+pub(super) const fn packed(word: &[u8]) -> u128 {
+    if word.len() > 15 {
+        return 0;
+    }
     // The bit before the word tells its length.
     let (mut packed, mut at) = (1, 0);
     while at < word.len() {
@@ -185,9 +189,9 @@ mod tests {
     #[test]
     fn short_words_are_recognized_whole() {
         let words = Short::new(["c", "conf"]);
-        assert!(words.has(b"c") && words.has(b"conf"));
+        assert!(words.has(packed(b"c")) && words.has(packed(b"conf")));
         for other in ["", "co", "\0c", "confc", "conf conf conf co", "C"] {
-            assert!(!words.has(other.as_bytes()), "{other}");
+            assert!(!words.has(packed(other.as_bytes())), "{other}");
         }
     }
 
