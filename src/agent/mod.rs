@@ -199,7 +199,8 @@ pub fn run(config: &Config, log: &LogQueue) -> Result<(), Error> {
 /// Returns what the node has seen, as far as an earlier agent left it.
 fn seen(left: Option<&PreviousState>) -> Arc<Mutex<Seen>> {
     let mut seen = Seen::default();
-    if let Some(left) = left {
+    // An agent before this table left none, which does not mean that it saw nothing.
+    if let Some(left) = left.filter(|left| !left.seen.is_empty()) {
         seen.restore(left.seen.clone());
     }
     Arc::new(Mutex::new(seen))

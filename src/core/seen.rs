@@ -86,7 +86,8 @@ impl Seen {
             entry.recent.drain(..excess);
             self.known.insert(entry.fingerprint, entry);
         }
-        self.has_forgotten |= self.known.len() >= SEEN_MAX;
+        // A table that was once full may have forgotten a quarter.
+        self.has_forgotten |= self.known.len() >= SEEN_MAX / 2;
     }
 
     /// Records a crash that happened at `occurred_at` and is reported at `now`.

@@ -30,6 +30,7 @@ use crate::core::cause::place::Place;
 use crate::core::cause::prefix::{Level, Spoken};
 use crate::core::logs::cri::LogStream;
 use crate::core::logs::last_words::LogEnd;
+use crate::core::logs::mask::Mask;
 use crate::core::text::{cut, escaped};
 use crate::limits::{
     CAUSE_ENDS_BYTES_MAX, CAUSE_LINE_BYTES_MAX, CAUSE_LINE_QUOTE_BYTES_MAX, CAUSE_LINES_MAX,
@@ -268,11 +269,11 @@ impl Told<'_> {
         let signature = signature(error_type.as_deref(), &message, self.location.as_ref());
         Cause {
             error_type: error_type.map(|name| cut(&name, CAUSE_TYPE_BYTES_MAX)),
-            message: head_and_tail(&message, CAUSE_MESSAGE_BYTES_MAX),
+            message: head_and_tail(&masked(&message), CAUSE_MESSAGE_BYTES_MAX),
             context: self
                 .context
                 .as_deref()
-                .map(|text| head_and_tail(&one_line(text), CAUSE_MESSAGE_BYTES_MAX / 2)),
+                .map(|text| head_and_tail(&masked(&one_line(text)), CAUSE_MESSAGE_BYTES_MAX / 2)),
             location: self
                 .location
                 .as_ref()
@@ -282,6 +283,11 @@ impl Told<'_> {
             signature,
         }
     }
+}
+
+/// Masks a text again: a record's member is decoded, and two lines are joined, only after their lines were masked.
+fn masked(text: &str) -> String {
+    Mask::default().line(text).into_owned()
 }
 
 /// Returns the text in one line, with each harmful character escaped.

@@ -107,6 +107,20 @@ fn what_the_kernel_or_the_kubelet_ended_has_no_cause_in_its_log() {
 #[test]
 fn a_credential_in_the_cause_is_masked() {
     let secret = "FATAL: cannot log in with password=hunter2hunter2 at the ledger";
+    // What a record's escapes hide from the mask of the line is masked once it is decoded, and so is what two lines say together.
+    let record =
+        r#"{"level":"fatal","msg":"cannot log in at postgres:\/\/bob:hunter2hunter2@db:5432/x"}"#;
+    let joined = "FATAL: cannot log in with password:\nhunter2hunter2";
+    for log in [record, joined] {
+        let told = incident(case("a", 1, "Error", ""), log, None);
+        let cause = told.cause.unwrap();
+        assert!(
+            cause.message.contains("cannot log in") && !cause.message.contains("hunter2"),
+            "{}",
+            cause.message
+        );
+        assert!(!told.message.contains("hunter2"), "{}", told.message);
+    }
     for (message, log) in [("", secret), (&*format!("{secret}\nmore"), "")] {
         let told = incident(case("a", 1, "Error", message), log, None);
         let cause = serde_json::to_string(&told.cause.unwrap()).unwrap();
