@@ -47,8 +47,8 @@ impl Publisher {
     }
 
     /// Makes the incident of a case, and hands it to every sink.
-    pub(super) fn report(&self, case: Case, gathered: Gathered, recurrence: Recurrence) {
-        let fingerprint = fingerprint(&case, &gathered);
+    pub(super) fn report(&self, case: Case, mut gathered: Gathered, recurrence: Recurrence) {
+        let fingerprint = fingerprint(&case, &mut gathered);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let sighting = seen.note(fingerprint, case.occurred_at, case.detected_at);
         drop(seen);

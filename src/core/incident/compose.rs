@@ -31,6 +31,8 @@ pub struct Gathered {
     pub node: Option<Arc<NodeInfo>>,
     /// The cause, as the container's last log lines tell it.
     pub cause: Option<Cause>,
+    /// True if `cause` is decided: the termination message and the status were asked as well.
+    pub is_judged: bool,
     /// The container's last log lines.
     pub logs: Option<LastWords>,
     /// The numbers that the pod posted about itself.
@@ -46,9 +48,19 @@ pub struct Gathered {
 
 /// Makes the incident of a case whose verdict is final.
 pub fn compose(mut case: Case, gathered: Gathered, recurrence: Recurrence) -> Incident {
-    let Gathered { container, system, node, cause, logs, sidecar, oom: _, gaps, is_rushed } =
-        gathered;
-    let cause = reason::cause(&case, cause);
+    let Gathered {
+        container,
+        system,
+        node,
+        cause,
+        is_judged,
+        logs,
+        sidecar,
+        oom: _,
+        gaps,
+        is_rushed,
+    } = gathered;
+    let cause = if is_judged { cause } else { reason::cause(&case, cause) };
     let fingerprint = reason::fingerprint_of(&case, cause.as_ref());
     let growth = container.as_ref().and_then(|c| memory_growth(&c.samples));
     let course = Course {

@@ -6,9 +6,11 @@ use crate::core::fingerprint::{self, Fingerprint, Words};
 use crate::core::incident::Gathered;
 use crate::core::logs::last_words::LogEnd;
 
-/// Returns the fingerprint of a case, with what was gathered about it.
-pub fn fingerprint(case: &Case, gathered: &Gathered) -> Fingerprint {
-    fingerprint_of(case, cause(case, gathered.cause.clone()).as_ref())
+/// Decides the cause of a case, once, and returns the fingerprint: the sentence needs to know how often it was seen.
+pub fn fingerprint(case: &Case, gathered: &mut Gathered) -> Fingerprint {
+    gathered.cause = cause(case, gathered.cause.take());
+    gathered.is_judged = true;
+    fingerprint_of(case, gathered.cause.as_ref())
 }
 
 /// Returns the cause of a case: what the container's termination message says, what its log says, or what the status says.

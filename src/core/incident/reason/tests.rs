@@ -164,9 +164,9 @@ fn the_fingerprint_is_that_of_the_kind_and_not_of_the_pod() {
     assert_ne!(of(case("checkout-6988-a", 2, "Error", ""), LOG), first);
     assert_ne!(of(case("checkout-6988-a", 1, "Error", ""), "ValueError: no"), first);
     // It can be had before the incident is composed.
-    let (case, gathered) = (case("a", 1, "Error", ""), Gathered::default());
+    let (case, mut gathered) = (case("a", 1, "Error", ""), Gathered::default());
     assert_eq!(
-        fingerprint(&case, &gathered),
+        fingerprint(&case, &mut gathered),
         compose(case, gathered, Recurrence::default()).fingerprint
     );
 }
