@@ -229,4 +229,4 @@ fn memory_growth(samples: &Columns) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

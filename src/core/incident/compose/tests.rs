@@ -25,6 +25,11 @@ fn case(code: i32, reason: &str) -> Case {
             "startedAt": "2026-11-23T03:31:00Z", "finishedAt": "2026-11-23T03:31:41Z"}}}]}
     })
     .to_string();
+    crash_of(&pod)
+}
+
+/// Returns the crash of a pod, as the detection reports it.
+pub(in crate::core::incident) fn crash_of(pod: &str) -> Case {
     let mut detector = Detector::new("node1", &[], History::All);
     let now = Now { monotonic: Duration::from_secs(9), wall: at("2026-11-23T03:31:42Z") };
     let mut out = Vec::new();

@@ -1,20 +1,17 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
-use crate::core::Now;
 use crate::core::case::{
     Confidence, ContainerInfo, NodeIdentity, Restarts, Severity, StopCause, StopKind, Termination,
     Workload,
 };
-use crate::core::detect::{Detector, History, Output};
+use crate::core::incident::compose::tests::crash_of;
 use crate::core::incident::recurrence::Recurrence;
 use crate::core::incident::{Incident, compose};
 use crate::core::seen::{First, Sighting};
-use crate::core::wire::json;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -33,18 +30,7 @@ fn case(name: &str, exit_code: i32, reason: &str, message: &str) -> Case {
             "startedAt": "2026-11-23T03:31:00Z", "finishedAt": "2026-11-23T03:31:41Z"}}}]}
     })
     .to_string();
-    let mut detector = Detector::new("node1", &[], History::All);
-    let now = Now { monotonic: Duration::from_secs(9), wall: at("2026-11-23T03:31:42Z") };
-    let mut out = Vec::new();
-    detector.begin_list(false);
-    detector.end_list(&mut out);
-    detector.on_applied(&json::from_slice(pod.as_bytes()).unwrap(), now, &mut out);
-    detector.finish(now, &mut out);
-    let crash = |output| match output {
-        Output::Crash(case) => Some(*case),
-        _ => None,
-    };
-    out.into_iter().find_map(crash).unwrap()
+    crash_of(&pod)
 }
 
 /// Returns the incident of an end whose log is this.
