@@ -25,7 +25,7 @@ use blackbox_daemon::core::detect::{Detector, History, Output};
 use blackbox_daemon::core::incident::recurrence::Recurrence;
 use blackbox_daemon::core::incident::{Gathered, compose, line};
 use blackbox_daemon::core::logs::cri::{LogLine, LogStream};
-use blackbox_daemon::core::logs::last_words::{LastWords, Tail, last_words};
+use blackbox_daemon::core::logs::last_words::{LastWords, LogEnd, Tail};
 use blackbox_daemon::core::logs::mask::{MASK, Mask};
 use blackbox_daemon::core::sidecar::Post;
 use blackbox_daemon::core::stream::decode::{self, Decoded};
@@ -463,6 +463,10 @@ pub fn last_words_hold(data: &[u8]) {
             assert_eq!(last_words(&tails, LOG_LINES_MAX, is_masked), whole, "files cut at {at}");
         }
     }
+}
+
+fn last_words(tails: &[Tail<'_>], lines_max: usize, is_masked: bool) -> LastWords {
+    LogEnd::read(tails, is_masked).last_words(lines_max)
 }
 
 fn check_words(words: &LastWords) {

@@ -15,7 +15,7 @@ use crate::core::cause::headline::{Headline, is_certain_type, of_ruby, without_p
 use crate::core::cause::place::{Place, find, place_at_start};
 use crate::core::cause::prefix::Level;
 use crate::core::cause::search::{Text, Words, text};
-use crate::core::cause::{Entry, Location, Rank, Told};
+use crate::core::cause::{Entry, Location, Rank, Told, joined};
 use crate::limits::{CAUSE_HEADLINE_LINES_MAX, CAUSE_LINE_QUOTE_BYTES_MAX};
 
 /// What begins Python's tracebacks.
@@ -157,7 +157,9 @@ fn told<'a>(
         let function = link.own.or(link.any).map_or("", |frame| frame.function);
         said = Some(Location::of_frame(&Frame { place, function, is_foreign: false }));
     }
-    let context = outermost.filter(|outer| outer.at != link.at).map(|outer| full(&outer.headline));
+    let context = outermost
+        .filter(|outer| outer.at != link.at)
+        .map(|outer| joined(outer.headline.error_type, outer.headline.message));
     Told {
         error_type: link.headline.error_type.into(),
         message,
@@ -206,22 +208,13 @@ fn outermost<'c, 'a>(chain: &'c [Link<'a>], root: usize) -> Option<&'c Link<'a>>
     }
 }
 
-fn full(headline: &Headline<'_>) -> String {
-    match (headline.error_type, headline.message) {
-        ("", message) => message.to_owned(),
-        (name, "") => name.to_owned(),
-        (name, message) => format!("{name}: {message}"),
-    }
-}
-
 /// Returns what a headline's log line says about whether the program got over the error.
 fn rank_of(entry: &Entry<'_>) -> Rank {
     match entry.spoken.level {
-        _ if entry.spoken.label.contains(' ') => Rank::Crash,
+        _ if entry.spoken.is_of_runtime() => Rank::Crash,
         None => Rank::Crash,
-        Some(Level::Fatal) => Rank::Fatal,
-        Some(Level::Error) => Rank::LoggedTrace,
         Some(Level::Warn | Level::Quiet) => Rank::GotOver,
+        Some(level) => Rank::of(level),
     }
 }
 
@@ -312,7 +305,7 @@ fn head_before(lines: &[Entry<'_>], at: usize, free: usize) -> Option<usize> {
         if spoken.body.is_empty() || *row == Row::Filler || (text.starts_with('"') && is_quoted()) {
             continue;
         }
-        if spoken.label.contains(' ') || Headline::read(spoken.body, false).is_certain() {
+        if spoken.is_of_runtime() || Headline::read(spoken.body, false).is_certain() {
             return Some(n);
         }
         if spoken.level.is_some() {
@@ -357,7 +350,7 @@ fn link_of_ruby<'a>(lines: &[Entry<'a>], at: usize) -> Option<Link<'a>> {
 
 /// Reads the headline of a line; the prefix may have taken `Fatal Python error: ` for a level.
 fn headline_of<'a>(entry: &Entry<'a>) -> Headline<'a> {
-    match entry.spoken.label.contains(' ') {
+    match entry.spoken.is_of_runtime() {
         true => Headline {
             error_type: entry.spoken.label,
             message: entry.spoken.body,

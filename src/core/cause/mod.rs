@@ -95,11 +95,7 @@ impl Cause {
 
     /// Returns the type and the message in one line: `KeyError: 'DATABASE_URL'`.
     pub fn text(&self) -> String {
-        match &self.error_type {
-            Some(name) if self.message.is_empty() => name.clone(),
-            Some(name) => format!("{name}: {}", self.message),
-            None => self.message.clone(),
-        }
+        joined(self.error_type.as_deref().unwrap_or(""), &self.message)
     }
 
     /// Returns what the cause is recognized by in another pod, another run and another release.
@@ -128,14 +124,13 @@ impl Cause {
             signature: Signature::default(),
         })
     }
+}
 
-    /// Returns about how much memory the cause takes, in bytes.
-    pub fn bytes(&self) -> usize {
-        let texts = [&self.error_type, &self.context, &self.location].into_iter().flatten();
-        size_of::<Self>()
-            + texts.map(String::len).sum::<usize>()
-            + self.message.len()
-            + self.line.len()
+/// Returns an error's type and message in one line; either may be empty.
+fn joined(error_type: &str, message: &str) -> String {
+    match (error_type, message) {
+        ("", text) | (text, "") => text.to_owned(),
+        (name, message) => format!("{name}: {message}"),
     }
 }
 
@@ -165,6 +160,14 @@ impl<'a> Entry<'a> {
     fn row_of(&self, text: &'a str) -> Row<'a> {
         if text.len() == self.text.len() { self.row } else { row(text) }
     }
+
+    /// Returns the place of a frame in the application's own code, if the line is one.
+    fn own_place(&self) -> Option<Location> {
+        match self.row {
+            Row::Frame(frame) if !frame.is_foreign => Some(Location::of_frame(&frame)),
+            _ => None,
+        }
+    }
 }
 
 /// What a candidate proves.
@@ -180,6 +183,13 @@ enum Rank {
     Fatal,
     /// The words of a language's runtime at the end of a program.
     Crash,
+}
+
+impl Rank {
+    /// Returns what a line or record of this level proves, which is an error or worse.
+    fn of(level: Level) -> Self {
+        if level == Level::Fatal { Self::Fatal } else { Self::LoggedTrace }
+    }
 }
 
 /// A place in the application.
@@ -204,13 +214,7 @@ enum Origin {
 
 impl Location {
     fn of_frame(frame: &Frame<'_>) -> Self {
-        let file = short_file(frame.place.file);
-        Self {
-            file: file.to_owned(),
-            line: frame.place.line,
-            function: frame.function.to_owned(),
-            origin: Origin::Trace,
-        }
+        Self { function: frame.function.to_owned(), ..Self::of_place(frame.place) }
     }
 
     fn of_place(place: Place<'_>) -> Self {

@@ -36,6 +36,12 @@ pub(super) struct Spoken<'a> {
 }
 
 impl<'a> Spoken<'a> {
+    /// Returns true for the words of a runtime at the end of a program, which the prefix has taken for a level: `Fatal Python
+    /// error: …`. No logger's level has several words.
+    pub(super) fn is_of_runtime(&self) -> bool {
+        self.label.contains(' ')
+    }
+
     /// Takes the prefix off a line.
     pub(super) fn new(text: &'a str) -> Self {
         let mut spoken = Self { body: text.trim_end(), ..Self::default() };

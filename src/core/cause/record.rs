@@ -267,15 +267,11 @@ fn frame_of(value: &Value) -> Option<Location> {
 
 /// Returns what a record says. `left` bounds the lines of stack traces.
 pub(super) fn told<'a>(entry: &Entry<'a>, left: &mut usize) -> Option<Told<'a>> {
-    let rank = match entry.spoken.level? {
-        Level::Fatal => Rank::Fatal,
-        _ => Rank::LoggedTrace,
-    };
-    let members = match entry.text.starts_with('{') {
+    let rank = Rank::of(entry.spoken.level?);
+    let members = &match entry.text.starts_with('{') {
         true => members::known(entry.text)?,
         false => logfmt(entry.text),
     };
-    let members = &members;
     let sentence = sentence(members);
     let mut error = Error::default();
     let mut members_left = CAUSE_RECORD_MEMBERS_MAX;
@@ -292,16 +288,15 @@ pub(super) fn told<'a>(entry: &Entry<'a>, left: &mut usize) -> Option<Told<'a>> 
         error_type: "".into(),
         message: "".into(),
         context: None,
-        location: logged_at(members),
+        location: error.location.take().or_else(|| logged_at(members)),
         line: entry.n,
         last: entry.n,
         rank,
     };
-    // The sentence itself may be a whole stack trace.
-    base.location = error.location.take().or(base.location);
     if let Some(location) = error.stack.as_deref().and_then(logging_call) {
         (base.location, error.stack) = (Some(location), None);
     }
+    // The sentence itself may be a whole stack trace.
     let stack =
         error.stack.take().or_else(|| sentence.clone().filter(|text| block::has_trace(text)));
     if let Some(told) = stack.as_deref().and_then(|stack| from_stack(stack, left)) {
@@ -322,17 +317,13 @@ pub(super) fn told<'a>(entry: &Entry<'a>, left: &mut usize) -> Option<Told<'a>> 
 fn from_members<'a>(error: Error, sentence: Option<String>, base: Told<'a>) -> Told<'a> {
     let Error { error_type, message, .. } = error;
     let message = message.filter(|message| Some(message) != sentence.as_ref());
-    if let Some(error_type) = error_type.filter(|name| !name.contains(' ')) {
-        let (message, context) = match message {
-            Some(message) => (message, sentence),
-            None => (sentence.unwrap_or_default(), None),
-        };
-        return Told { error_type: error_type.into(), message: message.into(), context, ..base };
-    }
     let (said, context) = match message {
         Some(message) => (message, sentence),
         None => (sentence.unwrap_or_default(), None),
     };
+    if let Some(error_type) = error_type.filter(|name| !name.contains(' ')) {
+        return Told { error_type: error_type.into(), message: said.into(), context, ..base };
+    }
     let headline = Headline::read(&said, false);
     if headline.is_certain() {
         let (error_type, message) = (headline.error_type.to_owned(), headline.message.to_owned());

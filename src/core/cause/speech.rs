@@ -98,8 +98,8 @@ impl<'s, 'a> Stream<'s, 'a> {
         {
             first = next;
         }
-        let rank = if level == Level::Fatal { Rank::Fatal } else { Rank::LoggedTrace };
-        Some(Told { last: self.entries[last].n, ..self.told(self.entries[first], rank) })
+        let told = self.told(self.entries[first], Rank::of(level));
+        Some(Told { last: self.entries[last].n, ..told })
     }
 
     /// Returns the error that was logged just before a fatal line of this stream.
@@ -236,10 +236,7 @@ impl<'s, 'a> Stream<'s, 'a> {
         });
         let found = headline.into_iter().chain(behind).find_map(|entry| place_in_words(entry.text));
         // Ruby's logger prints the trace below its line.
-        let traced = self.all[at + 1..].iter().take(1).find_map(|next| match next.row {
-            Row::Frame(frame) if !frame.is_foreign => Some(Location::of_frame(&frame)),
-            _ => None,
-        });
+        let traced = self.all.get(at + 1).and_then(Entry::own_place);
         told.location = found.map(|found| Location::of_words(found.place)).or(traced);
     }
 }

@@ -1,6 +1,5 @@
 //! The words with which runtimes end a program in one line, without a stack trace.
 
-use crate::core::cause::frame::Row;
 use crate::core::cause::headline::{Headline, fatal_error, place_in_words, without_place};
 use crate::core::cause::search::{Text, Words, behind, text};
 use crate::core::cause::{Entry, Location, Rank, Told};
@@ -126,10 +125,7 @@ fn announced<'a>(stream: &[Entry<'a>], at: usize) -> Option<Told<'a>> {
     let is_name = named.len() > 3 && named.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
     let error_type =
         if headline.error_type.is_empty() && is_name { named } else { headline.error_type };
-    let frame = stream[at + 1..].iter().take(12).find_map(|entry| match entry.row {
-        Row::Frame(frame) if !frame.is_foreign => Some(Location::of_frame(&frame)),
-        _ => None,
-    });
+    let frame = stream[at + 1..].iter().take(12).find_map(Entry::own_place);
     let told = told(entry, error_type, headline.message);
     Some(Told { location: frame.or_else(|| told.location.clone()), ..told })
 }

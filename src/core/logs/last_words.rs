@@ -129,11 +129,6 @@ impl LastWords {
     }
 }
 
-/// Returns the last lines of one log, as [`LogEnd::read`] and [`LogEnd::last_words`] find them.
-pub fn last_words(tails: &[Tail<'_>], lines_max: usize, is_masked: bool) -> LastWords {
-    LogEnd::read(tails, is_masked).last_words(lines_max)
-}
-
 /// The end of a container's log: the lines that an incident shows, and those before them in which its cause may stand.
 #[derive(Debug)]
 pub struct LogEnd {

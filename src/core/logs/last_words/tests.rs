@@ -19,6 +19,10 @@ fn read(bytes: &[u8], lines_max: usize) -> LastWords {
     last_words(&[whole(bytes)], lines_max, true)
 }
 
+fn last_words(tails: &[Tail<'_>], lines_max: usize, is_masked: bool) -> LastWords {
+    LogEnd::read(tails, is_masked).last_words(lines_max)
+}
+
 /// Makes a log of `stream tag content` lines.
 fn log(lines: &[&str]) -> Vec<u8> {
     lines.iter().flat_map(|line| format!("{TIME} {line}\n").into_bytes()).collect()
