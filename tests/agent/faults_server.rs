@@ -174,7 +174,7 @@ fn a_denied_list_or_watch_is_told_and_ends_when_granted() {
         assert!(eventually(PATIENCE, || bed.agent.metric(series) == 1.0), "{verb}");
         assert!(eventually(PATIENCE, || bed.agent.get("/readyz").0 == 200), "{verb}");
         let log = bed.agent.log();
-        let words = ["WARN", &format!("{verb} of pods: "), "403"];
+        let words = ["WARN", &format!("{verb} of pods: "), "403 Forbidden"];
         let told = log.lines().filter(|line| words.iter().all(|word| line.contains(word)));
         assert_eq!(told.count(), 1, "once and clearly:\n{log}");
     }
