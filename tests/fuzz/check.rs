@@ -482,8 +482,8 @@ fn check_words(words: &LastWords) {
     assert!(words.lines.ends_with(&fitted.lines));
 }
 
-/// Masking keeps every byte that it does not mask, adds at most three for each that it does, and masking twice gives
-/// the same result.
+/// Masking keeps every byte that it does not mask, adds at most three for each that it does, two more around a bare value of
+/// JSON, and masking twice gives the same result.
 pub fn mask(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut mask = Mask::default();
@@ -495,8 +495,16 @@ pub fn mask(data: &[u8]) {
         let mut rest = line;
         // Asterisks of the original line may be next to those of a mask.
         let pieces: Vec<_> = masked.split('*').filter(|piece| !piece.is_empty()).collect();
-        assert!(masked.len() <= line.len() + MASK.len() * masked.matches(MASK).count());
+        assert!(masked.len() <= line.len() + (MASK.len() + 2) * masked.matches(MASK).count());
         for piece in pieces {
+            // A number has no quotes, its mask has.
+            let bare = piece.strip_prefix('"').unwrap_or(piece);
+            let barer = bare.strip_suffix('"').unwrap_or(bare);
+            let is_in = |piece: &&str| rest.contains(*piece);
+            let piece = [piece, piece.strip_suffix('"').unwrap_or(piece), bare, barer]
+                .into_iter()
+                .find(is_in)
+                .unwrap_or(piece);
             let at = rest.find(piece);
             rest = &rest[at.unwrap_or_else(|| panic!("{line:?} {masked:?}")) + piece.len()..];
         }

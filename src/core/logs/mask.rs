@@ -96,11 +96,23 @@ fn replace<'t>(text: &'t str, hits: &[Range<usize>]) -> Cow<'t, str> {
     let mut at = 0;
     for hit in hits {
         out.push_str(text.get(at..hit.start).unwrap_or_default());
-        out.push_str(MASK);
+        match is_bare_in_json(text, hit) {
+            true => out.extend(["\"", MASK, "\""]),
+            false => out.push_str(MASK),
+        }
         at = hit.end;
     }
     out.push_str(text.get(at..).unwrap_or_default());
     Cow::Owned(out)
+}
+
+/// Returns true for a value of a JSON member that has no quotes, such as a number: without them, the mask would be no JSON.
+fn is_bare_in_json(text: &str, hit: &Range<usize>) -> bool {
+    let before = text.get(..hit.start).unwrap_or_default().trim_end();
+    let behind = text.get(hit.end..).unwrap_or_default().trim_start();
+    // Within a text that is JSON itself, the quotes would end the text.
+    let is_member = before.ends_with("\":") && !before.ends_with("\\\":");
+    is_member && behind.starts_with([',', '}', ']'])
 }
 
 /// Returns true for the characters of names, tokens and words.

@@ -36,7 +36,7 @@ fn credentials_are_masked_and_nothing_else() {
         (r#"{"msg":"{\"token\":\"a\\\"b\",\"n\":1}"}"#, r#"{"msg":"{\"token\":\"***\",\"n\":1}"}"#),
         (r#"{"msg":"password=abc"}"#, r#"{"msg":"password=***"}"#),
         (r#"{"msg":"{\"a\":\"password=abc\"}"}"#, r#"{"msg":"{\"a\":\"password=***\"}"}"#),
-        (r#"{"token":12345,"n":1}"#, r#"{"token":***,"n":1}"#),
+        (r#"{"token":12345,"n":1}"#, r#"{"token":"***","n":1}"#),
         (r#"{"tokens_secret":["abc"]}"#, r#"{"tokens_secret":["***"]}"#),
         ("{'secret': 'it fits', 'n': 1}", "{'secret': '***', 'n': 1}"),
         ("'passwd' => 'abc',", "'passwd' => '***',"),
@@ -283,6 +283,22 @@ fn words_about_credentials_in_logs_and_code_stay() {
     let lines = std::fs::read_to_string(path).unwrap();
     let masked: Vec<_> = lines.lines().map(masked).collect();
     assert_eq!(masked, lines.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_masked_json_record_is_still_json() {
+    for (record, want) in [
+        (r#"{"password":1234,"msg":"x"}"#, r#"{"password":"***","msg":"x"}"#),
+        (r#"{"msg":"x","api_key": 12345678901234}"#, r#"{"msg":"x","api_key": "***"}"#),
+        (r#"{"db":{"password":-1.5e3},"msg":"x"}"#, r#"{"db":{"password":"***"},"msg":"x"}"#),
+        (r#"{"password":"a b","msg":"x"}"#, r#"{"password":"***","msg":"x"}"#),
+        (r#"{"msg":"{\"api_key\":12345678}"}"#, r#"{"msg":"{\"api_key\":***}"}"#),
+    ] {
+        let masked = masked(record);
+        assert_eq!(masked, want);
+        assert!(serde_json::from_str::<serde_json::Value>(&masked).is_ok());
+        assert_eq!(self::masked(&masked), masked);
+    }
 }
 
 /// One case of `fixtures/mask/lines.jsonl`.

@@ -31,7 +31,9 @@ pub(super) struct Walk<'t> {
     is_in_trouble: bool,
     /// The program whose command line this may be.
     program: Option<&'static Program>,
-    /// True behind `IDENTIFIED`, as in SQL.
+    /// True behind a word of SQL's statements about accounts.
+    is_about_account: bool,
+    /// True behind `IDENTIFIED` in such a statement: anything may be identified by something.
     is_identified: bool,
     /// True if a word so far was a name of a password, without a value.
     is_about_password: bool,
@@ -46,6 +48,7 @@ impl<'t> Walk<'t> {
             at: 0,
             is_in_trouble: false,
             program: None,
+            is_about_account: false,
             is_identified: false,
             is_about_password: false,
         };
@@ -97,7 +100,11 @@ impl<'t> Walk<'t> {
         let hit = self.parameter(name).or_else(|| self.named(name)).or_else(|| self.word(name));
         if hit.is_none() {
             self.is_in_trouble |= is_trouble(word);
-            self.is_identified |= word.eq_ignore_ascii_case(b"identified");
+            self.is_identified |= word == b"IDENTIFIED"
+                || self.is_about_account && word.eq_ignore_ascii_case(b"identified");
+            self.is_about_account |= [b"user".as_slice(), b"grant"]
+                .iter()
+                .any(|account| word.eq_ignore_ascii_case(account));
             self.program = places::program(word).or(self.program);
         }
         hit

@@ -131,6 +131,8 @@ pub(super) const SECRET: &[(&str, &[&str])] = &[
     ("openssl rsa -passin pass:hunter2 -in k.pem", &["hunter2"]),
     ("kubeadm join 10.0.0.1:6443 --token abcdef.0123456789abcdef", &["0123456789abcdef"]),
     ("CREATE USER 'app'@'%' IDENTIFIED BY 'hunter2';", &["hunter2"]),
+    ("alter user app identified by 'hunter2'", &["hunter2"]),
+    ("IDENTIFIED BY 'hunter2' REQUIRE SSL", &["hunter2"]),
     ("ERROR: statement: ALTER ROLE app WITH PASSWORD 'hunter2'", &["hunter2"]),
     ("CONFIG SET requirepass foobared", &["foobared"]),
     ("1339518083.107412 [0 127.0.0.1:60866] \"AUTH\" \"foobared\"", &["foobared"]),
@@ -196,6 +198,7 @@ pub(super) const SECRET: &[(&str, &[&str])] = &[
 
 /// Lines without a credential, which stay as they are. Many of them name the cause of a crash.
 pub(super) const HARMLESS: &[&str] = &[
+    "ERROR [alembic.util.messaging] Can't locate revision identified by '98614e6d6f7b'",
     "secret \"db-password\" not found",
     "MountVolume.SetUp failed for volume \"db\" : secret \"db-creds\" not found",
     "couldn't find key password in Secret default/db-creds",
