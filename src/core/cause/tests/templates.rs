@@ -20,6 +20,8 @@ fn a_template_keeps_the_words_and_drops_what_differs_from_run_to_run() {
         ("lease 6b51648e80aa1d9b was taken", "lease # was taken"),
         ("key \"a\" \"b\" missing", "key * missing"),
         ("can't open", "can't open"),
+        ("no answer from ledger-db:8081", "no answer from #"),
+        ("ledger: refused", "ledger refused"),
         ("", ""),
         ("ünïcode wörds", "ünïcode wörds"),
     ] {
@@ -46,6 +48,7 @@ fn words_of_every_kind_that_differ_are_replaced() {
         ("10.0.0.1:8080", false),
         ("550e8400-e29b-41d4", false),
         ("Größe", true),
+        ("ada@ledger", false),
     ] {
         let want = if is_kept { word } else { "#" };
         assert_eq!(template(word), want, "{word}");
@@ -110,4 +113,58 @@ fn without_a_type_or_a_place_of_the_error_the_message_counts() {
     assert_eq!(signed(Some("emerg"), place(Origin::Words)), ["emerg", "a.conf:7", template]);
     // A line that logs errors of every kind is no place of one.
     assert_eq!(signed(Some("FATAL"), place(Origin::Logger)), ["FATAL", "", template]);
+}
+
+#[test]
+fn what_compilers_and_bundlers_number_is_left_out_of_a_place() {
+    let place = |file: &str, function: &str| {
+        let location = Location {
+            file: file.to_owned(),
+            line: 7,
+            function: function.to_owned(),
+            origin: Origin::Trace,
+        };
+        signature(Some("E"), "no", Some(&location)).place
+    };
+    for (function, want) in [
+        ("charge", "a.js charge"),
+        ("decode2", "a.js decode2"),
+        ("com.x.Main.lambda$main$0", "a.js com.x.Main.lambda$main$#"),
+        ("com.x.Main$1.run", "a.js com.x.Main$#.run"),
+        ("main.main.func1.2", "a.js main.main.func#.#"),
+        ("Program.<Run>b__0_1", "a.js Program.<Run>b__#_#"),
+        // No function: the line tells.
+        ("<module>", "a.js:7"),
+        ("<main>", "a.js:7"),
+        ("main chunk", "a.js:7"),
+        ("<top (required)>", "a.js:7"),
+        ("", "a.js:7"),
+    ] {
+        assert_eq!(place("/app/a.js", function), want);
+    }
+    for (file, want) in [
+        ("dist/main.4f3c2b1a.js", "main.#.js f"),
+        ("dist/index-BxF3k9aQ.js", "index-#.js f"),
+        ("test_utf8_decode.py", "test_utf8_decode.py f"),
+        ("4f3c2b1a.js", "4f3c2b1a.js f"),
+        ("Größe.java", "Größe.java f"),
+    ] {
+        assert_eq!(place(file, "f"), want);
+    }
+}
+
+#[test]
+fn panics_of_gos_runtime_are_told_apart_by_its_words() {
+    let location = Location {
+        file: "main.go".to_owned(),
+        line: 9,
+        function: "main.pay".to_owned(),
+        origin: Origin::Trace,
+    };
+    let of = |message: &str| signature(Some("panic"), message, Some(&location));
+    let range = |n| format!("runtime error: index out of range [{n}] with length 3");
+    assert_eq!(of(&range(5)), of(&range(7)));
+    assert_ne!(of(&range(5)), of("runtime error: integer divide by zero"));
+    // The application's own words have names in them.
+    assert_eq!(of("no rate for kestrel"), of("no rate for heron"));
 }
