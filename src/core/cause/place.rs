@@ -109,7 +109,7 @@ pub(super) fn find(text: &str) -> Option<Found<'_>> {
 fn behind_file(text: &str, start: usize, end: usize) -> Option<Found<'_>> {
     let behind = &text[end..];
     // Most words are no files: what stands behind them shows it at once.
-    let is_numbered = matches!(behind.as_bytes(), [b':' | b'(', b'0'..=b'9', ..]);
+    let is_numbered = matches!(behind.as_bytes(), [b':' | b'(' | b'[', b'0'..=b'9', ..]);
     let is_dashed = !is_numbered && dash_line(behind);
     let is_digit = |at: usize| behind.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
     if !is_numbered && !is_dashed && !spelled(behind).is_some_and(is_digit) {
@@ -135,6 +135,15 @@ fn behind_file(text: &str, start: usize, end: usize) -> Option<Found<'_>> {
     }
     let (line, digits) = number(&behind[skipped..])?;
     let mut length = file.len() + skipped + digits;
+    if behind.starts_with('[') {
+        // FreeRADIUS writes `/app/radiusd.conf[6]: …`; a log's tag is no file.
+        let is_place = text[start + length..].starts_with("]: ");
+        return is_place.then_some(Found {
+            place: Place { file, line },
+            start,
+            length: length + 1,
+        });
+    }
     // A column.
     let rest = &text[start + length..];
     if let Some(column) = rest.strip_prefix([':', ','])
@@ -149,7 +158,7 @@ fn behind_file(text: &str, start: usize, end: usize) -> Option<Found<'_>> {
 /// Returns the length of the words between a file and its line.
 fn spelled(behind: &str) -> Option<usize> {
     let words: &[&str] = match behind.as_bytes() {
-        [b' ', b'l', ..] => &[" line "],
+        [b' ', b'l', ..] => &[" line ", " line: "],
         [b' ', b'o', ..] => &[" on line "],
         [b'"', b',', ..] => &["\", line "],
         [b'"', b' ', ..] => &["\" line "],

@@ -29,6 +29,8 @@ fn a_place_is_found_as_each_language_writes_it() {
         ("C:\\app\\Main.cs:9", Some(("\\app\\Main.cs", 9)), false),
         ("/usr/bin/ledgerd:7", Some(("/usr/bin/ledgerd", 7)), true),
         ("größe.py:7", Some(("größe.py", 7)), true),
+        ("/app/radiusd.conf[6]: EOF", Some(("/app/radiusd.conf", 6)), true),
+        ("source: /app/l.conf line: 3 pos: 0", Some(("/app/l.conf", 3)), false),
         // The first place of several counts.
         ("a.c:1 b.c:2", Some(("a.c", 1)), true),
         ("no b.c but a.c:1", Some(("a.c", 1)), false),
