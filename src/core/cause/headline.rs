@@ -18,7 +18,7 @@ pub(super) struct Headline<'a> {
 impl<'a> Headline<'a> {
     /// Reads a headline. `is_sure`: a stack trace follows, so any name before a colon is a type.
     pub(super) fn read(body: &'a str, is_sure: bool) -> Self {
-        let (rest, is_uncaught) = behind_leads(body.trim().trim_start_matches('['));
+        let (rest, is_uncaught) = behind_leads(behind_bracket(body.trim()));
         let rest = behind_program(rest);
         let (rest, _) = without_place(rest);
         let typed = fatal_error(rest)
@@ -43,6 +43,15 @@ impl<'a> Headline<'a> {
     /// Returns true if the line names an error without any doubt.
     pub(super) fn is_certain(&self) -> bool {
         self.is_uncaught || is_certain_type(self.error_type) || self.error_type.contains(' ')
+    }
+}
+
+/// Takes off a bracket that opens a list of errors, or a module's name: `[ioredis] Unhandled error event: …`.
+fn behind_bracket(text: &str) -> &str {
+    let Some(inner) = text.strip_prefix('[') else { return text };
+    match inner.split_once("] ") {
+        Some((name, rest)) if name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => rest,
+        _ => inner.trim_start_matches('['),
     }
 }
 
@@ -129,6 +138,7 @@ fn behind_uncaught(text: &str) -> Option<&str> {
         "Rejection",
         "error:",
         "Error event",
+        "error event",
     ];
     for _ in 0..3 {
         rest = rest.trim_start_matches([' ', ':', '.']);

@@ -38,6 +38,7 @@ fn a_headline_names_its_type_and_its_message() {
             ("com.x.Main$ClosedException: no", "com.x.Main$ClosedException", "no", false),
             ("TypeError [ERR_INVALID_ARG_TYPE]: no path", "TypeError", "no path", false),
             ("[TypeError: no path", "TypeError", "no path", false),
+            ("[ioredis] Unhandled error event: Error: refused", "Error", "refused", true),
             ("Error: listen EADDRINUSE: in use", "Error", "listen EADDRINUSE: in use", false),
             ("Error: TypeError: no path", "TypeError", "no path", false),
             ("Shop\\StockException: only 3", "Shop\\StockException", "only 3", false),
