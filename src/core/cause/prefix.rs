@@ -44,6 +44,8 @@ impl<'a> Spoken<'a> {
 
     /// Takes the prefix off a line.
     pub(super) fn new(text: &'a str) -> Self {
+        // Terraform draws a line beside its words.
+        let text = text.strip_prefix("│ ").unwrap_or(text);
         let mut spoken = Self { body: text.trim_end(), ..Self::default() };
         if spoken.body.starts_with([' ', '\t']) {
             // An indented line continues the one before it.
@@ -79,7 +81,10 @@ impl<'a> Spoken<'a> {
         }
         let first = rest.chars().next()?;
         match first {
-            '<' => self.syslog_priority(rest),
+            '<' => self
+                .syslog_priority(rest)
+                .or_else(|| self.erlang_process(rest))
+                .or_else(|| self.angled_level(rest)),
             '[' => self.bracket(rest),
             '-' | '|' | ':' | '>' if self.has_prefix => {
                 let length = rest.len() - rest.trim_start_matches(first).len();
@@ -87,6 +92,14 @@ impl<'a> Spoken<'a> {
                 (behind.is_empty() || behind.starts_with([' ', '\t'])).then_some(length)
             }
             '{' if self.has_prefix => self.braced_place(rest),
+            '(' if self.level.is_none()
+                && let Some((name, _)) = rest[1..].split_once(')')
+                && name.len() > 3
+                && let Some(level) = level_of(name) =>
+            {
+                self.note(level, name);
+                Some(name.len() + 2)
+            }
             // pino's process, HAProxy's: `FATAL (7): …`.
             '(' if self.has_prefix => {
                 let end = rest.find(')').filter(|end| is_number(&rest[1..*end]))? + 1;
@@ -123,6 +136,21 @@ impl<'a> Spoken<'a> {
         Some(number.len() + 2)
     }
 
+    /// `<err>`, as syslog-ng's and systemd's templates write it.
+    fn angled_level(&mut self, rest: &'a str) -> Option<usize> {
+        let (name, _) = rest[1..].split_once('>').filter(|_| self.has_prefix)?;
+        let level = level_of(name).filter(|_| name.len() > 2)?;
+        self.note(level, name);
+        Some(name.len() + 2)
+    }
+
+    /// `<0.132.0>`, behind the level.
+    fn erlang_process(&self, rest: &str) -> Option<usize> {
+        let (ids, _) = rest[1..].split_once('>').filter(|_| self.has_prefix)?;
+        let is_process = ids.split('.').count() == 3 && ids.split('.').all(is_number);
+        is_process.then_some(ids.len() + 2)
+    }
+
     /// `[…]` with a level, a time, a process, a thread or a module in it.
     fn bracket(&mut self, rest: &'a str) -> Option<usize> {
         let end = rest.find(']')?;
@@ -143,10 +171,20 @@ impl<'a> Spoken<'a> {
                     self.note(level, label);
                     return Some(length);
                 }
+                // Tornado: `[E 261126 10:00:00 app:12] …`.
+                let letter = inner.get(..2).and_then(|head| head.strip_suffix(' '));
+                let is_column = |behind: &str| behind.starts_with(|c: char| c.is_ascii_digit());
+                if let Some(level) = letter.filter(|_| is_column(&inner[2..])).and_then(level_of) {
+                    self.note(level, "");
+                    return Some(length);
+                }
                 let inside = Spoken::new(inner);
                 if let Some(level) = inside.level {
                     self.note(level, inside.label);
-                } else if !is_circumstance(inner, self.has_prefix) && !inside.has_prefix {
+                } else if !(inside.has_prefix
+                    || is_circumstance(inner, self.has_prefix)
+                    || is_name(inner) && is_column_of_number(&rest[length..]))
+                {
                     return None;
                 }
             }
@@ -195,6 +233,8 @@ impl<'a> Spoken<'a> {
         }
         if is_role(word)
             || is_syslog_tag(word)
+            // The host stands before the tag.
+            || (self.has_prefix && is_syslog_tag(next.split(' ').next().unwrap_or("")))
             || (self.has_prefix && is_process(word))
             || (self.has_prefix && is_zone(word))
         {
@@ -209,6 +249,16 @@ impl<'a> Spoken<'a> {
 
     /// `ERROR`, `ERROR:`, `error:`, `E,`, `CRITICAL:logger:`.
     fn level_word(&mut self, rest: &'a str, word: &'a str) -> Option<usize> {
+        // Laravel writes its environment before the level: `production.ERROR: …`.
+        if self.has_prefix
+            && let Some((_, name)) = word.strip_suffix(':').and_then(|word| word.split_once('.'))
+            && let Some(level) = level_of(name)
+            && name.len() > 3
+            && name.bytes().all(|b| b.is_ascii_uppercase())
+        {
+            self.note(level, name);
+            return Some(word.len());
+        }
         let name_end = word.bytes().position(|b| !b.is_ascii_alphanumeric()).unwrap_or(word.len());
         let (name, behind) = word.split_at(name_end);
         let level = level_of(name)?;
@@ -223,9 +273,17 @@ impl<'a> Spoken<'a> {
             "," | "|" | "-" => is_upper && name.len() > 2,
             // A letter is a level only in a column of its own: etcd's `C | etcdmain: …`.
             "" if name.len() == 1 => {
-                is_upper && self.has_prefix && next.starts_with(['|', '-', '['])
+                let component = next.split(' ').next().unwrap_or("");
+                let is_column = next.starts_with(['|', '-', '['])
+                    // MongoDB: `… E STORAGE  [initandlisten] …`.
+                    || component.len() > 2 && component.bytes().all(|b| b.is_ascii_uppercase());
+                is_upper && self.has_prefix && is_column
             }
-            "" => name.len() > 2 && (is_upper || self.has_prefix && self.level.is_none()),
+            "" => {
+                // Ruby's logger writes a letter as well: `E, [2026-11-26 … #7] ERROR -- : …`.
+                let is_first = self.level.is_none() || is_upper && self.label.is_empty();
+                name.len() > 2 && is_first && (is_upper || self.has_prefix)
+            }
             // logrus on a terminal: `ERRO[0001] …`.
             _ if behind.starts_with('[') => is_upper && name.len() == 4 && behind.ends_with(']'),
             // Celery: `[2026-11-26 17:58:27,569: CRITICAL/MainProcess] …`.
@@ -266,7 +324,8 @@ pub(super) fn level_of(word: &str) -> Option<Level> {
     ]);
     static ERROR: Short<7> = Short::new(["error", "err", "severe", "fail", "e", "eror", "erro"]);
     static WARN: Short<4> = Short::new(["warn", "warning", "wrn", "w"]);
-    static QUIET: Short<24> = Short::new([
+    static QUIET: Short<25> = Short::new([
+        "context",
         "info",
         "inf",
         "information",
@@ -383,7 +442,7 @@ fn is_kitchen_time(word: &str) -> bool {
     })
 }
 
-/// `UTC`, and an offset behind a blank: `+00:00`.
+/// `UTC`, an offset behind a blank: `+00:00`, and the half of the day.
 fn is_zone(word: &str) -> bool {
     let is_offset = word.strip_prefix(['+', '-']).is_some_and(|offset| match offset.len() {
         4 => is_number(offset),
@@ -392,7 +451,7 @@ fn is_zone(word: &str) -> bool {
             .is_some_and(|(h, m)| h.len() == 2 && is_number(h) && is_number(m)),
         _ => false,
     });
-    is_offset || matches!(word, "UTC" | "GMT" | "CEST" | "CET")
+    is_offset || matches!(word, "UTC" | "GMT" | "CEST" | "CET" | "AM" | "PM")
 }
 
 fn is_number(text: &str) -> bool {
@@ -420,11 +479,16 @@ fn is_before_level(bare: &str, next: &str) -> bool {
     }
     let separators = ['-', '|', ':', ' '];
     let word = next.trim_start_matches(separators);
-    let end = word.bytes().position(|b| !b.is_ascii_uppercase()).unwrap_or(word.len());
+    // Between two bars there is no sentence.
+    let is_barred = next.starts_with('|');
+    let is_part = |b: u8| b.is_ascii_uppercase() || is_barred && b.is_ascii_lowercase();
+    let end = word.bytes().position(|b| !is_part(b)).unwrap_or(word.len());
     let (name, behind) = word.split_at(end);
+    // A sentence begins with a capital letter.
+    let is_name = bare.starts_with(|c: char| c.is_ascii_lowercase()) && behind.starts_with(' ');
     name.len() > 3
         && level_of(name).is_some()
-        && (behind.starts_with(": ") || behind.trim_start().starts_with(['-', '|']))
+        && (is_name || behind.starts_with(": ") || behind.trim_start().starts_with(['-', '|']))
 }
 
 /// `E1126`: klog's and glog's level with the date.
@@ -464,6 +528,17 @@ fn is_process(word: &str) -> bool {
         return false;
     };
     !name.is_empty() && !ids.is_empty() && ids.bytes().all(|b| b.is_ascii_digit() || b == b':')
+}
+
+/// Returns true for a program's name at the start of a line: `[Nest] 1  - 11/27/2026, …`.
+fn is_name(inner: &str) -> bool {
+    inner.len() <= 32 && inner.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+/// Returns true for a number that is followed by a dash.
+fn is_column_of_number(rest: &str) -> bool {
+    let behind = rest.trim_start().trim_start_matches(|c: char| c.is_ascii_digit());
+    behind.len() < rest.trim_start().len() && behind.trim_start().starts_with("- ")
 }
 
 /// Returns true for what stands in brackets beside a message: a time, a number, a process, a thread.

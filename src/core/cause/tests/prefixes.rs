@@ -12,8 +12,7 @@ const QUIET: Option<Level> = Some(Level::Quiet);
 fn what_a_logger_writes_before_the_message_is_taken_off() {
     let (fatal, error, warn, quiet) =
         (Some(Level::Fatal), Some(Level::Error), Some(Level::Warn), Some(Level::Quiet));
-    let mut wrong = Vec::new();
-    for (text, level, body) in [
+    assert_prefixes(&[
         ("2026-11-26 18:05:37,488 ERROR [main] c.b.ledger.Main - loop died", error, "loop died"),
         ("18:06:01.868 ERROR [settle-8080] c.b.ledger.Main - loop died", error, "loop died"),
         (
@@ -63,9 +62,40 @@ fn what_a_logger_writes_before_the_message_is_taken_off() {
         ("  2026-11-26 indented", None, "  2026-11-26 indented"),
         ("no such tenant: kestrel", None, "no such tenant: kestrel"),
         ("", None, ""),
-    ] {
+    ]);
+}
+
+#[test]
+fn the_order_of_a_prefixs_parts_does_not_matter() {
+    let (fatal, error, quiet) = (Some(Level::Fatal), Some(Level::Error), Some(Level::Quiet));
+    assert_prefixes(&[
+        ("11/26/2026 10:00:00 AM ERROR no file", error, "no file"),
+        ("Nov 26, 2026 10:00:00 AM SEVERE no file", error, "no file"),
+        ("2026-11-26 10:00:00 +0100 [app] ERROR: no file", error, "no file"),
+        ("2026-11-26 10:00:00,123 shop.db ERROR no file", error, "no file"),
+        ("2026-11-26 10:00:00,123 planner ERROR no file", error, "no file"),
+        ("[2026-11-26 10:00:00] production.ERROR: no file", error, "no file"),
+        ("(ERROR) no file", error, "no file"),
+        ("[E 2026-11-26 10:00:00.123 Server] no file", error, "no file"),
+        ("2026-11-26T10:00:00.000+0000 E STORAGE  [init] no", error, "STORAGE  [init] no"),
+        ("[Nest] 1  - 11/27/2026, 4:58:12 PM   ERROR [Handler] no file", error, "no file"),
+        ("2026-11-26 10:00:00.123+00:00 [error] <0.132.0> no file", error, "no file"),
+        ("2026-11-26 10:00:00.123 UTC [1] CONTEXT:  line 9", quiet, "line 9"),
+        ("11/20/2026, 10:42:40 PM | Shop.Stock | Critical | no file", fatal, "no file"),
+        ("Nov 05 22:49:15 web-1 vaultd[1]: <err> no file", error, "no file"),
+        // A level's word is taken off once.
+        ("ERROR ERROR no file", error, "ERROR no file"),
+        ("<b> no file", None, "<b> no file"),
+        ("Got ERROR from it", None, "Got ERROR from it"),
+    ]);
+}
+
+#[track_caller]
+fn assert_prefixes(rows: &[(&'static str, Option<Level>, &'static str)]) {
+    let mut wrong = Vec::new();
+    for (text, level, body) in rows {
         let spoken = Spoken::new(text);
-        if (spoken.level, spoken.body) != (level, body) {
+        if (spoken.level, spoken.body) != (*level, *body) {
             wrong.push((text, spoken.level, spoken.body));
         }
     }
@@ -365,7 +395,7 @@ const SERVERS: &[Row] = &[
     ("<3>ledgerd[7]: no ledger", ERROR, "", "", "no ledger"),
     ("<11>no ledger", ERROR, "", "", "no ledger"),
     ("<0>no ledger", FATAL, "FATAL", "", "no ledger"),
-    ("Nov 26 17:58:27 node1 ledgerd[7]: no ledger", None, "", "", "node1 ledgerd[7]: no ledger"),
+    ("Nov 26 17:58:27 node1 ledgerd[7]: no ledger", None, "", "", "no ledger"),
     (
         "1795784386: Error: Unknown configuration variable \"lisener\".",
         ERROR,
