@@ -70,3 +70,6 @@ pub const CAUSE_RECORD_LINES_MAX: usize = 1200;
 
 /// How much of each end of a text is put into one line: far more than the cause keeps of it.
 pub const CAUSE_ENDS_BYTES_MAX: usize = 2048;
+
+/// How much of the end of a container's log the kubelet takes for a termination message (`MaxContainerTerminationMessageLogLength`).
+pub const TERMINATION_LOG_BYTES: usize = 2048;

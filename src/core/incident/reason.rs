@@ -5,6 +5,7 @@ use crate::core::cause::{Cause, Source, find_in};
 use crate::core::fingerprint::{self, Fingerprint, Words};
 use crate::core::incident::Gathered;
 use crate::core::logs::last_words::LogEnd;
+use crate::limits::TERMINATION_LOG_BYTES;
 
 /// Decides the cause of a case, once, and returns the fingerprint: the sentence needs to know how often it was seen.
 pub fn fingerprint(case: &Case, gathered: &mut Gathered) -> Fingerprint {
@@ -24,17 +25,31 @@ pub(super) fn cause(case: &Case, logged: Option<Cause>) -> Option<Cause> {
             Cause::of_status(&end.reason, &end.message)
         }
         Subject::Termination { end, .. } if ends_itself(case) => {
+            let (message, is_cut) = whole_lines(&end.message);
             let said = || {
-                let text = LogEnd::read_plain(end.message.as_bytes(), true);
+                let text = LogEnd::read_plain(message.as_bytes(), true);
                 find_in(&text, end.exit_code, Source::TerminationMessage)
             };
             // A message of several lines is the end of the log, and the log itself has more of it.
-            match end.message.trim_end().contains('\n') {
+            match is_cut || message.contains('\n') {
                 true => logged.or_else(said),
                 false => said().or(logged),
             }
         }
         _ => None,
+    }
+}
+
+/// Returns a termination message without the line at its start that the kubelet has cut: of a container's log it takes the last
+/// [`TERMINATION_LOG_BYTES`] bytes, wherever they begin. The name of a credential may be in what is gone. Returns also whether
+/// there was such a line.
+fn whole_lines(message: &str) -> (&str, bool) {
+    // A character that was cut in two became a longer one.
+    let is_cut = message.len() + "\u{fffd}".len() > TERMINATION_LOG_BYTES;
+    let message = message.trim_end();
+    match is_cut {
+        true => (message.split_once('\n').map_or("", |(_, whole)| whole), true),
+        false => (message, false),
     }
 }
 

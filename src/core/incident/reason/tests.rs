@@ -71,6 +71,13 @@ fn the_sentence_ends_with_the_cause_and_its_place() {
         assert!(told.message.ends_with(&format!("after 41 s{sentence}")), "{}", told.message);
         assert_eq!(told.cause.unwrap().source, source, "{message}");
     }
+    // The kubelet cut the first line of this one, and with it perhaps the name of a credential.
+    let cut = format!("{}hunter2 refused", "x".repeat(2033));
+    let told = incident(case("a", 1, "Error", &cut), LOG, None);
+    assert_eq!(told.cause.unwrap().source, Source::Log);
+    assert_eq!(incident(case("a", 1, "Error", &cut), "", None).cause, None);
+    let told = incident(case("a", 1, "Error", &format!("{cut}\nno licence")), "", None);
+    assert_eq!(told.cause.unwrap().message, "no licence");
     let silent = incident(case("a", 1, "Error", ""), "INFO ready", None);
     assert!(silent.message.ends_with("exited with code 1 after 41 s"));
     assert_eq!(silent.cause, None);
