@@ -42,7 +42,7 @@ impl Log {
             false => LogStream::Stderr,
         };
         let lines = self.lines.iter().enumerate();
-        lines.map(|(n, text)| Line { stream: stream(n), text }).collect()
+        lines.map(|(n, text)| Line { stream: stream(n), at_ms: None, text }).collect()
     }
 }
 

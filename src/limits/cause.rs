@@ -41,6 +41,21 @@ pub const CAUSE_ERROR_WITHIN_LINES: usize = 25;
 /// How far from the end, or from the line that says that the program gives up, a logged stack trace may be.
 pub const CAUSE_TRACE_WITHIN_LINES: usize = 60;
 
+/// How far from the end a crash may be that nothing else speaks for: threads that live on, and dumps at the end. A program that
+/// says more than this after it goes on.
+pub const CAUSE_CRASH_WITHIN_LINES: usize = 200;
+
+/// Lines that were written within this time, in milliseconds, tell of one thing: a program that ends writes what it has kept for
+/// its streams, and its threads stop.
+pub const CAUSE_MOMENT_MS: i64 = 2000;
+
+/// A program that was asked to stop within this time after an error, in milliseconds, sent the signal to itself.
+pub const CAUSE_OWN_SIGNAL_MS: i64 = 500;
+
+/// How many lines of its progress a program writes in one moment between two errors that have nothing to do with each other. A
+/// program that ends writes fewer.
+pub const CAUSE_WORK_LINES: usize = 10;
+
 /// Lines of one stream that are this close together tell one thing, and the first of them tells most.
 pub const CAUSE_CLUSTER_LINES: usize = 5;
 

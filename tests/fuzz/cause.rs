@@ -15,14 +15,17 @@ const EXIT_CODES: [i32; 12] = [0, 129, 130, 143, 1, 2, 101, 134, 137, 139, 255, 
 
 const CHATTER: &str = "2026-11-23T03:31:41Z INFO shop.orders - the order is placed";
 
-/// The first byte selects the exit code; a line that begins with `1` is one of stdout, and every other one is one of
-/// stderr. The cause is the same each time, its texts have their lengths, it quotes a line, and neither spaces at the ends
+/// The first byte selects the exit code and the time between two lines; a line that begins with `1` is one of stdout, and
+/// every other one is one of stderr. The cause is the same each time, its texts have their lengths, it quotes a line, and neither spaces at the ends
 /// of lines nor chatter on the other stream change it.
 pub fn cause(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
     let exit_code = EXIT_CODES[usize::from(*first) % EXIT_CODES.len()];
     let text = String::from_utf8_lossy(rest);
-    let lines: Vec<Line<'_>> = text.split('\n').map(line).collect();
+    let step_ms = i64::from(*first / 12) * 100;
+    let at_ms = |n: usize| (step_ms > 0).then(|| i64::try_from(n).unwrap_or(0) * step_ms);
+    let lines = text.split('\n').enumerate().map(|(n, text)| line(text, at_ms(n)));
+    let lines: Vec<Line<'_>> = lines.collect();
     let found = cause::find(&lines, exit_code, Source::Log);
     assert_eq!(cause::find(&lines, exit_code, Source::Log), found, "another time");
     let is_asked = EXIT_CODES[..4].contains(&exit_code);
@@ -37,10 +40,10 @@ pub fn cause(data: &[u8]) {
     }
 }
 
-fn line(text: &str) -> Line<'_> {
+fn line(text: &str, at_ms: Option<i64>) -> Line<'_> {
     match text.strip_prefix('1') {
-        Some(text) => Line { stream: LogStream::Stdout, text },
-        None => Line { stream: LogStream::Stderr, text },
+        Some(text) => Line { stream: LogStream::Stdout, at_ms, text },
+        None => Line { stream: LogStream::Stderr, at_ms, text },
     }
 }
 
@@ -94,7 +97,7 @@ fn same(lines: &[Line<'_>], exit_code: i32, want: Option<&Cause>) {
         LogStream::Stdout => LogStream::Stderr,
         LogStream::Stderr => LogStream::Stdout,
     };
-    let chatter = Line { stream: other, text: CHATTER };
+    let chatter = Line { stream: other, at_ms: None, text: CHATTER };
     let mut talked = [&[chatter], lines].concat();
     assert_eq!(find(&talked).as_ref(), want, "behind chatter");
     // More lines would change how far lines are from the end and from each other.

@@ -6,11 +6,11 @@ mod rust;
 
 use std::borrow::Cow;
 
-use self::go::{go, is_go};
+use self::go::{go, is_go, without_arguments};
 use self::python::python;
 use self::rust::rust;
 
-use crate::core::cause::frame::{Frame, Row, is_foreign, row, undecorated};
+use crate::core::cause::frame::{Frame, Row, is_foreign, is_go_call, row, undecorated};
 use crate::core::cause::headline::{Headline, is_certain_type, of_ruby, without_place};
 use crate::core::cause::place::{Place, find, place_at_start};
 use crate::core::cause::prefix::Level;
@@ -92,7 +92,7 @@ fn opening<'a>(lines: &[Entry<'a>], at: usize) -> Parsed<'a> {
     }
     if text.trim_end() == "Caused by:" {
         let head = previous_words(lines, at)?;
-        let (told, end) = chain_from(lines, head, None, rank_of(&lines[head]));
+        let (told, end) = chain_from(lines, head, at, None, rank_of(&lines[head]));
         return Some((Some(told), end.max(at + 1)));
     }
     careted(lines, at)
@@ -102,7 +102,9 @@ fn opening<'a>(lines: &[Entry<'a>], at: usize) -> Parsed<'a> {
 fn traced_before<'a>(lines: &[Entry<'a>], at: usize) -> Option<Told<'a>> {
     static UNCAUGHT: Words = Words::new(&["uncaught", "unhandled", "exception in thread "]);
     let before = lines.get(at.checked_sub(1)?)?;
-    if !matches!(before.row, Row::Frame(_)) {
+    let is_frame = |entry: &Entry<'_>| matches!(entry.row, Row::Frame(_));
+    // With frames behind it the headline is theirs.
+    if !is_frame(before) || lines.get(at + 1).is_some_and(is_frame) {
         return None;
     }
     // Most lines behind frames say nothing of the kind.
@@ -139,7 +141,10 @@ fn told<'a>(
     let place = own.map(|frame| Location::of_frame(&frame));
     let mut message: Cow<'a, str> = link.headline.message.into();
     let mut said = said_place(lines, link.at);
-    let is_open = link.headline.message.is_empty() || link.headline.message.ends_with(':');
+    let is_open = match link.headline.message {
+        "" => link.headline.error_type.is_empty() || lines[link.at].text.trim_end().ends_with(':'),
+        message => message.ends_with(':'),
+    };
     if is_open
         && let Some(next) =
             lines[link.at + 1..].iter().take(2).find(|next| !next.text.trim().is_empty())
@@ -212,6 +217,12 @@ fn outermost<'c, 'a>(chain: &'c [Link<'a>], root: usize) -> Option<&'c Link<'a>>
 fn rank_of(entry: &Entry<'_>) -> Rank {
     match entry.spoken.level {
         _ if entry.spoken.is_of_runtime() => Rank::Crash,
+        // Go's HTTP server ends the request and goes on.
+        _ if entry.spoken.body.contains("panic serving ") => Rank::GotOver,
+        // No runtime writes the time before its words.
+        None if entry.spoken.has_prefix && !Headline::read(entry.spoken.body, true).is_uncaught => {
+            Rank::LoggedTrace
+        }
         None => Rank::Crash,
         Some(Level::Warn | Level::Quiet) => Rank::GotOver,
         Some(level) => Rank::of(level),
@@ -262,7 +273,7 @@ fn careted<'a>(lines: &[Entry<'a>], at: usize) -> Parsed<'a> {
         function: "",
         is_foreign: false,
     });
-    let (told, end) = chain_from(lines, head, own, Rank::Crash);
+    let (told, end) = chain_from(lines, head, head, own, Rank::Crash);
     Some((Some(told), end))
 }
 
@@ -284,10 +295,12 @@ fn framed<'a>(lines: &[Entry<'a>], at: usize, free: usize) -> Parsed<'a> {
     let announced = announced.filter(|n| is_announcement(lines, *n, head));
     let rank = match (entry.spoken.level, announced) {
         (None, Some(n)) => rank_of(&lines[n]),
-        (None, None) if headline.error_type.is_empty() && !headline.is_certain() => Rank::Untyped,
+        (None, None) if headline.error_type.is_empty() && !headline.is_certain() => {
+            rank_of(entry).min(Rank::Untyped)
+        }
         _ => rank_of(entry),
     };
-    let (told, end) = chain_from(lines, head, None, rank);
+    let (told, end) = chain_from(lines, head, at, None, rank);
     Some((Some(told), end.max(at + 1)))
 }
 
@@ -302,17 +315,27 @@ fn head_before(lines: &[Entry<'_>], at: usize, free: usize) -> Option<usize> {
         let Entry { text, spoken, row, .. } = &lines[n];
         // Tcl quotes its commands between the words that lead to them.
         let is_quoted = || n > 0 && lines[n - 1].row == Row::Filler;
-        if spoken.body.is_empty() || *row == Row::Filler || (text.starts_with('"') && is_quoted()) {
+        // The function of a Go frame stands in the line before its place.
+        let is_row = matches!(row, Row::Filler | Row::Function(_));
+        if spoken.body.is_empty() && spoken.level.is_some() {
+            // .NET's logger writes the message in the lines below.
+            return Some(n);
+        }
+        if spoken.body.is_empty() || is_row || (text.starts_with('"') && is_quoted()) {
             continue;
         }
         if spoken.is_of_runtime() || Headline::read(spoken.body, false).is_certain() {
             return Some(n);
         }
         if spoken.level.is_some() {
-            // A plain line between the two may be source text.
-            return nearest.filter(|_| spoken.level < Some(Level::Error)).or(Some(n));
+            // A plain line between the two may be source text, unless it names a type with its package.
+            let is_typed = |n: &usize| {
+                Headline::read(lines[*n].spoken.body, true).error_type.contains(['.', '$', '\\'])
+            };
+            return nearest
+                .filter(|n| spoken.level < Some(Level::Error) || is_typed(n))
+                .or(Some(n));
         }
-        // The function of a Go frame stands in the line before its place.
         let is_function = !spoken.body.contains(' ') && !spoken.body.ends_with(':');
         nearest = nearest.or_else(|| (!is_function).then_some(n));
     }
@@ -322,7 +345,7 @@ fn head_before(lines: &[Entry<'_>], at: usize, free: usize) -> Option<usize> {
 /// Parses Ruby's headline, which has the place in it, and what follows.
 fn placed<'a>(lines: &[Entry<'a>], at: usize) -> Parsed<'a> {
     let link = link_of_ruby(lines, at)?;
-    let (told, end) = chain_from(lines, at, link.own, rank_of(&lines[at]));
+    let (told, end) = chain_from(lines, at, at, link.own, rank_of(&lines[at]));
     Some((Some(told), end))
 }
 
@@ -360,17 +383,24 @@ fn headline_of<'a>(entry: &Entry<'a>) -> Headline<'a> {
     }
 }
 
-/// Follows a chain from its first headline, which is that of the outermost error. Returns the crash and the index behind it.
+/// Follows a chain from its first headline, which is that of the outermost error. `framed`: where its first frame is known to be.
+/// Returns the crash and the index behind it.
 fn chain_from<'a>(
     lines: &[Entry<'a>],
     head: usize,
+    framed: usize,
     own: Option<Frame<'a>>,
     rank: Rank,
 ) -> (Told<'a>, usize) {
     let headline = headline_of(&lines[head]);
     let first = Link { headline, at: head, own, any: None, relation: Relation::None };
-    let mut walk =
-        Walk { chain: vec![first], current: 0, is_suppressed: false, has_frames: own.is_some() };
+    let mut walk = Walk {
+        chain: vec![first],
+        current: 0,
+        is_suppressed: false,
+        has_frames: own.is_some(),
+        called: "",
+    };
     let mut at = head + 1;
     while at < lines.len() {
         let Entry { text, spoken, .. } = &lines[at];
@@ -394,8 +424,10 @@ fn chain_from<'a>(
             && let Some(link) = link_of_ruby(lines, at)
         {
             walk.push(link);
+        } else if walk.is_without_headline() && walk.begin(trimmed, at) {
+            // The message of .NET's logger stands before the error.
         } else if !walk.row(lines[at].row_of(text))
-            || at > head + CAUSE_HEADLINE_LINES_MAX && !walk.has_frames
+            || at > framed.max(head + CAUSE_HEADLINE_LINES_MAX) && !walk.has_frames
         {
             break;
         }
@@ -413,9 +445,27 @@ struct Walk<'a> {
     /// True within a suppressed exception of the JVM, which is none of the chain.
     is_suppressed: bool,
     has_frames: bool,
+    /// The function whose place stands in the next line.
+    called: &'a str,
 }
 
 impl<'a> Walk<'a> {
+    /// Returns true if the first line of the chain named no error, and no frame came yet.
+    fn is_without_headline(&self) -> bool {
+        let first = &self.chain[0].headline;
+        first.error_type.is_empty() && first.message.is_empty() && !self.has_frames
+    }
+
+    /// Begins the chain with this line if it names an error.
+    fn begin(&mut self, text: &'a str, at: usize) -> bool {
+        let headline = Headline::read(text, true);
+        let is_error = headline.is_certain();
+        if is_error {
+            self.chain[0] = Link { headline, at, ..self.chain[0] };
+        }
+        is_error
+    }
+
     fn push(&mut self, link: Link<'a>) {
         self.is_suppressed = false;
         self.chain.push(link);
@@ -428,12 +478,18 @@ impl<'a> Walk<'a> {
             Row::Frame(frame) => {
                 self.has_frames = true;
                 if !self.is_suppressed {
+                    let frame = called(frame, std::mem::take(&mut self.called));
                     self.chain[self.current].see(frame);
                 }
                 true
             }
-            Row::Function(_) => {
+            Row::Function(function) => {
                 self.has_frames = true;
+                self.called = if is_go_call(function) { without_arguments(function) } else { "" };
+                if self.called == "panic" {
+                    // The frames above are those of deferred functions.
+                    self.chain[self.current].own = None;
+                }
                 true
             }
             Row::Filler => true,
@@ -451,6 +507,17 @@ impl<'a> Link<'a> {
         if !frame.is_foreign && is_better {
             self.own = Some(frame);
         }
+    }
+}
+
+/// Returns the frame with the function that the line before it names, if it names none itself.
+fn called<'a>(frame: Frame<'a>, function: &'a str) -> Frame<'a> {
+    match frame.function.is_empty() && !function.is_empty() {
+        true => {
+            let is_foreign = frame.is_foreign || function == "panic" || is_foreign("", function);
+            Frame { function, is_foreign, ..frame }
+        }
+        false => frame,
     }
 }
 

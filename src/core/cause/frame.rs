@@ -94,7 +94,19 @@ pub(super) fn row(text: &str) -> Row<'_> {
     {
         return with_function(trimmed.trim_start_matches('('), place_again(trimmed, found));
     }
+    if indent == 0 && is_go_call(trimmed) {
+        return Row::Function(trimmed);
+    }
     if is_filler(trimmed, indent) { Row::Filler } else { Row::Other }
+}
+
+/// Returns true for a function with its arguments, as Go prints them above the place: `main.(*Server).handle({0x75d0a8, 0xc000140000})`.
+pub(super) fn is_go_call(text: &str) -> bool {
+    const ARGUMENTS: &[&str] = &["(0x", "({", "(...)"];
+    let is_name = |text: &str| text.split('(').next().is_some_and(|name| !name.contains(' '));
+    text.ends_with(')')
+        && is_name(text)
+        && ARGUMENTS.iter().any(|arguments| text.contains(arguments))
 }
 
 /// Moves the place to where it is in a text without the parentheses at its start.

@@ -7,15 +7,21 @@
 //! 2. A crash with a stack trace or in the words of a language's runtime. The latest one counts, and of a chain its root.
 //! 3. A line or record of a fatal level.
 //! 4. A line or record of an error level near the end.
-//! 5. The last line on stderr that is no hint.
+//! 5. The last line on stderr that is no hint, or on stdout if it speaks of a failure.
 //! 6. Otherwise nothing: a wrong cause costs more than none.
+//!
+//! What the program got over does not count, whatever its form: it told of its progress since then, or was asked to stop
+//! (`choice`).
 
 mod block;
+mod choice;
 mod frame;
 mod headline;
+mod phrases;
 mod place;
 mod prefix;
 mod record;
+mod said;
 mod search;
 mod speech;
 mod template;
@@ -28,15 +34,14 @@ use serde::Serialize;
 use crate::core::cause::frame::{Frame, Row, row};
 use crate::core::cause::place::Place;
 use crate::core::cause::prefix::{Level, Spoken};
+use crate::core::cause::said::Said;
 use crate::core::logs::cri::LogStream;
-use crate::core::logs::last_words::LogEnd;
+use crate::core::logs::last_words::{LogEnd, LogText};
 use crate::core::logs::mask::Mask;
 use crate::core::text::{cut, escaped};
 use crate::limits::{
     CAUSE_ENDS_BYTES_MAX, CAUSE_LINE_BYTES_MAX, CAUSE_LINE_QUOTE_BYTES_MAX, CAUSE_LINES_MAX,
-    CAUSE_LOCATION_BYTES_MAX, CAUSE_MESSAGE_BYTES_MAX, CAUSE_RECORD_BYTES_MAX,
-    CAUSE_RECORD_LINES_MAX, CAUSE_RECORDS_MAX, CAUSE_TEXT_BYTES_MAX, CAUSE_TRACE_WITHIN_LINES,
-    CAUSE_TYPE_BYTES_MAX,
+    CAUSE_LOCATION_BYTES_MAX, CAUSE_MESSAGE_BYTES_MAX, CAUSE_TEXT_BYTES_MAX, CAUSE_TYPE_BYTES_MAX,
 };
 
 pub use self::template::Signature;
@@ -139,6 +144,8 @@ fn joined(error_type: &str, message: &str) -> String {
 pub struct Line<'a> {
     /// The stream to which the container wrote.
     pub stream: LogStream,
+    /// When the container wrote it, in milliseconds of the Unix time; `None` if nothing tells.
+    pub at_ms: Option<i64>,
     /// The text without colour codes.
     pub text: &'a str,
 }
@@ -345,8 +352,11 @@ fn end(exit_code: i32) -> End {
 
 /// Finds the cause of an end with this exit code in the end of a log.
 pub fn find_in(end: &LogEnd, exit_code: i32, source: Source) -> Option<Cause> {
-    let lines: Vec<Line<'_>> =
-        end.lines().map(|line| Line { stream: line.stream, text: &line.text }).collect();
+    let at_ms = |line: &LogText| (!end.is_plain()).then(|| line.time.as_millisecond());
+    let lines: Vec<Line<'_>> = end
+        .lines()
+        .map(|line| Line { stream: line.stream, at_ms: at_ms(line), text: &line.text })
+        .collect();
     // A termination message is plain text as well, but a program writes one for this purpose only.
     search(&lines, exit_code, source, end.is_plain() && source == Source::Log)
 }
@@ -382,119 +392,6 @@ fn newest<'l, 'a>(lines: &'l [Line<'a>]) -> &'l [Line<'a>] {
     });
     let count = fits.count();
     &lines[lines.len() - count..]
-}
-
-/// The lines of both streams. What is written to one can stand between the lines of the other.
-struct Said<'a> {
-    streams: [Vec<Entry<'a>>; 2],
-    lines: usize,
-    /// True if the lines of both streams are in the second one.
-    is_mixed: bool,
-}
-
-impl<'a> Said<'a> {
-    fn new(lines: &[Line<'a>], is_mixed: bool) -> Self {
-        let mut streams = [Vec::new(), Vec::new()];
-        for (n, line) in lines.iter().enumerate() {
-            let text = &line.text[..line.text.floor_char_boundary(CAUSE_LINE_BYTES_MAX)];
-            let text = text.trim_end();
-            let (spoken, is_record) = match record::level(text) {
-                Some(level) => (
-                    Spoken {
-                        body: text,
-                        level: Some(level),
-                        has_prefix: true,
-                        ..Spoken::default()
-                    },
-                    true,
-                ),
-                None => (Spoken::new(text), false),
-            };
-            streams[usize::from(line.stream == LogStream::Stderr)].push(Entry {
-                n,
-                text,
-                spoken,
-                is_record,
-                row: row(text),
-            });
-        }
-        Self { streams, lines: lines.len(), is_mixed }
-    }
-
-    fn choose(&self, end: End) -> Option<Told<'a>> {
-        if end == End::Killed {
-            return self
-                .streams
-                .iter()
-                .filter_map(|stream| words::killed_child(stream))
-                .next_back();
-        }
-        let mut traces: Vec<Told<'a>> = Vec::new();
-        // What the records say.
-        let mut told: Vec<Told<'a>> = Vec::new();
-        let mut is_part = vec![false; self.lines];
-        for stream in &self.streams {
-            let blocks = block::blocks(stream);
-            mark(stream, &blocks, &mut is_part);
-            traces.extend(blocks);
-            traces.extend(words::words(stream));
-            let records = stream
-                .iter()
-                .rev()
-                .filter(|entry| entry.is_record && entry.spoken.level >= Some(Level::Error));
-            let mut left = CAUSE_RECORD_BYTES_MAX;
-            let records = records.take(CAUSE_RECORDS_MAX).take_while(|entry| {
-                left = left.saturating_sub(entry.text.len());
-                left > 0
-            });
-            let mut lines_left = CAUSE_RECORD_LINES_MAX;
-            let first = told.len();
-            told.extend(records.filter_map(|entry| record::told(entry, &mut lines_left)));
-            // An error with a type.
-            let typed = told[first..].iter().filter(|told| !told.error_type.is_empty());
-            traces.extend(typed.cloned());
-        }
-        // What was logged as a warning and ends the log was not got over.
-        let is_end = |told: &Told<'_>| told.last + 2 >= self.lines;
-        traces.retain(|told| told.rank != Rank::GotOver || is_end(told));
-        if traces.iter().any(|told| told.rank != Rank::Untyped) {
-            traces.retain(|told| told.rank != Rank::Untyped);
-        }
-        if end == End::Fault {
-            traces.retain(|told| told.rank == Rank::Crash);
-            return traces.into_iter().max_by_key(|told| told.last);
-        }
-        let spoken = speech::speech(self, &is_part, &told);
-        let trace = traces.into_iter().max_by_key(|told| told.last);
-        match (trace, spoken) {
-            (Some(trace), Some(spoken)) if is_outlived(&trace, &spoken, self.lines) => Some(spoken),
-            (Some(trace), None)
-                if trace.rank < Rank::Fatal
-                    && trace.last + CAUSE_TRACE_WITHIN_LINES < self.lines =>
-            {
-                None
-            }
-            (Some(trace), _) => Some(trace),
-            (None, spoken) => spoken,
-        }
-    }
-}
-
-/// Marks the lines that belong to a block.
-fn mark(stream: &[Entry<'_>], blocks: &[Told<'_>], is_part: &mut [bool]) {
-    let mut entries = stream.iter().peekable();
-    for told in blocks {
-        while let Some(entry) = entries.next_if(|entry| entry.n <= told.last) {
-            is_part[entry.n] = is_part[entry.n] || entry.n >= told.line;
-        }
-    }
-}
-
-/// Returns true if the program went on after a logged error for so long that its last words are about something else.
-fn is_outlived(trace: &Told<'_>, spoken: &Told<'_>, lines: usize) -> bool {
-    let is_logged = trace.rank < Rank::Fatal;
-    let is_far = trace.last + CAUSE_TRACE_WITHIN_LINES < spoken.line.min(lines);
-    is_far && (is_logged || spoken.rank >= Rank::Fatal)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::core::cause::frame::{Frame, is_foreign, row};
+use crate::core::cause::frame::{Frame, Row, is_foreign, row};
 use crate::core::cause::headline::{Headline, is_certain_type};
 use crate::core::cause::place::{Place, place_at_start};
 use crate::core::cause::prefix::{Level, Spoken, level_of};
@@ -81,6 +81,8 @@ const ERROR: &[&str] = &[
     "fields",
     "data",
 ];
+/// Names of the member that holds an error, where there is no level, and nothing else.
+const HAS_ERROR: &[&str] = &["err", "error", "exception", "exc_info"];
 /// Names of the member that holds an error's type.
 const TYPE: &[&str] = &[
     "type",
@@ -148,7 +150,12 @@ pub(super) fn level(text: &str) -> Option<Level> {
 
 /// Reads only the level: most records are of no interest.
 fn json_level(text: &str) -> Option<Level> {
-    members::level(text, level_value).map(|level| level.unwrap_or(Level::Quiet))
+    members::severity(text).map(|severity| level_without(severity.level, severity.has_error))
+}
+
+/// Returns the level of a record, which may name none: bunyan's friends and Go's kit write only the error.
+fn level_without(level: Option<Level>, has_error: bool) -> Level {
+    level.unwrap_or(if has_error { Level::Error } else { Level::Quiet })
 }
 
 fn level_value(value: &Value) -> Option<Level> {
@@ -204,7 +211,7 @@ impl<'a> Iterator for Pairs<'a> {
 }
 
 /// Returns where a quoted value ends.
-fn closing_quote(text: &str) -> usize {
+pub(super) fn closing_quote(text: &str) -> usize {
     let mut is_escaped = false;
     for (at, byte) in text.bytes().enumerate() {
         match byte {
@@ -234,10 +241,10 @@ fn logfmt_level(text: &str) -> Option<Level> {
     if !first.contains('=') || first.starts_with(['"', '=', '{', '[']) {
         return None;
     }
-    Pairs { rest: head }
-        .take(12)
-        .find(|(name, _)| is_one_of(name, LEVEL))
-        .and_then(|(_, value)| level_of(value))
+    let pairs = || Pairs { rest: head }.take(12);
+    let level = pairs().find(|(name, _)| is_one_of(name, LEVEL)).map(|(_, value)| level_of(value));
+    let error = || pairs().find(|(name, _)| is_one_of(name, HAS_ERROR));
+    level.unwrap_or_else(|| error().map(|(_, value)| level_without(None, !value.is_empty())))
 }
 
 type Members = serde_json::Map<String, Value>;
@@ -299,7 +306,9 @@ pub(super) fn told<'a>(entry: &Entry<'a>, left: &mut usize) -> Option<Told<'a>> 
     // The sentence itself may be a whole stack trace.
     let stack =
         error.stack.take().or_else(|| sentence.clone().filter(|text| block::has_trace(text)));
-    if let Some(told) = stack.as_deref().and_then(|stack| from_stack(stack, left)) {
+    if let Some(place) = stack.as_deref().and_then(bare_frames) {
+        base.location = Some(place);
+    } else if let Some(told) = stack.as_deref().and_then(|stack| from_stack(stack, left)) {
         let context = told.context.clone().or_else(|| sentence.filter(|text| !text.contains('\n')));
         let location = told.location.or_else(|| base.location.clone());
         return Some(Told {
@@ -398,6 +407,20 @@ fn logging_call(stack: &str) -> Option<Location> {
         }
         (function, place) = (lines.next()?, lines.next()?);
     }
+}
+
+/// Returns the place in the application in a stack trace without a headline, as Python's formatters for Elastic write it: the
+/// newest call is the last one.
+fn bare_frames(stack: &str) -> Option<Location> {
+    if !stack.starts_with("  File \"") {
+        return None;
+    }
+    let frames = stack.lines().take(CAUSE_LOGGING_CALL_LINES_MAX).map(row);
+    let own = frames.filter_map(|row| match row {
+        Row::Frame(frame) if !frame.is_foreign => Some(Location::of_frame(&frame)),
+        _ => None,
+    });
+    own.last()
 }
 
 /// Finds the error in a stack trace that a record holds in one member.

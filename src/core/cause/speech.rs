@@ -2,9 +2,11 @@
 
 use crate::core::cause::frame::Row;
 use crate::core::cause::headline::{Headline, is_certain_type, place_in_words, without_place};
+use crate::core::cause::phrases::{gives_up, is_noise, is_of_wrapper, is_vague, tells_failure};
 use crate::core::cause::prefix::{Level, level_of};
+use crate::core::cause::said::{Said, is_progress};
 use crate::core::cause::search::{COLON, Words, split};
-use crate::core::cause::{Entry, Location, Rank, Said, Told, record};
+use crate::core::cause::{Entry, Location, Rank, Told, record};
 use crate::limits::{
     CAUSE_CLUSTER_LINES, CAUSE_ERROR_WITHIN_LINES, CAUSE_PREFIX_BYTES_MAX, CAUSE_TRACE_WITHIN_LINES,
 };
@@ -16,9 +18,7 @@ pub(super) fn speech<'a>(
     is_part: &[bool],
     records: &[Told<'a>],
 ) -> Option<Told<'a>> {
-    let [stdout, stderr] = &said.streams;
-    let [stdout, stderr] =
-        [Stream::new(stdout, is_part, records, false), Stream::new(stderr, is_part, records, true)];
+    let [stdout, stderr] = [0, 1].map(|n| Stream::new(said, n, is_part, records));
     let of = |level| {
         stderr.cluster(level).into_iter().chain(stdout.cluster(level)).max_by_key(|told| told.last)
     };
@@ -27,16 +27,10 @@ pub(super) fn speech<'a>(
         let [before_out, before_err] = [&stdout, &stderr].map(|stream| stream.just_before(&fatal));
         return Some(before_err.or(before_out).unwrap_or(fatal));
     }
-    let goes_on = |told: &Told<'_>| {
-        // Usage and other help are no signs of a program that goes on.
-        let later = |stream: &Stream<'_, '_>| {
-            let later = stream.entries.iter().rev().take_while(|entry| entry.n > told.last);
-            later.filter(|entry| !is_noise(entry.spoken.body)).count()
-        };
-        later(&stdout) + later(&stderr) >= CAUSE_ERROR_WITHIN_LINES
-    };
-    let error = of(Level::Error).filter(|told| !goes_on(told));
-    let last = stderr.last_words(said.is_mixed);
+    // What a program says before it goes on is not why it ended.
+    let is_near = |told: &Told<'_>| !said.goes_on(told.last, CAUSE_ERROR_WITHIN_LINES);
+    let error = of(Level::Error).filter(is_near);
+    let last = stderr.last_words(said.is_mixed).filter(is_near);
     match (error, last) {
         (Some(error), Some(last)) if gives_up(&error.message) && !gives_up(&last.message) => {
             Some(last)
@@ -45,14 +39,16 @@ pub(super) fn speech<'a>(
         (Some(error), _) => Some(error),
         (None, Some(last)) => Some(last),
         // Redis ends with a warning.
-        (None, None) => {
-            of(Level::Warn).filter(|told| told.last + CAUSE_CLUSTER_LINES >= said.lines)
-        }
+        (None, None) => of(Level::Warn)
+            .filter(|told| told.last + CAUSE_CLUSTER_LINES >= said.lines())
+            // A sentence on stdout counts only if it speaks of a failure and nothing follows it.
+            .or_else(|| stdout.last_words(true).filter(|told| !said.is_followed(told.last, 1))),
     }
 }
 
 /// The lines of one stream that are not part of a stack trace.
 struct Stream<'s, 'a> {
+    said: &'s Said<'a>,
     entries: Vec<&'s Entry<'a>>,
     /// Their levels.
     levels: Vec<Option<Level>>,
@@ -62,35 +58,28 @@ struct Stream<'s, 'a> {
 }
 
 impl<'s, 'a> Stream<'s, 'a> {
-    fn new(
-        all: &'s [Entry<'a>],
-        is_part: &[bool],
-        records: &'s [Told<'a>],
-        is_stderr: bool,
-    ) -> Self {
+    /// `n`: 0 is stdout, 1 is stderr.
+    fn new(said: &'s Said<'a>, n: usize, is_part: &[bool], records: &'s [Told<'a>]) -> Self {
+        let all = said.streams[n].as_slice();
         let entries: Vec<_> = all.iter().filter(|entry| !is_part[entry.n]).collect();
-        let levels = entries.iter().map(|entry| level_in(entry, is_stderr)).collect();
-        Self { entries, levels, all, records }
+        let levels = entries.iter().map(|entry| level_in(entry, n == 1)).collect();
+        Self { said, entries, levels, all, records }
     }
 
     /// Returns the first line of the last cluster of this level: later ones mostly say that the program gives up.
     fn cluster(&self, level: Level) -> Option<Told<'a>> {
         let is_wanted = |at: usize| {
             self.levels[at] == Some(level)
-                && !is_harmless(self.entries[at])
+                // At a fatal level these words are about something else.
+                && (level == Level::Fatal || !is_harmless(self.entries[at]))
                 // The names of a record's members may say anything.
                 && (level > Level::Warn
                     || !self.entries[at].is_record && tells_failure(self.entries[at].spoken.body))
         };
         let last = (0..self.entries.len()).rfind(|at| is_wanted(*at))?;
         let mut first = last;
-        for at in (0..last).rev() {
-            if first - at > CAUSE_CLUSTER_LINES {
-                break;
-            }
-            if is_wanted(at) {
-                first = at;
-            }
+        while let Some(at) = (self.cluster_from(first)..first).find(|at| is_wanted(*at)) {
+            first = at;
         }
         if gives_up(self.entries[first].spoken.body)
             && let Some(next) = (first + 1..=last)
@@ -102,15 +91,24 @@ impl<'s, 'a> Stream<'s, 'a> {
         Some(Told { last: self.entries[last].n, ..told })
     }
 
+    /// Returns where the lines begin that tell one thing with a line: few, in one moment, and none of the program's progress
+    /// between them.
+    fn cluster_from(&self, at: usize) -> usize {
+        let entry = self.entries[at];
+        let before = self.entries[..at].iter().rev().take(CAUSE_CLUSTER_LINES);
+        let near = before
+            .take_while(|before| !is_progress(before) && !self.said.is_apart(before.n, entry.n));
+        at - near.count()
+    }
+
     /// Returns the error that was logged just before a fatal line of this stream.
     fn just_before(&self, fatal: &Told<'a>) -> Option<Told<'a>> {
         let at = self.entries.iter().position(|entry| entry.n == fatal.line)?;
-        let from = at.saturating_sub(CAUSE_CLUSTER_LINES);
+        let from = self.cluster_from(at);
         let is_error =
             |entry: &Entry<'a>| level_in(entry, true) == Some(Level::Error) && !is_harmless(entry);
         let placed = self.entries[from..at].iter().find(|entry| starts_with_place(entry));
-        let is_vague = !fatal.message.contains(": ")
-            && (gives_up(&fatal.message) || is_general(&fatal.message));
+        let is_vague = is_vague(&fatal.message);
         let logged = || self.entries[from..at].iter().find(|entry| is_vague && is_error(entry));
         let first = placed.or_else(logged)?;
         Some(self.told(first, Rank::Fatal))
@@ -120,6 +118,19 @@ impl<'s, 'a> Stream<'s, 'a> {
     /// that speaks of a failure, otherwise the last. Hints and words of leave-taking do not count; in a log that mixes both
     /// streams (`is_mixed`) nor does any line that speaks of no failure.
     fn last_words(&self, is_mixed: bool) -> Option<Told<'a>> {
+        // A term in braces is more than that: Erlang's `init terminating in do_boot ({badmatch,…})`.
+        let is_leave = |body: &str| gives_up(body) && inner_error(body).is_none();
+        let is_empty_leave = |body: &str| is_leave(body) && !body.contains('{');
+        self.last_words_but(is_mixed, |body| is_of_wrapper(body) || is_leave(body))
+            .or_else(|| self.last_words_but(is_mixed, is_empty_leave))
+    }
+
+    /// The same, without the lines of some kind.
+    fn last_words_but(
+        &self,
+        is_mixed: bool,
+        is_left_out: impl Fn(&str) -> bool,
+    ) -> Option<Told<'a>> {
         const LINES_MAX: usize = 40;
         let mut last: Option<&Entry<'a>> = None;
         let mut best: Option<&Entry<'a>> = None;
@@ -130,7 +141,10 @@ impl<'s, 'a> Stream<'s, 'a> {
                 Some(Level::Quiet) => break,
                 Some(_) => continue,
             }
-            if last.is_some_and(|last| entry.n + CAUSE_CLUSTER_LINES < last.n) {
+            let is_apart = |last: &Entry<'_>| {
+                entry.n + CAUSE_CLUSTER_LINES < last.n || self.said.is_apart(entry.n, last.n)
+            };
+            if last.is_some_and(is_apart) {
                 break;
             }
             let body = entry.spoken.body;
@@ -140,7 +154,7 @@ impl<'s, 'a> Stream<'s, 'a> {
             let is_warning = at > 0 && self.entries[at - 1].text.starts_with("Warning message");
             let is_part = !matches!(entry.row, Row::Other) && !starts_with_place(entry);
             if is_noise(body)
-                || gives_up(body)
+                || is_left_out(body)
                 || is_harmless(entry)
                 || is_chatter
                 || is_warning
@@ -229,14 +243,23 @@ impl<'s, 'a> Stream<'s, 'a> {
         let before = at.checked_sub(1).map(|before| &self.all[before]);
         let headline =
             before.filter(|before| before.text.ends_with(':') && before.spoken.level.is_none());
-        let behind = self.all.get(at + 1).filter(|next| {
+        // Ruby's logger prints the trace below its line.
+        let traced = self.all.get(at + 1).and_then(Entry::own_place);
+        if entry.spoken.place.is_some() {
+            told.location = traced;
+            return;
+        }
+        let behind = self.all.get(at + 1).filter(|next| !starts_with_place(next)).filter(|next| {
             gives_up(next.text)
                 || (next.spoken.level.is_some() && next.spoken.level == entry.spoken.level)
                 || (level_in(next, true).is_some() && level_in(next, true) == level_in(entry, true))
         });
-        let found = headline.into_iter().chain(behind).find_map(|entry| place_in_words(entry.text));
-        // Ruby's logger prints the trace below its line.
-        let traced = self.all.get(at + 1).and_then(Entry::own_place);
+        // Terraform draws a line beside its words.
+        let drawn = self.all[at + 1..].iter().take(CAUSE_CLUSTER_LINES);
+        let drawn =
+            drawn.take_while(|next| entry.text.starts_with('│') && next.text.starts_with('│'));
+        let around = headline.into_iter().chain(behind).chain(drawn);
+        let found = around.into_iter().find_map(|entry| place_in_words(entry.spoken.body));
         told.location = found.map(|found| Location::of_words(found.place)).or(traced);
     }
 }
@@ -251,10 +274,7 @@ fn level_in(entry: &Entry<'_>, is_stderr: bool) -> Option<Level> {
     if is_error || named_error(body).is_some() {
         return Some(Level::Error);
     }
-    if !is_stderr {
-        return None;
-    }
-    if body.starts_with("Error ") {
+    if is_stderr && body.starts_with("Error ") {
         return Some(Level::Error);
     }
     let (program, rest) = split(body, &COLON)?;
@@ -263,8 +283,11 @@ fn level_in(entry: &Entry<'_>, is_stderr: bool) -> Option<Level> {
     }
     let word = rest.split_once([':', ' ']).map_or(rest, |(word, _)| word);
     let is_marked = rest[word.len()..].starts_with(':') || word.starts_with('[');
-    let level = level_of(word.trim_matches(['[', ']']))?;
-    (is_marked && level >= Level::Error).then_some(level)
+    let word = word.trim_matches(['[', ']']);
+    let level = level_of(word)?;
+    // On stdout the word may be one of a sentence.
+    let is_level = is_stderr || word.len() > 3 && word.bytes().all(|b| b.is_ascii_uppercase());
+    (is_marked && is_level && level >= Level::Error).then_some(level)
 }
 
 /// `Options error: …`, `Configuration error: …`: the words before the colon are the type.
@@ -288,10 +311,10 @@ fn with_error(body: &str) -> Option<(&str, String)> {
         .find_map(|key| Some((body.find(key)?, key.len())))?;
     let value = &body[at.0 + at.1..];
     let value = match value.strip_prefix('"') {
-        Some(quoted) => {
-            let end = quoted.find("\" ").or_else(|| quoted.rfind('"')).unwrap_or(quoted.len());
-            quoted[..end].replace("\\\"", "\"").replace("\\n", " ").replace("\\t", " ")
-        }
+        Some(quoted) => quoted[..record::closing_quote(quoted)]
+            .replace("\\\"", "\"")
+            .replace("\\n", " ")
+            .replace("\\t", " "),
         None => value.to_owned(),
     };
     let message = body[..at.0].trim().trim_end_matches(':');
@@ -308,15 +331,33 @@ fn inner_error(body: &str) -> Option<(Option<&str>, Headline<'_>)> {
     }
     let mut from = 0;
     for _ in 0..6 {
-        let at = body[from..].find(": ").map(|at| from + at + 2)?;
-        let name = body[at..].split(": ").next().unwrap_or("");
-        if is_certain_type(name) && !matches!(name, "Error") {
+        let end = body[from..].find(": ").map_or(body.len(), |at| from + at);
+        // `… failed due to java.lang.OutOfMemoryError: …`.
+        let at = match body[from..end].rfind(' ') {
+            Some(blank) if end < body.len() => from + blank + 1,
+            _ => from,
+        };
+        if at > 0 && is_certain_type(&body[at..end]) && &body[at..end] != "Error" {
             let headline = Headline::read(&body[at..], false);
             return Some((Some(body[..at].trim_end_matches([':', ' '])), headline));
         }
-        from = at;
+        from = (end < body.len()).then_some(end + 2)?;
     }
     None
+}
+
+/// Returns true for `retry 3/5` and `attempt 3 of 5`, but not for the last of the tries.
+fn has_tries_left(body: &str) -> bool {
+    static TRIES: Words = Words::new(&["retry ", "attempt ", "try "]);
+    let Some(at) = TRIES.find(body) else { return false };
+    let numbers = body[at..].split_once(' ').map_or("", |(_, numbers)| numbers);
+    let number = |text: &str| -> Option<u32> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        text[..digits].parse().ok()
+    };
+    let rest = numbers.trim_start_matches(|c: char| c.is_ascii_digit());
+    let of = rest.strip_prefix('/').or_else(|| rest.strip_prefix(" of "));
+    matches!((number(numbers), of.and_then(number)), (Some(n), Some(of)) if n < of)
 }
 
 /// Returns true for an error-level line that says that there is no error, or that it does not matter.
@@ -334,8 +375,11 @@ fn is_harmless(entry: &Entry<'_>) -> bool {
         "trying again",
         "retrying",
         "going on without",
-        "ignoring",
-        "ignored",
+        ", ignoring",
+        "; ignoring",
+        ": ignoring",
+        "(ignoring",
+        "- ignoring",
         "handler installed",
         "reporter ready",
         "no error",
@@ -343,134 +387,7 @@ fn is_harmless(entry: &Entry<'_>) -> bool {
         "starting cold",
     ]);
     let body = &entry.spoken.body[..entry.spoken.body.floor_char_boundary(CAUSE_PREFIX_BYTES_MAX)];
-    WORDS.is_in(body)
-}
-
-/// Returns true for words that only say that the program ends now.
-fn gives_up(body: &str) -> bool {
-    static WORDS: Words = Words::new(&[
-        "aborting",
-        "exiting",
-        "giving up",
-        "shutting down",
-        "shut down",
-        "still could not",
-        "fatal errors found",
-        "program will exit",
-        "could not create the java virtual machine",
-        "begin failed",
-        "compilation aborted",
-        "execution halted",
-        "terminating",
-        "aborted!",
-        "goodbye",
-        "configuration failed",
-        "exit status",
-        "configuration file test failed",
-        "failed with result",
-        "stopping",
-        "command terminated",
-        "bye",
-        "quitting",
-        "not starting",
-        "exited with",
-        "failed to boot",
-        "please correct",
-        "initialization failed",
-        "run failed",
-    ]);
-    body.len() <= 160 && WORDS.is_in(body)
-}
-
-/// Returns true for a line that helps its reader but names no failure: usage, hints, traced commands, drawings.
-fn is_noise(body: &str) -> bool {
-    const STARTS: &[&str] = &[
-        "usage",
-        "try ",
-        "for more ",
-        "see ",
-        "note:",
-        "hint:",
-        "help:",
-        "run with ",
-        "use ",
-        "(use ",
-        "did you mean",
-        "options:",
-        "flags:",
-        "commands:",
-        "arguments:",
-        "examples:",
-        "please ",
-        "node.js v",
-        "+ ",
-        "exit status",
-        "at ",
-        "from ",
-        "warning",
-        "warn:",
-        "calls:",
-        "crash dump is being",
-        "info:",
-        "debug:",
-        "=",
-        "-",
-        "#",
-        "*** check failure",
-    ];
-    let trimmed = body.trim();
-    let is_drawn = !trimmed.chars().any(char::is_alphabetic);
-    let starts = |start: &&str| {
-        trimmed.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
-    };
-    let is_indented = body.starts_with([' ', '\t']);
-    is_drawn
-        || is_indented
-        || STARTS.iter().any(starts)
-        || trimmed.split(' ').next().is_some_and(|word| word.ends_with("Warning:"))
-        || trimmed.ends_with(": Success")
-        || trimmed.ends_with('?')
-}
-
-/// Returns true for words that say that something failed, but not why.
-fn is_general(message: &str) -> bool {
-    let message = &message[..message.floor_char_boundary(CAUSE_PREFIX_BYTES_MAX)];
-    static WORDS: Words = Words::new(&["fail", "could not", "cannot", "can't", "unable", "error"]);
-    WORDS.is_in(message)
-}
-
-/// Returns true if the words speak of a failure.
-fn tells_failure(message: &str) -> bool {
-    let head = &message[..message.floor_char_boundary(80)];
-    static WORDS: Words = Words::new(&[
-        "not ",
-        "detected",
-        "unrecognized",
-        "undefined",
-        "unexpected",
-        "unknown",
-        "exceeded",
-        "timeout",
-        "timed out",
-        "expired",
-        "killed",
-        "violat",
-        "damaged",
-        "corrupt",
-        "fail",
-        "bad ",
-        "cannot",
-        "can't",
-        "could not",
-        "unable",
-        "invalid",
-        "error",
-        "denied",
-        "refused",
-        "already in use",
-        "not found",
-        "missing",
-        "no such",
-    ]);
-    WORDS.is_in(head)
+    let is_ignored = body.trim_end_matches([')', '.']).ends_with("ignored")
+        || body.get(..8).is_some_and(|head| head.eq_ignore_ascii_case("ignoring"));
+    WORDS.is_in(body) || is_ignored || has_tries_left(body)
 }

@@ -1,6 +1,7 @@
 //! The rules together: which of a log's lines is the cause, and when there is none.
 
 mod chains;
+mod ends;
 mod forms;
 mod frames;
 mod headlines;
@@ -10,11 +11,11 @@ mod records;
 mod templates;
 
 use super::*;
-use crate::limits::CAUSE_ERROR_WITHIN_LINES;
+use crate::limits::{CAUSE_CRASH_WITHIN_LINES, CAUSE_ERROR_WITHIN_LINES, CAUSE_WORK_LINES};
 
 /// Returns lines of stderr.
 fn stderr(text: &str) -> Vec<Line<'_>> {
-    text.lines().map(|text| Line { stream: LogStream::Stderr, text }).collect()
+    text.lines().map(|text| Line { stream: LogStream::Stderr, at_ms: None, text }).collect()
 }
 
 /// Returns what stderr says about an end: the cause in one line, and its place.
@@ -113,7 +114,7 @@ fn without_words_there_is_no_cause() {
         assert_eq!(said(log, 1), None, "{log}");
     }
     // On stdout a sentence without a mark may be about anything.
-    let line = Line { stream: LogStream::Stdout, text: "no such tenant: kestrel" };
+    let line = Line { stream: LogStream::Stdout, at_ms: None, text: "tenants: kestrel, heron" };
     assert_eq!(find(&[line], 1, Source::Log), None);
     assert!(find(&[Line { stream: LogStream::Stderr, ..line }], 1, Source::Log).is_some());
 }
@@ -121,8 +122,11 @@ fn without_words_there_is_no_cause() {
 /// Both streams arrive in any order, but each in its own.
 #[test]
 fn lines_of_the_other_stream_between_do_not_matter() {
-    let chatter = ["INFO tick 1", "served order 7", "INFO errors=0"]
-        .map(|text| Line { stream: LogStream::Stdout, text });
+    let chatter = ["INFO tick 1", "served order 7", "INFO errors=0"].map(|text| Line {
+        stream: LogStream::Stdout,
+        at_ms: None,
+        text,
+    });
     let block = stderr(TRACEBACK);
     let want = find(&block, 1, Source::Log);
     assert!(want.is_some());
@@ -146,8 +150,10 @@ fn no_prefix_of_a_log_and_no_end_of_its_lines_is_a_fault() {
         }
         let crlf = text.replace('\n', "\r\n");
         let whole = find(&stderr(text), form.exit_code, Source::Log);
-        let lines: Vec<Line<'_>> =
-            crlf.split('\n').map(|text| Line { stream: LogStream::Stderr, text }).collect();
+        let lines: Vec<Line<'_>> = crlf
+            .split('\n')
+            .map(|text| Line { stream: LogStream::Stderr, at_ms: None, text })
+            .collect();
         assert_eq!(
             find(&lines, form.exit_code, Source::Log).map(|cause| cause.text()),
             whole.map(|cause| cause.text())
@@ -187,9 +193,10 @@ fn a_cause_is_bounded_and_nothing_in_it_is_an_order_to_a_terminal() {
 
 #[test]
 fn only_the_newest_lines_are_searched() {
-    let chatter = "\nINFO served".repeat(CAUSE_LINES_MAX - 1);
-    assert!(said(&format!("panic: first{chatter}"), 2).is_some());
-    assert!(said(&format!("panic: first\nINFO served{chatter}"), 2).is_none());
+    // Help is no sign of a program that goes on.
+    let help = "\nusage: app [-h]".repeat(CAUSE_LINES_MAX - 1);
+    assert!(said(&format!("panic: first{help}"), 2).is_some());
+    assert!(said(&format!("panic: first\nusage: app{help}"), 2).is_none());
     let wide = format!("\nINFO {}", "y".repeat(1018)).repeat(CAUSE_TEXT_BYTES_MAX >> 10);
     assert!(said(&format!("panic: first{wide}"), 2).is_none());
 }
@@ -249,7 +256,7 @@ fn chatter_before_and_behind_does_not_change_what_a_log_says_but_for_plain_last_
 #[test]
 fn the_other_streams_lines_do_not_change_what_a_log_says() {
     let chatter = ["INFO tick 1", "served order 7", "2026-11-26 17:40:02,000 INFO ready"]
-        .map(|text| Line { stream: LogStream::Stdout, text });
+        .map(|text| Line { stream: LogStream::Stdout, at_ms: None, text });
     for form in forms::FORMS {
         let block = stderr(form.log);
         let whole = text_of(&block, form.exit_code);

@@ -15,7 +15,7 @@ type Crash = (
 
 fn fingerprint((namespace, workload, container, kind, exit_code, reason, log): Crash) -> String {
     let lines: Vec<Line<'_>> =
-        log.lines().map(|text| Line { stream: LogStream::Stderr, text }).collect();
+        log.lines().map(|text| Line { stream: LogStream::Stderr, at_ms: None, text }).collect();
     let cause = find(&lines, exit_code.unwrap_or(0), Source::Log);
     let cause = cause.as_ref().map(Cause::signature);
     of(&Words { namespace, workload, container, kind, exit_code, reason, cause }).to_string()

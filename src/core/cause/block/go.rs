@@ -1,6 +1,6 @@
 //! Go's panics and fatal errors, with the dump of the goroutines.
 
-use crate::core::cause::frame::{Frame, Row, is_foreign};
+use crate::core::cause::frame::{Frame, Row, is_foreign, is_go_call};
 use crate::core::cause::place::place_at_start;
 use crate::core::cause::{Entry, Location, Rank, Told};
 
@@ -47,8 +47,7 @@ impl<'a> Dump<'a> {
     fn line(&mut self, entry: &Entry<'a>) -> bool {
         let text = entry.text;
         let is_indented = text.starts_with(['\t', ' ']);
-        let is_call = text.ends_with(')') && !text.contains(' ')
-            || ["(0x", "({", "(...)"].iter().any(|arguments| text.contains(arguments));
+        let is_call = text.ends_with(')') && !text.contains(' ') || is_go_call(text);
         if text.starts_with("goroutine ") && text.ends_with(':') {
             self.goroutines += 1;
             self.function = "";
@@ -74,7 +73,7 @@ impl<'a> Dump<'a> {
 }
 
 /// Returns a Go function without its arguments; a receiver stands in parentheses too.
-fn without_arguments(function: &str) -> &str {
+pub(super) fn without_arguments(function: &str) -> &str {
     function.rfind('(').map_or(function, |at| {
         let cut = &function[..at];
         // `main.(*T).f(...)` has been cut at the last parenthesis; nested arguments have braces.

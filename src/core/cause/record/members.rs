@@ -6,12 +6,15 @@ use std::sync::LazyLock;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::core::cause::record::{CALLER, ERROR, FRAME, LEVEL, MESSAGE, STACK, TYPE, is_one_of};
+use crate::core::cause::prefix::Level;
+use crate::core::cause::record::{
+    CALLER, ERROR, FRAME, HAS_ERROR, LEVEL, MESSAGE, STACK, TYPE, is_one_of, level_value,
+};
 use crate::limits::{CAUSE_LINES_MAX, CAUSE_RECORD_DEPTH_MAX};
 
 /// The names of the members that are read, sorted, in lower case.
 static KNOWN: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let names = [MESSAGE, ERROR, TYPE, STACK, CALLER, FRAME].into_iter().flatten();
+    let names = [MESSAGE, ERROR, TYPE, STACK, CALLER, FRAME, &["level"]].into_iter().flatten();
     let mut names: Vec<String> = names.map(|name| name.to_ascii_lowercase()).collect();
     names.sort_unstable();
     names.dedup();
@@ -39,10 +42,18 @@ pub(super) fn known(text: &str) -> Option<Map<String, Value>> {
     }
 }
 
-/// Returns the value of the first member that names a level and has one.
-pub(super) fn level<T>(text: &str, level_of: impl Fn(&Value) -> Option<T>) -> Option<Option<T>> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    json.deserialize_map(Level(level_of)).ok()
+/// What the members of a record say about how bad things are.
+#[derive(Debug, Default)]
+pub(super) struct Severity {
+    /// The level, if a member names one.
+    pub level: Option<Level>,
+    /// True if a member holds an error.
+    pub has_error: bool,
+}
+
+/// Returns how bad a record says that things are; `None` if the text is no JSON object.
+pub(super) fn severity(text: &str) -> Option<Severity> {
+    serde_json::Deserializer::from_str(text).deserialize_map(Severity::default()).ok()
 }
 
 /// Reads a value without the members that have other names, and without what lies deeper.
@@ -143,24 +154,34 @@ impl<F: Fn(&str) -> bool> Visitor<'_> for Name<F> {
     }
 }
 
-struct Level<F>(F);
-
-impl<'de, T, F: Fn(&Value) -> Option<T>> Visitor<'de> for Level<F> {
-    type Value = Option<T>;
+impl<'de> Visitor<'de> for Severity {
+    type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut level = None;
-        while let Some(name) = map.next_key_seed(Name(|name: &str| is_one_of(name, LEVEL)))? {
-            if name.is_some() && level.is_none() {
-                level = (self.0)(&map.next_value_seed(Known { depth: 1 })?);
-            } else {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        let is_wanted = |name: &str| {
+            is_one_of(name, LEVEL) || is_one_of(name, HAS_ERROR) || name.eq_ignore_ascii_case("log")
+        };
+        while let Some(name) = map.next_key_seed(Name(is_wanted))? {
+            let Some(name) = name.filter(|_| self.level.is_none()) else {
                 map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let value = map.next_value_seed(Known { depth: 2 })?;
+            if is_one_of(&name, HAS_ERROR) {
+                self.has_error |= match &value {
+                    Value::String(text) => !matches!(text.as_str(), "" | "null" | "none" | "nil"),
+                    Value::Object(members) => !members.is_empty(),
+                    _ => false,
+                };
+                continue;
             }
+            // Elastic's common schema has the level within `log`.
+            self.level = level_value(value.get("level").unwrap_or(&value));
         }
-        Ok(level)
+        Ok(self)
     }
 }

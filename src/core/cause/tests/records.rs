@@ -11,7 +11,7 @@ fn assert_rows(rows: &[Row]) {
     let mut wrong = Vec::new();
     for (log, text, place, context) in rows {
         // On stdout nothing but the record's level speaks for it.
-        let line = Line { stream: LogStream::Stdout, text: log };
+        let line = Line { stream: LogStream::Stdout, at_ms: None, text: log };
         let Some(cause) = find(&[line], 1, Source::Log) else {
             wrong.push(format!("{log} says nothing"));
             continue;
@@ -285,7 +285,7 @@ fn a_record_that_is_cut_or_of_a_quiet_level_says_nothing() {
         "level=info err=refused",
         "level=error",
     ] {
-        let line = Line { stream: LogStream::Stdout, text: log };
+        let line = Line { stream: LogStream::Stdout, at_ms: None, text: log };
         assert_eq!(find(&[line], 1, Source::Log), None, "{log}");
     }
 }
@@ -315,4 +315,49 @@ fn the_newest_of_many_records_counts() {
     assert_eq!(said(&log, 1).unwrap().0, "SyncError: round 99");
     log.push_str("{\"level\":\"info\",\"msg\":\"bye\"}");
     assert_eq!(said(&log, 1).unwrap().0, "SyncError: round 99");
+}
+
+#[test]
+fn a_level_within_log_counts_and_without_one_an_error_does() {
+    assert_rows(&[
+        // Elastic's common schema, nested and with dots.
+        (
+            r#"{"log":{"level":"ERROR","logger":"a"},"message":"no ledger","error":{"type":"java.io.IOException","message":"disk gone"}}"#,
+            "java.io.IOException: disk gone",
+            "",
+            "no ledger",
+        ),
+        (
+            r#"{"log.level":"ERROR","message":"no ledger","error.type":"java.io.IOException","error.message":"disk gone"}"#,
+            "java.io.IOException: disk gone",
+            "",
+            "no ledger",
+        ),
+        // Python's stack without a headline: the newest call is the last one.
+        (
+            r#"{"log.level":"error","message":"loop died","error":{"message":"'ord-1'","stack_trace":"  File \"/app/a.py\", line 15, in <module>\n    f()\n  File \"/app/a.py\", line 11, in charge\n    return x\n","type":"KeyError"}}"#,
+            "KeyError: 'ord-1'",
+            "a.py:11 in charge",
+            "loop died",
+        ),
+        (
+            r#"{"ts":1,"msg":"start failed","err":"open /etc/x: no such file"}"#,
+            "start failed: open /etc/x: no such file",
+            "",
+            "",
+        ),
+        (r#"ts=1 msg="start failed" err="no such file""#, "start failed: no such file", "", ""),
+    ]);
+    for quiet in [
+        r#"{"ts":1,"msg":"no failure","err":""}"#,
+        r#"{"ts":1,"msg":"no failure","error":null}"#,
+        r#"{"ts":1,"msg":"no failure","error":0}"#,
+        r#"{"level":"info","msg":"retry","err":"refused"}"#,
+        r#"ts=1 msg="no failure" err="""#,
+        r#"level=info msg="retry" err=refused"#,
+        r#"{"log":"level","msg":"x"}"#,
+    ] {
+        let line = Line { stream: LogStream::Stdout, at_ms: None, text: quiet };
+        assert_eq!(find(&[line], 1, Source::Log), None, "{quiet}");
+    }
 }
