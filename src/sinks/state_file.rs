@@ -120,8 +120,11 @@ impl SharedLedger {
             .wait_while(inner, |inner| !inner.is_changed)
             .unwrap_or_else(PoisonError::into_inner);
         inner.is_changed = false;
+        let is_closed = inner.is_closed;
+        // Nobody waits for one of the locks under the other.
+        drop(inner);
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).entries();
-        (inner.ledger.page(clock.wall(), seen), inner.is_closed)
+        (self.lock().ledger.page(clock.wall(), seen), is_closed)
     }
 
     /// Waits for this duration, or until the ledger is closed; returns true if it is closed.
