@@ -79,11 +79,12 @@ pub(super) fn behind_lead<'a, 'l>(text: &'a str, leads: &[&'l str]) -> Option<(&
 
 /// Words that are looked for together, in any case or in their own.
 ///
-/// The first three bytes of every word are in tables, a bit for each word, so that few places are compared with words.
+/// The first three bytes of every word are in tables, a bit for each word, so that few places are compared with words. Of a
+/// byte the low five bits count, which are the same for both cases of a letter.
 pub(super) struct Words {
     words: &'static [&'static str],
     is_exact: bool,
-    tables: [[u32; 128]; 3],
+    tables: [[u32; 32]; 3],
 }
 
 impl Words {
@@ -99,16 +100,13 @@ impl Words {
 
     const fn of(words: &'static [&'static str], is_exact: bool) -> Self {
         assert!(words.len() <= 32);
-        let mut tables = [[0; 128]; 3];
+        let mut tables = [[0; 32]; 3];
         let mut n = 0;
         while n < words.len() {
             let word = words[n].as_bytes();
             let mut at = 0;
             while at < 3 {
-                tables[at][word[at] as usize] |= 1 << n;
-                if !is_exact {
-                    tables[at][word[at].to_ascii_uppercase() as usize] |= 1 << n;
-                }
+                tables[at][(word[at] & 31) as usize] |= 1 << n;
                 at += 1;
             }
             n += 1;
@@ -119,8 +117,7 @@ impl Words {
     /// Returns where the first place of any of the words is.
     pub(super) fn find(&self, text: &str) -> Option<usize> {
         let [first, second, third] = &self.tables;
-        // A byte that is not ASCII looks like another one here, and is no part of a word.
-        let of = |table: &[u32; 128], byte: u8| table[usize::from(byte & 127)];
+        let of = |table: &[u32; 32], byte: u8| table[usize::from(byte & 31)];
         let bytes = text.as_bytes();
         let (mut a, mut b) = (0, 0);
         for (at, byte) in bytes.iter().enumerate() {
