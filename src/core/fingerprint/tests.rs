@@ -113,3 +113,89 @@ fn each_word_counts_and_numbers_names_and_addresses_in_the_log_do_not() {
         assert_eq!(one, other);
     }
 }
+
+/// Logs, and the parts of a fingerprint that they give: type, place, template.
+const PARTS: [(&str, [&str; 3]); 18] = [
+    (
+        "Traceback (most recent call last):\n  File \"/app/a.py\", line 7, in <module>\nKeyError: 'a'",
+        ["KeyError", "a.py:7", ""],
+    ),
+    (
+        "app.rb:8:in `fetch': key not found: \"A\" (KeyError)\n\tfrom app.rb:8:in `<main>'",
+        ["KeyError", "app.rb fetch", ""],
+    ),
+    (
+        "Exception in thread \"main\" a.b.C$BadException: no 7\n\tat a.b.C.lambda$run$3(C.java:9)",
+        ["BadException", "C.java a.b.C.lambda$run$#", ""],
+    ),
+    (
+        "RangeError: no 7\n    at f (/app/dist/main.4f3c2b1a.js:1:99)",
+        ["RangeError", "main.#.js f", ""],
+    ),
+    (
+        "panic: runtime error: index out of range [5] with length 3\n\ngoroutine 1 [running]:\nmain.f.func2(0x1)\n\t/app/m.go:9 +0x7",
+        ["panic", "m.go main.f.func#", "runtime error index out of range # with length #"],
+    ),
+    (
+        "Unhandled exception. System.InvalidOperationException: no 7\n   at A.B.C() in /src/A/B.cs:line 12",
+        ["InvalidOperationException", "B.cs A.B.C", ""],
+    ),
+    ("thread 'main' panicked at src/main.rs:4:63:\nno 7", ["panic", "main.rs:4", ""]),
+    (
+        "PHP Fatal error:  Uncaught RuntimeException: no 7 in /app/a.php:3\nStack trace:\n#0 /app/a.php(9): f()\n#1 {main}",
+        ["RuntimeException", "a.php f", ""],
+    ),
+    ("** (RuntimeError) no 7\n    (a 0.1.0) lib/a.ex:3: A.f/1", ["RuntimeError", "a.ex A.f/1", ""]),
+    ("a.c:9: f: Assertion `x > 7' failed.", ["Assertion", "a.c f", ""]),
+    (
+        "terminate called after throwing an instance of 'std::length_error'\n  what():  no 7",
+        ["length_error", "", "no #"],
+    ),
+    (
+        "F1126 10:00:00.000001       1 main.go:10] no lease of a-7: refused",
+        ["FATAL", "main.go:10", ""],
+    ),
+    (
+        r#"{"level":"fatal","msg":"no ledger","err":"dial tcp 10.0.0.1:5432: refused"}"#,
+        ["", "", "no ledger dial tcp # refused"],
+    ),
+    (
+        r#"{"level":"error","err":{"type":"TypeError","message":"no 7","stack":"TypeError: no 7\n    at f (/app/a.js:3:1)"}}"#,
+        ["TypeError", "a.js f", ""],
+    ),
+    (
+        "level=fatal msg=\"no ledger\" error=\"no answer from ledger-db:8081\"",
+        ["", "", "no ledger no answer from #"],
+    ),
+    (
+        "2026-11-26 10:00:00 ERROR [main] shop.Db - no ledger 'a' for ada@x.y of 10.0.0.1",
+        ["ERROR", "", "no ledger * for # of #"],
+    ),
+    (
+        "nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)",
+        ["", "", "nginx emerg bind to # failed # Address already in use"],
+    ),
+    (
+        "/app/start.sh: line 3: render: command not found",
+        ["", "start.sh:3", "render command not found"],
+    ),
+];
+
+/// Version 1 keeps these, as it keeps the fingerprints.
+#[test]
+fn the_parts_that_logs_of_each_kind_give_are_the_same_for_ever() {
+    let wrong: Vec<(usize, [String; 3])> = PARTS
+        .iter()
+        .enumerate()
+        .filter_map(|(n, (log, want))| {
+            let lines = log.lines();
+            let line = |text| Line { stream: LogStream::Stderr, at_ms: None, text };
+            let cause = find(&lines.map(line).collect::<Vec<_>>(), 1, Source::Log);
+            let Signature { error_type, place, template } =
+                cause.map(|cause| cause.signature().clone()).unwrap_or_default();
+            let have = [error_type, place, template];
+            (have != *want).then_some((n, have))
+        })
+        .collect();
+    assert_eq!(wrong, []);
+}
