@@ -11,6 +11,7 @@ pub mod detect;
 pub mod display;
 pub mod fingerprint;
 pub mod incident;
+pub mod journal;
 pub mod logs;
 pub mod node;
 pub mod proc;
