@@ -2,6 +2,7 @@
 
 mod files;
 mod hostile;
+mod systemd;
 mod writer;
 
 use super::*;
