@@ -50,7 +50,8 @@
 //! The modules of the core, in the order in which a crash passes through them: [`core::stream`] cuts the bytes into
 //! objects and decides what to request next, [`core::wire`] reads the needed fields of an object, [`core::detect`]
 //! has the rules and judges a [`core::case`], [`core::incident`] composes what is written about it, and
-//! [`core::display`] reads a line back for people. [`core::journal`] reads the kernel's lines in the system journal's files.
+//! [`core::display`] reads a line back for people. [`core::journal`] reads the kernel's lines in the system
+//! journal's files, and [`core::kernel`] knows what they mean.
 //!
 //! # A crash, walked through the code
 //!

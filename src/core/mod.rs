@@ -12,6 +12,7 @@ pub mod display;
 pub mod fingerprint;
 pub mod incident;
 pub mod journal;
+pub mod kernel;
 pub mod logs;
 pub mod node;
 pub mod proc;

@@ -1,0 +1,58 @@
+//! What the kernel says in its log about processes that it killed, and about the node's hardware and file systems.
+//!
+//! [`parse`] knows the lines that matter for a crash, as kernels from 4.x on write them; each has its source. [`OomKills`]
+//! puts the lines of one OOM kill together, any of which may be missing: the kernel leaves out most of them if there are many
+//! kills, and journald compresses the longest.
+//!
+//! The names in the lines are chosen by processes, so they are bounded, and escaped where they are kept.
+
+mod fault;
+mod oom;
+mod trouble;
+
+pub use fault::{Fault, FaultKind};
+pub use oom::{OomKill, OomKills, OomScope, Place};
+pub use trouble::{Trouble, TroubleKind};
+
+use crate::limits::KERNEL_NAME_BYTES_MAX;
+use oom::OomLine;
+
+/// A line of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// A part of what it says about an OOM kill: for [`OomKills`].
+    Oom(OomLine<'a>),
+    /// A signal for a process that did what it must not.
+    Fault(Fault<'a>),
+    /// Something is wrong with the node.
+    Trouble(Trouble<'a>),
+}
+
+/// Parses a line, without the time that the kernel may put in front of it. `None`: it says nothing that is looked for.
+pub fn parse(text: &str) -> Option<Line<'_>> {
+    oom::parse(text)
+        .map(Line::Oom)
+        .or_else(|| fault::parse(text).map(Line::Fault))
+        .or_else(|| trouble::parse(text).map(Line::Trouble))
+}
+
+/// Takes the decimal number that a text begins with.
+fn number(text: &str) -> Option<(u64, &str)> {
+    let end = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, rest) = text.split_at_checked(end)?;
+    Some((digits.parse().ok()?, rest))
+}
+
+/// Takes apart `NAME[PID` or `NAME:PID`. A name may have any bytes, also that separator.
+fn process(text: &str, separator: char) -> Option<(&str, u64)> {
+    let (name, pid) = text.rsplit_once(separator)?;
+    Some((named(name)?, number(pid).filter(|(_, rest)| rest.is_empty())?.0))
+}
+
+/// Returns the name, unless it is longer than any in the kernel.
+fn named(name: &str) -> Option<&str> {
+    (name.len() <= KERNEL_NAME_BYTES_MAX).then_some(name)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,280 @@
+//! The lines of an OOM kill, and what they say together.
+//!
+//! In the order in which the kernel writes them (mm/oom_kill.c, mm/memcontrol.c):
+//!
+//! ```text
+//! python3 invoked oom-killer: gfp_mask=…            who asked for memory
+//! Memory cgroup stats for PATH:                     the control group at its limit
+//! oom-kill:constraint=CONSTRAINT_MEMCG,…            all of it, mostly compressed in the journal
+//! Memory cgroup out of memory: Killed process …     the process: always written, the others only so often
+//! Tasks in PATH are going to be killed due to …     before more lines of killed processes
+//! ```
+
+use std::time::Duration;
+
+use super::{named, number};
+use crate::core::cgroup::names::{container_id, pod_uid};
+use crate::core::text::{cut, escaped};
+use crate::limits::{
+    KERNEL_CGROUP_BYTES_MAX, KERNEL_NAME_BYTES_MAX, OOM_GROUP_LINE_WITHIN, OOM_LINES_WITHIN,
+};
+
+/// Whose memory was used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OomScope {
+    /// A control group came to its limit.
+    Cgroup,
+    /// The node has no more memory.
+    Node,
+}
+
+/// One of the lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OomLine<'a> {
+    /// A process needs memory.
+    Asked {
+        /// Its name.
+        comm: &'a str,
+    },
+    /// A control group is at its limit.
+    Limit {
+        /// Its path.
+        cgroup: &'a str,
+    },
+    /// The line with everything. Before 5.0 it was `Task in … killed as a result of limit of …`, without a process.
+    Facts {
+        /// The control group of the process.
+        cgroup: &'a str,
+        /// The one at its limit; `None` if it is the node.
+        limit: Option<&'a str>,
+        /// The number of the process.
+        pid: Option<u64>,
+    },
+    /// A process is killed.
+    Killed {
+        /// Its number on the node.
+        pid: u64,
+        /// Its name.
+        comm: &'a str,
+        /// Its resident memory in KiB.
+        rss_kib: u64,
+        /// Whose memory was used up. In older kernels another line says so.
+        scope: Option<OomScope>,
+    },
+    /// All processes of a control group are killed.
+    Group {
+        /// Its path.
+        cgroup: &'a str,
+    },
+}
+
+/// Parses a line about an OOM kill.
+pub(super) fn parse(text: &str) -> Option<OomLine<'_>> {
+    if let Some(facts) = text.strip_prefix("oom-kill:constraint=") {
+        return self::facts(facts);
+    }
+    if let Some(rest) = text.strip_prefix("Memory cgroup stats for ") {
+        // In older kernels the numbers follow in the same line.
+        let path = rest.strip_suffix(':').or_else(|| Some(rest.split_once(": ")?.0))?;
+        return Some(OomLine::Limit { cgroup: cgroup(path)? });
+    }
+    if let Some(rest) = text.strip_prefix("Tasks in ") {
+        let path = rest.strip_suffix(" are going to be killed due to memory.oom.group set")?;
+        return Some(OomLine::Group { cgroup: cgroup(path)? });
+    }
+    if let Some(rest) = text.strip_prefix("Task in ") {
+        let (task, limit) = rest.split_once(" killed as a result of limit of ")?;
+        return Some(OomLine::Facts { cgroup: cgroup(task)?, limit: cgroup(limit), pid: None });
+    }
+    if let Some((comm, _)) = text.split_once(" invoked oom-killer: ") {
+        return Some(OomLine::Asked { comm: named(comm)? });
+    }
+    killed(text)
+}
+
+/// The rest of `oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=…,oom_memcg=PATH,task_memcg=PATH,task=NAME,pid=N,uid=N`, or with
+/// `global_oom` in place of the first path.
+fn facts(text: &str) -> Option<OomLine<'_>> {
+    let (before, rest) = text.split_once(",task_memcg=")?;
+    let (task, rest) = rest.split_once(",task=")?;
+    // The name may have commas.
+    let (_, rest) = rest.rsplit_once(",pid=")?;
+    let limit = before.split_once(",oom_memcg=").and_then(|(_, path)| cgroup(path));
+    Some(OomLine::Facts { cgroup: cgroup(task)?, limit, pid: Some(number(rest)?.0) })
+}
+
+/// `Memory cgroup out of memory: Killed process 4312 (java) total-vm:9kB, anon-rss:9kB, file-rss:9kB, shmem-rss:9kB, UID:0 …`
+fn killed(text: &str) -> Option<OomLine<'_>> {
+    let (before, rest) = text.split_once("Killed process ")?;
+    let scope = match before {
+        "" => None,
+        "Memory cgroup out of memory: " => Some(OomScope::Cgroup),
+        _ if before.starts_with("Out of memory") => Some(OomScope::Node),
+        _ => return None,
+    };
+    let (pid, rest) = number(rest)?;
+    // The name may have brackets. Red Hat's kernels of 3.10 have `(NAME), UID N, total-vm:…`.
+    let rest = rest.strip_prefix(" (")?;
+    let (comm, rest) = rest.rsplit_once(") total-vm:").or_else(|| rest.rsplit_once("), UID "))?;
+    let kib = |name: &str| Some(number(rest.split_once(name)?.1)?.0);
+    let rss_kib = kib("anon-rss:")?
+        .saturating_add(kib("file-rss:").unwrap_or(0))
+        .saturating_add(kib("shmem-rss:").unwrap_or(0));
+    Some(OomLine::Killed { pid, comm: named(comm)?, rss_kib, scope })
+}
+
+fn cgroup(path: &str) -> Option<&str> {
+    let is_path = path.starts_with('/') && path.len() <= KERNEL_CGROUP_BYTES_MAX;
+    is_path.then_some(path)
+}
+
+/// The pod and the container to which the path of a control group belongs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The pod's UID, or for a static pod its hash.
+    pub pod_uid: Option<String>,
+    /// The container's ID.
+    pub container_id: Option<String>,
+}
+
+impl Place {
+    /// Reads a path. A process may have made control groups of its own below the container's.
+    pub fn of(path: &str) -> Self {
+        Self {
+            pod_uid: path.rsplit('/').find_map(pod_uid),
+            container_id: path.rsplit('/').find_map(container_id).map(str::to_owned),
+        }
+    }
+}
+
+/// A process that the kernel killed for want of memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OomKill {
+    /// When, in the time of the lines.
+    pub at_us: u64,
+    /// Its number on the node, not in its container.
+    pub pid: u64,
+    /// Its name, in which what a terminal obeys is escaped.
+    pub comm: String,
+    /// Its resident memory in KiB.
+    pub rss_kib: u64,
+    /// Whose memory was used up.
+    pub scope: Option<OomScope>,
+    /// The name of the process that needed memory.
+    pub asked_by: Option<String>,
+    /// The control group of the process.
+    pub cgroup: Option<String>,
+    /// The control group at its limit: that of the container, or one above it.
+    pub limit: Option<String>,
+    /// All processes of the control group were killed with it.
+    pub is_group: bool,
+}
+
+impl OomKill {
+    /// Returns the pod and the container of the process, as far as the lines named them.
+    pub fn place(&self) -> Place {
+        let path = self.cgroup.as_deref().or(self.limit.as_deref());
+        path.map(Place::of).unwrap_or_default()
+    }
+}
+
+/// Puts the lines of OOM kills together. It holds one kill back until the next line of one, or for a second.
+#[derive(Debug, Default)]
+pub struct OomKills {
+    begun: Begun,
+    held: Option<OomKill>,
+    /// The control group of which all processes are being killed, and since when.
+    group: Option<(u64, String)>,
+}
+
+/// The lines before that of the killed process.
+#[derive(Debug, Default)]
+struct Begun {
+    at_us: u64,
+    asked_by: Option<String>,
+    limit: Option<String>,
+    cgroup: Option<String>,
+    pid: Option<u64>,
+    scope: Option<OomScope>,
+}
+
+impl OomKills {
+    /// Takes in the next line, with its time in microseconds. Returns the kill that is complete with it; it may be the one
+    /// before.
+    pub fn on_line(&mut self, at_us: u64, line: &OomLine<'_>) -> Option<OomKill> {
+        if !is_within(self.begun.at_us, at_us, OOM_LINES_WITHIN) {
+            self.begun = Begun { at_us, ..Begun::default() };
+        }
+        match *line {
+            OomLine::Asked { comm } => {
+                self.begun = Begun { at_us, asked_by: Some(shown(comm)), ..Begun::default() };
+                self.group = None;
+                self.held.take()
+            }
+            OomLine::Limit { cgroup } => {
+                self.begun.limit = Some(cgroup.to_owned());
+                None
+            }
+            OomLine::Facts { cgroup, limit, pid } => {
+                self.begun.scope =
+                    Some(if limit.is_some() { OomScope::Cgroup } else { OomScope::Node });
+                if let Some(limit) = limit {
+                    self.begun.limit = Some(limit.to_owned());
+                }
+                self.begun.cgroup = Some(cgroup.to_owned());
+                self.begun.pid = pid;
+                None
+            }
+            OomLine::Killed { pid, comm, rss_kib, scope } => {
+                let kill = self.killed(at_us, pid, scope);
+                self.held.replace(OomKill { comm: shown(comm), rss_kib, ..kill })
+            }
+            OomLine::Group { cgroup } => {
+                self.group = Some((at_us, cgroup.to_owned()));
+                let mut held = self.held.take()?;
+                if is_within(held.at_us, at_us, OOM_GROUP_LINE_WITHIN) {
+                    held.is_group = true;
+                    held.cgroup.get_or_insert_with(|| cgroup.to_owned());
+                }
+                Some(held)
+            }
+        }
+    }
+
+    /// Returns the kill that was held back, if no line about its control group came.
+    pub fn on_time(&mut self, now_us: u64) -> Option<OomKill> {
+        self.held.take_if(|held| !is_within(held.at_us, now_us, OOM_GROUP_LINE_WITHIN))
+    }
+
+    /// Makes the kill of what the lines before it say. They belong to this one only.
+    fn killed(&mut self, at_us: u64, pid: u64, scope: Option<OomScope>) -> OomKill {
+        let begun = std::mem::take(&mut self.begun);
+        let group = self
+            .group
+            .as_ref()
+            .filter(|(since, _)| is_within(*since, at_us, OOM_LINES_WITHIN))
+            .map(|(_, cgroup)| cgroup.clone());
+        // Another process than the chosen one, such as its child, may be in another control group.
+        let is_its = begun.pid.is_none_or(|of| of == pid);
+        OomKill {
+            at_us,
+            pid,
+            comm: String::new(),
+            rss_kib: 0,
+            scope: scope.or(begun.scope),
+            asked_by: begun.asked_by,
+            is_group: group.is_some(),
+            cgroup: begun.cgroup.filter(|_| is_its).or(group),
+            limit: begun.limit,
+        }
+    }
+}
+
+fn is_within(one_us: u64, other_us: u64, within: Duration) -> bool {
+    u128::from(one_us.abs_diff(other_us)) <= within.as_micros()
+}
+
+/// Returns a name as it is kept.
+fn shown(name: &str) -> String {
+    cut(&escaped(name), KERNEL_NAME_BYTES_MAX)
+}

@@ -1,0 +1,149 @@
+//! Trouble of the node: the kernel itself, disks, file systems, network, memory, power and heat.
+
+use super::named;
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// The kernel gives up. The subject is the reason.
+    Panic,
+    /// The kernel did what it must not, and goes on without the process.
+    Oops,
+    /// A CPU or all of them stand still.
+    Lockup,
+    /// A process has waited for minutes, mostly for a disk. The subject is its name and number.
+    HungTask,
+    /// The hardware reports an error of its own.
+    MachineCheck,
+    /// A disk could not read or write.
+    IoError,
+    /// A disk does not answer.
+    DiskTimeout,
+    /// A file system is damaged.
+    FileSystem,
+    /// A file system is now read-only.
+    ReadOnly,
+    /// A network interface does not send.
+    NetworkTimeout,
+    /// The supply of power is too weak.
+    Undervoltage,
+    /// The CPU is slowed down because it is too hot.
+    Throttled,
+}
+
+impl TroubleKind {
+    /// Returns the name, as in an incident line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Panic => "panic",
+            Self::Oops => "oops",
+            Self::Lockup => "lockup",
+            Self::HungTask => "hung_task",
+            Self::MachineCheck => "machine_check",
+            Self::IoError => "io_error",
+            Self::DiskTimeout => "disk_timeout",
+            Self::FileSystem => "file_system",
+            Self::ReadOnly => "read_only",
+            Self::NetworkTimeout => "network_timeout",
+            Self::Undervoltage => "undervoltage",
+            Self::Throttled => "throttled",
+        }
+    }
+}
+
+/// A line about trouble of the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trouble<'a> {
+    /// What is wrong.
+    pub kind: TroubleKind,
+    /// With what: a device, an interface, a process, a CPU. Of a panic, the reason.
+    pub subject: Option<&'a str>,
+}
+
+/// A form of line: the kind, a text in it, the text behind the subject (`None`: there is no subject; empty: the subject
+/// is all that follows), and another text that must follow.
+type Form = (TroubleKind, &'static str, Option<&'static str>, &'static str);
+
+use TroubleKind::{
+    DiskTimeout, FileSystem, HungTask, IoError, Lockup, MachineCheck, NetworkTimeout, Oops, Panic,
+    ReadOnly, Throttled, Undervoltage,
+};
+
+/// The forms; the first one that a line has decides. Those with names that a user chooses are before those that such a
+/// name could look like.
+const FORMS: [Form; 34] = [
+    // kernel/panic.c
+    (Panic, "Kernel panic - not syncing: ", Some(""), ""),
+    // fs/ext4/super.c, fs/btrfs/messages.c, fs/jbd2/journal.c, fs/xfs/xfs_fsops.c
+    (ReadOnly, "EXT4-fs (", Some(")"), "Remounting filesystem read-only"),
+    (ReadOnly, "BTRFS info (device ", Some(")"), "forced readonly"),
+    (ReadOnly, "Remounting filesystem read-only", None, ""),
+    (FileSystem, "EXT4-fs error (device ", Some(")"), ""),
+    (FileSystem, "BTRFS error (device ", Some(")"), ""),
+    (FileSystem, "BTRFS critical (device ", Some(")"), ""),
+    (FileSystem, "BTRFS: error (device ", Some(")"), ""),
+    (FileSystem, "Aborting journal on device ", Some("."), ""),
+    (FileSystem, "XFS (", Some(")"), "hutting down filesystem"),
+    (FileSystem, "XFS (", Some(")"), "has been shut down"),
+    (FileSystem, "XFS (", Some(")"), "orruption"),
+    // fs/buffer.c, block/blk-core.c (`blk_status_to_str`), drivers/nvme/host/pci.c
+    (IoError, "Buffer I/O error on dev ", Some(","), ""),
+    (IoError, "Buffer I/O error on device ", Some(","), ""),
+    (IoError, " error, dev ", Some(","), "sector"),
+    (DiskTimeout, "nvme ", Some(":"), "controller is down"),
+    (DiskTimeout, "nvme ", Some(":"), "timeout, "),
+    // kernel/hung_task.c
+    (HungTask, "INFO: task ", Some(" blocked for more than "), ""),
+    // kernel/watchdog.c, kernel/watchdog_perf.c, kernel/rcu/tree_stall.h
+    (Lockup, "soft lockup - ", Some(" stuck for "), ""),
+    (Lockup, "hard LOCKUP on ", Some(""), ""),
+    (Lockup, "INFO: rcu_", None, "detected stall"),
+    // arch/x86/mm/fault.c, arch/arm64/mm/fault.c, lib/bug.c, arch/*/kernel/traps.c
+    (Oops, "BUG: kernel NULL pointer dereference", None, ""),
+    (Oops, "BUG: unable to handle ", None, ""),
+    (Oops, "Unable to handle kernel ", None, ""),
+    (Oops, "kernel BUG at ", Some("!"), ""),
+    (Oops, "general protection fault, probably for", None, ""),
+    (Oops, "Oops: ", None, ""),
+    // net/sched/sch_generic.c; `netdev` has the newer form
+    (NetworkTimeout, "NETDEV WATCHDOG: ", Some(" ("), "timed out"),
+    // drivers/hwmon/raspberrypi-hwmon.c
+    (Undervoltage, "ndervoltage detected", None, ""),
+    (Undervoltage, "nder-voltage detected", None, ""),
+    // drivers/thermal/intel/therm_throt.c
+    (Throttled, "above threshold, cpu clock", None, "throttled"),
+    // arch/x86/kernel/cpu/mce/core.c, drivers/edac/edac_mc.c, drivers/firmware/efi/cper.c
+    (MachineCheck, "EDAC ", Some(":"), " UE "),
+    (MachineCheck, "[Hardware Error]: event severity: ", Some(""), ""),
+    (MachineCheck, "mce: [Hardware Error]", None, ""),
+];
+
+/// Parses a line about trouble of the node.
+pub(super) fn parse(text: &str) -> Option<Trouble<'_>> {
+    netdev(text).or_else(|| FORMS.iter().find_map(|form| fits(form, text)))
+}
+
+fn fits<'a>((kind, mark, end, then): &Form, text: &'a str) -> Option<Trouble<'a>> {
+    let (_, rest) = text.split_once(mark)?;
+    let (subject, rest) = match *end {
+        None => (None, rest),
+        Some("") => (Some(rest), ""),
+        Some(end) => {
+            let (subject, rest) = rest.split_once(end)?;
+            // A device is named in two words only if its state follows.
+            (Some(if *kind == FileSystem { first_word(subject) } else { subject }), rest)
+        }
+    };
+    rest.contains(then).then_some(Trouble { kind: *kind, subject: subject.and_then(named) })
+}
+
+fn first_word(text: &str) -> &str {
+    text.split_once(' ').map_or(text, |(first, _)| first)
+}
+
+/// `e1000e 0000:00:1f.6 eno1: NETDEV WATCHDOG: CPU: 3: transmit queue 0 timed out 5376 ms`, in newer kernels.
+fn netdev(text: &str) -> Option<Trouble<'_>> {
+    let (before, _) = text.split_once(": NETDEV WATCHDOG: CPU: ")?;
+    let (_, name) = before.rsplit_once(' ')?;
+    Some(Trouble { kind: NetworkTimeout, subject: named(name) })
+}
