@@ -145,3 +145,13 @@ fn posts_of_telemetry_hold() {
 fn kubeconfigs_hold() {
     run("kubeconfig", check::kubeconfig, Vec::new());
 }
+
+#[test]
+fn journals_hold() {
+    run("journal", check::journal, Vec::new());
+}
+
+#[test]
+fn lines_of_the_kernel_hold() {
+    run("kernel", check::kernel, lines("fixtures/journal/lines.tsv", 12));
+}

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "what does not hold is to panic")]
 
 mod cause;
+mod journal;
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
@@ -47,6 +48,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub use self::cause::cause;
+pub use self::journal::{journal, kernel};
 
 /// Cuts `data` into blocks in several ways: not at all, at each byte, and in three ways derived from the data.
 fn cuts(data: &[u8]) -> Vec<Vec<&[u8]>> {
