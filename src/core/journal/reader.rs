@@ -114,8 +114,8 @@ struct Fields {
 }
 
 impl Reader {
-    /// Creates a reader that starts with the `newest` entries of the file (at most [`JOURNAL_NEWEST_MAX`]), as far as they
-    /// come after the position. A file that is followed from its start has no more of them than it has entries.
+    /// Creates a reader that starts with the `newest` lines of the file (at most [`JOURNAL_NEWEST_MAX`]), as far as they
+    /// come after the position. In a file that is followed from its start, that is all of them.
     pub fn new(after: Option<Position>, newest: u64) -> Self {
         Self {
             file_id: None,

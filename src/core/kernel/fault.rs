@@ -2,7 +2,7 @@
 //!
 //! On x86. On arm64 the kernel says nothing about them unless it is asked to (`show_unhandled_signals`).
 
-use super::{named, process};
+use super::{number, process, split, split_last};
 
 /// What a process did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(super) fn parse(text: &str) -> Option<Fault<'_>> {
 ///
 /// Source: `show_signal_msg` in arch/x86/mm/fault.c.
 fn segfault(text: &str) -> Option<Fault<'_>> {
-    let (head, rest) = text.split_once("]: segfault at ")?;
+    let (head, rest) = split(text, "]: segfault at ")?;
     fault(FaultKind::Segfault, head, rest, " ip ")
 }
 
@@ -66,7 +66,7 @@ fn segfault(text: &str) -> Option<Fault<'_>> {
 ///
 /// Source: `show_signal` in arch/x86/kernel/traps.c.
 fn trap(text: &str) -> Option<Fault<'_>> {
-    let (head, rest) = text.strip_prefix("traps: ")?.split_once("] ")?;
+    let (head, rest) = split(text.strip_prefix("traps: ")?, "] ")?;
     let kind = match rest {
         rest if rest.starts_with("general protection") => FaultKind::GeneralProtection,
         rest if rest.starts_with("trap invalid opcode") => FaultKind::InvalidOpcode,
@@ -78,11 +78,11 @@ fn trap(text: &str) -> Option<Fault<'_>> {
 }
 
 fn fault<'a>(kind: FaultKind, head: &'a str, rest: &'a str, ip: &str) -> Option<Fault<'a>> {
-    let (comm, pid) = process(head, '[')?;
-    let (_, after_ip) = rest.split_once(ip)?;
-    let place = rest.split_once(" in ").and_then(|(_, file)| file.rsplit_once('['));
+    let (comm, pid) = process(head, "[")?;
+    let (_, after_ip) = split(rest, ip)?;
+    let place = split(rest, " in ").and_then(|(_, file)| split_last(file, "["));
     let (file, mapping) = place.unzip();
-    let offset = mapping.and_then(|mapping| offset(hex(after_ip)?.0, mapping));
+    let offset = mapping.and_then(|mapping| offset(number(after_ip, 16)?.0, mapping));
     Some(Fault { kind, comm, pid, file: file.and_then(file_name), offset })
 }
 
@@ -93,7 +93,7 @@ fn file_name(name: &str) -> Option<&str> {
 
 /// Reads `START+LENGTH]`, or in newer kernels `OFFSET,START+LENGTH]`. Source: `print_vma_addr` in mm/memory.c.
 fn offset(ip: u64, mapping: &str) -> Option<u64> {
-    let (first, rest) = hex(mapping)?;
+    let (first, rest) = number(mapping, 16)?;
     match rest.bytes().next()? {
         b',' => Some(first),
         b'+' => ip.checked_sub(first),
@@ -101,19 +101,12 @@ fn offset(ip: u64, mapping: &str) -> Option<u64> {
     }
 }
 
-/// Takes the hexadecimal number that a text begins with.
-fn hex(text: &str) -> Option<(u64, &str)> {
-    let end = text.bytes().take_while(u8::is_ascii_hexdigit).count();
-    let (digits, rest) = text.split_at_checked(end)?;
-    Some((u64::from_str_radix(digits, 16).ok()?, rest))
-}
-
 /// `MCE: Killing java:4312 due to hardware memory corruption fault at 7f0012345000` (arch/x86/mm/fault.c), and
 /// `Memory failure: 0x12345: Sending SIGBUS to java:4312 due to hardware memory corruption` (mm/memory-failure.c).
 fn lost_memory(text: &str) -> Option<Fault<'_>> {
-    let (head, _) = text.rsplit_once(" due to hardware memory corruption")?;
-    let by = |mark: &str| head.split_once(mark).map(|(_, process)| process);
-    let (comm, pid) = process(by("Killing ").or_else(|| by("Sending SIGBUS to "))?, ':')?;
+    let (head, _) = split(text, " due to hardware memory corruption")?;
+    let by = |mark: &str| split(head, mark).map(|(_, process)| process);
+    let (comm, pid) = process(by("Killing ").or_else(|| by("Sending SIGBUS to "))?, ":")?;
     let kind = FaultKind::LostMemory;
-    Some(Fault { kind, comm: named(comm)?, pid, file: None, offset: None })
+    Some(Fault { kind, comm, pid, file: None, offset: None })
 }

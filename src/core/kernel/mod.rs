@@ -37,17 +37,34 @@ pub fn parse(text: &str) -> Option<Line<'_>> {
         .or_else(|| trouble::parse(text).map(Line::Trouble))
 }
 
-/// Takes the decimal number that a text begins with.
-fn number(text: &str) -> Option<(u64, &str)> {
-    let end = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (digits, rest) = text.split_at_checked(end)?;
-    Some((digits.parse().ok()?, rest))
+/// Splits a text at the first place where `mark` stands.
+// Every search that the compiler inlines is half a kilobyte.
+#[inline(never)]
+fn split<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
+    text.split_once(mark)
+}
+
+/// Splits a text at the last place where `mark` stands.
+#[inline(never)]
+fn split_last<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
+    let at = text.as_bytes().windows(mark.len()).rposition(|part| part == mark.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + mark.len()..)?))
+}
+
+/// Takes the number that a text begins with.
+fn number(text: &str, radix: u32) -> Option<(u64, &str)> {
+    let (mut number, mut len) = (0_u64, 0);
+    for digit in text.bytes().map_while(|byte| char::from(byte).to_digit(radix)) {
+        number = number.checked_mul(radix.into())?.checked_add(digit.into())?;
+        len += 1;
+    }
+    (len > 0).then_some((number, text.get(len..)?))
 }
 
 /// Takes apart `NAME[PID` or `NAME:PID`. A name may have any bytes, also that separator.
-fn process(text: &str, separator: char) -> Option<(&str, u64)> {
-    let (name, pid) = text.rsplit_once(separator)?;
-    Some((named(name)?, number(pid).filter(|(_, rest)| rest.is_empty())?.0))
+fn process<'a>(text: &'a str, separator: &str) -> Option<(&'a str, u64)> {
+    let (name, pid) = split_last(text, separator)?;
+    Some((named(name)?, number(pid, 10).filter(|(_, rest)| rest.is_empty())?.0))
 }
 
 /// Returns the name, unless it is longer than any in the kernel.

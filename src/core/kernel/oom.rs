@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use super::{named, number};
+use super::{named, number, split, split_last};
 use crate::core::cgroup::names::{container_id, pod_uid};
 use crate::core::text::{cut, escaped};
 use crate::limits::{
@@ -75,7 +75,7 @@ pub(super) fn parse(text: &str) -> Option<OomLine<'_>> {
     }
     if let Some(rest) = text.strip_prefix("Memory cgroup stats for ") {
         // In older kernels the numbers follow in the same line.
-        let path = rest.strip_suffix(':').or_else(|| Some(rest.split_once(": ")?.0))?;
+        let path = rest.strip_suffix(':').or_else(|| Some(split(rest, ": ")?.0))?;
         return Some(OomLine::Limit { cgroup: cgroup(path)? });
     }
     if let Some(rest) = text.strip_prefix("Tasks in ") {
@@ -83,10 +83,10 @@ pub(super) fn parse(text: &str) -> Option<OomLine<'_>> {
         return Some(OomLine::Group { cgroup: cgroup(path)? });
     }
     if let Some(rest) = text.strip_prefix("Task in ") {
-        let (task, limit) = rest.split_once(" killed as a result of limit of ")?;
+        let (task, limit) = split(rest, " killed as a result of limit of ")?;
         return Some(OomLine::Facts { cgroup: cgroup(task)?, limit: cgroup(limit), pid: None });
     }
-    if let Some((comm, _)) = text.split_once(" invoked oom-killer: ") {
+    if let Some((comm, _)) = split(text, " invoked oom-killer: ") {
         return Some(OomLine::Asked { comm: named(comm)? });
     }
     killed(text)
@@ -95,28 +95,28 @@ pub(super) fn parse(text: &str) -> Option<OomLine<'_>> {
 /// The rest of `oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=…,oom_memcg=PATH,task_memcg=PATH,task=NAME,pid=N,uid=N`, or with
 /// `global_oom` in place of the first path.
 fn facts(text: &str) -> Option<OomLine<'_>> {
-    let (before, rest) = text.split_once(",task_memcg=")?;
-    let (task, rest) = rest.split_once(",task=")?;
+    let (before, rest) = split(text, ",task_memcg=")?;
+    let (task, rest) = split(rest, ",task=")?;
     // The name may have commas.
-    let (_, rest) = rest.rsplit_once(",pid=")?;
-    let limit = before.split_once(",oom_memcg=").and_then(|(_, path)| cgroup(path));
-    Some(OomLine::Facts { cgroup: cgroup(task)?, limit, pid: Some(number(rest)?.0) })
+    let (_, rest) = split_last(rest, ",pid=")?;
+    let limit = split(before, ",oom_memcg=").and_then(|(_, path)| cgroup(path));
+    Some(OomLine::Facts { cgroup: cgroup(task)?, limit, pid: Some(number(rest, 10)?.0) })
 }
 
 /// `Memory cgroup out of memory: Killed process 4312 (java) total-vm:9kB, anon-rss:9kB, file-rss:9kB, shmem-rss:9kB, UID:0 …`
 fn killed(text: &str) -> Option<OomLine<'_>> {
-    let (before, rest) = text.split_once("Killed process ")?;
+    let (before, rest) = split(text, "Killed process ")?;
     let scope = match before {
         "" => None,
         "Memory cgroup out of memory: " => Some(OomScope::Cgroup),
         _ if before.starts_with("Out of memory") => Some(OomScope::Node),
         _ => return None,
     };
-    let (pid, rest) = number(rest)?;
+    let (pid, rest) = number(rest, 10)?;
     // The name may have brackets. Red Hat's kernels of 3.10 have `(NAME), UID N, total-vm:…`.
     let rest = rest.strip_prefix(" (")?;
     let (comm, rest) = rest.rsplit_once(") total-vm:").or_else(|| rest.rsplit_once("), UID "))?;
-    let kib = |name: &str| Some(number(rest.split_once(name)?.1)?.0);
+    let kib = |name: &str| Some(number(split(rest, name)?.1, 10)?.0);
     let rss_kib = kib("anon-rss:")?
         .saturating_add(kib("file-rss:").unwrap_or(0))
         .saturating_add(kib("shmem-rss:").unwrap_or(0));
@@ -148,7 +148,7 @@ impl Place {
 }
 
 /// A process that the kernel killed for want of memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OomKill {
     /// When, in the time of the lines.
     pub at_us: u64,
@@ -176,102 +176,90 @@ impl OomKill {
         let path = self.cgroup.as_deref().or(self.limit.as_deref());
         path.map(Place::of).unwrap_or_default()
     }
+
+    fn of_group(&mut self, cgroup: &str) {
+        self.is_group = true;
+        if self.cgroup.is_none() {
+            keep(&mut self.cgroup, cgroup);
+        }
+    }
 }
 
 /// Puts the lines of OOM kills together. It holds one kill back until the next line of one, or for a second.
 #[derive(Debug, Default)]
 pub struct OomKills {
-    begun: Begun,
+    /// What the lines before that of the killed process say. They belong to that one only.
+    draft: OomKill,
     held: Option<OomKill>,
     /// The control group of which all processes are being killed, and since when.
     group: Option<(u64, String)>,
-}
-
-/// The lines before that of the killed process.
-#[derive(Debug, Default)]
-struct Begun {
-    at_us: u64,
-    asked_by: Option<String>,
-    limit: Option<String>,
-    cgroup: Option<String>,
-    pid: Option<u64>,
-    scope: Option<OomScope>,
 }
 
 impl OomKills {
     /// Takes in the next line, with its time in microseconds. Returns the kill that is complete with it; it may be the one
     /// before.
     pub fn on_line(&mut self, at_us: u64, line: &OomLine<'_>) -> Option<OomKill> {
-        if !is_within(self.begun.at_us, at_us, OOM_LINES_WITHIN) {
-            self.begun = Begun { at_us, ..Begun::default() };
+        let is_first = matches!(line, OomLine::Asked { .. });
+        if is_first || !is_within(self.draft.at_us, at_us, OOM_LINES_WITHIN) {
+            self.draft = OomKill { at_us, ..OomKill::default() };
         }
         match *line {
             OomLine::Asked { comm } => {
-                self.begun = Begun { at_us, asked_by: Some(shown(comm)), ..Begun::default() };
+                keep(&mut self.draft.asked_by, &shown(comm));
                 self.group = None;
-                self.held.take()
+                return self.held.take();
             }
-            OomLine::Limit { cgroup } => {
-                self.begun.limit = Some(cgroup.to_owned());
-                None
-            }
+            OomLine::Limit { cgroup } => keep(&mut self.draft.limit, cgroup),
             OomLine::Facts { cgroup, limit, pid } => {
-                self.begun.scope =
-                    Some(if limit.is_some() { OomScope::Cgroup } else { OomScope::Node });
+                self.draft.scope = Some(limit.map_or(OomScope::Node, |_| OomScope::Cgroup));
                 if let Some(limit) = limit {
-                    self.begun.limit = Some(limit.to_owned());
+                    keep(&mut self.draft.limit, limit);
                 }
-                self.begun.cgroup = Some(cgroup.to_owned());
-                self.begun.pid = pid;
-                None
+                keep(&mut self.draft.cgroup, cgroup);
+                self.draft.pid = pid.unwrap_or(0);
             }
             OomLine::Killed { pid, comm, rss_kib, scope } => {
-                let kill = self.killed(at_us, pid, scope);
-                self.held.replace(OomKill { comm: shown(comm), rss_kib, ..kill })
+                let mut kill = std::mem::take(&mut self.draft);
+                // Another process than the chosen one, such as its child, may be in another control group.
+                if kill.pid != 0 && kill.pid != pid {
+                    kill.cgroup = None;
+                }
+                (kill.at_us, kill.pid, kill.rss_kib) = (at_us, pid, rss_kib);
+                kill.comm = shown(comm);
+                kill.scope = scope.or(kill.scope);
+                if let Some((since, cgroup)) = &self.group
+                    && is_within(*since, at_us, OOM_LINES_WITHIN)
+                {
+                    kill.of_group(cgroup);
+                }
+                return self.held.replace(kill);
             }
             OomLine::Group { cgroup } => {
                 self.group = Some((at_us, cgroup.to_owned()));
                 let mut held = self.held.take()?;
                 if is_within(held.at_us, at_us, OOM_GROUP_LINE_WITHIN) {
-                    held.is_group = true;
-                    held.cgroup.get_or_insert_with(|| cgroup.to_owned());
+                    held.of_group(cgroup);
                 }
-                Some(held)
+                return Some(held);
             }
         }
+        None
     }
 
     /// Returns the kill that was held back, if no line about its control group came.
     pub fn on_time(&mut self, now_us: u64) -> Option<OomKill> {
         self.held.take_if(|held| !is_within(held.at_us, now_us, OOM_GROUP_LINE_WITHIN))
     }
-
-    /// Makes the kill of what the lines before it say. They belong to this one only.
-    fn killed(&mut self, at_us: u64, pid: u64, scope: Option<OomScope>) -> OomKill {
-        let begun = std::mem::take(&mut self.begun);
-        let group = self
-            .group
-            .as_ref()
-            .filter(|(since, _)| is_within(*since, at_us, OOM_LINES_WITHIN))
-            .map(|(_, cgroup)| cgroup.clone());
-        // Another process than the chosen one, such as its child, may be in another control group.
-        let is_its = begun.pid.is_none_or(|of| of == pid);
-        OomKill {
-            at_us,
-            pid,
-            comm: String::new(),
-            rss_kib: 0,
-            scope: scope.or(begun.scope),
-            asked_by: begun.asked_by,
-            is_group: group.is_some(),
-            cgroup: begun.cgroup.filter(|_| is_its).or(group),
-            limit: begun.limit,
-        }
-    }
 }
 
 fn is_within(one_us: u64, other_us: u64, within: Duration) -> bool {
-    u128::from(one_us.abs_diff(other_us)) <= within.as_micros()
+    Duration::from_micros(one_us.abs_diff(other_us)) <= within
+}
+
+// One function for all uses is smaller.
+#[inline(never)]
+fn keep(place: &mut Option<String>, text: &str) {
+    *place = Some(text.to_owned());
 }
 
 /// Returns a name as it is kept.

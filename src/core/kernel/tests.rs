@@ -191,6 +191,10 @@ fn troubles_name_their_subject() {
     for (text, kind, subject) in TROUBLES.iter().copied() {
         assert_eq!(parse(text), Some(Line::Trouble(Trouble { kind, subject })), "{text}");
     }
+    let reason = "x".repeat(63);
+    let line = format!("Kernel panic - not syncing: {reason}\u{e9} and more");
+    let panic = Trouble { kind: Panic, subject: Some(&*reason) };
+    assert_eq!(parse(&line), Some(Line::Trouble(panic)));
     assert_eq!(HungTask.name(), "hung_task");
 }
 

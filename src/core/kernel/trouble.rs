@@ -1,6 +1,7 @@
 //! Trouble of the node: the kernel itself, disks, file systems, network, memory, power and heat.
 
-use super::named;
+use super::{split, split_last};
+use crate::limits::KERNEL_NAME_BYTES_MAX;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,13 +57,13 @@ impl TroubleKind {
 pub struct Trouble<'a> {
     /// What is wrong.
     pub kind: TroubleKind,
-    /// With what: a device, an interface, a process, a CPU. Of a panic, the reason.
+    /// With what: a device, an interface, a process, a CPU. Of a panic, the beginning of the reason.
     pub subject: Option<&'a str>,
 }
 
-/// A form of line: the kind, a text in it, the text behind the subject (`None`: there is no subject; empty: the subject
-/// is all that follows), and another text that must follow.
-type Form = (TroubleKind, &'static str, Option<&'static str>, &'static str);
+/// A form of line: its kind, and texts in it with the subject as `*` between them. What must follow somewhere behind the
+/// subject comes after a `~`.
+type Form = (TroubleKind, &'static str);
 
 use TroubleKind::{
     DiskTimeout, FileSystem, HungTask, IoError, Lockup, MachineCheck, NetworkTimeout, Oops, Panic,
@@ -73,49 +74,49 @@ use TroubleKind::{
 /// name could look like.
 const FORMS: [Form; 34] = [
     // kernel/panic.c
-    (Panic, "Kernel panic - not syncing: ", Some(""), ""),
+    (Panic, "Kernel panic - not syncing: *"),
     // fs/ext4/super.c, fs/btrfs/messages.c, fs/jbd2/journal.c, fs/xfs/xfs_fsops.c
-    (ReadOnly, "EXT4-fs (", Some(")"), "Remounting filesystem read-only"),
-    (ReadOnly, "BTRFS info (device ", Some(")"), "forced readonly"),
-    (ReadOnly, "Remounting filesystem read-only", None, ""),
-    (FileSystem, "EXT4-fs error (device ", Some(")"), ""),
-    (FileSystem, "BTRFS error (device ", Some(")"), ""),
-    (FileSystem, "BTRFS critical (device ", Some(")"), ""),
-    (FileSystem, "BTRFS: error (device ", Some(")"), ""),
-    (FileSystem, "Aborting journal on device ", Some("."), ""),
-    (FileSystem, "XFS (", Some(")"), "hutting down filesystem"),
-    (FileSystem, "XFS (", Some(")"), "has been shut down"),
-    (FileSystem, "XFS (", Some(")"), "orruption"),
+    (ReadOnly, "EXT4-fs (*)~Remounting filesystem read-only"),
+    (ReadOnly, "BTRFS info (device *)~forced readonly"),
+    (ReadOnly, "Remounting filesystem read-only"),
+    (FileSystem, "EXT4-fs error (device *)"),
+    (FileSystem, "BTRFS error (device *)"),
+    (FileSystem, "BTRFS critical (device *)"),
+    (FileSystem, "BTRFS: error (device *)"),
+    (FileSystem, "Aborting journal on device *."),
+    (FileSystem, "XFS (*)~hutting down filesystem"),
+    (FileSystem, "XFS (*)~has been shut down"),
+    (FileSystem, "XFS (*)~orruption"),
     // fs/buffer.c, block/blk-core.c (`blk_status_to_str`), drivers/nvme/host/pci.c
-    (IoError, "Buffer I/O error on dev ", Some(","), ""),
-    (IoError, "Buffer I/O error on device ", Some(","), ""),
-    (IoError, " error, dev ", Some(","), "sector"),
-    (DiskTimeout, "nvme ", Some(":"), "controller is down"),
-    (DiskTimeout, "nvme ", Some(":"), "timeout, "),
+    (IoError, "Buffer I/O error on dev *,"),
+    (IoError, "Buffer I/O error on device *,"),
+    (IoError, " error, dev *,~sector"),
+    (DiskTimeout, "nvme *:~controller is down"),
+    (DiskTimeout, "nvme *:~timeout, "),
     // kernel/hung_task.c
-    (HungTask, "INFO: task ", Some(" blocked for more than "), ""),
+    (HungTask, "INFO: task * blocked for more than "),
     // kernel/watchdog.c, kernel/watchdog_perf.c, kernel/rcu/tree_stall.h
-    (Lockup, "soft lockup - ", Some(" stuck for "), ""),
-    (Lockup, "hard LOCKUP on ", Some(""), ""),
-    (Lockup, "INFO: rcu_", None, "detected stall"),
+    (Lockup, "soft lockup - * stuck for "),
+    (Lockup, "hard LOCKUP on *"),
+    (Lockup, "INFO: rcu_~detected stall"),
     // arch/x86/mm/fault.c, arch/arm64/mm/fault.c, lib/bug.c, arch/*/kernel/traps.c
-    (Oops, "BUG: kernel NULL pointer dereference", None, ""),
-    (Oops, "BUG: unable to handle ", None, ""),
-    (Oops, "Unable to handle kernel ", None, ""),
-    (Oops, "kernel BUG at ", Some("!"), ""),
-    (Oops, "general protection fault, probably for", None, ""),
-    (Oops, "Oops: ", None, ""),
+    (Oops, "BUG: kernel NULL pointer dereference"),
+    (Oops, "BUG: unable to handle "),
+    (Oops, "Unable to handle kernel "),
+    (Oops, "kernel BUG at *!"),
+    (Oops, "general protection fault, probably for"),
+    (Oops, "Oops: "),
     // net/sched/sch_generic.c; `netdev` has the newer form
-    (NetworkTimeout, "NETDEV WATCHDOG: ", Some(" ("), "timed out"),
+    (NetworkTimeout, "NETDEV WATCHDOG: * (~timed out"),
     // drivers/hwmon/raspberrypi-hwmon.c
-    (Undervoltage, "ndervoltage detected", None, ""),
-    (Undervoltage, "nder-voltage detected", None, ""),
+    (Undervoltage, "ndervoltage detected"),
+    (Undervoltage, "nder-voltage detected"),
     // drivers/thermal/intel/therm_throt.c
-    (Throttled, "above threshold, cpu clock", None, "throttled"),
+    (Throttled, "above threshold, cpu clock~throttled"),
     // arch/x86/kernel/cpu/mce/core.c, drivers/edac/edac_mc.c, drivers/firmware/efi/cper.c
-    (MachineCheck, "EDAC ", Some(":"), " UE "),
-    (MachineCheck, "[Hardware Error]: event severity: ", Some(""), ""),
-    (MachineCheck, "mce: [Hardware Error]", None, ""),
+    (MachineCheck, "EDAC *:~ UE "),
+    (MachineCheck, "[Hardware Error]: event severity: *"),
+    (MachineCheck, "mce: [Hardware Error]"),
 ];
 
 /// Parses a line about trouble of the node.
@@ -123,27 +124,35 @@ pub(super) fn parse(text: &str) -> Option<Trouble<'_>> {
     netdev(text).or_else(|| FORMS.iter().find_map(|form| fits(form, text)))
 }
 
-fn fits<'a>((kind, mark, end, then): &Form, text: &'a str) -> Option<Trouble<'a>> {
-    let (_, rest) = text.split_once(mark)?;
-    let (subject, rest) = match *end {
+fn fits<'a>((kind, form): &Form, text: &'a str) -> Option<Trouble<'a>> {
+    let (form, then) = split(form, "~").unwrap_or((form, ""));
+    let (mark, end) = split(form, "*").map_or((form, None), |(mark, end)| (mark, Some(end)));
+    let (_, rest) = split(text, mark)?;
+    let (subject, rest) = match end {
         None => (None, rest),
         Some("") => (Some(rest), ""),
         Some(end) => {
-            let (subject, rest) = rest.split_once(end)?;
+            let (subject, rest) = split(rest, end)?;
             // A device is named in two words only if its state follows.
             (Some(if *kind == FileSystem { first_word(subject) } else { subject }), rest)
         }
     };
-    rest.contains(then).then_some(Trouble { kind: *kind, subject: subject.and_then(named) })
+    split(rest, then)?;
+    Some(Trouble { kind: *kind, subject: subject.map(bounded) })
+}
+
+/// Cuts a name that is longer than those of the kernel; of the reason of a panic, the beginning is enough.
+fn bounded(name: &str) -> &str {
+    name.get(..name.floor_char_boundary(KERNEL_NAME_BYTES_MAX)).unwrap_or(name)
 }
 
 fn first_word(text: &str) -> &str {
-    text.split_once(' ').map_or(text, |(first, _)| first)
+    split(text, " ").map_or(text, |(first, _)| first)
 }
 
 /// `e1000e 0000:00:1f.6 eno1: NETDEV WATCHDOG: CPU: 3: transmit queue 0 timed out 5376 ms`, in newer kernels.
 fn netdev(text: &str) -> Option<Trouble<'_>> {
-    let (before, _) = text.split_once(": NETDEV WATCHDOG: CPU: ")?;
-    let (_, name) = before.rsplit_once(' ')?;
-    Some(Trouble { kind: NetworkTimeout, subject: named(name) })
+    let (before, _) = split(text, ": NETDEV WATCHDOG: CPU: ")?;
+    let (_, name) = split_last(before, " ")?;
+    Some(Trouble { kind: NetworkTimeout, subject: Some(bounded(name)) })
 }
