@@ -95,6 +95,8 @@ impl Want {
                     text(&incident["message"]).contains(&limit),
                     "the limit is not in the message",
                 );
+                let counted = &incident["telemetry"]["kernel"]["counters"]["oom_kills"];
+                check(counted.as_u64() >= Some(1), "the kernel's own counter of OOM kills");
                 // Each process of a killed group counts, but the OOM killer acted once.
                 check(
                     !claims_several_kills(&said),

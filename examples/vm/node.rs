@@ -36,11 +36,11 @@ impl Node {
         Self { agent, api: Arc::new(api), _account: account }
     }
 
-    /// Returns the agent's incidents, without the telemetry, which is long.
+    /// Returns the agent's incidents, and of their telemetry, which is long, what the kernel says.
     pub(crate) fn incidents(&self) -> Vec<Value> {
         let mut incidents = self.agent.incidents();
         for incident in &mut incidents {
-            incident["telemetry"] = json!("…");
+            incident["telemetry"] = json!({"kernel": incident["telemetry"]["kernel"]});
         }
         incidents
     }

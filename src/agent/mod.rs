@@ -72,6 +72,7 @@ use crate::limits::{
 use crate::metrics::health::Health;
 use crate::metrics::{Metrics, SinkName};
 use crate::node::cgroup::{CgroupTree, ContainerRecorder};
+use crate::node::counters::KernelCounters;
 use crate::node::flight::FlightRecorder;
 use crate::node::logs::PodLogs;
 use crate::node::procfs::{self, SystemRecorder, SystemSource};
@@ -406,7 +407,8 @@ impl Shared {
 fn flight(config: &Config) -> FlightRecorder {
     let (interval, window) = (config.sample_interval, config.window);
     let containers = ContainerRecorder::new(CgroupTree::new(&config.cgroup), interval, window);
-    let system = SystemRecorder::new(SystemSource::new(&config.proc), window, interval);
+    let kernel = KernelCounters::new(&config.proc, &config.sys);
+    let system = SystemRecorder::new(SystemSource::new(&config.proc), kernel, window, interval);
     let logs = (config.log_lines > 0)
         .then(|| PodLogs::new(&config.pod_logs, config.log_lines, config.log_mask));
     FlightRecorder::new(containers, system, logs)

@@ -89,6 +89,8 @@ pub struct Config {
     pub pod_logs: PathBuf,
     /// `BLACKBOX_PROC`: the node's procfs.
     pub proc: PathBuf,
+    /// `BLACKBOX_SYS`: sysfs. A container's own shows the node's devices.
+    pub sys: PathBuf,
     /// `BLACKBOX_CGROUP`: the node's cgroup filesystem.
     pub cgroup: PathBuf,
     /// `BLACKBOX_IGNORE_NAMESPACES`: the namespaces whose pods are not reported.
@@ -189,9 +191,9 @@ fn read(env: &mut Environment) -> Option<Config> {
         values::count_in(text, &(0..=limits::LOG_LINES_MAX))
     });
     let log_mask = env.required(&settings::LOG_MASK, values::yes_or_no);
-    let pod_logs = env.required(&settings::POD_LOGS, values::path);
-    let proc = env.required(&settings::PROC, values::path);
-    let cgroup = env.required(&settings::CGROUP, values::path);
+    let [pod_logs, proc, sys, cgroup] =
+        [&settings::POD_LOGS, &settings::PROC, &settings::SYS, &settings::CGROUP]
+            .map(|folder| env.required(folder, values::path));
     let ignore_namespaces = env.optional(&settings::IGNORE_NAMESPACES, values::namespaces);
     let min_severity = env.required(&settings::MIN_SEVERITY, values::severity);
 
@@ -219,6 +221,7 @@ fn read(env: &mut Environment) -> Option<Config> {
         log_mask: log_mask?,
         pod_logs: pod_logs?,
         proc: proc?,
+        sys: sys?,
         cgroup: cgroup?,
         ignore_namespaces: ignore_namespaces.unwrap_or_default(),
         min_severity: min_severity?,

@@ -168,6 +168,12 @@ pub(super) const POD_LOGS: Setting = setting(
 );
 pub(super) const PROC: Setting =
     setting("BLACKBOX_PROC", "/proc", "a folder", "the folder where the node's procfs is mounted");
+pub(super) const SYS: Setting = setting(
+    "BLACKBOX_SYS",
+    "/sys",
+    "a folder",
+    "the folder where sysfs is mounted, from which the agent reads the kernel's counters",
+);
 pub(super) const CGROUP: Setting = setting(
     "BLACKBOX_CGROUP",
     "/sys/fs/cgroup",
@@ -221,6 +227,7 @@ pub const SETTINGS: &[Setting] = &[
     LOG_MASK,
     POD_LOGS,
     PROC,
+    SYS,
     CGROUP,
     IGNORE_NAMESPACES,
     MIN_SEVERITY,

@@ -112,6 +112,7 @@ fn a_pod_needs_no_more_than_its_node_name() {
         log_mask: true,
         pod_logs: PathBuf::from("/var/log/pods"),
         proc: PathBuf::from("/proc"),
+        sys: PathBuf::from("/sys"),
         cgroup: PathBuf::from("/sys/fs/cgroup"),
         ignore_namespaces: BTreeSet::new(),
         min_severity: Severity::Low,
@@ -144,6 +145,7 @@ fn every_setting_can_be_set() {
         ("BLACKBOX_LOG_MASK", "false"),
         ("BLACKBOX_POD_LOGS", "/host/logs"),
         ("BLACKBOX_PROC", "/host/proc"),
+        ("BLACKBOX_SYS", "/host/sys"),
         ("BLACKBOX_CGROUP", " /host/cgroup\n"),
         ("BLACKBOX_IGNORE_NAMESPACES", "dev"),
         ("BLACKBOX_MIN_SEVERITY", "high"),
@@ -169,6 +171,7 @@ fn every_setting_can_be_set() {
     assert!(!config.log_mask);
     assert_eq!(config.pod_logs, Path::new("/host/logs"));
     assert_eq!(config.proc, Path::new("/host/proc"));
+    assert_eq!(config.sys, Path::new("/host/sys"));
     assert_eq!(config.cgroup, Path::new("/host/cgroup"));
     assert_eq!(config.ignore_namespaces, BTreeSet::from(["dev".to_owned()]));
     assert_eq!(config.min_severity, Severity::High);

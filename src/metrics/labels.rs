@@ -3,6 +3,7 @@
 use super::family::Label;
 use crate::core::case::{IncidentType, Severity};
 use crate::core::detect::classify::Quiet;
+use crate::core::kernel::counters::Counter;
 use crate::core::stream::decode::FlawKind;
 use crate::core::stream::reflector::{Failure, ListReason};
 
@@ -176,6 +177,16 @@ impl SinkName {
             Self::File => "file",
             Self::Webhook => "webhook",
         }
+    }
+}
+
+impl Label for Counter {
+    fn all() -> Vec<Self> {
+        Self::ALL.to_vec()
+    }
+
+    fn pairs(self) -> String {
+        format!("counter=\"{}\"", self.name())
     }
 }
 

@@ -20,6 +20,7 @@ pub use self::labels::{
 };
 use crate::core::case::{IncidentType, Severity};
 use crate::core::detect::classify::Quiet;
+use crate::core::kernel::counters::Counter;
 use crate::core::stream::decode::FlawKind;
 use crate::core::stream::reflector::{Failure, ListReason};
 use crate::metrics::heartbeat::Heartbeats;
@@ -97,6 +98,8 @@ pub struct Metrics {
     pub incident_file_rotations: AtomicU64,
     /// Writes of the state file, by result.
     pub state_writes: Family<StateWrite>,
+    /// Rises of the kernel's own counters.
+    pub kernel_events: Family<Counter>,
     /// The heartbeats of the threads, for `/healthz`.
     pub heartbeats: Heartbeats,
     /// Lines of the log that were dropped.
@@ -142,6 +145,7 @@ impl Default for Metrics {
             incident_file_torn: AtomicU64::default(),
             incident_file_rotations: AtomicU64::default(),
             state_writes: Family::default(),
+            kernel_events: Family::default(),
             heartbeats: Heartbeats::default(),
             log_dropped: AtomicU64::default(),
             event_lookups: Family::default(),
@@ -190,6 +194,7 @@ families! {
     TORN "counter" "blackbox_incident_file_torn_lines_total" "Incomplete lines found at the end of the incident file, for example after a power failure.";
     ROTATIONS "counter" "blackbox_incident_file_rotations_total" "Rotations of the incident file.";
     STATE_WRITES "counter" "blackbox_state_writes_total" "Writes of the state file, by result.";
+    KERNEL_EVENTS "counter" "blackbox_kernel_events_total" "Rises of the node kernel's own counters of kills, faults and errors since the agent started, by counter.";
     LOG_DROPPED "counter" "blackbox_log_lines_dropped_total" "Lines of the agent's own log that were dropped: nobody read standard error.";
     LOOKUPS "counter" "blackbox_event_lookups_total" "Lookups of a pod's Kubernetes events, by result.";
     POSTS "counter" "blackbox_telemetry_posts_total" "Telemetry posts by pods of this node, by result.";
@@ -254,6 +259,7 @@ impl Metrics {
         TORN.single(out, get(&self.incident_file_torn));
         ROTATIONS.single(out, get(&self.incident_file_rotations));
         self.state_writes.render(&STATE_WRITES, out);
+        self.kernel_events.render(&KERNEL_EVENTS, out);
         LOG_DROPPED.single(out, get(&self.log_dropped));
         self.event_lookups.render(&LOOKUPS, out);
         self.telemetry_posts.render(&POSTS, out);

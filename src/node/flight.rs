@@ -178,7 +178,7 @@ impl FlightRecorder {
 
     /// Adds the data about the node: its samples, its gaps, and the API server's information.
     pub fn add_node(&self, mut gathered: Gathered, now: Now) -> Gathered {
-        let Some(system) = within(&self.system) else {
+        let Some(mut system) = within(&self.system) else {
             gathered.gaps.push(Gap::new(Part::System, "the thread that reads /proc hangs"));
             return gathered;
         };
@@ -187,6 +187,7 @@ impl FlightRecorder {
             gathered.system =
                 Some(system.columns(now.wall.saturating_sub(age).unwrap_or(now.wall)));
         }
+        gathered.kernel = system.kernel(now.monotonic);
         // Some kernels have no pressure accounting and some nodes no disks, but all have these two files.
         let needed = |name: &str| matches!(name, "stat" | "meminfo");
         for (name, why) in system.missing().filter(|(name, _)| needed(name)) {

@@ -1,6 +1,7 @@
-//! Data that the agent reads on the node itself: cgroups, procfs, logs.
+//! Data that the agent reads on the node itself: cgroups, procfs, sysfs, logs.
 
 pub mod cgroup;
+pub mod counters;
 pub mod flight;
 pub mod logs;
 pub mod procfs;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::core::kernel::counters::Rises;
 use crate::core::proc::node::{parse_boot_time, parse_load};
 use crate::core::proc::{
     self, CpuTicks, Memory, Pressure, SystemReading, SystemSample, disks, interfaces,
@@ -16,6 +17,7 @@ use crate::core::proc::{
 use crate::core::ring::{Columns, Ring};
 use crate::core::text::is_plain;
 use crate::limits::{PROC_SHORT_BYTES_MAX, PROC_TABLE_BYTES_MAX, WINDOW_SAMPLES_MAX};
+use crate::node::counters::KernelCounters;
 
 /// Reads the ID and the time of the node's boot. `None` if procfs is not the node's, or cannot be read.
 pub fn boot(proc_root: &Path) -> Option<(String, Timestamp)> {
@@ -154,23 +156,31 @@ impl ProcFile {
 #[derive(Debug)]
 pub struct SystemRecorder {
     source: SystemSource,
+    kernel: KernelCounters,
     ring: Ring<SystemSample>,
     previous: Option<(Duration, SystemReading)>,
     interval: Duration,
+    window: Duration,
 }
 
 impl SystemRecorder {
     /// Creates a recorder that samples every `interval` and keeps the samples of a `window`: one sample more
     /// than intervals, since both ends of the window count.
-    pub fn new(source: SystemSource, window: Duration, interval: Duration) -> Self {
+    pub fn new(
+        source: SystemSource,
+        kernel: KernelCounters,
+        window: Duration,
+        interval: Duration,
+    ) -> Self {
         let intervals = window.as_nanos() / interval.as_nanos().max(1);
         let intervals = intervals.min(u128::from(WINDOW_SAMPLES_MAX)) as usize;
-        Self { source, ring: Ring::new(intervals + 1), previous: None, interval }
+        let ring = Ring::new(intervals + 1);
+        Self { source, kernel, ring, previous: None, interval, window }
     }
 
-    /// Takes a sample. `now` is monotonic. Rates are computed over the time that really passed since the
-    /// previous sample; the first sample has none.
-    pub fn sample(&mut self, now: Duration) {
+    /// Takes a sample, and returns which of the kernel's counters rose. `now` is monotonic. Rates are computed over the
+    /// time that really passed since the previous sample; the first sample has none.
+    pub fn sample(&mut self, now: Duration) -> Rises {
         let reading = self.source.read();
         let sample = match &self.previous {
             Some((at, previous)) => {
@@ -180,6 +190,12 @@ impl SystemRecorder {
         };
         self.ring.push(sample);
         self.previous = Some((now, reading));
+        self.kernel.sample(now)
+    }
+
+    /// Returns which of the kernel's counters rose within the window.
+    pub fn kernel(&mut self, now: Duration) -> Rises {
+        self.kernel.since(now.saturating_sub(self.window), now)
     }
 
     /// Returns the samples as an incident shows them. `ends_at` is the wall-clock time of the newest sample.
@@ -314,12 +330,16 @@ mod tests {
         assert_eq!(name(&mut late), None);
     }
 
+    fn no_counters() -> KernelCounters {
+        KernelCounters::new(Path::new("/nowhere"), Path::new("/nowhere"))
+    }
+
     #[test]
     fn a_recorder_keeps_a_window_and_rates_are_over_the_time_that_went_by() {
         let procfs = Procfs::new("recorder");
         procfs.write_all("1/net/dev", "eth0", 0);
         let source = SystemSource::new(&procfs.0);
-        let mut recorder = SystemRecorder::new(source, 10 * SECOND, 5 * SECOND);
+        let mut recorder = SystemRecorder::new(source, no_counters(), 10 * SECOND, 5 * SECOND);
         let ends_at = "2026-11-23T03:31:41Z".parse().unwrap();
         assert!(recorder.columns(ends_at).is_empty() && recorder.newest().is_none());
         let received = |recorder: &SystemRecorder| {
@@ -350,7 +370,7 @@ mod tests {
             (Duration::MAX, Duration::ZERO, 301),
         ] {
             let source = SystemSource::new(Path::new("/nowhere"));
-            let mut recorder = SystemRecorder::new(source, window, interval);
+            let mut recorder = SystemRecorder::new(source, no_counters(), window, interval);
             for second in 0..400 {
                 recorder.sample(second * SECOND);
             }

@@ -25,7 +25,10 @@ pub fn run(
         let busy = metrics.heartbeats.busy(Worker::Sampler);
         let now = clock.now();
         if now.monotonic >= system_due {
-            flight.system().sample(now.monotonic);
+            let rises = flight.system().sample(now.monotonic);
+            for (counter, by) in rises.iter() {
+                metrics.kernel_events.add_many(counter, by);
+            }
             // A late round does not shift the following ones, unless it was late by more than an interval.
             system_due = (system_due + interval).max(now.monotonic);
         }

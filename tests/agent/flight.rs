@@ -278,6 +278,41 @@ fn a_crash_loop_gets_brief_and_the_node_is_asked_for_once_a_minute() {
 }
 
 #[test]
+fn what_the_kernel_counted_in_the_minutes_before_is_in_the_line_and_in_the_metrics() {
+    let kernel = Scratch::new("kernel");
+    let file = |name: &str, text: &str| write(&kernel.join(name), text);
+    file("proc/vmstat", "nr_free_pages 9\noom_kill 4\n");
+    file("sys/block/sda/device/ioerr_cnt", "0x1\n");
+    file("sys/kernel/oops_count", "7\n");
+    let (proc, sys) = (kernel.join("proc"), kernel.join("sys"));
+    let (proc, sys) = (proc.to_str().unwrap(), sys.to_str().unwrap());
+    let node = Node::start(&[("BLACKBOX_PROC", proc), ("BLACKBOX_SYS", sys)]);
+    node.runs(0);
+    node.sample(3);
+    node.ends(0, 1, "Error");
+    // What was there before the agent is no news.
+    assert!(node.incident(0)["telemetry"]["kernel"].is_null());
+    file("proc/vmstat", "nr_free_pages 9\noom_kill 6\n");
+    file("sys/block/sda/device/ioerr_cnt", "0x10\n");
+    node.sample(2);
+    node.runs(1);
+    node.ends(1, 1, "Error");
+    let counters = node.incident(1)["telemetry"]["kernel"]["counters"].clone();
+    assert_eq!(counters, json!({"oom_kills": 2, "disk_errors": 15}));
+    let metric = |counter: &str| {
+        node.agent.metric(&format!("blackbox_kernel_events_total{{counter=\"{counter}\"}}"))
+    };
+    assert_eq!([metric("oom_kills"), metric("disk_errors"), metric("oopses")], [2.0, 15.0, 0.0]);
+    // A lying counter is a number like any other.
+    file("proc/vmstat", &"oom_kill 18446744073709551615\n".repeat(3));
+    node.sample(2);
+    node.runs(2);
+    node.ends(2, 1, "Error");
+    let line = node.incident(2);
+    assert_eq!(line["telemetry"]["kernel"]["counters"]["oom_kills"], u64::MAX - 4);
+}
+
+#[test]
 fn a_node_whose_files_cannot_be_read_says_so_and_tells_all_crashes() {
     let node = Node::start(&[("BLACKBOX_PROC", "/nowhere"), ("BLACKBOX_CGROUP", "/nowhere")]);
     node.runs(0);

@@ -15,6 +15,7 @@ use crate::core::detect::{Detector, History};
 use crate::core::stream::reflector::Reflector;
 use crate::limits::READ_BLOCK_BYTES;
 use crate::node::cgroup::{CgroupTree, ContainerRecorder};
+use crate::node::counters::KernelCounters;
 use crate::node::flight::FlightRecorder;
 use crate::node::procfs::{SystemRecorder, SystemSource};
 use crate::runtime::clock::Clock;
@@ -37,7 +38,12 @@ fn detection() -> (Detection<Sender>, Receiver<LookupRequest>, Receiver<Box<Case
     let second = Duration::from_secs(1);
     let nowhere = "/nowhere".as_ref();
     let containers = ContainerRecorder::new(CgroupTree::new(nowhere), second, second);
-    let system = SystemRecorder::new(SystemSource::new(nowhere), second, second);
+    let system = SystemRecorder::new(
+        SystemSource::new(nowhere),
+        KernelCounters::new(nowhere, nowhere),
+        second,
+        second,
+    );
     let (wanted, looked_up) = mpsc::sync_channel(64);
     let (sender, incidents) = mpsc::channel();
     let detect = Pipeline {

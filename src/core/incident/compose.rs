@@ -8,8 +8,11 @@ use crate::core::case::{
 use crate::core::cause::Cause;
 use crate::core::incident::reason;
 use crate::core::incident::recurrence::Recurrence;
-use crate::core::incident::schema::{ContainerTelemetry, Incident, Metadata, Telemetry};
+use crate::core::incident::schema::{
+    ContainerTelemetry, Incident, KernelTelemetry, Metadata, Telemetry,
+};
 use crate::core::incident::sentence::{self, Course};
+use crate::core::kernel::counters::Rises;
 use crate::core::logs::last_words::LastWords;
 use crate::core::node::NodeInfo;
 use crate::core::ring::Columns;
@@ -27,6 +30,8 @@ pub struct Gathered {
     pub container: Option<ContainerTelemetry>,
     /// The samples of the node.
     pub system: Option<Columns>,
+    /// Which of the kernel's counters rose.
+    pub kernel: Rises,
     /// The node, as the API server has it.
     pub node: Option<Arc<NodeInfo>>,
     /// The cause, as the container's last log lines tell it.
@@ -51,6 +56,7 @@ pub fn compose(mut case: Case, gathered: Gathered, recurrence: Recurrence) -> In
     let Gathered {
         container,
         system,
+        kernel,
         node,
         cause,
         is_judged,
@@ -79,6 +85,7 @@ pub fn compose(mut case: Case, gathered: Gathered, recurrence: Recurrence) -> In
             || recurrence.seen.is_some_and(|seen| seen.within_hour >= BRIEF_AFTER),
         container,
         system,
+        kernel: Some(KernelTelemetry { counters: kernel }).filter(|_| !kernel.is_empty()),
         logs,
         sidecar,
         node,

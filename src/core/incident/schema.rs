@@ -12,6 +12,7 @@ use crate::core::case::{
 };
 use crate::core::cause::Cause;
 use crate::core::fingerprint::Fingerprint;
+use crate::core::kernel::counters::Rises;
 use crate::core::logs::last_words::LastWords;
 use crate::core::node::NodeInfo;
 use crate::core::ring::Columns;
@@ -131,6 +132,9 @@ pub struct Telemetry {
     /// The samples of the node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<Columns>,
+    /// What the node's kernel says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelTelemetry>,
     /// The last lines that the container wrote.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logs: Option<LastWords>,
@@ -144,6 +148,13 @@ pub struct Telemetry {
     pub events: Vec<EventInfo>,
     /// What is missing or cut short, and why.
     pub gaps: Vec<Gap>,
+}
+
+/// What the node's kernel says about the minutes before the crash.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KernelTelemetry {
+    /// Which of its counters rose, and by how much.
+    pub counters: Rises,
 }
 
 /// The samples of the container from the minutes before the crash.

@@ -3,9 +3,11 @@
 //! [`parse`] knows the lines that matter for a crash, as kernels from 4.x on write them; each has its source. [`OomKills`]
 //! puts the lines of one OOM kill together, any of which may be missing: the kernel leaves out most of them if there are many
 //! kills, and journald compresses the longest. [`plain`] takes the kernel's text out of `kern.log` and the like.
+//! [`counters`] knows what the kernel counts without a log.
 //!
 //! The names in the lines are chosen by processes, so they are bounded, and escaped where they are kept.
 
+pub mod counters;
 mod fault;
 mod oom;
 pub mod plain;

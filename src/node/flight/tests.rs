@@ -8,6 +8,7 @@ use crate::core::detect::{Detector, History, Output};
 use crate::core::wire::json as wire_json;
 use crate::node::cgroup::CgroupTree;
 use crate::node::cgroup::tests::{MIB, Made, id, seconds};
+use crate::node::counters::KernelCounters;
 use crate::node::procfs::SystemSource;
 
 const UID: &str = "0c1fa5e2-7d2b-4a5e-9f8e-2f6c2c9d1b0e";
@@ -37,7 +38,12 @@ impl Node {
         let path = std::path::Path::new("/nowhere");
         let (every, window) = (seconds(5), seconds(300));
         let tree: CgroupTree = made.tree();
-        let system = SystemRecorder::new(SystemSource::new(path), window, every);
+        let system = SystemRecorder::new(
+            SystemSource::new(path),
+            KernelCounters::new(path, path),
+            window,
+            every,
+        );
         let flight = FlightRecorder::new(ContainerRecorder::new(tree, every, window), system, None);
         Self { made, flight, next: 0 }
     }

@@ -5,7 +5,8 @@ use crate::core::case::{
 };
 use crate::core::cause::Cause;
 use crate::core::fingerprint::Fingerprint;
-use crate::core::incident::schema::ContainerTelemetry;
+use crate::core::incident::schema::{ContainerTelemetry, KernelTelemetry};
+use crate::core::kernel::counters::{Counter, Rises};
 use crate::core::ring::Columns;
 use crate::limits::{
     CLUSTER_BYTES_MAX, CONTAINERS_PER_POD_MAX, EVENT_MESSAGE_BYTES_MAX, EVENTS_PER_INCIDENT_MAX,
@@ -68,6 +69,7 @@ fn incident(containers: usize, fill: char) -> Incident {
                 memory_peak_bytes: Some(u64::MAX),
                 oom_kills: u64::MAX,
             }),
+            kernel: Some(KernelTelemetry { counters: every_counter(u64::MAX) }),
             events: vec![event; EVENTS_PER_INCIDENT_MAX],
             ..Telemetry::default()
         },
@@ -97,6 +99,14 @@ fn metadata(text: impl Fn(usize) -> String) -> Metadata {
         labels: (0..LABELS_MAX).map(|n| (format!("{n}"), text(LABEL_BYTES_MAX))).collect(),
         agent_version: "0.0.0",
     }
+}
+
+fn every_counter(by: u64) -> Rises {
+    let mut rises = Rises::default();
+    for counter in Counter::ALL {
+        rises.add(counter, by);
+    }
+    rises
 }
 
 const HUGE: f64 = -123_456_789_012.5;
