@@ -2,7 +2,7 @@
 //!
 //! On x86. On arm64 the kernel says nothing about them unless it is asked to (`show_unhandled_signals`).
 
-use super::{number, process, split, split_last};
+use super::{number, parts, process};
 
 /// What a process did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,15 +58,15 @@ pub(super) fn parse(text: &str) -> Option<Fault<'_>> {
 ///
 /// Source: `show_signal_msg` in arch/x86/mm/fault.c.
 fn segfault(text: &str) -> Option<Fault<'_>> {
-    let (head, rest) = split(text, "]: segfault at ")?;
-    fault(FaultKind::Segfault, head, rest, " ip ")
+    let [head, rest, ..] = parts(text, "*]: segfault at ~ ip *")?;
+    fault(FaultKind::Segfault, head, rest)
 }
 
 /// `traps: crash[4312] general protection fault ip:55d0c0a01139 sp:7ffd3c0e5d50 error:0 in crash[55d0c0a01000+1000]`
 ///
 /// Source: `show_signal` in arch/x86/kernel/traps.c.
 fn trap(text: &str) -> Option<Fault<'_>> {
-    let (head, rest) = split(text.strip_prefix("traps: ")?, "] ")?;
+    let [head, rest, after_ip, _] = parts(text, "traps: *] * ip:*")?;
     let kind = match rest {
         rest if rest.starts_with("general protection") => FaultKind::GeneralProtection,
         rest if rest.starts_with("trap invalid opcode") => FaultKind::InvalidOpcode,
@@ -74,16 +74,16 @@ fn trap(text: &str) -> Option<Fault<'_>> {
         rest if rest.starts_with("trap ") => FaultKind::Trap,
         _ => return None,
     };
-    fault(kind, head, rest, " ip:")
+    fault(kind, head, after_ip)
 }
 
-fn fault<'a>(kind: FaultKind, head: &'a str, rest: &'a str, ip: &str) -> Option<Fault<'a>> {
+/// Reads what both have behind the address of the instruction.
+fn fault<'a>(kind: FaultKind, head: &'a str, after_ip: &'a str) -> Option<Fault<'a>> {
     let (comm, pid) = process(head, "[")?;
-    let (_, after_ip) = split(rest, ip)?;
-    let place = split(rest, " in ").and_then(|(_, file)| split_last(file, "["));
-    let (file, mapping) = place.unzip();
-    let offset = mapping.and_then(|mapping| offset(number(after_ip, 16)?.0, mapping));
-    Some(Fault { kind, comm, pid, file: file.and_then(file_name), offset })
+    let place = parts(after_ip, "~ in %[*");
+    let file = place.and_then(|[file, ..]| file_name(file));
+    let offset = place.and_then(|[_, mapping, ..]| offset(number(after_ip, 16)?.0, mapping));
+    Some(Fault { kind, comm, pid, file, offset })
 }
 
 /// File names have at most 255 bytes; a longer one is none.
@@ -104,9 +104,9 @@ fn offset(ip: u64, mapping: &str) -> Option<u64> {
 /// `MCE: Killing java:4312 due to hardware memory corruption fault at 7f0012345000` (arch/x86/mm/fault.c), and
 /// `Memory failure: 0x12345: Sending SIGBUS to java:4312 due to hardware memory corruption` (mm/memory-failure.c).
 fn lost_memory(text: &str) -> Option<Fault<'_>> {
-    let (head, _) = split(text, " due to hardware memory corruption")?;
-    let by = |mark: &str| split(head, mark).map(|(_, process)| process);
-    let (comm, pid) = process(by("Killing ").or_else(|| by("Sending SIGBUS to "))?, ":")?;
+    let [who, ..] = parts(text, "~Killing % due to hardware memory corruption")
+        .or_else(|| parts(text, "~Sending SIGBUS to % due to hardware memory corruption"))?;
+    let (comm, pid) = process(who, ":")?;
     let kind = FaultKind::LostMemory;
     Some(Fault { kind, comm, pid, file: None, offset: None })
 }

@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use super::{named, number, split, split_last};
+use super::{named, number, parts};
 use crate::core::cgroup::names::{container_id, pod_uid};
 use crate::core::text::{cut, escaped};
 use crate::limits::{
@@ -70,57 +70,50 @@ pub enum OomLine<'a> {
 
 /// Parses a line about an OOM kill.
 pub(super) fn parse(text: &str) -> Option<OomLine<'_>> {
-    if let Some(facts) = text.strip_prefix("oom-kill:constraint=") {
-        return self::facts(facts);
+    if let Some([before, task, _, rest]) =
+        parts(text, "oom-kill:constraint=*,task_memcg=*,task=%,pid=*")
+    {
+        // The name may have commas. Where the node has no more memory, there is `global_oom` in place of a path.
+        let limit = parts(before, "~,oom_memcg=*").and_then(|[path, ..]| cgroup(path));
+        return Some(OomLine::Facts {
+            cgroup: cgroup(task)?,
+            limit,
+            pid: Some(number(rest, 10)?.0),
+        });
     }
-    if let Some(rest) = text.strip_prefix("Memory cgroup stats for ") {
-        // In older kernels the numbers follow in the same line.
-        let path = rest.strip_suffix(':').or_else(|| Some(split(rest, ": ")?.0))?;
+    // In older kernels the numbers follow in the same line.
+    if let Some([path, ..]) = parts(text, "Memory cgroup stats for *:") {
         return Some(OomLine::Limit { cgroup: cgroup(path)? });
     }
-    if let Some(rest) = text.strip_prefix("Tasks in ") {
-        let path = rest.strip_suffix(" are going to be killed due to memory.oom.group set")?;
+    let group = "Tasks in * are going to be killed due to memory.oom.group set";
+    if let Some([path, ..]) = parts(text, group) {
         return Some(OomLine::Group { cgroup: cgroup(path)? });
     }
-    if let Some(rest) = text.strip_prefix("Task in ") {
-        let (task, limit) = split(rest, " killed as a result of limit of ")?;
+    if let Some([task, limit, ..]) = parts(text, "Task in * killed as a result of limit of *") {
         return Some(OomLine::Facts { cgroup: cgroup(task)?, limit: cgroup(limit), pid: None });
     }
-    if let Some((comm, _)) = split(text, " invoked oom-killer: ") {
+    if let Some([comm, ..]) = parts(text, "* invoked oom-killer: ") {
         return Some(OomLine::Asked { comm: named(comm)? });
     }
     killed(text)
 }
 
-/// The rest of `oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=…,oom_memcg=PATH,task_memcg=PATH,task=NAME,pid=N,uid=N`, or with
-/// `global_oom` in place of the first path.
-fn facts(text: &str) -> Option<OomLine<'_>> {
-    let (before, rest) = split(text, ",task_memcg=")?;
-    let (task, rest) = split(rest, ",task=")?;
-    // The name may have commas.
-    let (_, rest) = split_last(rest, ",pid=")?;
-    let limit = split(before, ",oom_memcg=").and_then(|(_, path)| cgroup(path));
-    Some(OomLine::Facts { cgroup: cgroup(task)?, limit, pid: Some(number(rest, 10)?.0) })
-}
-
 /// `Memory cgroup out of memory: Killed process 4312 (java) total-vm:9kB, anon-rss:9kB, file-rss:9kB, shmem-rss:9kB, UID:0 …`
 fn killed(text: &str) -> Option<OomLine<'_>> {
-    let (before, rest) = split(text, "Killed process ")?;
+    // The name may have brackets. Red Hat's kernels of 3.10 have `(NAME), UID N, total-vm:…`.
+    let [before, pid, comm, rest] = parts(text, "*Killed process * (%) total-vm:*")
+        .or_else(|| parts(text, "*Killed process * (%), UID *"))?;
     let scope = match before {
         "" => None,
         "Memory cgroup out of memory: " => Some(OomScope::Cgroup),
         _ if before.starts_with("Out of memory") => Some(OomScope::Node),
         _ => return None,
     };
-    let (pid, rest) = number(rest, 10)?;
-    // The name may have brackets. Red Hat's kernels of 3.10 have `(NAME), UID N, total-vm:…`.
-    let rest = rest.strip_prefix(" (")?;
-    let (comm, rest) = rest.rsplit_once(") total-vm:").or_else(|| rest.rsplit_once("), UID "))?;
-    let kib = |name: &str| Some(number(split(rest, name)?.1, 10)?.0);
-    let rss_kib = kib("anon-rss:")?
-        .saturating_add(kib("file-rss:").unwrap_or(0))
-        .saturating_add(kib("shmem-rss:").unwrap_or(0));
-    Some(OomLine::Killed { pid, comm: named(comm)?, rss_kib, scope })
+    let kib = |form: &str| Some(number(parts(rest, form)?[0], 10)?.0);
+    let rss_kib = kib("~anon-rss:*")?
+        .saturating_add(kib("~file-rss:*").unwrap_or(0))
+        .saturating_add(kib("~shmem-rss:*").unwrap_or(0));
+    Some(OomLine::Killed { pid: number(pid, 10)?.0, comm: named(comm)?, rss_kib, scope })
 }
 
 fn cgroup(path: &str) -> Option<&str> {

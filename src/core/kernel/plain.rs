@@ -8,7 +8,7 @@
 //!
 //! Only `kern.log` has lines of the kernel alone. In the others, any process may write a line that looks like this.
 
-use super::{number, split};
+use super::{number, parts};
 
 /// The longest part of a second, with the time zone.
 const ZONE_BYTES_MAX: usize = ".123456789+00:00".len();
@@ -25,13 +25,10 @@ pub struct PlainLine<'a> {
 /// Parses a line. `None` if it is not of the kernel.
 pub fn parse(line: &str) -> Option<PlainLine<'_>> {
     let (time, rest) = time(line.trim_ascii_end())?;
-    let (_host, rest) = split(rest, " ")?;
-    let rest = match rest.strip_prefix("kern.") {
-        Some(rest) => split(rest, " ")?.1,
-        None => rest,
-    };
-    let text = rest.strip_prefix("kernel: ")?;
-    Some(PlainLine { time, text: without_uptime(text) })
+    let [host, text, ..] = parts(rest, "* kernel: *")?;
+    // BusyBox writes the facility behind the host.
+    let is_kernel = host.split(' ').skip(1).all(|word| word.starts_with("kern."));
+    is_kernel.then_some(PlainLine { time, text: without_uptime(text) })
 }
 
 /// Splits the time from what follows it.
@@ -42,7 +39,7 @@ fn time(line: &str) -> Option<(&str, &str)> {
     {
         return Some((time, rest.strip_prefix(' ')?));
     }
-    let (time, rest) = split(line, " ")?;
+    let [time, rest, ..] = parts(line, "* *")?;
     let (second, zone) = time.split_at_checked("2026-11-26T17:58:27".len())?;
     let is_time = has_form(second, b"0000-00-00T00:00:00") && zone.len() <= ZONE_BYTES_MAX;
     is_time.then_some((time, rest))

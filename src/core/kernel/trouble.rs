@@ -1,6 +1,6 @@
 //! Trouble of the node: the kernel itself, disks, file systems, network, memory, power and heat.
 
-use super::{split, split_last};
+use super::parts;
 use crate::limits::KERNEL_NAME_BYTES_MAX;
 
 /// What is wrong.
@@ -61,8 +61,7 @@ pub struct Trouble<'a> {
     pub subject: Option<&'a str>,
 }
 
-/// A form of line: its kind, and texts in it with the subject as `*` between them. What must follow somewhere behind the
-/// subject comes after a `~`.
+/// The kind of a line, and its form as in [`parts`], of which the first part is the subject. A form without one has no subject.
 type Form = (TroubleKind, &'static str);
 
 use TroubleKind::{
@@ -72,87 +71,68 @@ use TroubleKind::{
 
 /// The forms; the first one that a line has decides. Those with names that a user chooses are before those that such a
 /// name could look like.
-const FORMS: [Form; 34] = [
+const FORMS: [Form; 35] = [
     // kernel/panic.c
     (Panic, "Kernel panic - not syncing: *"),
     // fs/ext4/super.c, fs/btrfs/messages.c, fs/jbd2/journal.c, fs/xfs/xfs_fsops.c
-    (ReadOnly, "EXT4-fs (*)~Remounting filesystem read-only"),
-    (ReadOnly, "BTRFS info (device *)~forced readonly"),
-    (ReadOnly, "Remounting filesystem read-only"),
-    (FileSystem, "EXT4-fs error (device *)"),
-    (FileSystem, "BTRFS error (device *)"),
-    (FileSystem, "BTRFS critical (device *)"),
-    (FileSystem, "BTRFS: error (device *)"),
-    (FileSystem, "Aborting journal on device *."),
-    (FileSystem, "XFS (*)~hutting down filesystem"),
-    (FileSystem, "XFS (*)~has been shut down"),
-    (FileSystem, "XFS (*)~orruption"),
+    (ReadOnly, "~EXT4-fs (*)~Remounting filesystem read-only"),
+    (ReadOnly, "~BTRFS info (device *)~forced readonly"),
+    (ReadOnly, "~Remounting filesystem read-only"),
+    (FileSystem, "~EXT4-fs error (device *)"),
+    (FileSystem, "~BTRFS error (device *)"),
+    (FileSystem, "~BTRFS critical (device *)"),
+    (FileSystem, "~BTRFS: error (device *)"),
+    (FileSystem, "~Aborting journal on device *."),
+    (FileSystem, "~XFS (*)~hutting down filesystem"),
+    (FileSystem, "~XFS (*)~has been shut down"),
+    (FileSystem, "~XFS (*)~orruption"),
     // fs/buffer.c, block/blk-core.c (`blk_status_to_str`), drivers/nvme/host/pci.c
-    (IoError, "Buffer I/O error on dev *,"),
-    (IoError, "Buffer I/O error on device *,"),
-    (IoError, " error, dev *,~sector"),
-    (DiskTimeout, "nvme *:~controller is down"),
-    (DiskTimeout, "nvme *:~timeout, "),
+    (IoError, "~Buffer I/O error on dev *,"),
+    (IoError, "~Buffer I/O error on device *,"),
+    (IoError, "~ error, dev *,~sector"),
+    (DiskTimeout, "~nvme *:~controller is down"),
+    (DiskTimeout, "~nvme *:~timeout, "),
     // kernel/hung_task.c
-    (HungTask, "INFO: task * blocked for more than "),
+    (HungTask, "~INFO: task * blocked for more than "),
     // kernel/watchdog.c, kernel/watchdog_perf.c, kernel/rcu/tree_stall.h
-    (Lockup, "soft lockup - * stuck for "),
-    (Lockup, "hard LOCKUP on *"),
-    (Lockup, "INFO: rcu_~detected stall"),
+    (Lockup, "~soft lockup - * stuck for "),
+    (Lockup, "~hard LOCKUP on *"),
+    (Lockup, "~INFO: rcu_~detected stall"),
     // arch/x86/mm/fault.c, arch/arm64/mm/fault.c, lib/bug.c, arch/*/kernel/traps.c
-    (Oops, "BUG: kernel NULL pointer dereference"),
-    (Oops, "BUG: unable to handle "),
-    (Oops, "Unable to handle kernel "),
-    (Oops, "kernel BUG at *!"),
-    (Oops, "general protection fault, probably for"),
-    (Oops, "Oops: "),
-    // net/sched/sch_generic.c; `netdev` has the newer form
-    (NetworkTimeout, "NETDEV WATCHDOG: * (~timed out"),
+    (Oops, "~BUG: kernel NULL pointer dereference"),
+    (Oops, "~BUG: unable to handle "),
+    (Oops, "~Unable to handle kernel "),
+    (Oops, "~kernel BUG at *!"),
+    (Oops, "~general protection fault, probably for"),
+    (Oops, "~Oops: "),
+    // net/sched/sch_generic.c, in its newer and its older form
+    (NetworkTimeout, "%: NETDEV WATCHDOG: CPU: "),
+    (NetworkTimeout, "~NETDEV WATCHDOG: * (~timed out"),
     // drivers/hwmon/raspberrypi-hwmon.c
-    (Undervoltage, "ndervoltage detected"),
-    (Undervoltage, "nder-voltage detected"),
+    (Undervoltage, "~ndervoltage detected"),
+    (Undervoltage, "~nder-voltage detected"),
     // drivers/thermal/intel/therm_throt.c
-    (Throttled, "above threshold, cpu clock~throttled"),
+    (Throttled, "~above threshold, cpu clock~throttled"),
     // arch/x86/kernel/cpu/mce/core.c, drivers/edac/edac_mc.c, drivers/firmware/efi/cper.c
-    (MachineCheck, "EDAC *:~ UE "),
-    (MachineCheck, "[Hardware Error]: event severity: *"),
-    (MachineCheck, "mce: [Hardware Error]"),
+    (MachineCheck, "~EDAC *:~ UE "),
+    (MachineCheck, "~[Hardware Error]: event severity: *"),
+    (MachineCheck, "~mce: [Hardware Error]"),
 ];
 
 /// Parses a line about trouble of the node.
 pub(super) fn parse(text: &str) -> Option<Trouble<'_>> {
-    netdev(text).or_else(|| FORMS.iter().find_map(|form| fits(form, text)))
-}
-
-fn fits<'a>((kind, form): &Form, text: &'a str) -> Option<Trouble<'a>> {
-    let (form, then) = split(form, "~").unwrap_or((form, ""));
-    let (mark, end) = split(form, "*").map_or((form, None), |(mark, end)| (mark, Some(end)));
-    let (_, rest) = split(text, mark)?;
-    let (subject, rest) = match end {
-        None => (None, rest),
-        Some("") => (Some(rest), ""),
-        Some(end) => {
-            let (subject, rest) = split(rest, end)?;
-            // A device is named in two words only if its state follows.
-            (Some(if *kind == FileSystem { first_word(subject) } else { subject }), rest)
-        }
+    let (kind, [subject, ..]) =
+        FORMS.iter().find_map(|(kind, form)| Some((*kind, parts(text, form)?)))?;
+    // A file system is named with its state behind it, and an interface with its driver and its device before it.
+    let subject = match kind {
+        FileSystem => subject.split(' ').next(),
+        NetworkTimeout => subject.rsplit(' ').next(),
+        _ => Some(subject),
     };
-    split(rest, then)?;
-    Some(Trouble { kind: *kind, subject: subject.map(bounded) })
+    Some(Trouble { kind, subject: subject.filter(|text| !text.is_empty()).map(bounded) })
 }
 
 /// Cuts a name that is longer than those of the kernel; of the reason of a panic, the beginning is enough.
 fn bounded(name: &str) -> &str {
     name.get(..name.floor_char_boundary(KERNEL_NAME_BYTES_MAX)).unwrap_or(name)
-}
-
-fn first_word(text: &str) -> &str {
-    split(text, " ").map_or(text, |(first, _)| first)
-}
-
-/// `e1000e 0000:00:1f.6 eno1: NETDEV WATCHDOG: CPU: 3: transmit queue 0 timed out 5376 ms`, in newer kernels.
-fn netdev(text: &str) -> Option<Trouble<'_>> {
-    let (before, _) = split(text, ": NETDEV WATCHDOG: CPU: ")?;
-    let (_, name) = split_last(before, " ")?;
-    Some(Trouble { kind: NetworkTimeout, subject: Some(bounded(name)) })
 }
