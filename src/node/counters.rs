@@ -89,6 +89,14 @@ impl KernelCounters {
         }
     }
 
+    /// Returns the counters that this node has, each once.
+    pub fn names(&self) -> Vec<&'static str> {
+        let is_there = |counter: &Counter| {
+            self.files.iter().any(|file| file.counter == *counter && file.value.is_some())
+        };
+        Counter::ALL.into_iter().filter(is_there).map(Counter::name).collect()
+    }
+
     /// Looks for files that are new, and forgets those that are gone.
     fn search(&mut self) {
         let found = found(&self.proc, &self.sys);

@@ -119,6 +119,8 @@ fn on_a_healthy_node_all_is_well() {
     checked.says("ok", "pods", &["pods on node1: 1, running containers: 1"]);
     checked.says("ok", "pod logs", &["1 of 1"]);
     checked.says("ok", "cgroups", &["version 2", "1 of 1"]);
+    // This machine's own kernel.
+    checked.says("ok", "kernel counters", &["oom_kills"]);
     for subject in
         ["list pods", "watch pods", "list events", "get nodes", "incident file", "state file"]
     {
@@ -249,6 +251,7 @@ fn folders_that_are_missing_or_anothers_are_told_with_what_to_do() {
         ("BLACKBOX_POD_LOGS", "/nowhere"),
         ("BLACKBOX_CGROUP", "/nowhere"),
         ("BLACKBOX_PROC", "/nowhere"),
+        ("BLACKBOX_SYS", "/nowhere"),
         ("BLACKBOX_INCIDENT_FILE", "/nowhere/incidents"),
         ("BLACKBOX_STATE_FILE", "/proc/state"),
         ("POD_NAMESPACE", "monitoring"),
@@ -257,6 +260,7 @@ fn folders_that_are_missing_or_anothers_are_told_with_what_to_do() {
     checked.says("warning", "pod logs", &["/nowhere", "mount the node's /var/log/pods"]);
     checked.says("warning", "cgroups", &["/nowhere", "mount the node's /sys/fs/cgroup"]);
     checked.says("warning", "proc", &["meminfo", "mount the node's /proc"]);
+    checked.says("ok", "kernel counters", &["none below /nowhere"]);
     checked.says("failure", "incident file", &["/nowhere/incidents", "BLACKBOX_INCIDENT_FILE"]);
     checked.says("failure", "state file", &["/proc/state"]);
     checked.says("warning", "agent", &["kubectl exec -n monitoring ds/blackbox-daemon"]);

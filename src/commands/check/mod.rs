@@ -64,6 +64,7 @@ pub fn run(
     node::pod_logs(&mut report, &config, &running);
     node::control_groups(&mut report, &config, &running);
     node::procfs(&mut report, &config);
+    node::kernel_counters(&mut report, &config);
     if let Some(path) = &config.incident_file {
         node::writable(&mut report, "incident file", "BLACKBOX_INCIDENT_FILE", path);
     }

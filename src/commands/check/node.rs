@@ -3,11 +3,13 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::core::case::ContainerId;
 use crate::limits::CHECK_LOGS_MAX;
 use crate::node::cgroup::{CgroupTree, CgroupVersion};
+use crate::node::counters::KernelCounters;
 use crate::node::logs::PodLogs;
 use crate::node::procfs::SystemSource;
 
@@ -109,6 +111,21 @@ pub(super) fn procfs(report: &mut Report<'_>, config: &Config) {
          /proc there, or set BLACKBOX_PROC"
     );
     report.warning(subject, &text);
+}
+
+/// Checks which of the kernel's counters can be read. None of them is needed.
+pub(super) fn kernel_counters(report: &mut Report<'_>, config: &Config) {
+    let mut counters = KernelCounters::new(&config.proc, &config.sys);
+    counters.sample(Duration::ZERO);
+    let text = match counters.names() {
+        none if none.is_empty() => format!(
+            "none below {} and {}: incidents will not say what the kernel counted",
+            config.proc.display(),
+            config.sys.display()
+        ),
+        names => names.join(", "),
+    };
+    report.ok("kernel counters", &text);
 }
 
 /// Checks that a file could be written: creates a file in the same folder and removes it again.

@@ -68,6 +68,7 @@ fn every_counter_that_rises_is_told_once() {
     for (file, _, after, ..) in files {
         node.write(file, after);
     }
+    assert_eq!(counters.names().len(), Counter::ALL.len());
     // Bits 4 and 14.
     node.write("proc/sys/kernel/tainted", "20496\n");
     let mut want: Vec<_> = files.iter().map(|(.., name, by)| (*name, *by)).collect();
@@ -147,6 +148,7 @@ fn a_counter_that_falls_or_holds_anything_is_no_rise() {
     assert!(counters.sample(now + SECOND).is_empty());
     let nowhere = KernelCounters::new(Path::new("/nowhere"), Path::new("/nowhere")).sample(now);
     assert!(nowhere.is_empty());
+    assert_eq!(node.counters().names(), [""; 0]);
 }
 
 #[test]
