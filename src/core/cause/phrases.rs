@@ -9,6 +9,14 @@ pub(super) fn is_vague(message: &str) -> bool {
     !message.contains(": ") && (gives_up(message) || is_general(message))
 }
 
+/// Returns true for words about the end of the program or of a part of it.
+pub(super) fn ends_something(text: &str) -> bool {
+    static WORDS: Words =
+        Words::new(&["closing", "closed", "shutdown", "stopped", "clean", "disconnect"]);
+    let head = &text[..text.floor_char_boundary(CAUSE_PREFIX_BYTES_MAX)];
+    gives_up(text) || WORDS.is_in(head)
+}
+
 /// Returns true for words that only say that the program ends now.
 pub(super) fn gives_up(body: &str) -> bool {
     static WORDS: Words = Words::new(&[
@@ -157,7 +165,23 @@ pub(super) fn tells_signal(body: &str) -> bool {
     static NAMES: Words = Words::new(&["sigterm", "sigint", "sigquit"]);
     static SIGNAL: Words = Words::new(&["signal"]);
     static KINDS: Words = Words::new(&["terminat", "interrupt", " 15", "term", "shutdown", "stop"]);
-    static SENT: Words = Words::new(&["sending", "sent ", "forward", "kill "]);
+    // It came for another process, or has not come yet.
+    static OTHERS: Words = Words::new(&[
+        "sending",
+        "sent ",
+        "forward",
+        "kill ",
+        "by signal",
+        "by sig",
+        "with signal",
+        "handler",
+        "register",
+        "install",
+        "waiting for",
+        "listening",
+        "press ",
+        "send ",
+    ]);
     let head = &body[..body.floor_char_boundary(CAUSE_PREFIX_BYTES_MAX)];
-    (NAMES.is_in(head) || SIGNAL.is_in(head) && KINDS.is_in(head)) && !SENT.is_in(head)
+    (NAMES.is_in(head) || SIGNAL.is_in(head) && KINDS.is_in(head)) && !OTHERS.is_in(head)
 }

@@ -1,7 +1,7 @@
 //! The lines of a log, and what lies between two of them.
 
 use crate::core::cause::frame::row;
-use crate::core::cause::phrases::{gives_up, is_noise, tells_failure};
+use crate::core::cause::phrases::{ends_something, is_noise, tells_failure};
 use crate::core::cause::prefix::{Level, Spoken};
 use crate::core::cause::{Entry, Line, record};
 use crate::core::logs::cri::LogStream;
@@ -67,15 +67,26 @@ impl<'a> Said<'a> {
         let is_moment = self
             .gap_ms(n, self.lines().saturating_sub(1))
             .is_some_and(|gap| gap <= CAUSE_MOMENT_MS);
-        !is_moment && self.is_followed(n, lines)
+        // What it has kept is all of the other stream. A busy program writes hundreds of lines in a moment.
+        let is_same = |stream: &&Vec<Entry<'a>>| {
+            !is_moment || stream.binary_search_by_key(&n, |entry| entry.n).is_ok()
+        };
+        says_more(self.streams.iter().filter(is_same), n, lines)
     }
 
     /// Returns true if at least so many lines behind a line say something. Usage and other help do not.
     pub(super) fn is_followed(&self, n: usize, lines: usize) -> bool {
-        let streams = self.streams.iter();
-        let later = streams.flat_map(|s| s.iter().rev().take_while(|entry| entry.n > n));
-        later.filter(|entry| !is_noise(entry.spoken.body)).nth(lines - 1).is_some()
+        says_more(self.streams.iter(), n, lines)
     }
+}
+
+fn says_more<'s, 'a: 's>(
+    streams: impl Iterator<Item = &'s Vec<Entry<'a>>>,
+    n: usize,
+    lines: usize,
+) -> bool {
+    let later = streams.flat_map(|stream| stream.iter().rev().take_while(|entry| entry.n > n));
+    later.filter(|entry| !is_noise(entry.spoken.body)).nth(lines - 1).is_some()
 }
 
 /// Returns true for a line in which a program tells that it works: of a quiet level or of none, and neither about its end, nor
@@ -95,6 +106,6 @@ pub(super) fn is_progress(entry: &Entry<'_>) -> bool {
     is_quiet
         && !is_about_another()
         && !tells_failure(body)
-        && !gives_up(entry.text)
+        && !ends_something(entry.text)
         && !is_noise(body)
 }

@@ -346,6 +346,14 @@ fn inner_error(body: &str) -> Option<(Option<&str>, Headline<'_>)> {
     None
 }
 
+/// Returns true for `0 errors`, but not for `10 errors`.
+fn counts_none(body: &str) -> bool {
+    const NONE: [&str; 3] = ["0 errors", "0 failed", "0 failures"];
+    static ANY: Words = Words::exact(&NONE);
+    let is_none = |at: usize| !body[..at].ends_with(|c: char| c.is_ascii_digit());
+    ANY.is_in(body) && NONE.iter().any(|none| body.match_indices(none).any(|(at, _)| is_none(at)))
+}
+
 /// Returns true for `retry 3/5` and `attempt 3 of 5`, but not for the last of the tries.
 fn has_tries_left(body: &str) -> bool {
     static TRIES: Words = Words::new(&["retry ", "attempt ", "try "]);
@@ -383,11 +391,14 @@ fn is_harmless(entry: &Entry<'_>) -> bool {
         "handler installed",
         "reporter ready",
         "no error",
-        "0 errors",
+        "failed=0",
+        "failed: 0",
+        "failures=0",
+        "failures: 0",
         "starting cold",
     ]);
     let body = &entry.spoken.body[..entry.spoken.body.floor_char_boundary(CAUSE_PREFIX_BYTES_MAX)];
     let is_ignored = body.trim_end_matches([')', '.']).ends_with("ignored")
         || body.get(..8).is_some_and(|head| head.eq_ignore_ascii_case("ignoring"));
-    WORDS.is_in(body) || is_ignored || has_tries_left(body)
+    WORDS.is_in(body) || is_ignored || counts_none(body) || has_tries_left(body)
 }

@@ -79,6 +79,9 @@ fn words_on_stderr_count_near_the_end_of_both_streams() {
     // What a program kept for stdout is written at its end.
     let flushed = log.work(40, 0);
     assert!(flushed.says(1)[0].is_some() && flushed.says(1)[1].is_none());
+    // A busy program writes as much in a moment, to the stream that the error is on.
+    let busy = Log::default().out("2026-11-26T10:00:00Z ERROR cannot reach 10.0.0.1: timeout");
+    busy.work(CAUSE_ERROR_WITHIN_LINES, 0).is_about_nothing();
 }
 
 #[test]
@@ -121,8 +124,10 @@ fn errors_with_progress_between_them_are_not_one() {
     let apart = Log::default().out(first).wait(5).out(second);
     assert!(apart.says(1)[0].as_ref().unwrap().0.contains("licence"));
     let bind = "2026-11-26T10:00:00Z ERROR cannot bind port 80: in use";
-    let log = Log::default().out(bind).out("2026-11-26T10:00:00Z INFO shutting down");
-    log.out("2026-11-26T10:00:00Z ERROR server stopped").is_about("cannot bind");
+    for end in ["shutting down", "closing the pool", "shutdown of 3 workers"] {
+        let log = Log::default().out(bind).out(&format!("2026-11-26T10:00:00Z INFO {end}"));
+        log.out("2026-11-26T10:00:00Z ERROR server stopped").is_about("cannot bind");
+    }
 }
 
 #[test]
@@ -138,6 +143,13 @@ fn who_was_asked_to_stop_did_not_end_of_an_earlier_error() {
         log.out("2026-11-26T10:00:10Z INFO closed").is_about_nothing();
         let log = Log::default().out("2026-11-26T10:00:00Z INFO up").wait(1).out(asked);
         log.out("2026-11-26T10:00:11Z ERROR cannot flush: disk full").is_about("disk full");
+    }
+    for others in [
+        "child 7 was terminated by signal 15",
+        "INFO registering the handler of SIGTERM",
+        "press Ctrl-C to send an interrupt signal",
+    ] {
+        Log::default().out(error).wait(1).out(others).is_about("cannot refresh token");
     }
     // A supervisor stops the others, and a program may send the signal to itself.
     let log = Log::default().err("web.1: cannot open /etc/x.conf").wait(1);
@@ -173,6 +185,7 @@ fn on_stdout_the_last_plain_line_counts_if_it_speaks_of_a_failure() {
     refused.is_about("connection refused");
     refused.wait(1).out("request 3 served").is_about_nothing();
     log.clone().out("all 5 jobs done").is_about_nothing();
+    log.clone().out("host: ok=5 failed=0").is_about_nothing();
     let memory = log.out("Terminating due to java.lang.OutOfMemoryError: Java heap space");
     memory.is_about("java.lang.OutOfMemoryError: Java heap space");
 }
@@ -277,6 +290,10 @@ fn a_try_that_is_not_the_last_one_is_no_cause() {
         ("retry limit reached", true),
         ("no key, ignored", false),
         ("ignoring the key", false),
+        ("0 errors, 3 warnings", false),
+        ("checked 8 files: 0 failed", false),
+        ("10 errors, 3 warnings", true),
+        ("port 8080 failed", true),
         ("the key, ignored or not, is damaged", true),
     ] {
         let log = Log::default().out(&format!("2026-11-26T10:00:00Z ERROR {line}"));
