@@ -41,8 +41,9 @@ pub(super) fn value(mut rest: Rest<'_>) -> Behind<'_> {
         let first;
         (first, rest) = token(rest)?;
         match first {
-            b'"' => rest = string(&rest[1..])?.0,
-            b'{' | b'[' => {
+            // Asked first, because most values are strings and objects.
+            _ if first == b'"' => rest = string(&rest[1..])?.0,
+            _ if first == b'{' || first == b'[' => {
                 let within;
                 (within, rest) = token(&rest[1..])?;
                 // The code of a closing bracket is two above that of its opening one.
@@ -136,17 +137,18 @@ fn digits(rest: Rest<'_>) -> Behind<'_> {
 #[inline(always)]
 pub(super) fn string(mut rest: Rest<'_>) -> Result<(Rest<'_>, bool), Rest<'_>> {
     let mut is_plain = true;
-    while let Some(block) = rest.first_chunk() {
-        let block = u128::from_le_bytes(*block);
-        let (low, high) = (special(block as u64), special((block >> 64) as u64));
-        if low | high == 0 {
-            rest = &rest[16..];
+    while let Some((block, behind)) = rest.split_first_chunk() {
+        let Some(len) = plain(block) else {
+            rest = behind;
             continue;
-        }
-        let found = u128::from(high) << 64 | u128::from(low);
-        rest = &rest[found.trailing_zeros() as usize / 8..];
+        };
+        rest = &rest[len..];
         match rest {
             [b'"', behind @ ..] => return Ok((behind, is_plain)),
+            [0x80..=0xff, ..] => {
+                rest = behind_other(rest);
+                continue;
+            }
             [b'\\', b'"' | b'\\', behind @ ..] => rest = behind,
             [b'\\', escape @ ..] => rest = behind_escape(escape)?,
             _ => return Err(rest),
@@ -185,14 +187,32 @@ fn behind_escape(rest: Rest<'_>) -> Behind<'_> {
     }
 }
 
-/// Finds the bytes in a block that end a run of plain ones: quotes, backslashes, control characters. The lowest
-/// bit set in the result is the high bit of the first such byte; higher bits may be false positives.
+/// Skips bytes outside ASCII.
+#[cold]
+fn behind_other(rest: Rest<'_>) -> Rest<'_> {
+    let len = rest.iter().take_while(|byte| **byte >= 0x80).count();
+    &rest[len..]
+}
+
+/// Returns how many bytes of a block come before the first quote, backslash or control character, or maybe before a
+/// byte outside ASCII: those are rare, and to pass over them here would take two instructions more for each word.
+/// `None`: the block has none of them.
 #[inline(always)]
-pub(super) fn special(block: u64) -> u64 {
+pub(super) fn plain(block: &[u8; 16]) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let below = |block: u64, byte: u8| block.wrapping_sub(ONES * u64::from(byte));
-    let backslash = below(block ^ (ONES * u64::from(b'\\')), 1);
-    // XOR with 2 maps `"` (0x22) to 0x20, directly after the control characters, so one comparison finds both.
-    let quote_or_control = below(block ^ (ONES * 2), (b'"' ^ 2) + 1);
-    (backslash | quote_or_control) & !block & (ONES << 7)
+    const TOP_BITS: u64 = ONES << 7;
+    // The lowest top bit that is set is that of the first such byte; those above may be false positives.
+    let special = |word: u64| {
+        let below = |word: u64, byte: u8| word.wrapping_sub(ONES * u64::from(byte));
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        // XOR with 2 maps `"` (0x22) to 0x20, directly after the control characters, so one comparison finds both.
+        backslash | below(word ^ (ONES * 2), (b'"' ^ 2) + 1)
+    };
+    let block = u128::from_le_bytes(*block);
+    let (low, high) = (special(block as u64), special((block >> 64) as u64));
+    if (low | high) & TOP_BITS == 0 {
+        return None;
+    }
+    let found = u128::from(high & TOP_BITS) << 64 | u128::from(low & TOP_BITS);
+    Some(found.trailing_zeros() as usize / 8)
 }
