@@ -272,14 +272,15 @@ impl Transport for TlsTransport {
         if !self.rest.is_empty() || self.buffers.input_append_buf().is_empty() {
             return Ok(self.hand_over() > 0);
         }
-        let started = self.clock.monotonic();
+        let mut started = None;
         loop {
             match self.step(None)? {
                 Step::Decrypted(len) if len > 0 => return Ok(true),
                 Step::Again | Step::Decrypted(_) | Step::Sent => {}
                 Step::Blocked | Step::Idle => {
                     // Each byte of a record that never ends would begin the socket's timeout again.
-                    let waited = self.clock.monotonic().saturating_sub(started);
+                    let now = self.clock.monotonic();
+                    let waited = now.saturating_sub(*started.get_or_insert(now));
                     if timeout.per_read.is_some_and(|limit| waited >= *limit) {
                         return Err(E::Timeout(Timeout::PerRead));
                     }
