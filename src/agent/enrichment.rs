@@ -15,7 +15,7 @@ use crate::agent::messages::{LookupRequest, Work};
 use crate::agent::publisher::Publisher;
 use crate::agent::work_queue::{Next, WorkReceiver, WorkSender};
 use crate::core::case::{Case, Gap, IncidentId, IncidentType, InstanceRef, Part};
-use crate::core::detect::oom;
+use crate::core::detect::{oom, reboot};
 use crate::core::incident::Gathered;
 use crate::core::incident::recurrence::{Recurrence, Recurrences};
 use crate::limits::{
@@ -238,6 +238,11 @@ impl Enricher {
         };
         self.request_node(now.monotonic);
         oom::weigh_oom_count(&mut case, gathered.oom);
+        if case.kind == IncidentType::NodeReboot
+            && let Some(end) = self.flight.boot_end()
+        {
+            reboot::weigh_boot_end(&mut case, end);
+        }
         self.publisher.report(case, gathered, recurrence);
     }
 }

@@ -7,6 +7,7 @@
 //!  detect    -                           detection: its deadlines       -
 //!  sampler   -                           (its own clock)                flight, work
 //!  enrich    what was gathered           work (256, never waited for)   sinks, requests
+//!  kernel    the kernel's log in files      (its own clock, enrich)        flight
 //!  stdout    standard output             its queue (10 MiB, oldest drop) ledger
 //!  file      the incident file           its queue (10 MiB, oldest drop) ledger
 //!  webhook   the collector's client      its queue (10 MiB, oldest drop) ledger
@@ -24,7 +25,7 @@
 //! Shutdown: the stop flag is set and requests in progress are interrupted. The detection reports what it holds back
 //! and drops its channels. When the sampler and `enrich` have finished too, the sinks' queues are closed and the
 //! sinks write what they have. The state file is written last. Past a deadline the process terminates anyway. Nothing
-//! waits for `watch`, `lookups`, `http`, `signal` and `resolve`: they terminate with the process.
+//! waits for `watch`, `lookups`, `kernel`, `http`, `signal` and `resolve`: they terminate with the process.
 
 pub mod detection;
 pub mod dispatch;
@@ -59,6 +60,7 @@ use crate::core::case::id;
 use crate::core::detect::ledger::{Ledger, PreviousState};
 use crate::core::detect::reboot::{Boot, BootBefore};
 use crate::core::detect::{Detector, History, Patience};
+use crate::core::journal::Id;
 use crate::core::roster::Sender;
 use crate::core::seen::Seen;
 use crate::core::stream::Stream;
@@ -74,6 +76,7 @@ use crate::metrics::{Metrics, SinkName};
 use crate::node::cgroup::{CgroupTree, ContainerRecorder};
 use crate::node::counters::KernelCounters;
 use crate::node::flight::FlightRecorder;
+use crate::node::kernel_log::{self, KernelLog, KernelLogSource, LastBoot};
 use crate::node::logs::PodLogs;
 use crate::node::procfs::{self, SystemRecorder, SystemSource};
 use crate::node::sampler;
@@ -151,7 +154,8 @@ pub fn run(config: &Config, log: &LogQueue) -> Result<(), Error> {
         config.api_server.server,
         server.local_addr()
     );
-    let flight = Arc::new(flight(config));
+    let kernel_log = Arc::<KernelLog>::default();
+    let flight = Arc::new(flight(config, &kernel_log));
     let (roster, sidecars) = (flight.roster(), flight.sidecars());
     let recent = Arc::new(RecentIncidents::new(clock.wall()));
     let known =
@@ -167,6 +171,7 @@ pub fn run(config: &Config, log: &LogQueue) -> Result<(), Error> {
     let mut detector = detector(config, clock);
     let (file, left) = recall(config, &shared.metrics, &mut detector);
     let boot = boot(config, clock, left.as_ref());
+    shared.kernel_log(config, kernel_log, boot.as_ref())?;
     detector.set_boots(boot.clone().into_iter().collect());
     let mut sinks = vec![shared.stdout(config)?];
     if let Some(file) = file {
@@ -275,6 +280,29 @@ impl Shared {
         let (shared, metrics, clock) = (ledger.clone(), self.metrics.clone(), self.clock);
         self.spawn("state", move || state_file::run(&shared, &path, &metrics, clock))?;
         Ok(Some(ledger))
+    }
+
+    /// Starts the thread "kernel", if a folder with the kernel's log or its last words is configured.
+    fn kernel_log(
+        &self,
+        config: &Config,
+        log: Arc<KernelLog>,
+        boot: Option<&Boot>,
+    ) -> Result<(), Error> {
+        if !has_kernel_log(config) {
+            return Ok(());
+        }
+        let source = KernelLogSource {
+            folders: config.kernel_log.clone(),
+            pstore: config.pstore.clone(),
+            boot_id: boot.and_then(|boot| Id::parse(&boot.id)),
+            last_boot: boot.map(|boot| LastBoot {
+                booted_at: boot.booted_at,
+                seen_at: boot.before.as_ref().and_then(|before| before.seen_at),
+            }),
+        };
+        let (metrics, clock) = (self.metrics.clone(), self.clock);
+        self.spawn("kernel", move || kernel_log::run(&log, &source, &metrics, clock))
     }
 
     /// Starts the threads "sampler" and "enrich", and creates the channel to "enrich".
@@ -404,14 +432,23 @@ impl Shared {
     }
 }
 
-fn flight(config: &Config) -> FlightRecorder {
+fn flight(config: &Config, kernel_log: &Arc<KernelLog>) -> FlightRecorder {
     let (interval, window) = (config.sample_interval, config.window);
     let containers = ContainerRecorder::new(CgroupTree::new(&config.cgroup), interval, window);
     let kernel = KernelCounters::new(&config.proc, &config.sys);
     let system = SystemRecorder::new(SystemSource::new(&config.proc), kernel, window, interval);
     let logs = (config.log_lines > 0)
         .then(|| PodLogs::new(&config.pod_logs, config.log_lines, config.log_mask));
-    FlightRecorder::new(containers, system, logs)
+    let flight = FlightRecorder::new(containers, system, logs);
+    match has_kernel_log(config) {
+        true => flight.with_kernel_log(kernel_log.clone(), window),
+        false => flight,
+    }
+}
+
+/// Returns true if the agent is to look for the kernel's own words.
+fn has_kernel_log(config: &Config) -> bool {
+    !config.kernel_log.is_empty() || config.pstore.is_some()
 }
 
 fn detector(config: &Config, clock: Clock) -> Detector {

@@ -91,6 +91,10 @@ pub struct Config {
     pub proc: PathBuf,
     /// `BLACKBOX_SYS`: sysfs. A container's own shows the node's devices.
     pub sys: PathBuf,
+    /// `BLACKBOX_KERNEL_LOG`: the folders in which the kernel's log is looked for. Empty: it is not read.
+    pub kernel_log: Vec<PathBuf>,
+    /// `BLACKBOX_PSTORE`: the folder with the last words of a kernel that panicked.
+    pub pstore: Option<PathBuf>,
     /// `BLACKBOX_CGROUP`: the node's cgroup filesystem.
     pub cgroup: PathBuf,
     /// `BLACKBOX_IGNORE_NAMESPACES`: the namespaces whose pods are not reported.
@@ -170,16 +174,8 @@ fn read(env: &mut Environment) -> Option<Config> {
     let listen = env.required(&settings::LISTEN, values::listen_address);
 
     let incident_file = env.optional(&settings::INCIDENT_FILE, values::path);
-    let incident_file_bytes_max = env.required(&settings::INCIDENT_FILE_MAX_BYTES, |text| {
-        let range = limits::INCIDENT_FILE_BYTES_MIN..=limits::INCIDENT_FILE_BYTES_MAX;
-        values::bytes_in(text, &range)
-    });
-    let state_file = env.optional(&settings::STATE_FILE, |text| match values::path(text) {
-        Ok(state) if Some(&state) == incident_file.as_ref() => {
-            Err("the same file as BLACKBOX_INCIDENT_FILE".to_owned())
-        }
-        state => state,
-    });
+    let incident_file_bytes_max = read_incident_file_bytes_max(env);
+    let state_file = read_state_file(env, incident_file.as_ref());
     let webhook = webhook::read(env);
 
     let lookback = duration(env, &settings::LOOKBACK, Duration::ZERO..=limits::LOOKBACK_MAX);
@@ -194,6 +190,8 @@ fn read(env: &mut Environment) -> Option<Config> {
     let [pod_logs, proc, sys, cgroup] =
         [&settings::POD_LOGS, &settings::PROC, &settings::SYS, &settings::CGROUP]
             .map(|folder| env.required(folder, values::path));
+    let kernel_log = env.optional(&settings::KERNEL_LOG, values::folders);
+    let pstore = env.optional(&settings::PSTORE, values::path);
     let ignore_namespaces = env.optional(&settings::IGNORE_NAMESPACES, values::namespaces);
     let min_severity = env.required(&settings::MIN_SEVERITY, values::severity);
 
@@ -223,10 +221,26 @@ fn read(env: &mut Environment) -> Option<Config> {
         proc: proc?,
         sys: sys?,
         cgroup: cgroup?,
+        kernel_log: kernel_log.unwrap_or_default(),
+        pstore,
         ignore_namespaces: ignore_namespaces.unwrap_or_default(),
         min_severity: min_severity?,
         warnings: Vec::new(),
     })
+}
+
+fn read_state_file(env: &mut Environment, incident_file: Option<&PathBuf>) -> Option<PathBuf> {
+    env.optional(&settings::STATE_FILE, |text| match values::path(text) {
+        Ok(state) if Some(&state) == incident_file => {
+            Err("the same file as BLACKBOX_INCIDENT_FILE".to_owned())
+        }
+        state => state,
+    })
+}
+
+fn read_incident_file_bytes_max(env: &mut Environment) -> Option<u64> {
+    let range = limits::INCIDENT_FILE_BYTES_MIN..=limits::INCIDENT_FILE_BYTES_MAX;
+    env.required(&settings::INCIDENT_FILE_MAX_BYTES, |text| values::bytes_in(text, &range))
 }
 
 fn read_api_server(env: &mut Environment, service_account: &Path) -> Option<Endpoint> {

@@ -94,6 +94,18 @@ pub(super) const INCIDENT_FILE_MAX_BYTES: Setting = setting(
     "64Ki to 1Gi, in bytes or written like 512Ki, 16Mi or 1Gi",
     "size at which the agent rotates the incident file",
 );
+pub(super) const KERNEL_LOG: Setting = setting(
+    "BLACKBOX_KERNEL_LOG",
+    "",
+    "folders, separated by ','",
+    "the folders in which the agent looks for the kernel's log: the system journal, or else kern.log, messages or syslog",
+);
+pub(super) const PSTORE: Setting = setting(
+    "BLACKBOX_PSTORE",
+    "",
+    "a folder",
+    "the folder with the last words of a kernel that panicked: that of systemd-pstore, or the kernel's own",
+);
 pub(super) const STATE_FILE: Setting = setting(
     "BLACKBOX_STATE_FILE",
     "",
@@ -228,6 +240,8 @@ pub const SETTINGS: &[Setting] = &[
     POD_LOGS,
     PROC,
     SYS,
+    KERNEL_LOG,
+    PSTORE,
     CGROUP,
     IGNORE_NAMESPACES,
     MIN_SEVERITY,

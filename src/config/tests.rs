@@ -114,6 +114,8 @@ fn a_pod_needs_no_more_than_its_node_name() {
         proc: PathBuf::from("/proc"),
         sys: PathBuf::from("/sys"),
         cgroup: PathBuf::from("/sys/fs/cgroup"),
+        kernel_log: Vec::new(),
+        pstore: None,
         ignore_namespaces: BTreeSet::new(),
         min_severity: Severity::Low,
         warnings: Vec::new(),

@@ -112,6 +112,16 @@ pub(super) fn namespaces(text: &str) -> Result<BTreeSet<String>, String> {
     Ok(names)
 }
 
+/// Parses folders that are separated by commas.
+pub(super) fn folders(text: &str) -> Result<Vec<PathBuf>, String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let folders: Vec<PathBuf> = names.map(PathBuf::from).collect();
+    match folders.len() <= limits::KERNEL_LOG_FOLDERS_MAX {
+        true => Ok(folders),
+        false => Err("too many folders".to_owned()),
+    }
+}
+
 pub(super) fn severity(text: &str) -> Result<Severity, String> {
     Severity::from_name(text).ok_or_else(|| "not a severity".to_owned())
 }

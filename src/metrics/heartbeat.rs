@@ -25,11 +25,13 @@ pub enum Worker {
     Webhook,
     /// Writes the state file.
     State,
+    /// Reads the kernel's log.
+    Kernel,
 }
 
 impl Worker {
     /// Every worker.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Watch,
         Self::Lookups,
         Self::Sampler,
@@ -38,6 +40,7 @@ impl Worker {
         Self::File,
         Self::Webhook,
         Self::State,
+        Self::Kernel,
     ];
 
     /// Returns the name of the thread.
@@ -51,6 +54,7 @@ impl Worker {
             Self::File => "file",
             Self::Webhook => "webhook",
             Self::State => "state",
+            Self::Kernel => "kernel",
         }
     }
 

@@ -100,6 +100,8 @@ pub struct Metrics {
     pub state_writes: Family<StateWrite>,
     /// Rises of the kernel's own counters.
     pub kernel_events: Family<Counter>,
+    /// Lines of the kernel's log that could not be read.
+    pub kernel_log_skipped: AtomicU64,
     /// The heartbeats of the threads, for `/healthz`.
     pub heartbeats: Heartbeats,
     /// Lines of the log that were dropped.
@@ -146,6 +148,7 @@ impl Default for Metrics {
             incident_file_rotations: AtomicU64::default(),
             state_writes: Family::default(),
             kernel_events: Family::default(),
+            kernel_log_skipped: AtomicU64::default(),
             heartbeats: Heartbeats::default(),
             log_dropped: AtomicU64::default(),
             event_lookups: Family::default(),
@@ -195,6 +198,7 @@ families! {
     ROTATIONS "counter" "blackbox_incident_file_rotations_total" "Rotations of the incident file.";
     STATE_WRITES "counter" "blackbox_state_writes_total" "Writes of the state file, by result.";
     KERNEL_EVENTS "counter" "blackbox_kernel_events_total" "Rises of the node kernel's own counters of kills, faults and errors since the agent started, by counter.";
+    KERNEL_SKIPPED "counter" "blackbox_kernel_log_lines_skipped_total" "Lines of the node kernel's log that the agent passed over: compressed by the journal, or damaged.";
     LOG_DROPPED "counter" "blackbox_log_lines_dropped_total" "Lines of the agent's own log that were dropped: nobody read standard error.";
     LOOKUPS "counter" "blackbox_event_lookups_total" "Lookups of a pod's Kubernetes events, by result.";
     POSTS "counter" "blackbox_telemetry_posts_total" "Telemetry posts by pods of this node, by result.";
@@ -260,6 +264,7 @@ impl Metrics {
         ROTATIONS.single(out, get(&self.incident_file_rotations));
         self.state_writes.render(&STATE_WRITES, out);
         self.kernel_events.render(&KERNEL_EVENTS, out);
+        KERNEL_SKIPPED.single(out, get(&self.kernel_log_skipped));
         LOG_DROPPED.single(out, get(&self.log_dropped));
         self.event_lookups.render(&LOOKUPS, out);
         self.telemetry_posts.render(&POSTS, out);

@@ -6,9 +6,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::core::Now;
-use crate::core::case::{Case, ContainerKind, Gap, InstanceRef, OomCount, Part};
+use crate::core::case::{
+    Case, Confidence, ContainerId, ContainerKind, Gap, InstanceRef, OomCount, Part,
+};
 use crate::core::cause::{Source, find_in};
+use crate::core::detect::reboot::BootEnd;
 use crate::core::incident::{ContainerTelemetry, Gathered};
+use crate::core::kernel::{Ended, KernelWords};
 use crate::core::node::NodeInfo;
 use crate::core::roster::{PodOnNode, Roster};
 use crate::core::sidecar::Sidecars;
@@ -17,6 +21,7 @@ use crate::limits::{
     RECORDS_KEPT,
 };
 use crate::node::cgroup::{ContainerRecorder, OomKill, OomKills, OomSpan, WantedPod};
+use crate::node::kernel_log::KernelLog;
 use crate::node::logs::PodLogs;
 use crate::node::procfs::SystemRecorder;
 use crate::runtime::stop::Stop;
@@ -30,6 +35,14 @@ pub struct FlightRecorder {
     system: Mutex<SystemRecorder>,
     node: Mutex<Node>,
     logs: Option<PodLogs>,
+    kernel_log: Option<FollowedLog>,
+}
+
+/// The kernel's log, and how much of its past an incident shows.
+#[derive(Debug)]
+struct FollowedLog {
+    log: Arc<KernelLog>,
+    window: Duration,
 }
 
 /// The API server's last answer about the node.
@@ -58,7 +71,20 @@ impl FlightRecorder {
             system: Mutex::new(system),
             node: Mutex::default(),
             logs,
+            kernel_log: None,
         }
+    }
+
+    /// Adds the kernel's log. An incident shows the trouble of the node in the `window` before it.
+    #[must_use]
+    pub fn with_kernel_log(mut self, log: Arc<KernelLog>, window: Duration) -> Self {
+        self.kernel_log = Some(FollowedLog { log, window });
+        self
+    }
+
+    /// Returns how the boot before this one ended. `None` if that is not looked for, or was not found out yet.
+    pub fn boot_end(&self) -> Option<BootEnd> {
+        self.kernel_log.as_ref()?.log.boot_end()
     }
 
     /// Records the pod's current place.
@@ -108,6 +134,16 @@ impl FlightRecorder {
     /// Gathers the data about a terminated container: last log lines, posted numbers, samples, OOM kills.
     pub fn read_instance(&self, instance: &InstanceRef, now: Now) -> Gathered {
         let mut gathered = Gathered::default();
+        if let Some(FollowedLog { log, window }) = &self.kernel_log {
+            let (words, gap) = log.words(&ended(instance, now), *window);
+            gathered.words = words;
+            gathered.gaps.extend(gap);
+        }
+        let victim = gathered.words.oom_kill.as_ref();
+        let is_logged = victim.is_some_and(|victim| victim.confidence == Confidence::Confirmed);
+        if is_logged {
+            gathered.oom = OomCount::Logged;
+        }
         if let Some(logs) = &self.logs {
             let InstanceRef {
                 namespace, pod_name, pod_key, container, instance, exit_code, ..
@@ -122,6 +158,19 @@ impl FlightRecorder {
             }
         }
         gathered.sidecar = lock(&self.sidecars).section(&instance.pod_key, now.monotonic);
+        self.read_container(instance, now, is_logged, &mut gathered);
+        gathered
+    }
+
+    /// Reads the samples and the last counters of a container. `is_logged`: the kernel's log says that it killed one of its
+    /// processes.
+    fn read_container(
+        &self,
+        instance: &InstanceRef,
+        now: Now,
+        is_logged: bool,
+        gathered: &mut Gathered,
+    ) {
         let (place, is_left_out) = {
             let roster = lock(&self.roster);
             let place = roster.get(&instance.pod_key).cloned();
@@ -131,7 +180,7 @@ impl FlightRecorder {
         let Some(mut containers) = within(&self.containers) else {
             let why = "the thread that reads the cgroups hangs";
             gathered.gaps.push(Gap::new(Part::Container, why));
-            return gathered;
+            return;
         };
         // The counters exist only for a short time after the container, so read them now.
         let id = instance.container_id.as_ref();
@@ -152,6 +201,7 @@ impl FlightRecorder {
             kills.own = kills.before;
         }
         gathered.oom = match kills {
+            OomKills { own: 0, .. } if is_logged => OomCount::Logged,
             OomKills { own: 0, unnamed: 0, is_whole: true, .. } => OomCount::None,
             OomKills { own: 0, .. } => OomCount::Unknown,
             OomKills { own, .. } => OomCount::Some(own),
@@ -173,7 +223,6 @@ impl FlightRecorder {
                 gathered.gaps.push(Gap::new(Part::Container, why));
             }
         }
-        gathered
     }
 
     /// Adds the data about the node: its samples, its gaps, and the API server's information.
@@ -188,6 +237,11 @@ impl FlightRecorder {
                 Some(system.columns(now.wall.saturating_sub(age).unwrap_or(now.wall)));
         }
         gathered.kernel = system.kernel(now.monotonic);
+        if let Some(FollowedLog { log, window }) = &self.kernel_log
+            && gathered.words == KernelWords::default()
+        {
+            gathered.words.troubles = log.troubles(now.wall, *window);
+        }
         // Some kernels have no pressure accounting and some nodes no disks, but all have these two files.
         let needed = |name: &str| matches!(name, "stat" | "meminfo");
         for (name, why) in system.missing().filter(|(name, _)| needed(name)) {
@@ -291,6 +345,18 @@ fn within<T>(recorder: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
         };
     }
     None
+}
+
+/// Returns what the kernel's log is searched for.
+fn ended(instance: &InstanceRef, now: Now) -> Ended<'_> {
+    Ended {
+        pod_key: &instance.pod_key,
+        container_id: instance.container_id.as_ref().map(ContainerId::as_str),
+        is_alone: instance.is_alone,
+        started: instance.started,
+        at: instance.finished.unwrap_or(now.wall),
+        signal: instance.exit_code.map(|code| code - 128).filter(|signal| *signal > 0),
+    }
 }
 
 /// Returns when this time was on the monotonic clock: 0 if it was before that clock's start, and now if it is yet to

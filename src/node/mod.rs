@@ -3,6 +3,7 @@
 pub mod cgroup;
 pub mod counters;
 pub mod flight;
+pub mod kernel_log;
 pub mod logs;
 pub mod procfs;
 pub mod sampler;

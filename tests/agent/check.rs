@@ -121,6 +121,7 @@ fn on_a_healthy_node_all_is_well() {
     checked.says("ok", "cgroups", &["version 2", "1 of 1"]);
     // This machine's own kernel.
     checked.says("ok", "kernel counters", &["oom_kills"]);
+    checked.says("ok", "kernel log", &["BLACKBOX_KERNEL_LOG is not set", "components/kernel-log"]);
     for subject in
         ["list pods", "watch pods", "list events", "get nodes", "incident file", "state file"]
     {
@@ -252,6 +253,8 @@ fn folders_that_are_missing_or_anothers_are_told_with_what_to_do() {
         ("BLACKBOX_CGROUP", "/nowhere"),
         ("BLACKBOX_PROC", "/nowhere"),
         ("BLACKBOX_SYS", "/nowhere"),
+        ("BLACKBOX_KERNEL_LOG", "/nowhere,/tmp/nowhere"),
+        ("BLACKBOX_PSTORE", "/nowhere"),
         ("BLACKBOX_INCIDENT_FILE", "/nowhere/incidents"),
         ("BLACKBOX_STATE_FILE", "/proc/state"),
         ("POD_NAMESPACE", "monitoring"),
@@ -261,6 +264,8 @@ fn folders_that_are_missing_or_anothers_are_told_with_what_to_do() {
     checked.says("warning", "cgroups", &["/nowhere", "mount the node's /sys/fs/cgroup"]);
     checked.says("warning", "proc", &["meminfo", "mount the node's /proc"]);
     checked.says("ok", "kernel counters", &["none below /nowhere"]);
+    checked.says("warning", "kernel log", &["no journal, kern.log", "/nowhere, /tmp/nowhere"]);
+    checked.says("warning", "pstore", &["/nowhere"]);
     checked.says("failure", "incident file", &["/nowhere/incidents", "BLACKBOX_INCIDENT_FILE"]);
     checked.says("failure", "state file", &["/proc/state"]);
     checked.says("warning", "agent", &["kubectl exec -n monitoring ds/blackbox-daemon"]);

@@ -95,6 +95,13 @@ impl Node {
         self.ends_at(instance, exit_code, reason, from, to);
     }
 
+    /// The same, with the times of now.
+    fn ends_now(&self, instance: u32, exit_code: i32) {
+        let now = Timestamp::from_second(unix_seconds()).unwrap();
+        let from = now.checked_sub(jiff::SignedDuration::from_secs(60)).unwrap();
+        self.ends_at(instance, exit_code, "Error", &from.to_string(), &now.to_string());
+    }
+
     fn ends_at(&self, instance: u32, exit_code: i32, reason: &str, from: &str, to: &str) {
         let end = json!({"terminated": {"exitCode": exit_code, "reason": reason,
             "containerID": format!("containerd://{}", id(instance)),
@@ -310,6 +317,120 @@ fn what_the_kernel_counted_in_the_minutes_before_is_in_the_line_and_in_the_metri
     node.ends(2, 1, "Error");
     let line = node.incident(2);
     assert_eq!(line["telemetry"]["kernel"]["counters"]["oom_kills"], u64::MAX - 4);
+}
+
+/// Returns the lines that the kernel writes about an OOM kill in the control group of that instance.
+fn oom_lines(instance: u32) -> String {
+    let id = id(instance);
+    let cgroup = format!("/kubepods/burstable/pod{POD}/{id}");
+    format!(
+        "java invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=985\n\
+         Memory cgroup stats for {cgroup}:\n\
+         Memory cgroup out of memory: Killed process 4312 (java) total-vm:900000kB, anon-rss:509000kB, file-rss:952kB, shmem-rss:0kB, UID:0\n\
+         Tasks in {cgroup} are going to be killed due to memory.oom.group set\n\
+         Memory cgroup out of memory: Killed process 4313 (sh) total-vm:900kB, anon-rss:90kB, file-rss:0kB, shmem-rss:0kB, UID:0\n"
+    )
+}
+
+/// Appends lines of the kernel to a plain log, with the time of now, as rsyslog does.
+fn log_kernel(file: &Path, lines: &str) {
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let now = Timestamp::from_second(unix_seconds()).unwrap();
+    let lines: String =
+        lines.lines().map(|line| format!("{now} node1 kernel: [ 1234.567890] {line}\n")).collect();
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
+    std::io::Write::write_all(&mut file, lines.as_bytes()).unwrap();
+}
+
+#[test]
+fn the_kernels_log_names_the_victim_of_an_oom_kill_that_the_runtime_calls_error() {
+    let logs = Scratch::new("kernel-log");
+    let node = Node::start(&[("BLACKBOX_KERNEL_LOG", logs.join("").to_str().unwrap())]);
+    node.runs(0);
+    log_kernel(&logs.join("kern.log"), &oom_lines(0));
+    node.ends_now(0, 137);
+    let line = node.incident(0);
+    assert_eq!((&line["type"], &line["severity"]), (&json!("oom"), &json!("critical")), "{line}");
+    assert_eq!(line["metadata"]["confidence"], "confirmed");
+    let message = line["message"].as_str().unwrap();
+    let killed = "; the kernel killed java (pid 4312, 498 MiB resident) and 1 more process";
+    assert!(message.contains(killed), "{message}");
+    let victim = &line["telemetry"]["kernel"]["oom_kill"];
+    assert_eq!((&victim["limit_of"], &victim["asked_by"]), (&json!("container"), &json!("java")));
+    assert_eq!(victim["confidence"], "confirmed");
+    let evidence = line["metadata"]["evidence"].to_string();
+    assert!(evidence.contains("the kernel's log names its cgroup in an OOM kill"), "{evidence}");
+    // Another container's kill is not this one's.
+    node.runs(1);
+    log_kernel(&logs.join("kern.log"), &oom_lines(7));
+    node.ends_now(1, 137);
+    let line = node.incident(1);
+    assert_eq!(line["type"], "killed");
+    assert!(line["telemetry"]["kernel"]["oom_kill"].is_null(), "{line}");
+}
+
+#[test]
+fn a_fault_and_a_failing_disk_come_with_the_crash_that_they_fit() {
+    let logs = Scratch::new("kernel-fault");
+    let node = Node::start(&[("BLACKBOX_KERNEL_LOG", logs.join("").to_str().unwrap())]);
+    let file = logs.join("kern.log");
+    node.runs(0);
+    let disk = "EXT4-fs error (device sda1): ext4_lookup:1855: inode #2: comm ls: deleted inode\n";
+    let fault = "crash[4312]: segfault at 0 ip 000055d0c0a01139 sp 00007ffd3c0e5d50 error 4 in libshop.so[55d0c0a01000+1000]";
+    log_kernel(&file, &format!("{disk}{disk}{fault}"));
+    node.ends_now(0, 139);
+    let line = node.incident(0);
+    let message = line["message"].as_str().unwrap();
+    let words = "; probably the segfault of crash (pid 4312) in libshop.so at 0x139";
+    assert!(message.contains(words), "{message}");
+    let kernel = &line["telemetry"]["kernel"];
+    assert_eq!(
+        (&kernel["fault"]["kind"], &kernel["fault"]["confidence"]),
+        (&json!("segfault"), &json!("probable"))
+    );
+    let trouble = &kernel["troubles"][0];
+    assert_eq!(
+        (&trouble["kind"], &trouble["subject"], &trouble["count"]),
+        (&json!("file_system"), &json!("sda1"), &json!(2))
+    );
+    // An end by another signal is none of that fault.
+    node.runs(1);
+    log_kernel(&file, fault);
+    node.ends_now(1, 134);
+    assert!(node.incident(1)["telemetry"]["kernel"]["fault"].is_null());
+}
+
+#[test]
+fn a_line_that_any_process_may_have_written_decides_nothing() {
+    let logs = Scratch::new("kernel-messages");
+    let node = Node::start(&[("BLACKBOX_KERNEL_LOG", logs.join("").to_str().unwrap())]);
+    node.runs(0);
+    log_kernel(&logs.join("messages"), &oom_lines(0));
+    node.ends_now(0, 137);
+    let line = node.incident(0);
+    assert_eq!(
+        (&line["type"], &line["metadata"]["confidence"]),
+        (&json!("killed"), &json!("probable"))
+    );
+    assert_eq!(line["telemetry"]["kernel"]["oom_kill"]["confidence"], "probable");
+    let message = line["message"].as_str().unwrap();
+    assert!(!message.contains("the kernel killed"), "{message}");
+}
+
+#[test]
+fn a_kernel_log_that_is_missing_or_hangs_delays_no_crash_and_is_named() {
+    let logs = Scratch::new("kernel-none");
+    assert!(
+        std::process::Command::new("mkfifo").arg(logs.join("kern.log")).status().unwrap().success()
+    );
+    let node = Node::start(&[("BLACKBOX_KERNEL_LOG", logs.join("").to_str().unwrap())]);
+    node.runs(0);
+    node.ends(0, 137, "Error");
+    let gaps = node.incident(0)["telemetry"]["gaps"].to_string();
+    assert!(
+        gaps.contains("kernel log:") && gaps.contains("kern.log: not a regular file"),
+        "{gaps}"
+    );
 }
 
 #[test]

@@ -65,6 +65,7 @@ pub fn run(
     node::control_groups(&mut report, &config, &running);
     node::procfs(&mut report, &config);
     node::kernel_counters(&mut report, &config);
+    node::kernel_log(&mut report, &config, clock.wall());
     if let Some(path) = &config.incident_file {
         node::writable(&mut report, "incident file", "BLACKBOX_INCIDENT_FILE", path);
     }

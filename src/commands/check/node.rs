@@ -5,11 +5,15 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::config::Config;
 use crate::core::case::ContainerId;
+use crate::core::text::duration;
 use crate::limits::CHECK_LOGS_MAX;
 use crate::node::cgroup::{CgroupTree, CgroupVersion};
 use crate::node::counters::KernelCounters;
+use crate::node::kernel_log::{first_plain, newest_journal};
 use crate::node::logs::PodLogs;
 use crate::node::procfs::SystemSource;
 
@@ -126,6 +130,40 @@ pub(super) fn kernel_counters(report: &mut Report<'_>, config: &Config) {
         names => names.join(", "),
     };
     report.ok("kernel counters", &text);
+}
+
+/// Checks whether there is a log of the kernel. None is needed.
+pub(super) fn kernel_log(report: &mut Report<'_>, config: &Config, now: Timestamp) {
+    let (subject, folders) = ("kernel log", &config.kernel_log);
+    let advice = "see deploy/components/kernel-log";
+    if folders.is_empty() {
+        let text = format!("not read: BLACKBOX_KERNEL_LOG is not set ({advice})");
+        report.ok(subject, &text);
+    } else if let Some((path, newest_us)) = newest_journal(folders) {
+        let newest = newest_us.try_into().ok().and_then(|us| Timestamp::from_microsecond(us).ok());
+        let age = newest.and_then(|at| Duration::try_from(now.duration_since(at)).ok());
+        let age = age.unwrap_or_default();
+        report.ok(subject, &format!("{}: newest entry {} ago", path.display(), duration(age)));
+    } else {
+        match first_plain(folders) {
+            Ok(path) => {
+                let text = format!("{}: no journal, this file is read instead", path.display());
+                report.ok(subject, &text);
+            }
+            Err(why) => {
+                let text = format!("{why}; incidents will not have the kernel's words ({advice})");
+                report.warning(subject, &text);
+            }
+        }
+    }
+    if let Some(folder) = &config.pstore {
+        match fs::read_dir(folder) {
+            Ok(_) => report.ok("pstore", &format!("{}: readable", folder.display())),
+            Err(error) => {
+                report.warning("pstore", &format!("{}: {error} ({advice})", folder.display()))
+            }
+        }
+    }
 }
 
 /// Checks that a file could be written: creates a file in the same folder and removes it again.

@@ -12,6 +12,8 @@ pub enum Part {
     Container,
     /// The pod's Kubernetes events.
     Events,
+    /// What the kernel's log says.
+    KernelLog,
     /// The pod's labels.
     Labels,
     /// The last log lines.
@@ -41,6 +43,7 @@ impl Part {
         match self {
             Self::Container => "container",
             Self::Events => "events",
+            Self::KernelLog => "kernel log",
             Self::Labels => "labels",
             Self::Logs => "logs",
             Self::Messages => "messages of the container",

@@ -180,8 +180,14 @@ pub struct Reboot {
     /// When an agent was last seen to run in the boot before; `None` if no agent left it.
     #[serde(serialize_with = "time_or_null")]
     pub last_seen_at: Option<Timestamp>,
-    /// True if a shutdown was seen; `None` if that is not known.
+    /// True if a shutdown was seen, false if the node's files show that there was none; `None` if that is not known.
     pub is_orderly: Option<bool>,
+    /// When the node was last alive, as its own files show; `None` if they do not.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "time_or_null")]
+    pub last_alive_at: Option<Timestamp>,
+    /// Why the kernel gave up, in its own words; `None` if no record of a panic was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub panic: Option<String>,
     /// Number of containers that the reboot ended.
     pub containers: u64,
     /// The first of them: namespace, pod and container.
@@ -312,6 +318,8 @@ pub enum OomCount {
     None,
     /// The kernel killed at least this number of processes.
     Some(u64),
+    /// The kernel's log says that it killed a process in the container's control group. The counters do not tell.
+    Logged,
 }
 
 /// The restarts and terminations of a container.

@@ -17,25 +17,26 @@ pub fn weigh_oom_count(case: &mut Case, oom: OomCount) {
             case.gaps.push(Gap::new(Part::Container, why));
         }
         (_, OomCount::Unknown) => {}
-        (IncidentType::Oom, OomCount::Some(n)) => {
+        (IncidentType::Oom, OomCount::Some(_) | OomCount::Logged) => {
             case.confidence = Confidence::Confirmed;
-            case.evidence.push(counted(n));
+            case.evidence.push(killed(oom));
         }
         (IncidentType::Oom, OomCount::None) => {
             case.confidence = Confidence::Probable;
             case.evidence.push("the kernel counted no OOM kill in its cgroup".to_owned());
         }
         // A probe that failed before may have failed for want of memory.
-        (IncidentType::Killed | IncidentType::ProbeFailure, OomCount::Some(n))
-            if end.exit_code == 137
-                && (case.kind == IncidentType::Killed
-                    || case.confidence == Confidence::Probable) =>
+        (
+            IncidentType::Killed | IncidentType::ProbeFailure,
+            OomCount::Some(_) | OomCount::Logged,
+        ) if end.exit_code == 137
+            && (case.kind == IncidentType::Killed || case.confidence == Confidence::Probable) =>
         {
             case.stopped_for = None;
             case.kind = IncidentType::Oom;
             case.severity = Severity::Critical;
             case.confidence = Confidence::Confirmed;
-            case.evidence.push(format!("{}, though the runtime calls it Error", counted(n)));
+            case.evidence.push(format!("{}, though the runtime calls it Error", killed(oom)));
         }
         (IncidentType::Killed, OomCount::None) if end.exit_code == 137 => {
             // The kernel was asked. If the events could not be, something else may have sent the signal.
@@ -44,18 +45,19 @@ pub fn weigh_oom_count(case: &mut Case, oom: OomCount) {
             }
             case.evidence.push("the kernel counted no OOM kill in its cgroup".to_owned());
         }
-        (_, OomCount::Some(n)) => case.evidence.push(counted(n)),
+        (_, OomCount::Some(_) | OomCount::Logged) => case.evidence.push(killed(oom)),
         (_, OomCount::None) => {}
     }
 }
 
-/// Says what the kernel counted. One kill under `memory.oom.group` ends all processes of a cgroup, and raises the counter
+/// Says that the kernel killed a process, and how that is known. One kill under `memory.oom.group` ends all processes of a cgroup, and raises the counter
 /// once for each and once more for the chosen one, so a rise is no number of kills.
-fn counted(rise: u64) -> String {
-    match rise {
-        1 => "the kernel counted 1 OOM kill in its cgroup".to_owned(),
-        n => format!(
+fn killed(oom: OomCount) -> String {
+    match oom {
+        OomCount::Some(n) if n > 1 => format!(
             "the kernel counted an OOM kill in its cgroup, by which its counter rose by {n}"
         ),
+        OomCount::Some(_) => "the kernel counted 1 OOM kill in its cgroup".to_owned(),
+        _ => "the kernel's log names its cgroup in an OOM kill".to_owned(),
     }
 }

@@ -12,7 +12,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::core::Now;
-use crate::core::case::{Case, IncidentType, NodeIdentity, PodFacts, Reboot};
+use crate::core::case::{Case, IncidentType, NodeIdentity, PodFacts, Reboot, Subject};
+use crate::core::journal::Ending;
 use crate::limits::{
     BOOT_TIME_MARGIN, REBOOT_HELD, REBOOT_NAMES_BYTES_MAX, SHUTDOWN_BEFORE_BOOT_MAX,
 };
@@ -42,6 +43,42 @@ pub struct BootBefore {
     pub seen_at: Option<Timestamp>,
     /// When that agent was asked to stop, if it was.
     pub stopped_at: Option<Timestamp>,
+}
+
+/// How the boot before this one ended, as far as the node's files show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BootEnd {
+    /// What the journal shows; `None` if it has nothing of that boot.
+    pub journal: Option<Ending>,
+    /// Why the kernel gave up, if a record of that was kept.
+    pub panic: Option<String>,
+}
+
+/// Adds to the case of a reboot how the boot before ended. A record of a panic decides. A shutdown that the kubelet or the
+/// agent saw stands above the journal, which may have been cut off after it.
+pub fn weigh_boot_end(case: &mut Case, end: BootEnd) {
+    let Subject::Node { reboot } = &mut case.subject else { return };
+    let BootEnd { journal, panic } = end;
+    match journal {
+        Some(Ending::CutOff(last)) if panic.is_some() || reboot.is_orderly != Some(true) => {
+            let us = last.realtime_us.try_into().ok();
+            reboot.last_alive_at = us.and_then(|us| Timestamp::from_microsecond(us).ok());
+            reboot.is_orderly = Some(false);
+            case.evidence.push("the journal of the boot before was not closed".to_owned());
+        }
+        Some(Ending::Orderly) if panic.is_none() => {
+            reboot.is_orderly = Some(true);
+            case.evidence.push("the journal of the boot before was closed in order".to_owned());
+        }
+        _ => {}
+    }
+    if let Some(reason) = panic {
+        reboot.is_orderly = Some(false);
+        case.evidence.push("pstore has the last words of a kernel panic".to_owned());
+        reboot.panic = Some(reason);
+    }
+    let severities = IncidentType::NodeReboot.severities();
+    case.severity = if reboot.is_orderly == Some(true) { severities[1] } else { severities[0] };
 }
 
 /// The boots of the node, and what they ended.
@@ -193,6 +230,8 @@ impl Ended {
             previous_boot_id: before.as_ref().map(|before| before.id.clone()),
             last_seen_at: before.as_ref().and_then(|before| before.seen_at),
             is_orderly,
+            last_alive_at: None,
+            panic: None,
             containers: self.containers,
             names: std::mem::take(&mut self.names),
         };
@@ -275,7 +314,7 @@ mod tests {
         let counts: Vec<_> = cases
             .iter()
             .map(|case| match &case.subject {
-                crate::core::case::Subject::Node { reboot } => {
+                Subject::Node { reboot } => {
                     (reboot.boot_id.clone(), reboot.containers, reboot.names.len())
                 }
                 other => panic!("{other:?}"),
@@ -296,7 +335,7 @@ mod tests {
             assert!(reboots.explain(started, found, true, name, Duration::ZERO));
         }
         let case = reboots.finish(&node(), now(1)).remove(0);
-        let crate::core::case::Subject::Node { reboot } = case.subject else { panic!() };
+        let Subject::Node { reboot } = case.subject else { panic!() };
         assert_eq!(reboot.containers, 1000);
         assert!(reboot.names.concat().len() <= REBOOT_NAMES_BYTES_MAX);
     }

@@ -12,6 +12,7 @@ use crate::core::incident::schema::{
     ContainerTelemetry, Incident, KernelTelemetry, Metadata, Telemetry,
 };
 use crate::core::incident::sentence::{self, Course};
+use crate::core::kernel::KernelWords;
 use crate::core::kernel::counters::Rises;
 use crate::core::logs::last_words::LastWords;
 use crate::core::node::NodeInfo;
@@ -32,6 +33,8 @@ pub struct Gathered {
     pub system: Option<Columns>,
     /// Which of the kernel's counters rose.
     pub kernel: Rises,
+    /// What the kernel's log says.
+    pub words: KernelWords,
     /// The node, as the API server has it.
     pub node: Option<Arc<NodeInfo>>,
     /// The cause, as the container's last log lines tell it.
@@ -57,6 +60,7 @@ pub fn compose(mut case: Case, gathered: Gathered, recurrence: Recurrence) -> In
         container,
         system,
         kernel,
+        words,
         node,
         cause,
         is_judged,
@@ -74,6 +78,7 @@ pub fn compose(mut case: Case, gathered: Gathered, recurrence: Recurrence) -> In
         recent_ends: recurrence.recent,
         recent_within: RECENT_CRASHES_WITHIN,
         first: recurrence.seen.and_then(|seen| seen.first),
+        words: Some(&words),
     };
     let subject_name = case.container_name().map(str::to_owned);
     let subject_id = case.container_id().map(str::to_owned);
@@ -85,7 +90,7 @@ pub fn compose(mut case: Case, gathered: Gathered, recurrence: Recurrence) -> In
             || recurrence.seen.is_some_and(|seen| seen.within_hour >= BRIEF_AFTER),
         container,
         system,
-        kernel: Some(KernelTelemetry { counters: kernel }).filter(|_| !kernel.is_empty()),
+        kernel: kernel_telemetry(kernel, words),
         logs,
         sidecar,
         node,
@@ -151,6 +156,13 @@ fn metadata(case: &mut Case, seen: Option<Sighting>) -> Metadata {
         survived: matches!(case.subject, Subject::Survivor { .. }),
         reboot,
     }
+}
+
+/// Returns what the kernel counted and said, if it is anything.
+fn kernel_telemetry(counters: Rises, words: KernelWords) -> Option<KernelTelemetry> {
+    let KernelWords { oom_kill, fault, troubles } = words;
+    let kernel = KernelTelemetry { counters, oom_kill, fault, troubles };
+    (kernel != KernelTelemetry::default()).then_some(kernel)
 }
 
 /// Returns the gap of the pod's containers beyond those that are described.

@@ -1,7 +1,7 @@
 //! The incident as a line: JSON, UTF-8, at most [`INCIDENT_LINE_BYTES_MAX`] with its newline.
 //!
 //! What a pod writes may be long, and longer once escaped, and so may samples. If a line does not fit, it is made
-//! smaller step by step. First, every other sample is removed: of the pod's posts, of the node, of the container.
+//! smaller step by step. First, all but the newest trouble of the node is removed, and every other sample is removed: of the pod's posts, of the node, of the container.
 //! Then log lines and messages are cut: those of the other containers, of events, of the container itself. Then whole
 //! parts are removed. The facts about the crash stay, and `gaps` lists what was removed.
 
@@ -24,7 +24,8 @@ enum Cut {
     Names(usize),
 }
 
-const STEPS: [Cut; 27] = [
+const STEPS: [Cut; 29] = [
+    Cut::Down(Part::KernelLog, 2),
     Cut::Down(Part::Sidecar, 30),
     Cut::Down(Part::System, 60),
     Cut::Down(Part::Container, 120),
@@ -47,6 +48,7 @@ const STEPS: [Cut; 27] = [
     Cut::Down(Part::Node, 0),
     Cut::Down(Part::Logs, 1024),
     Cut::Labels,
+    Cut::Down(Part::KernelLog, 0),
     Cut::Down(Part::Logs, 0),
     Cut::Down(Part::Container, 0),
     Cut::AllTexts(128),
@@ -117,6 +119,12 @@ impl Telemetry {
                 logs.fit(bytes);
                 let is_less = logs.lines.len() < lines;
                 is_less.then_some("older lines left out, the line was too long")
+            }
+            (Part::KernelLog, troubles) => {
+                let kernel = self.kernel.as_mut()?;
+                let older = kernel.troubles.len().saturating_sub(troubles);
+                kernel.troubles.drain(..older);
+                (older > 0).then_some("older trouble left out, the line was too long")
             }
             (Part::Node, _) => self.node.take().map(|_| LEFT_OUT),
             (Part::Events, _) => (!std::mem::take(&mut self.events).is_empty()).then_some(LEFT_OUT),

@@ -13,6 +13,7 @@ use crate::core::case::{
 use crate::core::cause::Cause;
 use crate::core::fingerprint::Fingerprint;
 use crate::core::kernel::counters::Rises;
+use crate::core::kernel::{FaultOf, OomVictim, TroubleOf};
 use crate::core::logs::last_words::LastWords;
 use crate::core::node::NodeInfo;
 use crate::core::ring::Columns;
@@ -150,11 +151,21 @@ pub struct Telemetry {
     pub gaps: Vec<Gap>,
 }
 
-/// What the node's kernel says about the minutes before the crash.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// What the node's kernel says about the crash, and about the minutes before it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct KernelTelemetry {
     /// Which of its counters rose, and by how much.
+    #[serde(skip_serializing_if = "Rises::is_empty")]
     pub counters: Rises,
+    /// The process that it killed for want of memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oom_kill: Option<OomVictim>,
+    /// The fault that probably ended the container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultOf>,
+    /// Trouble of the node, the newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<TroubleOf>,
 }
 
 /// The samples of the container from the minutes before the crash.

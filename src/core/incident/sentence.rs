@@ -3,12 +3,15 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::core::case::{
     Case, ContainerKind, Hang, IncidentType, Losses, Reboot, Restarts, StopCause, StopKind,
     Subject, Termination,
 };
 use crate::core::cause::Cause;
 use crate::core::detect::classify;
+use crate::core::kernel::{FaultOf, KernelWords, LimitOf, OomVictim};
 use crate::core::seen::First;
 use crate::core::text::{bytes, cut, duration};
 use crate::limits::{
@@ -17,7 +20,7 @@ use crate::limits::{
 
 /// What is known about the time before the termination.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Course {
+pub struct Course<'a> {
     /// How fast the memory grew, in bytes per second, if that matters.
     pub memory_growth_bytes_per_second: Option<f64>,
     /// How often the container terminated within `recent_within`, this termination included; 0 if not known.
@@ -26,10 +29,12 @@ pub struct Course {
     pub recent_within: Duration,
     /// What is known if this is the first crash of its kind.
     pub first: Option<First>,
+    /// What the kernel's log says.
+    pub words: Option<&'a KernelWords>,
 }
 
 /// Returns the sentence of a case whose verdict is final.
-pub fn sentence(case: &Case, cause: Option<&Cause>, course: &Course) -> String {
+pub fn sentence(case: &Case, cause: Option<&Cause>, course: &Course<'_>) -> String {
     if let Subject::Node { reboot } = &case.subject {
         return describe_reboot(&case.pod.node.name, reboot);
     }
@@ -44,6 +49,9 @@ pub fn sentence(case: &Case, cause: Option<&Cause>, course: &Course) -> String {
     match &case.subject {
         Subject::Termination { end, .. } => {
             describe_termination(&mut out, case, end, cause, course);
+            if let Some(words) = course.words {
+                describe_words(&mut out, case, words);
+            }
             describe_consequence(&mut out, case);
             if let Some(restarts) = case.restarts {
                 describe_restarts(&mut out, restarts, course);
@@ -80,7 +88,12 @@ pub fn sentence(case: &Case, cause: Option<&Cause>, course: &Course) -> String {
             quote(&mut out, cause);
         }
         Subject::Unseen { .. } => describe_unseen(&mut out, case),
-        Subject::Survivor { .. } => out.push_str("lost a process to the OOM killer and lives on"),
+        Subject::Survivor { .. } => {
+            out.push_str("lost a process to the OOM killer and lives on");
+            if let Some(victim) = course.words.and_then(|words| words.oom_kill.as_ref()) {
+                describe_victim(&mut out, victim);
+            }
+        }
     }
     out
 }
@@ -141,12 +154,25 @@ fn is_refusal(reason: &str, message: &str) -> bool {
         || reason.contains("Forbidden")
 }
 
+/// Returns the time of day, in UTC: the incident has the date.
+fn clock_time(at: Timestamp) -> String {
+    // RFC 3339, as in 2026-11-26T17:55:25Z.
+    at.to_string().get(11..19).unwrap_or_default().to_owned()
+}
+
 fn describe_reboot(node_name: &str, reboot: &Reboot) -> String {
     let mut out = format!("node {node_name} ");
-    out.push_str(match reboot.is_orderly {
-        Some(true) => "was shut down and started again",
-        _ => "was started again, and no shutdown was seen",
-    });
+    match (&reboot.panic, reboot.is_orderly) {
+        (Some(reason), _) => {
+            out.push_str("was started again after its kernel panicked");
+            quote(&mut out, reason);
+        }
+        (None, Some(true)) => out.push_str("was shut down and started again"),
+        (None, _) => out.push_str("was started again, and no shutdown was seen"),
+    }
+    if let Some(at) = reboot.last_alive_at {
+        let _ = write!(out, "; the node was last alive at {}", clock_time(at));
+    }
     let _ = match reboot.containers {
         0 => return out,
         1 => write!(out, "; this ended 1 container: "),
@@ -176,11 +202,13 @@ fn describe_termination(
     case: &Case,
     end: &Termination,
     cause: Option<&Cause>,
-    course: &Course,
+    course: &Course<'_>,
 ) {
     let code = end.exit_code;
     let own_limit = case.container().and_then(|container| container.resources.memory_limit_bytes);
     let pod_limit = case.pod.memory_limit_bytes;
+    let victim = course.words.and_then(|words| words.oom_kill.as_ref());
+    let limit_of = victim.and_then(|victim| victim.limit_of);
     let how = match (case.kind, &case.stopped_for) {
         (IncidentType::ProbeFailure, cause) => {
             let probe = match cause.as_ref().map(|cause| cause.kind) {
@@ -199,8 +227,13 @@ fn describe_termination(
         (IncidentType::Oom, _) if code != 137 => {
             format!("lost a process to the OOM killer and exited with code {code}")
         }
+        (IncidentType::Oom, _) if limit_of == Some(LimitOf::Node) => {
+            "was OOM-killed: the node had no memory left".to_owned()
+        }
         (IncidentType::Oom, _) => match (own_limit, pod_limit) {
-            (Some(own), pod) if pod.is_none_or(|pod| own <= pod) => {
+            (Some(own), pod)
+                if limit_of != Some(LimitOf::Pod) && pod.is_none_or(|pod| own <= pod) =>
+            {
                 format!("was OOM-killed at its {} limit", bytes(own.unsigned_abs()))
             }
             (_, Some(pod)) => {
@@ -252,6 +285,37 @@ fn describe_cause(out: &mut String, cause: &Cause) {
     }
 }
 
+/// Says what the kernel's log says about the end.
+fn describe_words(out: &mut String, case: &Case, words: &KernelWords) {
+    match (case.kind, &words.oom_kill, &words.fault) {
+        (IncidentType::Oom, Some(victim), _) => describe_victim(out, victim),
+        (IncidentType::Oom, None, _) | (_, _, None) => {}
+        (_, _, Some(fault)) => describe_fault(out, fault),
+    }
+}
+
+fn describe_victim(out: &mut String, victim: &OomVictim) {
+    let resident = bytes(victim.resident_bytes);
+    let OomVictim { process, pid, processes, .. } = victim;
+    let _ = write!(out, "; the kernel killed {process} (pid {pid}, {resident} resident)");
+    let _ = match processes.saturating_sub(1) {
+        0 => return,
+        1 => write!(out, " and 1 more process"),
+        more => write!(out, " and {more} more processes"),
+    };
+}
+
+fn describe_fault(out: &mut String, fault: &FaultOf) {
+    let what = fault.kind.name().replace('_', " ");
+    let _ = write!(out, "; probably the {what} of {} (pid {})", fault.process, fault.pid);
+    if let Some(file) = &fault.file {
+        let _ = write!(out, " in {file}");
+    }
+    if let Some(offset) = &fault.offset {
+        let _ = write!(out, " at {offset}");
+    }
+}
+
 /// Says that a crash like this is new on the node, if its pod is new as well: then the release is the first suspect.
 fn describe_first(out: &mut String, case: &Case, first: First) {
     let Some(created) = case.pod.created_at else { return };
@@ -284,7 +348,7 @@ fn describe_unseen(out: &mut String, case: &Case) {
     let _ = write!(out, "; restarts: {}", restarts.total);
 }
 
-fn describe_restarts(out: &mut String, restarts: Restarts, course: &Course) {
+fn describe_restarts(out: &mut String, restarts: Restarts, course: &Course<'_>) {
     if restarts.total > 0 {
         let _ = write!(out, "; restarts: {}", restarts.total);
     }

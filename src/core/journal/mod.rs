@@ -83,4 +83,4 @@ impl fmt::Display for JournalError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

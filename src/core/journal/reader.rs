@@ -74,7 +74,7 @@ pub struct Reader {
     file_id: Option<Id>,
     /// Entries up to this position were read from other files.
     after: Option<Position>,
-    /// The newest entry that was returned or passed over in this file, or else `after`.
+    /// Up to where this file was read, or else `after`.
     position: Option<Position>,
     /// The number of the newest entries with which reading starts.
     newest: u64,
@@ -156,6 +156,7 @@ impl Reader {
             return Err(JournalError::Replaced);
         }
         if !self.find(&mut reads, &header)? {
+            self.pass(&header);
             return Ok(Progress::Done);
         }
         let list = self.list(&mut reads, &header)?;
@@ -183,7 +184,19 @@ impl Reader {
         }
         self.next = Some(next);
         self.settled = next;
-        Ok(if until < list.len { Progress::More } else { Progress::Done })
+        if until < list.len {
+            return Ok(Progress::More);
+        }
+        self.pass(&header);
+        Ok(Progress::Done)
+    }
+
+    /// Notes that the file was read up to the newest entry of its header, which mostly is another program's.
+    fn pass(&mut self, header: &Header) {
+        let Header { seqnum_id, tail_seqnum: seqnum, tail_realtime_us: realtime_us, .. } = *header;
+        if self.position.is_none_or(|position| position.is_before(seqnum_id, seqnum, realtime_us)) {
+            self.position = Some(Position { seqnum_id, seqnum, realtime_us });
+        }
     }
 
     /// Finds the kernel's DATA object. It is not there before the kernel's first line in the file.

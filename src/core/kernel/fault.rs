@@ -22,6 +22,18 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// Returns the name, as in an incident line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Segfault => "segfault",
+            Self::GeneralProtection => "general_protection",
+            Self::InvalidOpcode => "invalid_opcode",
+            Self::DivideError => "divide_error",
+            Self::Trap => "trap",
+            Self::LostMemory => "lost_memory",
+        }
+    }
+
     /// Returns the signal that the process gets; `None` if it depends on the trap.
     pub fn signal(self) -> Option<u8> {
         match self {

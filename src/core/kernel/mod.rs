@@ -3,6 +3,7 @@
 //! [`parse`] knows the lines that matter for a crash, as kernels from 4.x on write them; each has its source. [`OomKills`]
 //! puts the lines of one OOM kill together, any of which may be missing: the kernel leaves out most of them if there are many
 //! kills, and journald compresses the longest. [`plain`] takes the kernel's text out of `kern.log` and the like.
+//! [`KernelRecord`] remembers what was said in the last minutes, and binds it to the end of a container.
 //! [`counters`] knows what the kernel counts without a log.
 //!
 //! The names in the lines are chosen by processes, so they are bounded, and escaped where they are kept.
@@ -10,11 +11,16 @@
 pub mod counters;
 mod fault;
 mod oom;
+pub mod panic;
 pub mod plain;
+mod record;
 mod trouble;
 
 pub use fault::{Fault, FaultKind};
 pub use oom::{OomKill, OomKills, OomScope, Place};
+pub use record::{
+    Ended, FaultOf, KernelRecord, KernelWords, LimitOf, OomVictim, Origin, TroubleOf,
+};
 pub use trouble::{Trouble, TroubleKind};
 
 use crate::limits::KERNEL_NAME_BYTES_MAX;

@@ -239,6 +239,11 @@ impl OomKills {
         None
     }
 
+    /// Returns the kill that is held back.
+    pub fn held(&self) -> Option<&OomKill> {
+        self.held.as_ref()
+    }
+
     /// Returns the kill that was held back, if no line about its control group came.
     pub fn on_time(&mut self, now_us: u64) -> Option<OomKill> {
         self.held.take_if(|held| !is_within(held.at_us, now_us, OOM_GROUP_LINE_WITHIN))

@@ -260,6 +260,8 @@ fn each_line_names_its_cluster_and_only_lines_of_pods_a_workload() {
         previous_boot_id: None,
         last_seen_at: None,
         is_orderly: None,
+        last_alive_at: None,
+        panic: None,
         containers: 1,
         names: Vec::new(),
     };

@@ -7,10 +7,13 @@ use crate::core::cause::Cause;
 use crate::core::fingerprint::Fingerprint;
 use crate::core::incident::schema::{ContainerTelemetry, KernelTelemetry};
 use crate::core::kernel::counters::{Counter, Rises};
+use crate::core::kernel::{FaultKind, FaultOf, LimitOf, OomVictim, TroubleKind, TroubleOf};
 use crate::core::ring::Columns;
+use crate::core::text::escaped;
 use crate::limits::{
     CLUSTER_BYTES_MAX, CONTAINERS_PER_POD_MAX, EVENT_MESSAGE_BYTES_MAX, EVENTS_PER_INCIDENT_MAX,
-    LABEL_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX,
+    KERNEL_NAME_BYTES_MAX, KERNEL_TROUBLES_SHOWN_MAX, LABEL_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX,
+    STATUS_MESSAGE_BYTES_MAX,
 };
 use jiff::Timestamp;
 
@@ -69,7 +72,7 @@ fn incident(containers: usize, fill: char) -> Incident {
                 memory_peak_bytes: Some(u64::MAX),
                 oom_kills: u64::MAX,
             }),
-            kernel: Some(KernelTelemetry { counters: every_counter(u64::MAX) }),
+            kernel: Some(largest_kernel(&text)),
             events: vec![event; EVENTS_PER_INCIDENT_MAX],
             ..Telemetry::default()
         },
@@ -101,6 +104,44 @@ fn metadata(text: impl Fn(usize) -> String) -> Metadata {
     }
 }
 
+/// Returns what the kernel may say at most.
+fn largest_kernel(text: &impl Fn(usize) -> String) -> KernelTelemetry {
+    let name = || cut(&escaped(&text(KERNEL_NAME_BYTES_MAX)), 2 * KERNEL_NAME_BYTES_MAX);
+    let (at, confidence) = (Timestamp::UNIX_EPOCH, Confidence::Confirmed);
+    let oom_kill = OomVictim {
+        at,
+        process: name(),
+        pid: u64::MAX,
+        resident_bytes: u64::MAX,
+        limit_of: Some(LimitOf::Container),
+        asked_by: Some(name()),
+        processes: u64::MAX,
+        confidence,
+    };
+    let fault = FaultOf {
+        at,
+        kind: FaultKind::GeneralProtection,
+        process: name(),
+        pid: u64::MAX,
+        file: Some(name()),
+        offset: Some(format!("{:#x}", u64::MAX)),
+        confidence,
+    };
+    let trouble = TroubleOf {
+        kind: TroubleKind::NetworkTimeout,
+        subject: Some(name()),
+        first_at: at,
+        last_at: at,
+        count: u64::MAX,
+    };
+    KernelTelemetry {
+        counters: every_counter(u64::MAX),
+        oom_kill: Some(oom_kill),
+        fault: Some(fault),
+        troubles: vec![trouble; KERNEL_TROUBLES_SHOWN_MAX],
+    }
+}
+
 fn every_counter(by: u64) -> Rises {
     let mut rises = Rises::default();
     for counter in Counter::ALL {
@@ -125,6 +166,8 @@ fn samples_are_thinned_before_words_go() {
     let mut whole = incident(1, 'x');
     whole.telemetry.events.clear();
     whole.containers[0].message = Some("x".repeat(1000));
+    let counters = every_counter(u64::MAX);
+    whole.telemetry.kernel = Some(KernelTelemetry { counters, ..KernelTelemetry::default() });
     let Telemetry { system, container, .. } = &mut whole.telemetry;
     *system = Some(columns(1234.5, 22, 61));
     container.as_mut().unwrap().samples = columns(268_435_456.0, 7, 61);
@@ -181,6 +224,7 @@ fn a_line_that_fits_is_left_alone() {
     let mut small = incident(1, 'x');
     small.telemetry.events.clear();
     (small.telemetry.system, small.telemetry.container) = (None, None);
+    small.telemetry.kernel = None;
     let value: serde_json::Value = serde_json::from_slice(&line(&small)).unwrap();
     assert_eq!(value, serde_json::to_value(&small).unwrap());
 }

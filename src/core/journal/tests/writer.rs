@@ -6,7 +6,7 @@ use super::super::hash::jenkins;
 use super::Id;
 
 /// The fields of a line of the kernel.
-pub(super) fn kernel(priority: u8, message: &str) -> Vec<String> {
+pub(crate) fn kernel(priority: u8, message: &str) -> Vec<String> {
     vec![
         "_TRANSPORT=kernel".to_owned(),
         format!("PRIORITY={priority}"),
@@ -16,7 +16,7 @@ pub(super) fn kernel(priority: u8, message: &str) -> Vec<String> {
 }
 
 /// The fields of a line of a service.
-pub(super) fn service(message: &str) -> Vec<String> {
+pub(crate) fn service(message: &str) -> Vec<String> {
     vec!["_TRANSPORT=stdout".to_owned(), "PRIORITY=6".to_owned(), format!("MESSAGE={message}")]
 }
 
@@ -25,7 +25,7 @@ const BUCKETS: u64 = 3;
 const TABLE: u64 = HEADER + 16;
 
 /// A file that is being written.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     bytes: Vec<u8>,
     is_compact: bool,
     fields: HashMap<String, u64>,
@@ -33,16 +33,20 @@ pub(super) struct Writer {
     /// The last array of a DATA object, and its used and all places.
     arrays: HashMap<u64, (u64, u64, u64)>,
     /// Offsets of the entries.
-    pub(super) entries: Vec<u64>,
+    pub(crate) entries: Vec<u64>,
     /// Marks the messages that follow as compressed.
-    pub(super) compress: bool,
+    pub(crate) compress: bool,
+    /// The number of the last entry in the file before.
+    before: u64,
+    /// How much later than [`Writer::time`] the entries are, in microseconds.
+    pub(crate) later_us: u64,
 }
 
 impl Writer {
-    pub(super) const BOOT: Id = Id([0xb0; 16]);
-    pub(super) const SEQUENCE: Id = Id([0x5e; 16]);
+    pub(crate) const BOOT: Id = Id([0xb0; 16]);
+    pub(crate) const SEQUENCE: Id = Id([0x5e; 16]);
 
-    pub(super) fn new(is_compact: bool) -> Self {
+    pub(crate) fn new(is_compact: bool) -> Self {
         let mut bytes = vec![0; (TABLE + BUCKETS * 16) as usize];
         bytes[..8].copy_from_slice(b"LPKSHHRH");
         bytes[12] = if is_compact { 4 | 8 | 16 } else { 8 };
@@ -59,6 +63,8 @@ impl Writer {
             arrays: HashMap::new(),
             entries: Vec::new(),
             compress: false,
+            before: 0,
+            later_us: 0,
         };
         file.put(88, HEADER);
         file.put(120, TABLE);
@@ -68,22 +74,30 @@ impl Writer {
         file
     }
 
+    /// Begins the file that follows one whose last entry has that number.
+    pub(crate) fn following(before: u64) -> Self {
+        let mut file = Self::new(true);
+        file.bytes[24..40].fill(before as u8);
+        file.before = before;
+        file
+    }
+
     /// The time of the entry with that number.
-    pub(super) fn time(seqnum: u64) -> u64 {
+    pub(crate) fn time(seqnum: u64) -> u64 {
         1_764_000_000_000_000 + seqnum
     }
 
     /// The file as it is now.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.bytes.clone()
     }
 
-    pub(super) fn put(&mut self, at: u64, number: u64) {
+    pub(crate) fn put(&mut self, at: u64, number: u64) {
         let at = at as usize;
         self.bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
     }
 
-    pub(super) fn get(&self, at: u64) -> u64 {
+    pub(crate) fn get(&self, at: u64) -> u64 {
         u64::from_le_bytes(self.bytes[at as usize..at as usize + 8].try_into().unwrap())
     }
 
@@ -98,7 +112,7 @@ impl Writer {
     }
 
     /// The offset of the FIELD object with that name.
-    pub(super) fn field(&mut self, name: &str) -> u64 {
+    pub(crate) fn field(&mut self, name: &str) -> u64 {
         if let Some(at) = self.fields.get(name) {
             return *at;
         }
@@ -117,7 +131,7 @@ impl Writer {
     }
 
     /// The offset of the DATA object with that field.
-    pub(super) fn data(&mut self, field: &str) -> u64 {
+    pub(crate) fn data(&mut self, field: &str) -> u64 {
         if let Some(at) = self.data.get(field) {
             return *at;
         }
@@ -135,13 +149,14 @@ impl Writer {
     }
 
     /// Adds an entry.
-    pub(super) fn add(&mut self, fields: &[String]) {
+    pub(crate) fn add(&mut self, fields: &[String]) {
         let items: Vec<u64> = fields.iter().map(|field| self.data(field)).collect();
         let hash = fields.iter().fold(0, |hash, field| hash ^ jenkins(field.as_bytes()));
         let width = if self.is_compact { 4 } else { 16 };
         let entry = self.object(3, 0, 64 + items.len() as u64 * width);
-        let seqnum = self.entries.len() as u64 + 1;
-        let time = Self::time(seqnum);
+        let count = self.entries.len() as u64 + 1;
+        let seqnum = self.before + count;
+        let time = Self::time(seqnum) + self.later_us;
         for (place, number) in [(16, seqnum), (24, time), (32, seqnum), (56, hash)] {
             self.put(entry + place, number);
         }
@@ -151,11 +166,11 @@ impl Writer {
             self.bytes[at..at + 4].copy_from_slice(&(*item as u32).to_le_bytes());
         }
         self.entries.push(entry);
-        if seqnum == 1 {
-            self.put(168, 1);
+        if count == 1 {
+            self.put(168, seqnum);
             self.put(184, time);
         }
-        for (place, number) in [(152, seqnum), (160, seqnum), (192, time), (200, seqnum)] {
+        for (place, number) in [(152, count), (160, seqnum), (192, time), (200, seqnum)] {
             self.put(place, number);
         }
         for item in items {
