@@ -137,7 +137,8 @@ def check_mounts(where, pod, container):
     volumes = {v["name"]: v for v in pod["volumes"]}
     mounts = {m["name"]: m for m in container["volumeMounts"]}
     must(volumes.keys() == mounts.keys(), f"{where}: volumes and mounts differ: {volumes.keys() ^ mounts.keys()}")
-    values = [e.get("value", "") for e in container["env"]] + ["/var/log/pods"]
+    values = [v for e in container["env"] for v in e.get("value", "").split(",")] + ["/var/log/pods"]
+    check_host_paths(where, volumes, mounts)
     for name, mount in mounts.items():
         path = mount["mountPath"]
         in_use = any(v == path or v.startswith(f"{path}/") for v in values)
@@ -152,6 +153,17 @@ def check_mounts(where, pod, container):
     written = {m["mountPath"] for m in mounts.values() if not m.get("readOnly")}
     expected = WRITABLE if where in ("all", "only-incident-file", "monitoring") else set()
     must(written == expected, f"{where}: the agent can write to {written}")
+
+
+def check_host_paths(where, volumes, mounts):
+    """Checks that no mount creates /var/log/journal: with that folder, journald would begin to write to the disk."""
+    for name, volume in volumes.items():
+        path = volume.get("hostPath", {}).get("path", "")
+        must(not f"{path}/".startswith("/var/log/journal/"), f"{where}: {name} may create {path}")
+        if f"{path}/".startswith("/var/log/"):
+            must(volume["hostPath"]["type"] == "Directory", f"{where}: {name} may create {path}")
+        # The kubelet creates the folder of a subPath.
+        must(not {"subPath", "subPathExpr"} & mounts[name].keys(), f"{where}: {name} has a subPath")
 
 
 def check_service(where, objects, daemon_set):
