@@ -29,6 +29,7 @@ mod page;
 mod quiet;
 #[cfg(feature = "kubeconfig")]
 mod rbac;
+mod reboot;
 mod sinks;
 mod soak;
 mod stalls;
