@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::support::clock::{Stopper, eventually, unix_seconds};
 use crate::support::crash::crash;
+use crate::support::journal::write_journal;
 use crate::support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch, fixture};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -476,6 +477,7 @@ fn what_recording_costs_with_pods_of_two_containers() {
     let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("cost"));
     api.write_service_account(scratch.path());
     write(&scratch.join("cgroup/cgroup.controllers"), "cpu io memory pids\n");
+    write_journal("online", &scratch.join("log/journal/machine/system.journal"));
     for pod in 0..pods {
         let uid = format!("{pod:08}-7d2b-4a5e-9f8e-2f6c2c9d1b0e");
         let folder = scratch.join(&format!("cgroup/kubepods/burstable/pod{uid}"));
@@ -509,6 +511,7 @@ fn what_recording_costs_with_pods_of_two_containers() {
     }
     let agent = AgentOptions::in_pod(api.addr(), scratch.path())
         .env("BLACKBOX_CGROUP", scratch.join("cgroup"))
+        .env("BLACKBOX_KERNEL_LOG", scratch.join("log"))
         .start();
     agent.wait_ready();
     let sampled = || agent.metric("blackbox_containers_sampled") == f64::from(2 * pods);

@@ -7,7 +7,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::clock::{eventually, unix_seconds};
-use crate::support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch, fixture};
+use crate::support::journal::write_journal;
+use crate::support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch};
 
 const BEFORE: &str = "11111111-1111-4111-8111-111111111111";
 const NOW: &str = "22222222-2222-4222-8222-222222222222";
@@ -34,16 +35,7 @@ impl Machine {
 
     /// Puts a file of systemd's own writer there.
     fn journal(&self, name: &str, file: &str) {
-        let stored = fs::read(fixture(&format!("journal/{file}.runs"))).unwrap();
-        let (size, mut rest) = stored.split_first_chunk().unwrap();
-        let mut bytes = vec![0; u64::from_le_bytes(*size) as usize];
-        while let Some((offset, after)) = rest.split_first_chunk() {
-            let (len, after) = after.split_first_chunk().unwrap();
-            let (run, after) = after.split_at(u32::from_le_bytes(*len) as usize);
-            bytes[u64::from_le_bytes(*offset) as usize..][..run.len()].copy_from_slice(run);
-            rest = after;
-        }
-        self.write(&format!("log/journal/machine/{name}"), &bytes);
+        write_journal(file, &self.scratch.join(&format!("log/journal/machine/{name}")));
     }
 
     fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {

@@ -31,6 +31,7 @@ pub mod discovery;
 pub mod exchange;
 pub mod html;
 pub mod http;
+pub mod journal;
 pub mod kubeconfig;
 pub mod list;
 pub mod losses;
