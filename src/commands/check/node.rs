@@ -139,17 +139,21 @@ pub(super) fn kernel_log(report: &mut Report<'_>, config: &Config, now: Timestam
     if folders.is_empty() {
         let text = format!("not read: BLACKBOX_KERNEL_LOG is not set ({advice})");
         report.ok(subject, &text);
-    } else if let Some((path, newest_us)) = newest_journal(folders) {
-        let newest = newest_us.try_into().ok().and_then(|us| Timestamp::from_microsecond(us).ok());
-        let age = newest.and_then(|at| Duration::try_from(now.duration_since(at)).ok());
-        let age = age.unwrap_or_default();
-        report.ok(subject, &format!("{}: newest entry {} ago", path.display(), duration(age)));
     } else {
-        match first_plain(folders) {
-            Ok(path) => {
-                let text = format!("{}: no journal, this file is read instead", path.display());
-                report.ok(subject, &text);
+        let journal = newest_journal(folders);
+        let why = match (journal, first_plain(folders)) {
+            (Ok((path, newest_us)), _) => {
+                let us = newest_us.try_into().ok();
+                let newest = us.and_then(|us| Timestamp::from_microsecond(us).ok());
+                let age = newest.and_then(|at| Duration::try_from(now.duration_since(at)).ok());
+                let age = duration(age.unwrap_or_default());
+                Ok(format!("{}: newest entry {age} ago", path.display()))
             }
+            (_, Ok(path)) => Ok(format!("{}: read, because there is no journal", path.display())),
+            (Err(denied), Err(none)) => Err(denied.unwrap_or(none)),
+        };
+        match why {
+            Ok(text) => report.ok(subject, &text),
             Err(why) => {
                 let text = format!("{why}; incidents will not have the kernel's words ({advice})");
                 report.warning(subject, &text);

@@ -24,7 +24,7 @@ pub(super) fn look(source: &KernelLogSource) -> BootEnd {
         return BootEnd::default();
     };
     let headers: Vec<_> =
-        found(&source.folders).into_iter().map(|(_, kind, header)| (kind, header)).collect();
+        found(&source.folders).files.into_iter().map(|(_, kind, header)| (kind, header)).collect();
     let booted_at_us = super::micros(last.booted_at);
     let journal = how_it_ended(&headers, &boot_id, booted_at_us);
     let records = source.pstore.as_deref().map(pstore::records).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File, Metadata};
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub(super) struct JournalFiles {
     next: VecDeque<PathBuf>,
     /// When the folders were last searched (monotonic).
     searched_at: Option<Duration>,
+    /// Why a file that was found could not be read.
+    why: Option<String>,
     /// Entries that were passed over in files that are read to their end.
     skipped: u64,
 }
@@ -70,7 +73,7 @@ impl JournalFiles {
             if let Some(Ok(Progress::More)) = self.read_current(boot_id, lines) {
                 return Some(Ok(Progress::More));
             }
-            self.search(folders, now);
+            self.search(folders, boot_id, now);
         }
         if self.current.is_none() {
             self.open_next();
@@ -81,6 +84,11 @@ impl JournalFiles {
             return Some(Ok(Progress::More));
         }
         Some(read)
+    }
+
+    /// Returns why a file that was found could not be read.
+    pub(super) fn why(&self) -> Option<&String> {
+        self.why.as_ref()
     }
 
     /// Returns how many of the kernel's entries were passed over.
@@ -116,17 +124,19 @@ impl JournalFiles {
     }
 
     /// Finds the files that have something new, and the one that is being written.
-    fn search(&mut self, folders: &[PathBuf], now: Duration) {
+    fn search(&mut self, folders: &[PathBuf], boot_id: Option<Id>, now: Duration) {
         self.searched_at = Some(now);
         let found = found(folders);
-        let headers: Vec<Header> = found.iter().map(|(_, _, header)| header.clone()).collect();
-        let newest = newest_of(&found);
+        let headers: Vec<Header> =
+            found.files.iter().map(|(_, _, header)| header.clone()).collect();
+        let newest = found.newest(boot_id).map(|(path, _, _)| path.clone());
+        self.why = found.why;
         let mut next: VecDeque<PathBuf> = match self.position {
             // At the start, the newest file has what matters.
             None => VecDeque::new(),
             Some(position) => unread(&headers, Some(&position))
                 .into_iter()
-                .filter_map(|n| found.get(n).map(|(path, _, _)| path.clone()))
+                .filter_map(|n| found.files.get(n).map(|(path, _, _)| path.clone()))
                 .collect(),
         };
         next.extend(newest.filter(|newest| next.back() != Some(newest)));
@@ -175,26 +185,61 @@ impl Current {
     }
 }
 
-/// Returns the files of the system journal in these folders, with what their headers say. A folder may be that of all logs,
-/// that of the journal, or that of one machine in it.
-pub(super) fn found(folders: &[PathBuf]) -> Vec<(PathBuf, FileKind, Header)> {
-    let mut found = Vec::new();
+/// The files of the system journal in some folders.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Their paths, kinds and headers.
+    pub(super) files: Vec<(PathBuf, FileKind, Header)>,
+    /// Why the first one that is not among them could not be read.
+    why: Option<String>,
+}
+
+/// Finds the files of the system journal. A folder may be that of all logs, that of the journal, or that of one machine in
+/// it.
+pub(super) fn found(folders: &[PathBuf]) -> Found {
+    let mut found = Found::default();
     for folder in folders {
-        let journal = folder.join("journal");
-        for machine in entries(&journal).chain(entries(folder)).chain([folder.clone()]) {
-            for path in entries(&machine) {
-                let kind = path.file_name().and_then(|name| FileKind::of(name.to_str()?));
-                let Some(kind) = kind.filter(|_| found.len() < JOURNAL_FILES_MAX) else { continue };
-                let opened = open_regular(&path, Links::Refuse);
-                let header = opened.ok().and_then(|file| Header::read(&mut OpenFile(file)).ok());
-                found.extend(header.map(|header| (path, kind, header)));
-            }
+        for machine in
+            entries(&folder.join("journal")).chain(entries(folder)).chain([folder.clone()])
+        {
+            // The file that is being written must not be lost among those of many users.
+            let current = machine.join("system.journal");
+            found.add(&current);
+            entries(&machine).filter(|path| *path != current).for_each(|path| found.add(&path));
         }
     }
     found
 }
 
-/// Returns the entries of a folder, at most as many as a journal may have files; of a link or of what is no folder none.
+impl Found {
+    fn add(&mut self, path: &Path) {
+        let kind = path.file_name().and_then(|name| FileKind::of(name.to_str()?));
+        let Some(kind) = kind.filter(|_| self.files.len() < JOURNAL_FILES_MAX) else { return };
+        let why = match open_regular(path, Links::Refuse) {
+            Ok(file) => match Header::read(&mut OpenFile(file)) {
+                Ok(header) => return self.files.push((path.to_owned(), kind, header)),
+                Err(error) => error.to_string(),
+            },
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return;
+            }
+            Err(error) => error.to_string(),
+        };
+        self.why.get_or_insert_with(|| format!("{}: {why}", path.display()));
+    }
+
+    /// Returns the file that is being written: that of this boot, if there are several.
+    fn newest(&self, boot_id: Option<Id>) -> Option<&(PathBuf, FileKind, Header)> {
+        let current = self.files.iter().filter(|(_, kind, _)| *kind == FileKind::Current);
+        current
+            .max_by_key(|(_, _, header)| (boot_id == Some(header.boot_id), header.tail_realtime_us))
+    }
+}
+
+/// Returns the entries of a folder, at most twice as many as a journal may have files; of a link or of what is no folder
+/// none.
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let is_folder = fs::symlink_metadata(folder).is_ok_and(|metadata| metadata.is_dir());
     let entries = is_folder.then(|| fs::read_dir(folder).ok()).flatten();
@@ -202,14 +247,12 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Returns the path of the file that is being written, and when its newest entry was written in microseconds since 1970.
-pub fn newest(folders: &[PathBuf]) -> Option<(PathBuf, u64)> {
+///
+/// # Errors
+/// There is none. If one could not be read: why, a text for the operator.
+pub fn newest(folders: &[PathBuf]) -> Result<(PathBuf, u64), Option<String>> {
     let found = found(folders);
-    let path = newest_of(&found)?;
-    let header = found.into_iter().find(|(found, _, _)| *found == path)?.2;
-    Some((path, header.tail_realtime_us))
-}
-
-fn newest_of(found: &[(PathBuf, FileKind, Header)]) -> Option<PathBuf> {
-    let current = found.iter().filter(|(_, kind, _)| *kind == FileKind::Current);
-    current.max_by_key(|(_, _, header)| header.tail_realtime_us).map(|(path, _, _)| path.clone())
+    let newest =
+        found.newest(None).map(|(path, _, header)| (path.clone(), header.tail_realtime_us));
+    newest.ok_or(found.why)
 }

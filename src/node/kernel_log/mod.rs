@@ -195,7 +195,10 @@ impl Follower {
         for _ in 0..KERNEL_LOG_ROUNDS_MAX {
             match self.journal.read(folders, self.source.boot_id, now, lines) {
                 Some(Ok(Progress::More)) => {}
-                Some(read) => return read,
+                Some(read) => {
+                    self.plain = None;
+                    return read;
+                }
                 None => return self.read_plain(wall, lines),
             }
         }
@@ -209,7 +212,8 @@ impl Follower {
         lines: &mut Vec<LogLine>,
     ) -> Result<Progress, String> {
         if self.plain.is_none() {
-            self.plain = Some(PlainFile::open_first(&self.source.folders)?);
+            let plain = PlainFile::open_first(&self.source.folders);
+            self.plain = Some(plain.map_err(|why| self.journal.why().cloned().unwrap_or(why))?);
         }
         let Some(plain) = &mut self.plain else { return Ok(Progress::Done) };
         let read = plain.read(micros(wall), lines);

@@ -99,6 +99,25 @@ fn the_kernels_lines_of_the_journal_are_followed_over_rotations() {
 }
 
 #[test]
+fn the_file_that_is_written_is_found_among_those_of_many_users_and_machines() {
+    let logs = Logs::new("many");
+    let mut file = Writer::new(true);
+    file.add(&kernel(4, "one"));
+    for n in 0..600 {
+        logs.write(&format!("journal/machine/user-{n}.journal"), "");
+    }
+    logs.journal("system.journal", &file);
+    // An image that was cloned brings the journal of its first machine, of an earlier boot, and with a later time.
+    let mut cloned = Writer::new(true);
+    cloned.later_us = 1 << 40;
+    cloned.add(&kernel(4, "cloned"));
+    cloned.put(56, 7);
+    fs::create_dir(logs.0.join("journal/cloned")).unwrap();
+    logs.write("journal/cloned/system.journal", cloned.bytes());
+    assert_eq!(read(&mut logs.follower(), 0), ["one"]);
+}
+
+#[test]
 fn lines_of_another_boot_are_left_out() {
     let logs = Logs::new("boot");
     let mut file = Writer::new(false);
@@ -156,6 +175,10 @@ fn what_is_missing_is_named() {
     fs::create_dir(logs.0.join("kern.log")).unwrap();
     let why = read().unwrap_err();
     assert!(why.ends_with("kern.log: it is a directory"), "{why}");
+    // A journal that cannot be read says more.
+    logs.write("journal/machine/system.journal", "no journal");
+    let why = read().unwrap_err();
+    assert!(why.ends_with("machine/system.journal: it is no journal file"), "{why}");
 }
 
 #[test]
