@@ -12,6 +12,7 @@
 //!  file      the incident file           its queue (10 MiB, oldest drop) ledger
 //!  webhook   the collector's client      its queue (10 MiB, oldest drop) ledger
 //!  state     the state file              ledger                         -
+//!  recorder  the recorder file           sampler (16 samples, newest drop) -
 //!  http      the listener                a thread for each request      -
 //!  signal    -                           SIGTERM, SIGINT                main
 //!  log       standard error              its queue (256 KiB, newest drop) -
@@ -25,7 +26,7 @@
 //! Shutdown: the stop flag is set and requests in progress are interrupted. The detection reports what it holds back
 //! and drops its channels. When the sampler and `enrich` have finished too, the sinks' queues are closed and the
 //! sinks write what they have. The state file is written last. Past a deadline the process terminates anyway. Nothing
-//! waits for `watch`, `lookups`, `kernel`, `http`, `signal` and `resolve`: they terminate with the process.
+//! waits for `watch`, `lookups`, `kernel`, `recorder`, `http`, `signal` and `resolve`: they terminate with the process.
 
 pub mod detection;
 pub mod dispatch;
@@ -39,6 +40,7 @@ pub mod work_queue;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread::Builder;
@@ -61,6 +63,7 @@ use crate::core::detect::ledger::{Ledger, PreviousState};
 use crate::core::detect::reboot::{Boot, BootBefore};
 use crate::core::detect::{Detector, History, Patience};
 use crate::core::journal::Id;
+use crate::core::recorder::Sample;
 use crate::core::roster::Sender;
 use crate::core::seen::Seen;
 use crate::core::stream::Stream;
@@ -68,8 +71,8 @@ use crate::core::stream::reflector::Reflector;
 use crate::kube::api::ApiClient;
 use crate::kube::http::Interrupt;
 use crate::limits::{
-    BOOT_RECENT, CONTROL_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX, SHUTDOWN_MAX, SHUTDOWN_POLL,
-    SHUTDOWN_STATE, THREAD_STACK_BYTES,
+    BOOT_RECENT, CONTROL_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX, RECORDER_QUEUE_MAX,
+    SHUTDOWN_MAX, SHUTDOWN_POLL, SHUTDOWN_STATE, THREAD_STACK_BYTES,
 };
 use crate::metrics::health::Health;
 use crate::metrics::{Metrics, SinkName};
@@ -88,6 +91,7 @@ use crate::serve::http::HttpServer;
 use crate::serve::recent::RecentIncidents;
 use crate::serve::routes::{self, Known};
 use crate::sinks::file::{self, IncidentFile};
+use crate::sinks::recorder_file::{self, RecorderFile};
 use crate::sinks::state_file::{self, SharedLedger};
 use crate::sinks::webhook::Webhook;
 use crate::sinks::{SinkHandle, stdout};
@@ -170,9 +174,11 @@ pub fn run(config: &Config, log: &LogQueue) -> Result<(), Error> {
     shared.spawn("http", move || server.run(clock, is_node, pages))?;
     let mut detector = detector(config, clock);
     let (file, left) = recall(config, &shared.metrics, &mut detector);
-    let boot = boot(config, clock, left.as_ref());
+    let mut boot = boot(config, clock, left.as_ref());
     shared.kernel_log(config, kernel_log, boot.as_ref())?;
-    detector.set_boots(boot.clone().into_iter().collect());
+    let recorder = shared.recorder(config, boot.as_mut())?;
+    let boot_id = boot.as_ref().map(|boot| boot.id.clone());
+    detector.set_boots(boot.into_iter().collect());
     let mut sinks = vec![shared.stdout(config)?];
     if let Some(file) = file {
         sinks.push(shared.file(file, config)?);
@@ -180,16 +186,16 @@ pub fn run(config: &Config, log: &LogQueue) -> Result<(), Error> {
     sinks.extend(shared.webhook(config)?);
     let seen = seen(left.as_ref());
     let ledger = shared.state(config, left, &seen)?;
-    if let (Some(ledger), Some(boot)) = (&ledger, &boot) {
-        ledger.set_boot(&boot.id);
+    if let (Some(ledger), Some(boot_id)) = (&ledger, &boot_id) {
+        ledger.set_boot(boot_id);
     }
     let sink_names: Vec<SinkName> = sinks.iter().map(SinkHandle::name).collect();
     let lookups = LookupChannel::new();
     let metrics = shared.metrics.clone();
     let publisher =
         Publisher::new(sinks, ledger.clone(), config.min_severity, recent, metrics, seen);
-    let queue =
-        shared.recording(&flight, publisher, lookups.sender.clone(), config.sample_interval)?;
+    let sampling = Sampling { interval: config.sample_interval, recorder };
+    let queue = shared.recording(&flight, publisher, lookups.sender.clone(), sampling)?;
     let handler = LiveHandler { queue, ledger: ledger.clone(), metrics: shared.metrics.clone() };
     let (detection, interrupts) = shared.detection(config, detector, handler, flight, lookups)?;
 
@@ -223,6 +229,13 @@ impl LookupChannel {
         let (sender, receiver) = mpsc::sync_channel(EVENT_LOOKUPS_MAX);
         Self { sender, receiver }
     }
+}
+
+/// What the thread "sampler" needs to know.
+struct Sampling {
+    interval: Duration,
+    /// The queue to the thread "recorder", if there is one.
+    recorder: Option<SyncSender<Sample>>,
 }
 
 /// What the threads share.
@@ -305,13 +318,36 @@ impl Shared {
         self.spawn("kernel", move || kernel_log::run(&log, &source, &metrics, clock))
     }
 
+    /// Reads what the recorder file has of the boot before, and starts the thread "recorder".
+    fn recorder(
+        &self,
+        config: &Config,
+        boot: Option<&mut Boot>,
+    ) -> Result<Option<SyncSender<Sample>>, Error> {
+        let Some(path) = &config.recorder_file else {
+            return Ok(None);
+        };
+        let Some(boot) = boot else {
+            warn!("BLACKBOX_RECORDER_FILE: not written, BLACKBOX_PROC does not show the boot");
+            return Ok(None);
+        };
+        let (bytes, metrics) = (config.recorder_file_bytes, self.metrics.clone());
+        let mut file = RecorderFile::new(path, bytes, &config.node_name, &boot.id, metrics);
+        let (recorder, minutes) = file.start(self.clock);
+        boot.minutes = minutes.filter(|minutes| boot.is_after(minutes)).map(Arc::new);
+        let (sender, samples) = mpsc::sync_channel(RECORDER_QUEUE_MAX);
+        let clock = self.clock;
+        self.spawn("recorder", move || recorder_file::run(&samples, file, recorder, clock))?;
+        Ok(Some(sender))
+    }
+
     /// Starts the threads "sampler" and "enrich", and creates the channel to "enrich".
     fn recording(
         &self,
         flight: &Arc<FlightRecorder>,
         publisher: Publisher,
         requests: SyncSender<LookupRequest>,
-        interval: Duration,
+        Sampling { interval, recorder }: Sampling,
     ) -> Result<EnrichQueue, Error> {
         let (work_sender, work) = work_queue::queue(self.clock);
         let publisher = Arc::new(publisher);
@@ -331,7 +367,13 @@ impl Shared {
             let report = |kills, now: Now| {
                 let _ = sampler_work.send(Work::OomKills(kills, now.wall), now.monotonic);
             };
-            sampler::run(&sampled, report, &metrics, clock, interval, &stop);
+            let record = |now| {
+                let Some(recorder) = &recorder else { return };
+                if sampled.recorded(now).is_some_and(|sample| recorder.try_send(sample).is_err()) {
+                    metrics.recorder_dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            };
+            sampler::run(&sampled, report, record, &metrics, clock, interval, &stop);
         })?;
         Ok(EnrichQueue { work: work_sender, clock: self.clock, publisher })
     }
@@ -472,7 +514,7 @@ fn boot(config: &Config, clock: Clock, left: Option<&PreviousState>) -> Option<B
         true => clock.monotonic() + BOOT_RECENT,
         false => Duration::ZERO,
     };
-    Some(Boot { id, booted_at, is_recent_until, before })
+    Some(Boot { id, booted_at, is_recent_until, before, minutes: None })
 }
 
 /// Restores into the detector what an earlier agent reported, from the incident file and the state file.

@@ -129,7 +129,8 @@ fn boots(path: &Path) -> Result<Vec<Boot>, Error> {
             && boots.len() < REPLAY_BOOTS_MAX
         {
             let id = cut(&line.boot_id, NAME_BYTES_MAX);
-            boots.push(Boot { id, booted_at, is_recent_until: Duration::ZERO, before: None });
+            let is_recent_until = Duration::ZERO;
+            boots.push(Boot { id, booted_at, is_recent_until, before: None, minutes: None });
         }
     }
     Ok(boots)

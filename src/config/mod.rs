@@ -68,6 +68,10 @@ pub struct Config {
     pub incident_file_bytes_max: u64,
     /// `BLACKBOX_STATE_FILE`: the file that remembers, across restarts, what was reported.
     pub state_file: Option<PathBuf>,
+    /// `BLACKBOX_RECORDER_FILE`: the file that keeps the node's last minutes.
+    pub recorder_file: Option<PathBuf>,
+    /// `BLACKBOX_RECORDER_FILE_SIZE`: the size of that file, in bytes.
+    pub recorder_file_bytes: u64,
     /// `BLACKBOX_WEBHOOK_URL` and the settings that belong to it: a collector of incidents.
     pub webhook: Option<Webhook>,
     /// `BLACKBOX_LOOKBACK`: how old a crash may be when the agent starts. May be zero.
@@ -176,6 +180,8 @@ fn read(env: &mut Environment) -> Option<Config> {
     let incident_file = env.optional(&settings::INCIDENT_FILE, values::path);
     let incident_file_bytes_max = read_incident_file_bytes_max(env);
     let state_file = read_state_file(env, incident_file.as_ref());
+    let recorder_file = read_recorder_file(env, incident_file.as_ref(), state_file.as_ref());
+    let recorder_file_bytes = read_recorder_file_bytes(env);
     let webhook = webhook::read(env);
 
     let lookback = duration(env, &settings::LOOKBACK, Duration::ZERO..=limits::LOOKBACK_MAX);
@@ -209,6 +215,8 @@ fn read(env: &mut Environment) -> Option<Config> {
         incident_file,
         incident_file_bytes_max: incident_file_bytes_max?,
         state_file,
+        recorder_file,
+        recorder_file_bytes: recorder_file_bytes?,
         webhook,
         lookback: lookback?,
         stuck_after: stuck_after?,
@@ -236,6 +244,27 @@ fn read_state_file(env: &mut Environment, incident_file: Option<&PathBuf>) -> Op
         }
         state => state,
     })
+}
+
+fn read_recorder_file(
+    env: &mut Environment,
+    incident_file: Option<&PathBuf>,
+    state_file: Option<&PathBuf>,
+) -> Option<PathBuf> {
+    env.optional(&settings::RECORDER_FILE, |text| {
+        let file = values::path(text)?;
+        let others =
+            [(&settings::INCIDENT_FILE, incident_file), (&settings::STATE_FILE, state_file)];
+        match others.iter().find(|(_, taken)| *taken == Some(&file)) {
+            Some((other, _)) => Err(format!("the same file as {}", other.key)),
+            None => Ok(file),
+        }
+    })
+}
+
+fn read_recorder_file_bytes(env: &mut Environment) -> Option<u64> {
+    let range = limits::RECORDER_FILE_BYTES_MIN..=limits::RECORDER_FILE_BYTES_MAX;
+    env.required(&settings::RECORDER_FILE_SIZE, |text| values::bytes_in(text, &range))
 }
 
 fn read_incident_file_bytes_max(env: &mut Environment) -> Option<u64> {

@@ -112,6 +112,18 @@ pub(super) const STATE_FILE: Setting = setting(
     "a file other than BLACKBOX_INCIDENT_FILE",
     "the file in which the agent records the crashes that it reported, so that it does not report them again after a restart",
 );
+pub(super) const RECORDER_FILE: Setting = setting(
+    "BLACKBOX_RECORDER_FILE",
+    "",
+    "a file other than BLACKBOX_INCIDENT_FILE and BLACKBOX_STATE_FILE",
+    "the file in which the agent keeps the node's last minutes, for the incident of a reboot that came without a shutdown",
+);
+pub(super) const RECORDER_FILE_SIZE: Setting = setting(
+    "BLACKBOX_RECORDER_FILE_SIZE",
+    "512Ki",
+    "64Ki to 4Mi, in bytes or written like 512Ki or 1Mi",
+    "size of the recorder file, which does not grow",
+);
 pub(super) const WEBHOOK_URL: Setting = setting(
     "BLACKBOX_WEBHOOK_URL",
     "",
@@ -227,6 +239,8 @@ pub const SETTINGS: &[Setting] = &[
     INCIDENT_FILE,
     INCIDENT_FILE_MAX_BYTES,
     STATE_FILE,
+    RECORDER_FILE,
+    RECORDER_FILE_SIZE,
     WEBHOOK_URL,
     WEBHOOK_CA,
     WEBHOOK_TOKEN_FILE,

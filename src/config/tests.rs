@@ -102,6 +102,8 @@ fn a_pod_needs_no_more_than_its_node_name() {
         incident_file: None,
         incident_file_bytes_max: 16 * 1024 * 1024,
         state_file: None,
+        recorder_file: None,
+        recorder_file_bytes: 512 * 1024,
         webhook: None,
         lookback: Duration::from_secs(300),
         stuck_after: limits::STUCK_AFTER,
@@ -138,6 +140,8 @@ fn every_setting_can_be_set() {
         ("BLACKBOX_INCIDENT_FILE", "/data/incidents"),
         ("BLACKBOX_INCIDENT_FILE_MAX_BYTES", "64Ki"),
         ("BLACKBOX_STATE_FILE", "/data/state"),
+        ("BLACKBOX_RECORDER_FILE", "/data/recorder"),
+        ("BLACKBOX_RECORDER_FILE_SIZE", "1Mi"),
         ("BLACKBOX_LOOKBACK", "0"),
         ("BLACKBOX_STUCK_AFTER", "0"),
         ("BLACKBOX_UNREADY_AFTER", "1h"),
@@ -165,6 +169,8 @@ fn every_setting_can_be_set() {
     assert_eq!(config.incident_file.as_deref(), Some(Path::new("/data/incidents")));
     assert_eq!(config.incident_file_bytes_max, 65536);
     assert_eq!(config.state_file.as_deref(), Some(Path::new("/data/state")));
+    assert_eq!(config.recorder_file.as_deref(), Some(Path::new("/data/recorder")));
+    assert_eq!(config.recorder_file_bytes, 1 << 20);
     assert_eq!(config.lookback, Duration::ZERO);
     assert_eq!(config.stuck_after, Duration::ZERO);
     assert_eq!(config.unready_after, Duration::from_secs(3600));

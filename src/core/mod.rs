@@ -16,6 +16,7 @@ pub mod kernel;
 pub mod logs;
 pub mod node;
 pub mod proc;
+pub mod recorder;
 pub mod ring;
 pub mod roster;
 pub mod seen;

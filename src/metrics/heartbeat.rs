@@ -27,11 +27,13 @@ pub enum Worker {
     State,
     /// Reads the kernel's log.
     Kernel,
+    /// Writes the recorder file.
+    Recorder,
 }
 
 impl Worker {
     /// Every worker.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Watch,
         Self::Lookups,
         Self::Sampler,
@@ -41,6 +43,7 @@ impl Worker {
         Self::Webhook,
         Self::State,
         Self::Kernel,
+        Self::Recorder,
     ];
 
     /// Returns the name of the thread.
@@ -55,6 +58,7 @@ impl Worker {
             Self::Webhook => "webhook",
             Self::State => "state",
             Self::Kernel => "kernel",
+            Self::Recorder => "recorder",
         }
     }
 

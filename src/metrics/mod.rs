@@ -98,6 +98,12 @@ pub struct Metrics {
     pub incident_file_rotations: AtomicU64,
     /// Writes of the state file, by result.
     pub state_writes: Family<StateWrite>,
+    /// Bytes written to the recorder file.
+    pub recorder_bytes: AtomicU64,
+    /// Failed tries to open or write the recorder file.
+    pub recorder_errors: AtomicU64,
+    /// Samples that the thread "recorder" could not take, because the disk hangs.
+    pub recorder_dropped: AtomicU64,
     /// Rises of the kernel's own counters.
     pub kernel_events: Family<Counter>,
     /// Lines of the kernel's log that could not be read.
@@ -147,6 +153,9 @@ impl Default for Metrics {
             incident_file_torn: AtomicU64::default(),
             incident_file_rotations: AtomicU64::default(),
             state_writes: Family::default(),
+            recorder_bytes: AtomicU64::default(),
+            recorder_errors: AtomicU64::default(),
+            recorder_dropped: AtomicU64::default(),
             kernel_events: Family::default(),
             kernel_log_skipped: AtomicU64::default(),
             heartbeats: Heartbeats::default(),
@@ -197,6 +206,9 @@ families! {
     TORN "counter" "blackbox_incident_file_torn_lines_total" "Incomplete lines found at the end of the incident file, for example after a power failure.";
     ROTATIONS "counter" "blackbox_incident_file_rotations_total" "Rotations of the incident file.";
     STATE_WRITES "counter" "blackbox_state_writes_total" "Writes of the state file, by result.";
+    RECORDER_BYTES "counter" "blackbox_recorder_bytes_total" "Bytes written to the recorder file.";
+    RECORDER_ERRORS "counter" "blackbox_recorder_errors_total" "Failed attempts to open or write the recorder file.";
+    RECORDER_DROPPED "counter" "blackbox_recorder_dropped_total" "Samples that were not recorded, because the disk of the recorder file hangs.";
     KERNEL_EVENTS "counter" "blackbox_kernel_events_total" "Rises of the node kernel's own counters of kills, faults and errors since the agent started, by counter.";
     KERNEL_SKIPPED "counter" "blackbox_kernel_log_lines_skipped_total" "Lines of the node kernel's log that the agent passed over: compressed by the journal, or damaged.";
     LOG_DROPPED "counter" "blackbox_log_lines_dropped_total" "Lines of the agent's own log that were dropped: nobody read standard error.";
@@ -263,6 +275,9 @@ impl Metrics {
         TORN.single(out, get(&self.incident_file_torn));
         ROTATIONS.single(out, get(&self.incident_file_rotations));
         self.state_writes.render(&STATE_WRITES, out);
+        RECORDER_BYTES.single(out, get(&self.recorder_bytes));
+        RECORDER_ERRORS.single(out, get(&self.recorder_errors));
+        RECORDER_DROPPED.single(out, get(&self.recorder_dropped));
         self.kernel_events.render(&KERNEL_EVENTS, out);
         KERNEL_SKIPPED.single(out, get(&self.kernel_log_skipped));
         LOG_DROPPED.single(out, get(&self.log_dropped));

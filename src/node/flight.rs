@@ -14,13 +14,14 @@ use crate::core::detect::reboot::BootEnd;
 use crate::core::incident::{ContainerTelemetry, Gathered};
 use crate::core::kernel::{Ended, KernelWords};
 use crate::core::node::NodeInfo;
-use crate::core::roster::{PodOnNode, Roster};
+use crate::core::recorder::{ContainerName, Sample, Usage};
+use crate::core::roster::{PodOnNode, Roster, RunningContainer};
 use crate::core::sidecar::Sidecars;
 use crate::limits::{
-    API_TIME_STEP, NODE_FRESH, OOM_RISES_RECENT, RECORDER_LOCK_MAX, RECORDER_LOCK_POLL,
-    RECORDS_KEPT,
+    API_TIME_STEP, NODE_FRESH, OOM_RISES_RECENT, RECORDER_CONTAINERS, RECORDER_LOCK_MAX,
+    RECORDER_LOCK_POLL, RECORDS_KEPT,
 };
-use crate::node::cgroup::{ContainerRecorder, OomKill, OomKills, OomSpan, WantedPod};
+use crate::node::cgroup::{ContainerRecorder, Foremost, OomKill, OomKills, OomSpan, WantedPod};
 use crate::node::kernel_log::KernelLog;
 use crate::node::logs::PodLogs;
 use crate::node::procfs::SystemRecorder;
@@ -129,6 +130,35 @@ impl FlightRecorder {
     /// Locks the recorder of the node; the caller holds the lock for one round.
     pub fn system(&self) -> MutexGuard<'_, SystemRecorder> {
         lock(&self.system)
+    }
+
+    /// Returns what the recorder file keeps of the newest samples; `None` if there are none.
+    pub fn recorded(&self, now: Now) -> Option<Sample> {
+        let (system, is_trouble) = {
+            let recorder = lock(&self.system);
+            let (sample, is_trouble) = recorder.newest_sample()?;
+            (*sample, is_trouble)
+        };
+        let foremost = lock(&self.containers).foremost(RECORDER_CONTAINERS);
+        let roster = lock(&self.roster);
+        let named = |found: Foremost| {
+            let place = roster.get(&found.pod_uid)?;
+            let is_it = |running: &&RunningContainer| running.id.as_str() == &*found.container_id;
+            let name = ContainerName {
+                namespace: place.pod.namespace.clone(),
+                pod_name: place.pod.name.clone(),
+                container: place.running.iter().find(is_it)?.name.to_string(),
+                limit_bytes: found.limit_bytes,
+            };
+            let memory = found.sample.memory_bytes();
+            let usage = Usage {
+                memory_kib: memory.and_then(|bytes| u32::try_from(bytes >> 10).ok()),
+                cpu_millicores: found.sample.cpu_millicores(),
+            };
+            Some((name, usage))
+        };
+        let containers = foremost.into_iter().filter_map(named).collect();
+        Some(Sample::new(now.wall, &system, containers, is_trouble))
     }
 
     /// Gathers the data about a terminated container: last log lines, posted numbers, samples, OOM kills.

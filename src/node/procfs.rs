@@ -14,6 +14,7 @@ use crate::core::proc::node::{parse_boot_time, parse_load};
 use crate::core::proc::{
     self, CpuTicks, Memory, Pressure, SystemReading, SystemSample, disks, interfaces,
 };
+use crate::core::recorder::is_trouble;
 use crate::core::ring::{Columns, Ring};
 use crate::core::text::is_plain;
 use crate::limits::{PROC_SHORT_BYTES_MAX, PROC_TABLE_BYTES_MAX, WINDOW_SAMPLES_MAX};
@@ -206,6 +207,14 @@ impl SystemRecorder {
     /// Returns the newest reading and its monotonic time.
     pub fn newest(&self) -> Option<(Duration, &SystemReading)> {
         self.previous.as_ref().map(|(at, reading)| (*at, reading))
+    }
+
+    /// Returns the newest sample, and whether it shows a sign of trouble.
+    pub fn newest_sample(&self) -> Option<(&SystemSample, bool)> {
+        let mut newest = self.ring.iter().rev();
+        let sample = newest.next()?;
+        let (_, reading) = self.previous.as_ref()?;
+        Some((sample, is_trouble(newest.next(), sample, reading.memory.total_bytes)))
     }
 
     /// Returns the files that the last sample could not use; see [`SystemSource::missing`].

@@ -11,10 +11,12 @@ use crate::node::flight::FlightRecorder;
 use crate::runtime::clock::Clock;
 use crate::runtime::stop::Stop;
 
-/// Takes the samples that are due until `stop` is set; samples of the node are due every `interval`.
+/// Takes the samples that are due until `stop` is set; samples of the node are due every `interval`,
+/// and `on_sample` is called after each of them.
 pub fn run(
     flight: &Arc<FlightRecorder>,
     mut on_kills: impl FnMut(Vec<OomKill>, Now),
+    mut on_sample: impl FnMut(Now),
     metrics: &Metrics,
     clock: Clock,
     interval: Duration,
@@ -24,7 +26,8 @@ pub fn run(
     loop {
         let busy = metrics.heartbeats.busy(Worker::Sampler);
         let now = clock.now();
-        if now.monotonic >= system_due {
+        let is_due = now.monotonic >= system_due;
+        if is_due {
             let rises = flight.system().sample(now.monotonic);
             for (counter, by) in rises.iter() {
                 metrics.kernel_events.add_many(counter, by);
@@ -40,6 +43,9 @@ pub fn run(
         drop(containers);
         if !kills.is_empty() {
             on_kills(kills, now);
+        }
+        if is_due {
+            on_sample(now);
         }
         drop(busy);
         if stop.wait(pause.min(system_due.saturating_sub(clock.monotonic()))) {

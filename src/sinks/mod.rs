@@ -6,6 +6,7 @@ pub mod file;
 mod handle;
 mod losses;
 pub mod queue;
+pub mod recorder_file;
 pub mod state_file;
 pub mod stdout;
 pub mod webhook;

@@ -72,6 +72,9 @@ pub fn run(
     if let Some(path) = &config.state_file {
         node::writable(&mut report, "state file", "BLACKBOX_STATE_FILE", path);
     }
+    if let Some(path) = &config.recorder_file {
+        node::writable(&mut report, "recorder file", "BLACKBOX_RECORDER_FILE", path);
+    }
     if let Some(webhook) = &config.webhook {
         let text =
             format!("{}: not tested, because check sends no incidents", webhook.collector.server);

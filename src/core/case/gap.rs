@@ -8,6 +8,8 @@ use serde::{Serialize, Serializer};
 /// A part of an incident that can be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
+    /// The last minutes of the boot before.
+    BeforeReboot,
     /// The samples of the container.
     Container,
     /// The pod's Kubernetes events.
@@ -41,6 +43,7 @@ pub enum Part {
 impl Part {
     fn name(self) -> &'static str {
         match self {
+            Self::BeforeReboot => "before_reboot",
             Self::Container => "container",
             Self::Events => "events",
             Self::KernelLog => "kernel log",

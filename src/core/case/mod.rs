@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::core::Now;
+use crate::core::recorder::LastMinutes;
 use crate::core::text::{time, time_or_null};
 
 pub use self::container_id::ContainerId;
@@ -182,7 +183,8 @@ pub struct Reboot {
     pub last_seen_at: Option<Timestamp>,
     /// True if a shutdown was seen, false if the node's files show that there was none; `None` if that is not known.
     pub is_orderly: Option<bool>,
-    /// When the node was last alive, as its own files show; `None` if they do not.
+    /// When the node was last alive, as the recorder file or the journal shows; `None` if they do not, or if that boot was
+    /// shut down.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "time_or_null")]
     pub last_alive_at: Option<Timestamp>,
     /// Why the kernel gave up, in its own words; `None` if no record of a panic was found.
@@ -192,6 +194,9 @@ pub struct Reboot {
     pub containers: u64,
     /// The first of them: namespace, pod and container.
     pub names: Vec<String>,
+    /// The last minutes of the boot before, which `telemetry.before_reboot` shows.
+    #[serde(skip)]
+    pub minutes: Option<Arc<LastMinutes>>,
 }
 
 /// Incidents that a sink lost.
@@ -561,7 +566,10 @@ impl Case {
                 reason.len() + message.len()
             }
             Subject::Hang { cause, .. } => cause.len(),
-            Subject::Node { reboot } => reboot.names.iter().map(String::len).sum(),
+            Subject::Node { reboot } => {
+                let minutes = reboot.minutes.as_ref().map_or(0, |minutes| minutes.bytes());
+                minutes + reboot.names.iter().map(String::len).sum::<usize>()
+            }
             Subject::Unseen { .. } | Subject::Survivor { .. } | Subject::Lost { .. } => 0,
         };
         let events = self.events.iter().map(EventInfo::bytes).sum::<usize>();

@@ -131,6 +131,11 @@ impl ContainerSample {
         (self.memory_kib != u32::MAX).then(|| u64::from(self.memory_kib) * 1024)
     }
 
+    /// Returns the CPU time used since the sample before, in thousandths of a core.
+    pub fn cpu_millicores(&self) -> Option<u32> {
+        (self.cpu_millicores != u32::MAX).then_some(self.cpu_millicores)
+    }
+
     /// Returns the number of processes and threads.
     pub fn pids(&self) -> Option<u16> {
         (self.pids != u16::MAX).then_some(self.pids)

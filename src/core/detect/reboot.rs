@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use crate::core::Now;
 use crate::core::case::{Case, IncidentType, NodeIdentity, PodFacts, Reboot, Subject};
 use crate::core::journal::Ending;
+use crate::core::recorder::{LastMinutes, key};
 use crate::limits::{
     BOOT_TIME_MARGIN, REBOOT_HELD, REBOOT_NAMES_BYTES_MAX, SHUTDOWN_BEFORE_BOOT_MAX,
 };
@@ -32,6 +33,16 @@ pub struct Boot {
     /// What an earlier agent left, if it ran in the boot before: then there was a reboot, even if no container shows
     /// it.
     pub before: Option<BootBefore>,
+    /// The last minutes of the boot before, if the recorder file has them.
+    pub minutes: Option<Arc<LastMinutes>>,
+}
+
+impl Boot {
+    /// Returns true if these are the last minutes of the boot before this one, as far as the state file tells.
+    pub fn is_after(&self, minutes: &LastMinutes) -> bool {
+        let is_it = |before: &BootBefore| key(&before.id) == minutes.boot;
+        self.before.as_ref().is_none_or(is_it)
+    }
 }
 
 /// What an earlier agent left about the boot that it ran in.
@@ -62,12 +73,15 @@ pub fn weigh_boot_end(case: &mut Case, end: BootEnd) {
     match journal {
         Some(Ending::CutOff(last)) if panic.is_some() || reboot.is_orderly != Some(true) => {
             let us = last.realtime_us.try_into().ok();
-            reboot.last_alive_at = us.and_then(|us| Timestamp::from_microsecond(us).ok());
+            let at = us.and_then(|us| Timestamp::from_microsecond(us).ok());
+            // The recorder's last sample may be newer, or older.
+            reboot.last_alive_at = reboot.last_alive_at.max(at);
             reboot.is_orderly = Some(false);
             case.evidence.push("the journal of the boot before was not closed".to_owned());
         }
         Some(Ending::Orderly) if panic.is_none() => {
             reboot.is_orderly = Some(true);
+            (reboot.last_alive_at, reboot.minutes) = (None, None);
             case.evidence.push("the journal of the boot before was closed in order".to_owned());
         }
         _ => {}
@@ -202,6 +216,7 @@ impl Reboots {
 
 impl Ended {
     fn case(&mut self, node: &Arc<NodeIdentity>, shutdown_at: Option<Timestamp>, now: Now) -> Case {
+        let minutes = self.boot.minutes.take();
         let Boot { id, booted_at, before, .. } = &self.boot;
         let mut evidence = vec![format!("boot {id} began at {booted_at}")];
         let stopped_at = before.as_ref().and_then(|before| before.stopped_at);
@@ -222,6 +237,8 @@ impl Ended {
         if let Some(before) = before {
             evidence.push(format!("the agent before ran in boot {}", before.id));
         }
+        // What a shutdown ended needs no explanation.
+        let minutes = minutes.filter(|_| is_orderly != Some(true));
         let severities = IncidentType::NodeReboot.severities();
         let severity = if is_orderly == Some(true) { severities[1] } else { severities[0] };
         let reboot = Reboot {
@@ -230,10 +247,11 @@ impl Ended {
             previous_boot_id: before.as_ref().map(|before| before.id.clone()),
             last_seen_at: before.as_ref().and_then(|before| before.seen_at),
             is_orderly,
-            last_alive_at: None,
             panic: None,
             containers: self.containers,
             names: std::mem::take(&mut self.names),
+            last_alive_at: minutes.as_ref().map(|minutes| minutes.ends_at()),
+            minutes,
         };
         Case::reboot(Arc::new(PodFacts::of_node(node.clone())), reboot, severity, evidence, now)
     }
@@ -258,6 +276,7 @@ mod tests {
             booted_at: at(booted_at),
             is_recent_until: Duration::ZERO,
             before: None,
+            minutes: None,
         }
     }
 

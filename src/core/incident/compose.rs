@@ -16,6 +16,7 @@ use crate::core::kernel::KernelWords;
 use crate::core::kernel::counters::Rises;
 use crate::core::logs::last_words::LastWords;
 use crate::core::node::NodeInfo;
+use crate::core::recorder::BeforeReboot;
 use crate::core::ring::Columns;
 use crate::core::seen::Sighting;
 use crate::core::sidecar::SidecarSection;
@@ -90,6 +91,7 @@ pub fn compose(mut case: Case, gathered: Gathered, recurrence: Recurrence) -> In
             || recurrence.seen.is_some_and(|seen| seen.within_hour >= BRIEF_AFTER),
         container,
         system,
+        before_reboot: before_reboot(&case),
         kernel: kernel_telemetry(kernel, words),
         logs,
         sidecar,
@@ -123,6 +125,12 @@ pub fn compose(mut case: Case, gathered: Gathered, recurrence: Recurrence) -> In
         metadata,
         telemetry,
     }
+}
+
+/// Returns the last minutes of the boot before.
+fn before_reboot(case: &Case) -> Option<BeforeReboot> {
+    let Subject::Node { reboot } = &case.subject else { return None };
+    Some(reboot.minutes.as_ref()?.before_reboot())
 }
 
 /// Returns the facts about the pod and the verdict. Takes the evidence out of the case.

@@ -24,7 +24,7 @@ enum Cut {
     Names(usize),
 }
 
-const STEPS: [Cut; 29] = [
+const STEPS: [Cut; 32] = [
     Cut::Down(Part::KernelLog, 2),
     Cut::Down(Part::Sidecar, 30),
     Cut::Down(Part::System, 60),
@@ -33,6 +33,7 @@ const STEPS: [Cut; 29] = [
     Cut::Down(Part::Container, 60),
     Cut::Down(Part::Logs, 4096),
     Cut::Down(Part::System, 15),
+    Cut::Down(Part::BeforeReboot, 20),
     Cut::OtherMessages,
     Cut::EventMessages,
     Cut::OwnMessages(1024),
@@ -41,6 +42,7 @@ const STEPS: [Cut; 29] = [
     Cut::Down(Part::Logs, 2048),
     Cut::OwnMessages(256),
     Cut::Down(Part::System, 0),
+    Cut::Down(Part::BeforeReboot, 10),
     Cut::Down(Part::Container, 15),
     Cut::Down(Part::Events, 0),
     Cut::OtherContainers,
@@ -50,6 +52,7 @@ const STEPS: [Cut; 29] = [
     Cut::Labels,
     Cut::Down(Part::KernelLog, 0),
     Cut::Down(Part::Logs, 0),
+    Cut::Down(Part::BeforeReboot, 0),
     Cut::Down(Part::Container, 0),
     Cut::AllTexts(128),
     Cut::AllTexts(32),
@@ -93,6 +96,7 @@ type Shrunk = (Part, &'static str);
 
 const LEFT_OUT: &str = "left out, the line was too long";
 const THINNED: &str = "samples thinned, the line was too long";
+const OLDER_LEFT_OUT: &str = "older samples left out, the line was too long";
 const CUT_SHORT: &str = "cut, the line was too long";
 
 impl Telemetry {
@@ -100,6 +104,10 @@ impl Telemetry {
         let how = match (part, most) {
             (Part::System, 0) => self.system.take().map(|_| LEFT_OUT),
             (Part::System, samples) => self.system.as_mut()?.thin_to(samples).then_some(THINNED),
+            (Part::BeforeReboot, 0) => self.before_reboot.take().map(|_| LEFT_OUT),
+            (Part::BeforeReboot, samples) => {
+                self.before_reboot.as_mut()?.keep_newest(samples).then_some(OLDER_LEFT_OUT)
+            }
             (Part::Container, 0) => self.container.take().map(|_| LEFT_OUT),
             (Part::Container, samples) => {
                 self.container.as_mut()?.samples.thin_to(samples).then_some(THINNED)

@@ -16,6 +16,7 @@ use crate::core::kernel::counters::Rises;
 use crate::core::kernel::{FaultOf, OomVictim, TroubleOf};
 use crate::core::logs::last_words::LastWords;
 use crate::core::node::NodeInfo;
+use crate::core::recorder::BeforeReboot;
 use crate::core::ring::Columns;
 use crate::core::seen::Sighting;
 use crate::core::sidecar::SidecarSection;
@@ -133,6 +134,9 @@ pub struct Telemetry {
     /// The samples of the node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<Columns>,
+    /// The last minutes of the boot before, from the recorder file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before_reboot: Option<BeforeReboot>,
     /// What the node's kernel says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelTelemetry>,

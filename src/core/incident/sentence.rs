@@ -154,10 +154,13 @@ fn is_refusal(reason: &str, message: &str) -> bool {
         || reason.contains("Forbidden")
 }
 
-/// Returns the time of day, in UTC: the incident has the date.
-fn clock_time(at: Timestamp) -> String {
+/// Says until when the node lived, in UTC: the time of day, if it was on the day of the boot.
+fn describe_last_alive(out: &mut String, at: Timestamp, booted_at: Timestamp) {
+    let (at, booted_at) = (at.to_string(), booted_at.to_string());
     // RFC 3339, as in 2026-11-26T17:55:25Z.
-    at.to_string().get(11..19).unwrap_or_default().to_owned()
+    let is_same_day = at.get(..10) == booted_at.get(..10);
+    let shown = at.get(11..19).filter(|_| is_same_day).unwrap_or(&at);
+    let _ = write!(out, "; the node was last alive at {shown}");
 }
 
 fn describe_reboot(node_name: &str, reboot: &Reboot) -> String {
@@ -171,7 +174,10 @@ fn describe_reboot(node_name: &str, reboot: &Reboot) -> String {
         (None, _) => out.push_str("was started again, and no shutdown was seen"),
     }
     if let Some(at) = reboot.last_alive_at {
-        let _ = write!(out, "; the node was last alive at {}", clock_time(at));
+        describe_last_alive(&mut out, at, reboot.booted_at);
+    }
+    if let Some(minutes) = &reboot.minutes {
+        minutes.tell(&mut out);
     }
     let _ = match reboot.containers {
         0 => return out,

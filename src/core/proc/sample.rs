@@ -145,6 +145,13 @@ impl SystemSample {
     }
 }
 
+impl SystemSample {
+    /// Returns the values as an incident names them.
+    pub fn values(&self) -> impl Iterator<Item = (&'static str, Option<f64>)> {
+        COLUMNS.iter().map(|(name, value)| (*name, value(self)))
+    }
+}
+
 /// Returns by how much a counter rose. `None` if it went backwards: it was reset, or the device is another
 /// one, and the real increase is unknown.
 fn risen(previous: Option<u64>, now: Option<u64>) -> Option<u64> {

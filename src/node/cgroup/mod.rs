@@ -13,7 +13,7 @@ mod tree;
 pub use hierarchy::CgroupVersion;
 pub use reading::PodReading;
 pub use record::{OomKill, OomSpan};
-pub use recorder::{ContainerHistory, ContainerRecorder, OomKills, WantedPod};
+pub use recorder::{ContainerHistory, ContainerRecorder, Foremost, OomKills, WantedPod};
 pub use tree::{CgroupTree, ScanReport};
 
 #[cfg(test)]

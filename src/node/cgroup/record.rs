@@ -244,6 +244,11 @@ impl ContainerRecord {
         samples
     }
 
+    /// Returns the newest regular sample of a container that is still there.
+    pub(super) fn newest(&self) -> Option<&ContainerSample> {
+        self.regular.last().filter(|_| self.gone_since.is_none())
+    }
+
     pub(super) fn is_missing(&self, tree: &CgroupTree) -> bool {
         self.is_wanted
             && self.gone_since.is_none()
@@ -252,7 +257,7 @@ impl ContainerRecord {
     }
 
     /// Returns the working set in thousandths of the limit, which is 0 for a container that may use no memory.
-    fn permille(&self, limit_bytes: Option<u64>) -> u64 {
+    pub(super) fn permille(&self, limit_bytes: Option<u64>) -> u64 {
         permille(self.working_set_bytes.filter(|_| self.gone_since.is_none()), limit_bytes)
     }
 }

@@ -1,5 +1,6 @@
 //! Decides when and which containers are sampled, and what is kept of them.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use jiff::SignedDuration;
 
 use crate::core::Now;
 use crate::core::case::ContainerId;
-use crate::core::cgroup::sample::columns;
+use crate::core::cgroup::sample::{ContainerSample, columns};
 use crate::core::ring::Columns;
 use crate::limits::{
     CGROUP_SCAN_PAUSE, CONTAINERS_PER_POD_MAX, FAST_CONTAINERS_MAX, FAST_INTERVAL_MIN,
@@ -60,6 +61,19 @@ pub struct OomKills {
     pub before: u64,
     /// True if no kill can have been missed.
     pub is_whole: bool,
+}
+
+/// A container that matters more than others, with its newest sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foremost {
+    /// The UID of its pod, as in [`WantedPod`].
+    pub pod_uid: Box<str>,
+    /// Its ID, without the runtime's name.
+    pub container_id: Box<str>,
+    /// The lower of its limit and the pod's.
+    pub limit_bytes: Option<u64>,
+    /// Its newest sample.
+    pub sample: ContainerSample,
 }
 
 /// Samples the containers of the wanted pods, and of those that the API does not show yet, and keeps the samples for incidents.
@@ -238,6 +252,38 @@ impl ContainerRecorder {
         let first = self.tree.first_process(container_id);
         let has_its_first = first.zip(container.first_process).is_none_or(|(a, b)| a == b);
         Some(is_populated && has_its_first)
+    }
+
+    /// Returns the containers that matter most: by the last sample, half of `most` are those nearest to their limits,
+    /// and the others the busiest.
+    pub fn foremost(&self, most: usize) -> Vec<Foremost> {
+        let all = self.pods.iter().flat_map(|(uid, pod)| {
+            pod.containers.iter().filter_map(move |c| Some((uid, pod.limit_bytes, c, c.newest()?)))
+        });
+        let mut all: Vec<_> = all
+            .map(|(uid, pod_limit, container, sample)| {
+                let limit = lowest(container.limit_bytes, pod_limit);
+                let cpu = sample.cpu_millicores().unwrap_or(0);
+                (container.permille(limit), cpu, &**uid, limit, container, sample)
+            })
+            .collect();
+        all.sort_unstable_by_key(|(permille, cpu, ..)| Reverse((*permille, *cpu)));
+        let nearest = all.len().min(most / 2);
+        all[nearest..].sort_unstable_by_key(|(permille, cpu, ..)| Reverse((*cpu, *permille)));
+        let foremost = |(_, _, uid, limit_bytes, container, sample): (
+            _,
+            _,
+            &str,
+            _,
+            &ContainerRecord,
+            &ContainerSample,
+        )| Foremost {
+            pod_uid: uid.into(),
+            container_id: container.id.clone(),
+            limit_bytes,
+            sample: *sample,
+        };
+        all.into_iter().take(most).map(foremost).collect()
     }
 
     /// Returns the time between two regular samples.

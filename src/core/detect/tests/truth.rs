@@ -350,6 +350,7 @@ fn what_a_reboot_ended_is_one_incident_of_the_node() {
         booted_at: now(at).wall,
         is_recent_until: Duration::ZERO,
         before: None,
+        minutes: None,
     };
     let mut b = Bench::new();
     b.detector.set_boots(vec![boot(100)]);

@@ -264,6 +264,7 @@ fn each_line_names_its_cluster_and_only_lines_of_pods_a_workload() {
         panic: None,
         containers: 1,
         names: Vec::new(),
+        minutes: None,
     };
     let now = Now { monotonic: Duration::ZERO, wall: at("2026-11-23T03:31:42Z") };
     let losses = Losses::of_one("stdout", "error", now.wall, now.wall);
