@@ -177,11 +177,7 @@ fn read(env: &mut Environment) -> Option<Config> {
     let watch_idle_timeout = read_watch_idle_timeout(env);
     let listen = env.required(&settings::LISTEN, values::listen_address);
 
-    let incident_file = env.optional(&settings::INCIDENT_FILE, values::path);
-    let incident_file_bytes_max = read_incident_file_bytes_max(env);
-    let state_file = read_state_file(env, incident_file.as_ref());
-    let recorder_file = read_recorder_file(env, incident_file.as_ref(), state_file.as_ref());
-    let recorder_file_bytes = read_recorder_file_bytes(env);
+    let files = read_files(env);
     let webhook = webhook::read(env);
 
     let lookback = duration(env, &settings::LOOKBACK, Duration::ZERO..=limits::LOOKBACK_MAX);
@@ -212,11 +208,11 @@ fn read(env: &mut Environment) -> Option<Config> {
         retry_interval: retry_interval?,
         watch_idle_timeout: watch_idle_timeout?,
         listen: listen?,
-        incident_file,
-        incident_file_bytes_max: incident_file_bytes_max?,
-        state_file,
-        recorder_file,
-        recorder_file_bytes: recorder_file_bytes?,
+        incident_file: files.incident,
+        incident_file_bytes_max: files.incident_bytes_max?,
+        state_file: files.state,
+        recorder_file: files.recorder,
+        recorder_file_bytes: files.recorder_bytes?,
         webhook,
         lookback: lookback?,
         stuck_after: stuck_after?,
@@ -237,39 +233,43 @@ fn read(env: &mut Environment) -> Option<Config> {
     })
 }
 
-fn read_state_file(env: &mut Environment, incident_file: Option<&PathBuf>) -> Option<PathBuf> {
-    env.optional(&settings::STATE_FILE, |text| match values::path(text) {
-        Ok(state) if Some(&state) == incident_file => {
+/// The files that the agent writes.
+struct Files {
+    incident: Option<PathBuf>,
+    incident_bytes_max: Option<u64>,
+    state: Option<PathBuf>,
+    recorder: Option<PathBuf>,
+    recorder_bytes: Option<u64>,
+}
+
+fn read_files(env: &mut Environment) -> Files {
+    let incident = env.optional(&settings::INCIDENT_FILE, values::path);
+    let incident_bytes_max = env.required(&settings::INCIDENT_FILE_MAX_BYTES, |text| {
+        let range = limits::INCIDENT_FILE_BYTES_MIN..=limits::INCIDENT_FILE_BYTES_MAX;
+        values::bytes_in(text, &range)
+    });
+    let state = env.optional(&settings::STATE_FILE, |text| match values::path(text) {
+        Ok(state) if Some(&state) == incident.as_ref() => {
             Err("the same file as BLACKBOX_INCIDENT_FILE".to_owned())
         }
         state => state,
-    })
-}
-
-fn read_recorder_file(
-    env: &mut Environment,
-    incident_file: Option<&PathBuf>,
-    state_file: Option<&PathBuf>,
-) -> Option<PathBuf> {
-    env.optional(&settings::RECORDER_FILE, |text| {
+    });
+    let recorder = env.optional(&settings::RECORDER_FILE, |text| {
         let file = values::path(text)?;
-        let others =
-            [(&settings::INCIDENT_FILE, incident_file), (&settings::STATE_FILE, state_file)];
-        match others.iter().find(|(_, taken)| *taken == Some(&file)) {
-            Some((other, _)) => Err(format!("the same file as {}", other.key)),
-            None => Ok(file),
+        for (other, taken) in
+            [(&settings::INCIDENT_FILE, &incident), (&settings::STATE_FILE, &state)]
+        {
+            if taken.as_ref() == Some(&file) {
+                return Err(format!("the same file as {}", other.key));
+            }
         }
-    })
-}
-
-fn read_recorder_file_bytes(env: &mut Environment) -> Option<u64> {
-    let range = limits::RECORDER_FILE_BYTES_MIN..=limits::RECORDER_FILE_BYTES_MAX;
-    env.required(&settings::RECORDER_FILE_SIZE, |text| values::bytes_in(text, &range))
-}
-
-fn read_incident_file_bytes_max(env: &mut Environment) -> Option<u64> {
-    let range = limits::INCIDENT_FILE_BYTES_MIN..=limits::INCIDENT_FILE_BYTES_MAX;
-    env.required(&settings::INCIDENT_FILE_MAX_BYTES, |text| values::bytes_in(text, &range))
+        Ok(file)
+    });
+    let recorder_bytes = env.required(&settings::RECORDER_FILE_SIZE, |text| {
+        let range = limits::RECORDER_FILE_BYTES_MIN..=limits::RECORDER_FILE_BYTES_MAX;
+        values::bytes_in(text, &range)
+    });
+    Files { incident, incident_bytes_max, state, recorder, recorder_bytes }
 }
 
 fn read_api_server(env: &mut Environment, service_account: &Path) -> Option<Endpoint> {

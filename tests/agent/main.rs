@@ -30,6 +30,8 @@ mod quiet;
 #[cfg(feature = "kubeconfig")]
 mod rbac;
 mod reboot;
+#[cfg(feature = "kubeconfig")]
+mod recorder;
 mod sinks;
 mod soak;
 mod stalls;

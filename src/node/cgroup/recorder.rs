@@ -262,28 +262,23 @@ impl ContainerRecorder {
         });
         let mut all: Vec<_> = all
             .map(|(uid, pod_limit, container, sample)| {
-                let limit = lowest(container.limit_bytes, pod_limit);
+                let limit_bytes = lowest(container.limit_bytes, pod_limit);
+                let permille = container.permille(limit_bytes);
                 let cpu = sample.cpu_millicores().unwrap_or(0);
-                (container.permille(limit), cpu, &**uid, limit, container, sample)
+                (permille, cpu, (uid, limit_bytes, &container.id, *sample))
             })
             .collect();
-        all.sort_unstable_by_key(|(permille, cpu, ..)| Reverse((*permille, *cpu)));
+        all.sort_unstable_by_key(|(permille, cpu, _)| Reverse((*permille, *cpu)));
         let nearest = all.len().min(most / 2);
-        all[nearest..].sort_unstable_by_key(|(permille, cpu, ..)| Reverse((*cpu, *permille)));
-        let foremost = |(_, _, uid, limit_bytes, container, sample): (
-            _,
-            _,
-            &str,
-            _,
-            &ContainerRecord,
-            &ContainerSample,
-        )| Foremost {
-            pod_uid: uid.into(),
-            container_id: container.id.clone(),
+        all[nearest..].sort_unstable_by_key(|(permille, cpu, _)| Reverse((*cpu, *permille)));
+        all.truncate(most);
+        let foremost = all.into_iter().map(|(_, _, (uid, limit_bytes, id, sample))| Foremost {
+            pod_uid: uid.clone(),
+            container_id: id.clone(),
             limit_bytes,
-            sample: *sample,
-        };
-        all.into_iter().take(most).map(foremost).collect()
+            sample,
+        });
+        foremost.collect()
     }
 
     /// Returns the time between two regular samples.
