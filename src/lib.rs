@@ -20,8 +20,8 @@
 //!                                          LiveHandler: EventHandler
 //!                                                │ Work (bounded queue, never waited for)
 //! /proc, cgroups ─▶ sampler ─▶ FlightRecorder ─▶ Enricher: log lines, samples, counters, the node
-//!                              rings, roster     │ Arc<Delivery>, a bounded queue per sink, the oldest drops
-//!                                                ├─▶ stdout, file, webhook ─▶ SharedLedger ─▶ state file
+//!                    │         rings, roster     │ Arc<Delivery>, a bounded queue per sink, the oldest drops
+//!                    └▶ recorder: recorder file  ├─▶ stdout, file, webhook ─▶ SharedLedger ─▶ state file
 //!                                                └─▶ RecentIncidents ─▶ HttpServer ─▶ / and /incidents, to loopback
 //!
 //! POST /v1/telemetry ─▶ HttpServer ─▶ FlightRecorder: Sidecars      HttpServer ─▶ /metrics /healthz /readyz
@@ -40,7 +40,7 @@
 //! | [`commands`] | `check`, `show`, `replay` |
 //! | [`agent`] | the threads and how they are wired: [`watch`], [`detection`], [`lookups`], [`enrichment`] |
 //! | [`serve`] | HTTP: metrics, health, the page, `/incidents`, posts of telemetry |
-//! | [`sinks`] | deliver incident lines; the state file, which records the delivered ones |
+//! | [`sinks`] | deliver incident lines; the state file, which records the delivered ones; the recorder file |
 //! | [`kube`], [`node`] | the HTTP client and the API server's client; the reading of the node: procfs, cgroups, logs |
 //! | [`config`], [`metrics`] | settings; metrics of the agent itself |
 //! | [`runtime`] | clocks, the stop flag, signals, the log's queue, files |
@@ -50,7 +50,7 @@
 //! The modules of the core, in the order in which a crash passes through them: [`core::stream`] cuts the bytes into
 //! objects and decides what to request next, [`core::wire`] reads the needed fields of an object, [`core::detect`]
 //! has the rules and judges a [`core::case`], [`core::incident`] composes what is written about it, and
-//! [`core::display`] reads a line back for people. [`core::journal`] reads the kernel's lines in the system
+//! [`core::display`] reads a line back for people. [`core::recorder`] has the bytes of the recorder file. [`core::journal`] reads the kernel's lines in the system
 //! journal's files, and [`core::kernel`] knows what they mean.
 //!
 //! # A crash, walked through the code
