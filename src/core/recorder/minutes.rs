@@ -188,6 +188,25 @@ pub struct ContainerMinutes {
 }
 
 impl BeforeReboot {
+    /// Returns minutes with as many samples and containers as there can be, of this size.
+    #[cfg(test)]
+    pub fn full_of_test(value: f64, name_bytes: usize) -> Self {
+        let rows = RECORDER_ROWS_SHOWN_MAX;
+        let names = ["age_seconds"].into_iter().chain(COLUMNS);
+        let container = ContainerMinutes {
+            namespace: "n".repeat(name_bytes.min(63)),
+            pod_name: "p".repeat(name_bytes),
+            container: "c".repeat(name_bytes.min(63)),
+            memory_limit_bytes: Some(value as u64),
+            memory_bytes: vec![Some(value as u64); rows],
+            cpu_millicores: vec![Some(value as u32); rows],
+        };
+        let columns = names.map(|name| (name, vec![Some(value); rows])).collect();
+        let ends_at = Timestamp::UNIX_EPOCH;
+        let samples = Columns { interval_seconds: 5.0, ends_at, columns };
+        Self { samples, containers: vec![container; RECORDER_CONTAINERS] }
+    }
+
     /// Keeps the newest `samples`; returns true if any were dropped.
     pub fn keep_newest(&mut self, samples: usize) -> bool {
         let dropped = self.samples.len().saturating_sub(samples);

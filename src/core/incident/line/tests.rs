@@ -8,6 +8,7 @@ use crate::core::fingerprint::Fingerprint;
 use crate::core::incident::schema::{ContainerTelemetry, KernelTelemetry};
 use crate::core::kernel::counters::{Counter, Rises};
 use crate::core::kernel::{FaultKind, FaultOf, LimitOf, OomVictim, TroubleKind, TroubleOf};
+use crate::core::recorder::BeforeReboot;
 use crate::core::ring::Columns;
 use crate::core::text::escaped;
 use crate::limits::{
@@ -65,6 +66,7 @@ fn incident(containers: usize, fill: char) -> Incident {
         containers: (0..containers).map(container).collect(),
         metadata: metadata(text),
         telemetry: Telemetry {
+            before_reboot: Some(BeforeReboot::full_of_test(-HUGE, 253)),
             system: Some(columns(HUGE, 22, 61)),
             container: Some(ContainerTelemetry {
                 samples: columns(HUGE, 7, 721),
@@ -165,6 +167,7 @@ fn columns(value: f64, columns: usize, samples: usize) -> Columns {
 fn samples_are_thinned_before_words_go() {
     let mut whole = incident(1, 'x');
     whole.telemetry.events.clear();
+    whole.telemetry.before_reboot = None;
     whole.containers[0].message = Some("x".repeat(1000));
     let counters = every_counter(u64::MAX);
     whole.telemetry.kernel = Some(KernelTelemetry { counters, ..KernelTelemetry::default() });
@@ -177,6 +180,25 @@ fn samples_are_thinned_before_words_go() {
     assert!((15..=61).contains(&column.as_array().unwrap().len()), "{column}");
     let gaps = value["telemetry"]["gaps"].to_string();
     assert!(gaps.contains("samples thinned") && !gaps.contains("messages"), "{gaps}");
+}
+
+#[test]
+fn the_minutes_before_a_reboot_fit_beside_the_samples_after_it() {
+    let mut whole = incident(1, 'x');
+    whole.containers.clear();
+    (whole.cause, whole.container, whole.telemetry) = (None, None, Telemetry::default());
+    whole.metadata = metadata(|bytes| "x".repeat(bytes.min(40)));
+    whole.telemetry.system = Some(columns(1234.5, 22, 61));
+    for (value, want) in [(412.5, 40), (17_179_869_184.0, 20)] {
+        whole.telemetry.before_reboot = Some(BeforeReboot::full_of_test(value, 40));
+        let line = line(&whole);
+        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        let before = &value["telemetry"]["before_reboot"];
+        assert_eq!(before["memory_available_bytes"].as_array().unwrap().len(), want);
+        assert_eq!(before["containers"][7]["memory_bytes"].as_array().unwrap().len(), want);
+        // What was before the reboot tells more than what was after it.
+        assert_eq!(value["telemetry"]["system"]["ends_at"].is_string(), want == 40);
+    }
 }
 
 #[test]
@@ -225,6 +247,7 @@ fn a_line_that_fits_is_left_alone() {
     small.telemetry.events.clear();
     (small.telemetry.system, small.telemetry.container) = (None, None);
     small.telemetry.kernel = None;
+    small.telemetry.before_reboot = None;
     let value: serde_json::Value = serde_json::from_slice(&line(&small)).unwrap();
     assert_eq!(value, serde_json::to_value(&small).unwrap());
 }
