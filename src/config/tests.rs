@@ -320,6 +320,23 @@ fn window_and_sample_interval_fit_together() {
 }
 
 #[test]
+fn the_recorder_file_is_a_file_of_its_own_and_of_a_size_that_is_allowed() {
+    let folder = Folder::service_account();
+    for other in ["BLACKBOX_INCIDENT_FILE", "BLACKBOX_STATE_FILE"] {
+        let vars = [(other, "/data/x"), ("BLACKBOX_RECORDER_FILE", "/data/x")];
+        let lines = problem_lines(in_pod(&folder, &vars));
+        let start = format!(r#"BLACKBOX_RECORDER_FILE="/data/x": the same file as {other};"#);
+        assert!(lines.len() == 1 && lines[0].starts_with(&start), "{lines:?}");
+    }
+    for (size, want) in
+        [("64Ki", true), ("65535", false), ("4Mi", true), ("4194305", false), ("0", false)]
+    {
+        let vars = [("BLACKBOX_RECORDER_FILE_SIZE", size)];
+        assert_eq!(in_pod(&folder, &vars).is_ok(), want, "{size}");
+    }
+}
+
+#[test]
 fn one_file_cannot_hold_both_incidents_and_state() {
     let folder = Folder::service_account();
     let vars = [("BLACKBOX_INCIDENT_FILE", "/data/x"), ("BLACKBOX_STATE_FILE", "/data/x")];

@@ -257,6 +257,7 @@ fn folders_that_are_missing_or_anothers_are_told_with_what_to_do() {
         ("BLACKBOX_PSTORE", "/nowhere"),
         ("BLACKBOX_INCIDENT_FILE", "/nowhere/incidents"),
         ("BLACKBOX_STATE_FILE", "/proc/state"),
+        ("BLACKBOX_RECORDER_FILE", "/proc/recorder"),
         ("POD_NAMESPACE", "monitoring"),
     ];
     let checked = node.check_with(&nowhere);
@@ -268,6 +269,7 @@ fn folders_that_are_missing_or_anothers_are_told_with_what_to_do() {
     checked.says("warning", "pstore", &["/nowhere"]);
     checked.says("failure", "incident file", &["/nowhere/incidents", "BLACKBOX_INCIDENT_FILE"]);
     checked.says("failure", "state file", &["/proc/state"]);
+    checked.says("failure", "recorder file", &["/proc/recorder"]);
     checked.says("warning", "agent", &["kubectl exec -n monitoring ds/blackbox-daemon"]);
     fs::remove_dir_all(node.scratch.join("pods/shop_web_uid-web")).unwrap();
     fs::rename(

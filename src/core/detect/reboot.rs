@@ -386,6 +386,33 @@ mod tests {
     }
 
     #[test]
+    fn the_last_minutes_are_told_if_there_was_no_shutdown_and_once() {
+        for (stopped_at, want) in [(None, true), (Some(at("17:58:06")), false)] {
+            let minutes = Some(Arc::new(LastMinutes::of_test("a", at("17:55:25.5"))));
+            let before = Some(BootBefore { id: "a".into(), seen_at: None, stopped_at });
+            let mut reboots = Reboots::new(vec![Boot { before, minutes, ..boot("b", "17:59:50") }]);
+            reboots.on_object(now(5));
+            let case = reboots.finish(&node(), now(9)).remove(0);
+            let bytes = case.own_bytes();
+            let Subject::Node { mut reboot } = case.subject else { panic!() };
+            assert_eq!(reboot.last_alive_at, want.then(|| at("17:55:25")));
+            let minutes = reboot.minutes.take();
+            assert_eq!(minutes.is_some(), want);
+            assert!(minutes.is_none_or(|minutes| bytes > minutes.bytes() && minutes.bytes() > 64));
+        }
+    }
+
+    #[test]
+    fn minutes_of_another_boot_than_the_one_before_are_too_old() {
+        let minutes = LastMinutes::of_test("a", at("17:55:25"));
+        for (before, want) in [(None, true), (Some("a"), true), (Some("x"), false)] {
+            let left = |id: &str| BootBefore { id: id.into(), seen_at: None, stopped_at: None };
+            let boot = Boot { before: before.map(left), ..boot("b", "17:59:50") };
+            assert_eq!(boot.is_after(&minutes), want, "{before:?}");
+        }
+    }
+
+    #[test]
     fn a_reboot_that_ended_nothing_is_reported_if_the_state_proves_it() {
         let before = BootBefore { id: "a".into(), seen_at: None, stopped_at: None };
         let mut reboots =

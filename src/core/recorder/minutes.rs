@@ -69,6 +69,14 @@ impl LastMinutes {
         Some(Self { boot, ends_at, rows: rows.iter().rev().map(numbers).collect(), containers })
     }
 
+    /// Returns the minutes of a boot with one sample, of which nothing is known.
+    #[cfg(test)]
+    pub fn of_test(boot_id: &str, ends_at: Timestamp) -> Self {
+        let node = [Number::new(None); COLUMNS.len()];
+        let rows = vec![Numbers { age_ms: 0, node }];
+        Self { boot: super::key(boot_id), ends_at, rows, containers: Vec::new() }
+    }
+
     /// Returns when the last sample was taken, to the second.
     pub fn ends_at(&self) -> Timestamp {
         Timestamp::from_second(self.ends_at.as_second()).unwrap_or(self.ends_at)

@@ -328,3 +328,42 @@ fn a_kill_that_is_found_at_another_containers_end_is_reported() {
         [OomKill { pod_uid: UID.into(), container_id: Some(id(2).into()), kills: 1 }]
     );
 }
+
+#[test]
+fn the_containers_nearest_to_their_limits_and_the_busiest_are_recorded_with_their_names() {
+    let mut node = Node::new();
+    node.made.pod_v2(POD);
+    let names: Vec<String> = (0..12).map(|n| format!("c{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let running: Vec<_> = names.iter().zip(0..).map(|(name, n)| (*name, n, 0)).collect();
+    node.shows(&[], &names, &running);
+    // The first four are near their limits, the more the higher their number; the others are the busier.
+    let uses = |n: u64, second: u64| {
+        node.made.container_v2(&format!("{POD}/{}", id(n)), (30 + n) * MIB, "max");
+        let limit = if n < 4 { (40 * MIB).to_string() } else { "max".to_owned() };
+        node.made.write(&format!("{POD}/{}/memory.max", id(n)), &limit);
+        let text = format!("usage_usec {}\n", second * n * 1000);
+        node.made.write(&format!("{POD}/{}/cpu.stat", id(n)), &text);
+    };
+    for n in 0..12 {
+        uses(n, 0);
+    }
+    assert!(node.flight.recorded(now(0)).is_none(), "there is no sample of the node");
+    node.flight.containers().sample(seconds(0), &node.flight.wanted());
+    for n in 0..12 {
+        uses(n, 5);
+    }
+    node.flight.containers().sample(seconds(5), &node.flight.wanted());
+    node.flight.system().sample(seconds(5));
+    node.next = 10;
+    let sample = node.flight.recorded(now(5)).unwrap();
+    let recorded: Vec<_> =
+        sample.containers.iter().map(|(name, _)| name.container.as_str()).collect();
+    assert_eq!(recorded, ["c3", "c2", "c1", "c0", "c11", "c10", "c9", "c8"]);
+    let (name, usage) = &sample.containers[0];
+    assert_eq!((&*name.namespace, &*name.pod_name), ("shop", "web"));
+    assert_eq!(name.limit_bytes, Some(40 * MIB));
+    assert_eq!(usage.memory_kib, Some(33 << 10));
+    assert_eq!(sample.containers[4].1.cpu_millicores, Some(11));
+    assert_eq!(sample.at_ms, now(5).wall.as_millisecond());
+}
