@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::reader::ReadRow;
-use super::{AVAILABLE, COLUMNS, ContainerName, Number, Usage};
+use super::{AVAILABLE, COLUMNS, ContainerName, IO_FULL, MEMORY_SOME, Number, Usage};
 use crate::core::ring::Columns;
 use crate::core::text::{bytes, duration};
 use crate::limits::{
     FALL_BEGINS_PART, FALL_TOLD_BYTES_MIN, FALL_TOLD_PART, RECORDER_CONTAINERS,
-    RECORDER_ROWS_NEWEST, RECORDER_ROWS_SHOWN_MAX,
+    RECORDER_ROWS_NEWEST, RECORDER_ROWS_SHOWN_MAX, TROUBLE_IO_FULL_PERCENT,
+    TROUBLE_MEMORY_SOME_PERCENT,
 };
 
 /// The last samples of a boot, the oldest first.
@@ -136,6 +137,15 @@ impl LastMinutes {
             let (from, to) = (bytes(from as u64), bytes(to as u64));
             let within = duration(within);
             let _ = write!(out, "; memory available had fallen from {from} to {to} in {within}");
+        }
+        let last = |column: usize| self.rows.last()?.node.get(column)?.get();
+        for (column, most, who) in [
+            (MEMORY_SOME, TROUBLE_MEMORY_SOME_PERCENT, "processes waited for memory"),
+            (IO_FULL, TROUBLE_IO_FULL_PERCENT, "all processes waited for disks"),
+        ] {
+            if let Some(percent) = last(column).filter(|percent| *percent >= most) {
+                let _ = write!(out, "; {who} {:.0} % of the time", percent.min(100.0));
+            }
         }
     }
 

@@ -48,8 +48,10 @@ pub const COLUMNS: [&str; 16] = [
     "disk_busy_percent",
 ];
 
-/// Where the available memory is in [`COLUMNS`].
+// Where in [`COLUMNS`] the sentence looks: the available memory, and the time in which processes waited.
 const AVAILABLE: usize = 5;
+const MEMORY_SOME: usize = 9;
+const IO_FULL: usize = 12;
 
 /// A number as the file has it: the bits of an `f32`, which are below zero if it is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

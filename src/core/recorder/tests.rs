@@ -121,6 +121,8 @@ fn the_columns_are_those_of_the_node() {
     let known: Vec<_> = sample.values().map(|(name, _)| name).collect();
     assert!(COLUMNS.iter().all(|name| known.contains(name)));
     assert_eq!(COLUMNS[AVAILABLE], "memory_available_bytes");
+    assert_eq!(COLUMNS[MEMORY_SOME], "pressure_memory_some_percent");
+    assert_eq!(COLUMNS[IO_FULL], "pressure_io_full_percent");
     // Another list needs another version of the format.
     assert_eq!(key(&COLUMNS.concat()), 0xb657_86b4_3358_4071);
 }
@@ -456,6 +458,29 @@ fn the_sentence_says_how_the_memory_fell() {
     assert_eq!(told(&[412.0, 9.0]), "; memory available had fallen from 412 MiB to 9 MiB in 5 s");
     for steady in [&[412.0, 400.0][..], &[412.0, 300.0], &[40.0, 1.0], &[9.0, 412.0], &[5.0]] {
         assert_eq!(told(steady), "", "{steady:?}");
+    }
+}
+
+#[test]
+fn the_sentence_says_what_processes_waited_for_at_the_end() {
+    for (memory, io, want) in [
+        (19.0, 59.0, ""),
+        (86.6, 0.0, "; processes waited for memory 87 % of the time"),
+        (0.0, 100.0, "; all processes waited for disks 100 % of the time"),
+        (1e9, 0.0, "; processes waited for memory 100 % of the time"),
+    ] {
+        let mut disk = Disk::new(15);
+        let mut sample = sample(0, true);
+        sample.node[MEMORY_SOME] = Number::new(Some(memory));
+        sample.node[IO_FULL] = Number::new(Some(io));
+        disk.recorder(OLD, Duration::ZERO).take(&sample, Duration::ZERO, &mut |place, block| {
+            *disk.0[place as usize] = *block;
+            true
+        });
+        let minutes = disk.minutes(PRESENT).unwrap();
+        let mut text = String::new();
+        minutes.tell(&mut text);
+        assert!(text.ends_with(want), "{text}");
     }
 }
 
