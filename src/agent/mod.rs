@@ -63,7 +63,6 @@ use crate::core::detect::ledger::{Ledger, PreviousState};
 use crate::core::detect::reboot::{Boot, BootBefore};
 use crate::core::detect::{Detector, History, Patience};
 use crate::core::journal::Id;
-use crate::core::recorder::Sample;
 use crate::core::roster::Sender;
 use crate::core::seen::Seen;
 use crate::core::stream::Stream;
@@ -71,8 +70,8 @@ use crate::core::stream::reflector::Reflector;
 use crate::kube::api::ApiClient;
 use crate::kube::http::Interrupt;
 use crate::limits::{
-    BOOT_RECENT, CONTROL_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX, RECORDER_QUEUE_MAX,
-    SHUTDOWN_MAX, SHUTDOWN_POLL, SHUTDOWN_STATE, THREAD_STACK_BYTES,
+    BOOT_RECENT, CONTROL_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX, SHUTDOWN_MAX, SHUTDOWN_POLL,
+    SHUTDOWN_STATE, THREAD_STACK_BYTES,
 };
 use crate::metrics::health::Health;
 use crate::metrics::{Metrics, SinkName};
@@ -91,7 +90,7 @@ use crate::serve::http::HttpServer;
 use crate::serve::recent::RecentIncidents;
 use crate::serve::routes::{self, Known};
 use crate::sinks::file::{self, IncidentFile};
-use crate::sinks::recorder_file::{self, RecorderFile};
+use crate::sinks::recorder_file::{self, RecorderFile, SampleQueue};
 use crate::sinks::state_file::{self, SharedLedger};
 use crate::sinks::webhook::Webhook;
 use crate::sinks::{SinkHandle, stdout};
@@ -235,7 +234,7 @@ impl LookupChannel {
 struct Sampling {
     interval: Duration,
     /// The queue to the thread "recorder", if there is one.
-    recorder: Option<SyncSender<Sample>>,
+    recorder: Option<Arc<SampleQueue>>,
 }
 
 /// What the threads share.
@@ -323,7 +322,7 @@ impl Shared {
         &self,
         config: &Config,
         boot: Option<&mut Boot>,
-    ) -> Result<Option<SyncSender<Sample>>, Error> {
+    ) -> Result<Option<Arc<SampleQueue>>, Error> {
         let Some(path) = &config.recorder_file else {
             return Ok(None);
         };
@@ -335,10 +334,10 @@ impl Shared {
         let mut file = RecorderFile::new(path, bytes, &config.node_name, &boot.id, metrics);
         let (recorder, minutes) = file.start(self.clock);
         boot.minutes = minutes.filter(|minutes| boot.is_after(minutes)).map(Arc::new);
-        let (sender, samples) = mpsc::sync_channel(RECORDER_QUEUE_MAX);
-        let clock = self.clock;
+        let (queue, clock) = (Arc::new(SampleQueue::default()), self.clock);
+        let samples = queue.clone();
         self.spawn("recorder", move || recorder_file::run(&samples, file, recorder, clock))?;
-        Ok(Some(sender))
+        Ok(Some(queue))
     }
 
     /// Starts the threads "sampler" and "enrich", and creates the channel to "enrich".
@@ -369,11 +368,14 @@ impl Shared {
             };
             let record = |now| {
                 let Some(recorder) = &recorder else { return };
-                if sampled.recorded(now).is_some_and(|sample| recorder.try_send(sample).is_err()) {
+                if sampled.recorded(now).is_some_and(|sample| !recorder.push(sample)) {
                     metrics.recorder_dropped.fetch_add(1, Ordering::Relaxed);
                 }
             };
             sampler::run(&sampled, report, record, &metrics, clock, interval, &stop);
+            if let Some(recorder) = &recorder {
+                recorder.close();
+            }
         })?;
         Ok(EnrichQueue { work: work_sender, clock: self.clock, publisher })
     }

@@ -3,18 +3,18 @@
 //! The file has its full size from the start, filled with zeros, so that a write changes one block in place: it needs no
 //! room on a full disk, and the file system's own tables stay as they are. Nothing is renamed.
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use log::warn;
 
 use crate::core::recorder::{Block, Head, LastMinutes, Recorder, Sample, SlotIndex, key};
-use crate::limits::{RECORDER_FILE_BYTES_MAX, RECORDER_SLOT_BYTES};
+use crate::limits::{RECORDER_FILE_BYTES_MAX, RECORDER_QUEUE_MAX, RECORDER_SLOT_BYTES};
 use crate::metrics::Metrics;
 use crate::metrics::heartbeat::Worker;
 use crate::runtime::clock::Clock;
@@ -164,15 +164,53 @@ fn read(file: &File, number: u32) -> Option<Box<Block>> {
     Some(block)
 }
 
-/// Records samples until nobody sends any more.
-pub fn run(
-    samples: &Receiver<Sample>,
-    mut file: RecorderFile,
-    mut recorder: Recorder,
-    clock: Clock,
-) {
+/// The samples on their way to the thread "recorder". Nobody waits to put one in.
+#[derive(Debug, Default)]
+pub struct SampleQueue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    samples: VecDeque<Sample>,
+    is_closed: bool,
+}
+
+impl SampleQueue {
+    /// Appends a sample; returns false if there is no room, because the disk hangs.
+    pub fn push(&self, sample: Sample) -> bool {
+        let mut waiting = self.lock();
+        let has_room = waiting.samples.len() < RECORDER_QUEUE_MAX;
+        if has_room {
+            waiting.samples.push_back(sample);
+            self.changed.notify_one();
+        }
+        has_room
+    }
+
+    /// Ends the thread once it has taken what waits.
+    pub fn close(&self) {
+        self.lock().is_closed = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits for the next sample. `None`: the queue is closed.
+    fn next(&self) -> Option<Sample> {
+        let is_idle = |waiting: &mut Waiting| waiting.samples.is_empty() && !waiting.is_closed;
+        let waited = self.changed.wait_while(self.lock(), is_idle);
+        waited.unwrap_or_else(PoisonError::into_inner).samples.pop_front()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Records samples until the queue is closed.
+pub fn run(samples: &SampleQueue, mut file: RecorderFile, mut recorder: Recorder, clock: Clock) {
     let metrics = file.metrics.clone();
-    while let Ok(sample) = samples.recv() {
+    while let Some(sample) = samples.next() {
         let _busy = metrics.heartbeats.busy(Worker::Recorder);
         if !file.is_current() {
             file.open = None;

@@ -126,7 +126,7 @@ impl LastMinutes {
                 .iter()
                 .map(|u| Some(u64::from((*u)?.memory_kib?) << 10))
                 .collect(),
-            cpu_millicores: used.usage.iter().map(|u| (*u)?.cpu_millicores).collect(),
+            cpu_millicores: used.usage.iter().map(|u| Some((*u)?.cpu_millicores?.into())).collect(),
         };
         BeforeReboot { samples, containers: self.containers.iter().map(minutes).collect() }
     }
@@ -144,7 +144,7 @@ impl LastMinutes {
             (IO_FULL, TROUBLE_IO_FULL_PERCENT, "all processes waited for disks"),
         ] {
             if let Some(percent) = last(column).filter(|percent| *percent >= most) {
-                let _ = write!(out, "; {who} {:.0} % of the time", percent.min(100.0));
+                let _ = write!(out, "; {who} {} % of the time", percent.min(100.0).round() as u64);
             }
         }
     }
@@ -202,7 +202,7 @@ pub struct ContainerMinutes {
     /// The memory in use.
     pub memory_bytes: Vec<Option<u64>>,
     /// The CPU time used since the sample before, in thousandths of a core.
-    pub cpu_millicores: Vec<Option<u32>>,
+    pub cpu_millicores: Vec<Option<u64>>,
 }
 
 impl BeforeReboot {
@@ -217,7 +217,7 @@ impl BeforeReboot {
             container: "c".repeat(name_bytes.min(63)),
             memory_limit_bytes: Some(value as u64),
             memory_bytes: vec![Some(value as u64); rows],
-            cpu_millicores: vec![Some(value as u32); rows],
+            cpu_millicores: vec![Some(value as u64); rows],
         };
         let columns = names.map(|name| (name, vec![Some(value); rows])).collect();
         let ends_at = Timestamp::UNIX_EPOCH;

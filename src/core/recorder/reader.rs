@@ -1,7 +1,5 @@
 //! Which slots are whole, and which of them tell the last minutes of the boot before.
 
-use std::cmp::Reverse;
-
 use super::codec::{Content, Row};
 use super::{Block, ContainerName, LastMinutes, Slot};
 use crate::limits::{RECORDER_ROWS_READ_MAX, RECORDER_SEQUENCE_MAX, RECORDER_SHOWN};
@@ -35,17 +33,10 @@ impl SlotIndex {
         self.slots.iter().map(|(place, slot)| (*place, slot))
     }
 
-    /// Returns the newest copy of each batch of the newest boot that is not the `present` one, the newest batch first.
-    fn of_boot_before(&self, present: u64) -> Vec<(u32, Slot)> {
-        let others = self.slots.iter().filter(|(_, slot)| slot.boot != present);
-        let Some((_, newest)) = others.max_by_key(|(_, slot)| slot.sequence) else {
-            return Vec::new();
-        };
-        let is_it = |(_, slot): &&(u32, Slot)| slot.boot == newest.boot;
-        let mut found: Vec<_> = self.slots.iter().filter(is_it).copied().collect();
-        found.sort_by_key(|(_, slot)| Reverse((slot.batch, slot.sequence)));
-        found.dedup_by_key(|(_, slot)| slot.batch);
-        found
+    /// Returns the newest copy of the newest batch of a boot before this one.
+    fn batch_before(&self, boot: u64, batch: u64) -> Option<&(u32, Slot)> {
+        let before = self.slots.iter().filter(|(_, slot)| slot.boot == boot && slot.batch < batch);
+        before.max_by_key(|(_, slot)| (slot.batch, slot.sequence))
     }
 
     /// Reads the last minutes of the newest boot that is not the `present` one. `read` reads the slot at a place; what it
@@ -66,15 +57,17 @@ impl SlotIndex {
         read: &mut dyn FnMut(u32) -> Option<Box<Block>>,
     ) -> Option<(u64, Vec<ReadRow>)> {
         let mut rows: Vec<ReadRow> = Vec::new();
-        let wanted = self.of_boot_before(present);
-        let boot = wanted.first()?.1.boot;
+        let others = self.slots.iter().filter(|(_, slot)| slot.boot != present);
+        let boot = others.max_by_key(|(_, slot)| slot.sequence)?.1.boot;
         let shown_ms = i64::try_from(RECORDER_SHOWN.as_millis()).unwrap_or(i64::MAX);
-        for (place, noted) in wanted {
-            let Some(block) = read(place) else { continue };
-            if Slot::decode(&block) != Some(noted) {
+        let mut batch = u64::MAX;
+        while let Some((place, noted)) = self.batch_before(boot, batch) {
+            batch = noted.batch;
+            let Some(block) = read(*place) else { continue };
+            if Slot::decode(&block).as_ref() != Some(noted) {
                 continue;
             }
-            let Some(content) = Content::of(&noted, &block) else { continue };
+            let Some(content) = Content::of(noted, &block) else { continue };
             for row in content.rows().rev() {
                 // The clock may have been set in between: what is later than the last sample has no place before it.
                 let newest = rows.first().map_or(row.at_ms, |newest| newest.row.at_ms);

@@ -1,6 +1,5 @@
 //! Decides when and which containers are sampled, and what is kept of them.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -260,25 +259,31 @@ impl ContainerRecorder {
         let all = self.pods.iter().flat_map(|(uid, pod)| {
             pod.containers.iter().filter_map(move |c| Some((uid, pod.limit_bytes, c, c.newest()?)))
         });
-        let mut all: Vec<_> = all
+        let mut left: Vec<_> = all
             .map(|(uid, pod_limit, container, sample)| {
                 let limit_bytes = lowest(container.limit_bytes, pod_limit);
-                let permille = container.permille(limit_bytes);
-                let cpu = sample.cpu_millicores().unwrap_or(0);
-                (permille, cpu, (uid, limit_bytes, &container.id, *sample))
+                let cpu = u64::from(sample.cpu_millicores().unwrap_or(0));
+                ((container.permille(limit_bytes), cpu), uid, limit_bytes, container, sample)
             })
             .collect();
-        all.sort_unstable_by_key(|(permille, cpu, _)| Reverse((*permille, *cpu)));
-        let nearest = all.len().min(most / 2);
-        all[nearest..].sort_unstable_by_key(|(permille, cpu, _)| Reverse((*cpu, *permille)));
-        all.truncate(most);
-        let foremost = all.into_iter().map(|(_, _, (uid, limit_bytes, id, sample))| Foremost {
-            pod_uid: uid.clone(),
-            container_id: id.clone(),
-            limit_bytes,
-            sample,
-        });
-        foremost.collect()
+        let mut foremost = Vec::new();
+        while foremost.len() < most {
+            let is_by_limit = foremost.len() < most / 2;
+            let rank = |(permille, cpu): (u64, u64)| match is_by_limit {
+                true => (permille, cpu),
+                false => (cpu, permille),
+            };
+            let first = left.iter().enumerate().max_by_key(|(_, (ranks, ..))| rank(*ranks));
+            let Some(at) = first.map(|(at, _)| at) else { break };
+            let (_, uid, limit_bytes, container, sample) = left.swap_remove(at);
+            foremost.push(Foremost {
+                pod_uid: uid.clone(),
+                container_id: container.id.clone(),
+                limit_bytes,
+                sample: *sample,
+            });
+        }
+        foremost
     }
 
     /// Returns the time between two regular samples.

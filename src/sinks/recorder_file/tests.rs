@@ -1,5 +1,4 @@
 use std::os::unix::fs::PermissionsExt;
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -32,15 +31,19 @@ fn agent(
 ) -> (usize, Arc<Metrics>) {
     let (clock, metrics) = (Clock::start(), file.metrics.clone());
     let (recorder, minutes) = file.start(clock);
-    // Without a place to wait, a sample that was sent has been taken up, and the ones before it are written.
-    let (sender, receiver) = mpsc::sync_channel(0);
+    let queue = SampleQueue::default();
     thread::scope(|scope| {
-        scope.spawn(move || run(&receiver, file, recorder, clock));
+        scope.spawn(|| run(&queue, file, recorder, clock));
         for n in samples {
-            sender.send(sample(n)).unwrap();
+            let before = written(&metrics) + errors(&metrics);
+            assert!(queue.push(sample(n)));
+            // Each of these samples is written at once, or an error is counted.
+            while written(&metrics) + errors(&metrics) == before {
+                thread::yield_now();
+            }
             between(n, &metrics);
         }
-        drop(sender);
+        queue.close();
     });
     (minutes.map_or(0, |minutes| minutes.len()), metrics)
 }
@@ -121,4 +124,13 @@ fn a_file_that_is_removed_or_emptied_is_made_again() {
         _ => {}
     });
     assert_eq!(agent(file(&path, SIZE, "b"), 6..6, |_, _| {}).0, 6);
+}
+
+#[test]
+fn a_disk_that_hangs_holds_up_nobody_and_costs_bounded_memory() {
+    let queue = SampleQueue::default();
+    let taken = (0..100).filter(|n| queue.push(sample(*n))).count();
+    assert_eq!(taken, RECORDER_QUEUE_MAX);
+    queue.close();
+    assert!((0..).map_while(|_| queue.next()).count() == RECORDER_QUEUE_MAX);
 }
