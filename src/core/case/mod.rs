@@ -169,7 +169,7 @@ pub enum Subject {
 }
 
 /// A reboot of the node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reboot {
     /// The kernel's ID of the boot.
     pub boot_id: String,

@@ -130,7 +130,7 @@ pub fn compose(mut case: Case, gathered: Gathered, recurrence: Recurrence) -> In
 /// Returns the last minutes of the boot before.
 fn before_reboot(case: &Case) -> Option<BeforeReboot> {
     let Subject::Node { reboot } = &case.subject else { return None };
-    Some(reboot.minutes.as_ref()?.before_reboot())
+    Some(reboot.minutes.as_ref()?.shown.clone())
 }
 
 /// Returns the facts about the pod and the verdict. Takes the evidence out of the case.

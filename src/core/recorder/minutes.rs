@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::reader::ReadRow;
-use super::{AVAILABLE, COLUMNS, ContainerName, IO_FULL, MEMORY_SOME, Number, Usage};
+use super::{AVAILABLE, COLUMNS, IO_FULL, MEMORY_SOME};
+use crate::core::cgroup::sample::column::AGE_SECONDS;
 use crate::core::ring::Columns;
 use crate::core::text::{bytes, duration};
 use crate::limits::{
@@ -16,119 +17,64 @@ use crate::limits::{
     TROUBLE_MEMORY_SOME_PERCENT,
 };
 
-/// The last samples of a boot, the oldest first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The last samples of a boot.
+#[derive(Clone, Debug, PartialEq)]
 pub struct LastMinutes {
     /// The key of the boot.
     pub boot: u64,
-    ends_at: Timestamp,
-    rows: Vec<Numbers>,
-    containers: Vec<Used>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Numbers {
-    age_ms: i64,
-    node: [Number; COLUMNS.len()],
-}
-
-/// A container, and what it used at each sample.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Used {
-    name: ContainerName,
-    usage: Vec<Option<Usage>>,
+    /// The samples, as the line has them.
+    pub shown: BeforeReboot,
 }
 
 impl LastMinutes {
     /// `rows` are the newest first. `None` if there are none, or if they are of no time that exists.
-    pub(super) fn new(boot: u64, rows: Vec<ReadRow>) -> Option<Self> {
+    pub(super) fn new(boot: u64, mut rows: Vec<ReadRow>) -> Option<Self> {
         let newest_ms = rows.first()?.row.at_ms;
-        let ends_at = Timestamp::from_millisecond(newest_ms).ok()?;
-        let rows: Vec<ReadRow> = thinned(rows).collect();
-        let mut containers: Vec<Used> = Vec::new();
-        for (n, row) in rows.iter().enumerate() {
-            for (name, usage) in &row.containers {
-                let same = |used: &Used| is_same(&used.name, name);
-                let at = containers.iter().position(same);
-                // The newest row names its containers first; there is room for these.
-                let at = at.or_else(|| {
-                    let has_room = containers.len() < RECORDER_CONTAINERS;
-                    let usage = vec![None; rows.len()];
-                    has_room.then(|| containers.push(Used { name: name.clone(), usage }))?;
-                    Some(containers.len() - 1)
-                });
-                if let Some(used) = at.and_then(|at| containers.get_mut(at)) {
-                    used.usage[n] = Some(*usage);
-                }
+        // To the second, as the sentence says it.
+        let ends_at = Timestamp::from_second(newest_ms.div_euclid(1000)).ok()?;
+        thin(&mut rows);
+        let containers = containers(&rows);
+        rows.reverse();
+        let seconds = |row: &ReadRow| newest_ms.saturating_sub(row.row.at_ms) as f64 / 1000.0;
+        let names = [AGE_SECONDS].into_iter().chain(COLUMNS);
+        let mut columns: Vec<_> =
+            names.map(|name| (name, Vec::with_capacity(rows.len()))).collect();
+        for row in &rows {
+            let values = row.row.node.iter().map(|number| number.get());
+            let values = [Some(seconds(row))].into_iter().chain(values);
+            for ((_, column), value) in columns.iter_mut().zip(values) {
+                column.push(value);
             }
         }
-        containers.iter_mut().for_each(|used| used.usage.reverse());
-        let numbers = |row: &ReadRow| Numbers {
-            age_ms: newest_ms.saturating_sub(row.row.at_ms),
-            node: row.row.node,
-        };
-        Some(Self { boot, ends_at, rows: rows.iter().rev().map(numbers).collect(), containers })
+        let interval_seconds = rows.iter().rev().nth(1).map_or(0.0, seconds);
+        let samples = Columns { interval_seconds, ends_at, columns };
+        Some(Self { boot, shown: BeforeReboot { samples, containers } })
     }
 
     /// Returns the minutes of a boot with one sample, of which nothing is known.
     #[cfg(test)]
     pub fn of_test(boot_id: &str, ends_at: Timestamp) -> Self {
-        let node = [Number::new(None); COLUMNS.len()];
-        let rows = vec![Numbers { age_ms: 0, node }];
-        Self { boot: super::key(boot_id), ends_at, rows, containers: Vec::new() }
+        let columns = vec![(AGE_SECONDS, vec![Some(0.0)])];
+        let samples = Columns { interval_seconds: 0.0, ends_at, columns };
+        let shown = BeforeReboot { samples, containers: Vec::new() };
+        Self { boot: super::key(boot_id), shown }
     }
 
     /// Returns when the last sample was taken, to the second.
     pub fn ends_at(&self) -> Timestamp {
-        Timestamp::from_second(self.ends_at.as_second()).unwrap_or(self.ends_at)
+        self.shown.samples.ends_at
     }
 
     /// Returns about how much memory this takes, in bytes.
     pub fn bytes(&self) -> usize {
-        let used = |used: &Used| {
-            let ContainerName { namespace, pod_name, container, .. } = &used.name;
-            let texts = namespace.len() + pod_name.len() + container.len();
-            size_of::<Used>() + texts + size_of_val(&*used.usage)
-        };
-        size_of_val(&*self.rows) + self.containers.iter().map(used).sum::<usize>()
+        let BeforeReboot { samples, containers } = &self.shown;
+        let values = samples.columns.len() + 2 * containers.len();
+        size_of::<Self>() + values * samples.len() * size_of::<Option<f64>>()
     }
 
-    /// Returns the number of samples.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Returns true if there is no sample, which does not happen.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// Returns the minutes as the line has them.
-    pub fn before_reboot(&self) -> BeforeReboot {
-        let age = |row: &Numbers| Some(row.age_ms as f64 / 1000.0);
-        let mut columns = vec![("age_seconds", self.rows.iter().map(age).collect::<Vec<_>>())];
-        for (n, name) in COLUMNS.into_iter().enumerate() {
-            columns.push((name, self.rows.iter().map(|row| row.node[n].get()).collect()));
-        }
-        let interval = self.rows.iter().rev().nth(1).map_or(0, |row| row.age_ms);
-        let samples = Columns {
-            interval_seconds: interval as f64 / 1000.0,
-            ends_at: self.ends_at(),
-            columns,
-        };
-        let minutes = |used: &Used| ContainerMinutes {
-            namespace: used.name.namespace.clone(),
-            pod_name: used.name.pod_name.clone(),
-            container: used.name.container.clone(),
-            memory_limit_bytes: used.name.limit_bytes,
-            memory_bytes: used
-                .usage
-                .iter()
-                .map(|u| Some(u64::from((*u)?.memory_kib?) << 10))
-                .collect(),
-            cpu_millicores: used.usage.iter().map(|u| Some((*u)?.cpu_millicores?.into())).collect(),
-        };
-        BeforeReboot { samples, containers: self.containers.iter().map(minutes).collect() }
+    /// Returns a column of the node, by its place in [`COLUMNS`].
+    fn column(&self, at: usize) -> &[Option<f64>] {
+        self.shown.samples.columns.get(1 + at).map_or(&[], |(_, values)| values)
     }
 
     /// Appends to a sentence what the last minutes show.
@@ -138,7 +84,7 @@ impl LastMinutes {
             let within = duration(within);
             let _ = write!(out, "; memory available had fallen from {from} to {to} in {within}");
         }
-        let last = |column: usize| self.rows.last()?.node.get(column)?.get();
+        let last = |column: usize| *self.column(column).last()?;
         for (column, most, who) in [
             (MEMORY_SOME, TROUBLE_MEMORY_SOME_PERCENT, "processes waited for memory"),
             (IO_FULL, TROUBLE_IO_FULL_PERCENT, "all processes waited for disks"),
@@ -151,31 +97,63 @@ impl LastMinutes {
 
     /// Returns from what to what the available memory fell, and in which time, if it fell markedly.
     fn fall(&self) -> Option<(f64, f64, Duration)> {
-        let known = |row: &Numbers| Some((row.age_ms, row.node[AVAILABLE].get()?));
-        let points: Vec<_> = self.rows.iter().filter_map(known).collect();
-        let (_, last) = *points.last()?;
-        let peak = points.iter().map(|(_, bytes)| *bytes).fold(0.0, f64::max);
+        let (_, ages) = self.shown.samples.columns.first()?;
+        let points = ages.iter().zip(self.column(AVAILABLE)).rev();
+        let known = || points.clone().filter_map(|(age, bytes)| Some(((*age)?, (*bytes)?)));
+        let (_, last) = known().next()?;
+        let peak = known().map(|(_, bytes)| bytes).fold(0.0, f64::max);
         if last > peak * FALL_TOLD_PART || peak - last < FALL_TOLD_BYTES_MIN {
             return None;
         }
-        let (age_ms, from) = points.iter().rfind(|(_, bytes)| *bytes >= peak * FALL_BEGINS_PART)?;
-        Some((*from, last, Duration::from_secs(u64::try_from(age_ms / 1000).ok()?)))
+        let (age, from) = known().find(|(_, bytes)| *bytes >= peak * FALL_BEGINS_PART)?;
+        Some((from, last, Duration::try_from_secs_f64(age).ok()?))
     }
 }
 
-fn is_same(a: &ContainerName, b: &ContainerName) -> bool {
-    // The limit may have been changed; the newest is shown.
-    (&a.namespace, &a.pod_name, &a.container) == (&b.namespace, &b.pod_name, &b.container)
+/// Returns the containers of rows, which are the newest first: those of the newest rows, as far as there is room.
+fn containers(rows: &[ReadRow]) -> Vec<ContainerMinutes> {
+    let mut found: Vec<ContainerMinutes> = Vec::new();
+    for (n, row) in rows.iter().enumerate() {
+        let place = rows.len() - 1 - n;
+        for (name, usage) in &row.containers {
+            // The limit may have been changed; the newest is shown.
+            let is_it = |known: &ContainerMinutes| {
+                known.namespace == name.namespace
+                    && known.pod_name == name.pod_name
+                    && known.container == name.container
+            };
+            let known = found.iter().position(is_it).unwrap_or_else(|| {
+                if found.len() < RECORDER_CONTAINERS {
+                    let name = name.clone();
+                    found.push(ContainerMinutes {
+                        namespace: name.namespace,
+                        pod_name: name.pod_name,
+                        container: name.container,
+                        memory_limit_bytes: name.limit_bytes,
+                        memory_bytes: vec![None; rows.len()],
+                        cpu_millicores: vec![None; rows.len()],
+                    });
+                    return found.len() - 1;
+                }
+                RECORDER_CONTAINERS
+            });
+            let Some(known) = found.get_mut(known) else { continue };
+            known.memory_bytes[place] = usage.memory_kib.map(|kib| u64::from(kib) << 10);
+            known.cpu_millicores[place] = usage.cpu_millicores.map(u64::from);
+        }
+    }
+    found
 }
 
-/// Keeps the newest rows, and some of those before.
-fn thinned(rows: Vec<ReadRow>) -> impl Iterator<Item = ReadRow> {
+/// Keeps the newest rows, which are first, and some of those before.
+fn thin(rows: &mut Vec<ReadRow>) {
     let older = rows.len().saturating_sub(RECORDER_ROWS_NEWEST);
     let step = older.div_ceil(RECORDER_ROWS_SHOWN_MAX - RECORDER_ROWS_NEWEST).max(1);
-    let is_kept = move |n: usize| {
-        n < RECORDER_ROWS_NEWEST || (n + 1 - RECORDER_ROWS_NEWEST).is_multiple_of(step)
-    };
-    rows.into_iter().enumerate().filter(move |(n, _)| is_kept(*n)).map(|(_, row)| row)
+    let mut n = 0;
+    rows.retain(|_| {
+        n += 1;
+        n <= RECORDER_ROWS_NEWEST || (n - RECORDER_ROWS_NEWEST).is_multiple_of(step)
+    });
 }
 
 /// The last minutes of the boot before, in columns.
@@ -210,7 +188,7 @@ impl BeforeReboot {
     #[cfg(test)]
     pub fn full_of_test(value: f64, name_bytes: usize) -> Self {
         let rows = RECORDER_ROWS_SHOWN_MAX;
-        let names = ["age_seconds"].into_iter().chain(COLUMNS);
+        let names = [AGE_SECONDS].into_iter().chain(COLUMNS);
         let container = ContainerMinutes {
             namespace: "n".repeat(name_bytes.min(63)),
             pod_name: "p".repeat(name_bytes),

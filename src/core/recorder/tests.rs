@@ -96,8 +96,8 @@ fn what_is_written_is_read_again_with_its_containers() {
     assert_eq!(disk.numbers(PRESENT), [0, 1, 2, 3, 4, 5, 6]);
     assert!(disk.minutes(OLD).is_none(), "of the present boot nothing is read");
     let minutes = disk.minutes(PRESENT).unwrap();
-    assert_eq!((minutes.boot, minutes.len()), (OLD, 7));
-    let before = serde_json::to_value(minutes.before_reboot()).unwrap();
+    assert_eq!((minutes.boot, minutes.shown.samples.len()), (OLD, 7));
+    let before = serde_json::to_value(&minutes.shown).unwrap();
     assert_eq!(before["ends_at"], "2026-11-23T03:32:10Z");
     assert_eq!(before["interval_seconds"], 5);
     assert_eq!(before["age_seconds"], serde_json::json!([30, 25, 20, 15, 10, 5, 0]));
@@ -204,10 +204,10 @@ fn hostile_slots_are_data() {
         assert!(index.iter().all(|(_, s)| s.sequence.max(s.batch) < RECORDER_SEQUENCE_MAX));
         bad.numbers(PRESENT);
         let Some(minutes) = bad.minutes(PRESENT) else { continue };
-        assert!((1..=RECORDER_ROWS_SHOWN_MAX).contains(&minutes.len()));
-        let before = minutes.before_reboot();
+        assert!((1..=RECORDER_ROWS_SHOWN_MAX).contains(&minutes.shown.samples.len()));
+        let before = &minutes.shown;
         assert!(before.containers.len() <= RECORDER_CONTAINERS);
-        assert!(serde_json::to_string(&before).unwrap().len() < 64 << 10);
+        assert!(serde_json::to_string(before).unwrap().len() < 64 << 10);
         minutes.tell(&mut String::new());
     }
     for _ in 0..50 {

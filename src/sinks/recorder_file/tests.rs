@@ -45,7 +45,7 @@ fn agent(
         }
         queue.close();
     });
-    (minutes.map_or(0, |minutes| minutes.len()), metrics)
+    (minutes.map_or(0, |minutes| minutes.shown.samples.len()), metrics)
 }
 
 fn written(metrics: &Metrics) -> u64 {
