@@ -18,6 +18,8 @@ pub(crate) enum Want {
     Killed,
     /// The container exited with 1 after one of its processes was killed by the OOM killer.
     WorkerOom,
+    /// The kernel ended the container with SIGSEGV, because it used an address that is not its own.
+    Fault,
     /// The container exited with 1.
     Error,
     /// All containers of the node ended with its last boot, by a power cut.
@@ -112,6 +114,7 @@ impl Want {
                 check(matches!(kind, "oom" | "error"), "the type");
                 check(said.contains("OOM"), "the OOM kill is not named");
             }
+            Self::Fault => check(kind == "signal", "the type"),
             Self::Error => check(kind == "error", "the type"),
             Self::Reboot => {
                 check(kind == "node_reboot", "the type");
@@ -142,6 +145,7 @@ impl fmt::Display for Want {
             Self::Survived => f.write_str("oom high, survived"),
             Self::Killed => f.write_str("killed"),
             Self::WorkerOom => f.write_str("error or oom, names the OOM kill"),
+            Self::Fault => f.write_str("signal"),
             Self::Error => f.write_str("error"),
             Self::Reboot => f.write_str("node_reboot high, container null"),
             Self::Nothing => f.write_str("no line"),

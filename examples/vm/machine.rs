@@ -1,7 +1,8 @@
 //! What the container runtime does on a node with cgroup version 2 and the kubelet's systemd driver: it makes the
 //! cgroups, starts the processes in them, and removes a container's cgroup when its first process has exited.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -140,4 +141,44 @@ pub(crate) fn grow(mib: u64) -> ExitCode {
     }
     eprintln!("no limit stopped the growth at {} MiB", held.len());
     ExitCode::SUCCESS
+}
+
+/// A program for x86-64 that writes to address 0: the header of the file, that of its only segment, and
+/// `xor eax, eax; mov [rax], eax`. Neither a shell nor Rust without `unsafe` can do so.
+const CRASH: [u8; 124] = {
+    let mut file = [0; 124];
+    // Magic, 64 bits, little endian, version 1; executable, x86-64, version 1.
+    put(&mut file, 0, b"\x7fELF\x02\x01\x01");
+    put(&mut file, 16, &[2, 0, 62, 0, 1]);
+    // The entry point, the place of the segment's header, the sizes of both headers, and one segment.
+    put(&mut file, 24, &[0x78, 0, 0x40]);
+    put(&mut file, 32, &[64]);
+    put(&mut file, 52, &[64, 0, 56, 0, 1]);
+    // A segment that is loaded, to read and execute, from the start of the file, to 0x400000, with both sizes.
+    put(&mut file, 64, &[1, 0, 0, 0, 5]);
+    put(&mut file, 80, &[0, 0, 0x40]);
+    put(&mut file, 96, &[124]);
+    put(&mut file, 104, &[124]);
+    put(&mut file, 113, &[0x10]);
+    put(&mut file, 120, &[0x31, 0xc0, 0x89, 0x00]);
+    file
+};
+
+const fn put(file: &mut [u8; 124], at: usize, bytes: &[u8]) {
+    let mut n = 0;
+    while n < bytes.len() {
+        file[at + n] = bytes[n];
+        n += 1;
+    }
+}
+
+/// Makes the programs of one container, by names that no other container has: one that takes memory, and one that uses
+/// an address that is not its own.
+pub(crate) fn make_victims(number: u32) -> [String; 2] {
+    let [leak, crash] = [format!("leak-{number}"), format!("crash-{number}")];
+    symlink(std::env::current_exe().unwrap(), Path::new("/bin").join(&leak)).unwrap();
+    let path = Path::new("/bin").join(&crash);
+    fs::write(&path, CRASH).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    [leak, crash]
 }

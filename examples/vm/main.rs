@@ -17,6 +17,7 @@
     reason = "a step that fails ends the program, and the script that started the machine sees it"
 )]
 
+mod journal;
 mod judge;
 mod machine;
 mod node;

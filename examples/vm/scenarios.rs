@@ -7,8 +7,9 @@ use blackbox_daemon::runtime::clock::Clock;
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::journal::{Deaths, Journal};
 use crate::judge::{Report, Row, Want};
-use crate::machine::{Container, Limits, PodGroup};
+use crate::machine::{Container, Limits, PodGroup, make_victims};
 use crate::node::Node;
 use crate::pods::{Pod, Status, running, terminated};
 use crate::support::FakeApi;
@@ -36,7 +37,8 @@ enum LimitOf {
 #[derive(Clone, Copy)]
 struct Scenario {
     name: &'static str,
-    /// What the container runs after the quiet time.
+    /// What the container runs after the quiet time. In place of `LEAK` and `CRASH` comes the program that takes memory,
+    /// or that uses an address that is not its own, by a name that no other container has.
     script: &'static str,
     quiet_seconds: u64,
     limit_of: LimitOf,
@@ -67,7 +69,7 @@ struct Late {
 
 const BASE: Scenario = Scenario {
     name: "",
-    script: "exec vm grow 200",
+    script: "exec LEAK grow 200",
     quiet_seconds: QUIET_SECONDS,
     limit_of: LimitOf::Container,
     limit_mib: 64,
@@ -79,11 +81,11 @@ const BASE: Scenario = Scenario {
     want: Want::Oom { limit_mib: 64 },
 };
 
-const SCENARIOS: [Scenario; 8] = [
+const SCENARIOS: [Scenario; 9] = [
     Scenario { name: "pid-1", ..BASE },
     Scenario {
         name: "child-survived",
-        script: "vm grow 200; exec sleep 1000000",
+        script: "LEAK grow 200; exec sleep 1000000",
         limit_mib: 32,
         is_killed_as_group: false,
         exit_code: None,
@@ -93,7 +95,7 @@ const SCENARIOS: [Scenario; 8] = [
     },
     Scenario {
         name: "shell-and-child",
-        script: "vm grow 200; exit 3",
+        script: "LEAK grow 200; exit 3",
         limit_mib: 40,
         oom_kills: [2, 3],
         want: Want::Oom { limit_mib: 40 },
@@ -130,12 +132,20 @@ const SCENARIOS: [Scenario; 8] = [
     },
     Scenario {
         name: "worker",
-        script: "vm grow 200; exit 1",
+        script: "LEAK grow 200; exit 1",
         limit_mib: 32,
         is_killed_as_group: false,
         exit_code: Some(1),
         oom_kills: [1, 1],
         want: Want::WorkerOom,
+        ..BASE
+    },
+    Scenario {
+        name: "segfault",
+        script: "exec CRASH",
+        exit_code: Some(139),
+        oom_kills: [0, 0],
+        want: Want::Fault,
         ..BASE
     },
 ];
@@ -152,6 +162,9 @@ const LATES: [Late; 5] = [
 struct Outcome {
     pod: Pod,
     scenario: Scenario,
+    container_id: String,
+    /// The name of the process that the kernel ended.
+    victim: Option<String>,
     facts: String,
     flaws: Vec<String>,
 }
@@ -159,6 +172,7 @@ struct Outcome {
 /// Plays all scenarios at once, and judges what the agent reports.
 pub(crate) fn run() -> Report {
     let clock = Clock::start();
+    let mut journal = Journal::open();
     let node = Node::start(Vec::new(), None);
     let never = Stopper::default();
     let mut threads = Vec::new();
@@ -176,10 +190,12 @@ pub(crate) fn run() -> Report {
     let outcomes: Vec<Outcome> = threads.into_iter().map(|t| t.join().unwrap()).collect();
     never.wait(LAST_INCIDENTS);
 
+    let deaths = journal.deaths();
     let mut incidents = node.incidents();
     let mut rows = Vec::new();
-    for outcome in outcomes {
+    for mut outcome in outcomes {
         let own = incidents.extract_if(.., |line| line["pod_name"] == outcome.pod.name.as_str());
+        outcome.flaws.extend(outcome.journal_flaw(&deaths));
         let (own, facts) = (own.collect(), outcome.facts);
         let row = Row::new(outcome.pod.name, outcome.scenario.want, facts, own, outcome.flaws);
         rows.push(row);
@@ -187,7 +203,8 @@ pub(crate) fn run() -> Report {
     rows.sort_by_key(|row| {
         SCENARIOS.iter().position(|scenario| row.name.starts_with(scenario.name))
     });
-    rows.push(Row::new("other".into(), Want::Nothing, String::new(), incidents, Vec::new()));
+    let facts = format!("the journal's reader: {:?}", deaths.skipped);
+    rows.push(Row::new("other".into(), Want::Nothing, facts, incidents, Vec::new()));
     Report { rows, log: node.agent.log() }
 }
 
@@ -207,10 +224,7 @@ fn play(scenario: Scenario, late: Late, number: u32, api: &FakeApi, clock: Clock
         memory_mib: limit(LimitOf::Container),
         is_killed_as_group: scenario.is_killed_as_group,
     };
-    let script = match scenario.quiet_seconds {
-        0 => scenario.script.to_owned(),
-        seconds => format!("sleep {seconds}; {}", scenario.script),
-    };
+    let (script, victim) = scenario.commands(number);
     let (began, started) = (clock.monotonic(), clock.wall());
     let container = group.start(&id, limits, &script);
     let removal = Duration::from_secs(late.removal_seconds);
@@ -259,7 +273,31 @@ fn play(scenario: Scenario, late: Late, number: u32, api: &FakeApi, clock: Clock
     if kills < least || kills > most {
         flaws.push(format!("TEST: {kills} OOM kills, not {least} to {most}"));
     }
-    Outcome { pod, scenario, facts, flaws }
+    Outcome { pod, scenario, container_id: id, victim, facts, flaws }
+}
+
+impl Scenario {
+    /// Returns the script, and the name of the process that the kernel will end.
+    fn commands(&self, number: u32) -> (String, Option<String>) {
+        let [leak, crash] = make_victims(number);
+        let script = self.script.replace("LEAK", &leak).replace("CRASH", &crash);
+        let victim = [leak, crash].into_iter().find(|name| script.contains(name));
+        match self.quiet_seconds {
+            0 => (script, victim),
+            seconds => (format!("sleep {seconds}; {script}"), victim),
+        }
+    }
+}
+
+impl Outcome {
+    /// Returns what is wrong with the kernel's own words about the victim.
+    fn journal_flaw(&self, deaths: &Deaths) -> Option<String> {
+        let victim = self.victim.as_deref()?;
+        match self.scenario.want {
+            Want::Fault => deaths.fault_flaw(victim),
+            _ => deaths.oom_flaw(victim, &self.container_id),
+        }
+    }
 }
 
 /// A container that is being waited for.
