@@ -8,7 +8,9 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use blackbox_daemon::core::journal::{Entry, FileKind, Progress, Reader, Skipped, Source};
+use blackbox_daemon::core::journal::{
+    Ending, Entry, FileKind, Header, Id, Progress, Reader, Skipped, Source, how_it_ended,
+};
 use blackbox_daemon::core::kernel::{Line, OomKill, OomKills, Place, parse};
 use blackbox_daemon::limits::JOURNAL_NEWEST_MAX;
 
@@ -109,6 +111,17 @@ impl Deaths {
         let count = self.faults.get(name).copied().unwrap_or(0);
         (count != 1).then(|| format!("TEST: the journal has {count} faults of {name}"))
     }
+}
+
+/// Returns how the boot before this one ended, by the files of the journal.
+pub(crate) fn ending(booted_at_us: u64) -> Option<Ending> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let header = |(kind, path): (FileKind, PathBuf)| {
+        let header = Header::read(&mut JournalFile(File::open(path).unwrap())).unwrap();
+        (kind, header)
+    };
+    let headers: Vec<_> = files().into_iter().map(header).collect();
+    how_it_ended(&headers, &Id::parse(&boot).unwrap(), booted_at_us)
 }
 
 /// Returns the files of the system journal. There is a folder for each machine.

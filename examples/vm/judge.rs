@@ -22,7 +22,7 @@ pub(crate) enum Want {
     Fault,
     /// The container exited with 1.
     Error,
-    /// All containers of the node ended with its last boot, by a power cut.
+    /// All containers of the node ended with its last boot.
     Reboot,
     /// Nothing happened.
     Nothing,

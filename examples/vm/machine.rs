@@ -143,6 +143,26 @@ pub(crate) fn grow(mib: u64) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Starts the process that takes all memory. Neither it nor this process is killed for it, and the agent only as the
+/// last one: the kubelet protects what a node needs in this way.
+pub(crate) fn start_hog(agent: u32) -> Child {
+    // Otherwise the kernel may refuse to give it more than there is.
+    fs::write("/proc/sys/vm/overcommit_memory", "1").unwrap();
+    fs::write(format!("/proc/{agent}/oom_score_adj"), "-997").unwrap();
+    fs::write("/proc/self/oom_score_adj", "-1000").unwrap();
+    Command::new(std::env::current_exe().unwrap()).arg("hog").spawn().unwrap()
+}
+
+/// Takes all memory, about 1 MiB in 100 ms.
+pub(crate) fn hog() -> ! {
+    let never = Stopper::default();
+    let mut held = Vec::new();
+    loop {
+        held.push(vec![1_u8; usize::try_from(MIB).unwrap()]);
+        never.wait(Duration::from_millis(100));
+    }
+}
+
 /// A program for x86-64 that writes to address 0: the header of the file, that of its only segment, and
 /// `xor eax, eax; mov [rax], eax`. Neither a shell nor Rust without `unsafe` can do so.
 const CRASH: [u8; 124] = {

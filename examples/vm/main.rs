@@ -3,13 +3,14 @@
 //!
 //! ```text
 //! vm run            plays the scenarios of scenarios.rs, and judges what the agent reports
-//! vm before-cut     runs some pods, and then waits for the power cut
-//! vm after-cut      shows the pods as they are after the reboot, and judges what the agent reports
+//! vm before-FALL    runs some pods, and then lets the node fall: cut (the power), panic (the kernel), hang (no memory)
+//! vm after-FALL     shows the pods as they are after the reboot, and judges what the agent reports
 //! vm enter GROUP PROGRAM ARGUMENT…    becomes that program, in that cgroup
 //! vm grow MIB       takes that much memory
+//! vm hog            takes all memory, and is not killed for it
 //! ```
 //!
-//! The last line of the first three is `VM PASS`, `VM FAIL` or, before the cut, `VM CUT` with the time in seconds.
+//! The last line of the first three is `VM PASS`, `VM FAIL` or, before the fall, `VM CUT` with the time in seconds.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,21 +31,30 @@ mod support;
 use std::process::ExitCode;
 
 use judge::Report;
+use power::Fall;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["run"] => finish(&scenarios::run()),
-        ["before-cut"] => power::before_the_cut(),
-        ["after-cut"] => finish(&power::after_the_cut()),
+        ["hog"] => machine::hog(),
         ["enter", group, program, arguments @ ..] => machine::enter(group, program, arguments),
         ["grow", mib] => machine::grow(mib.parse().expect("a number of MiB")),
-        _ => {
-            eprintln!("usage: vm run | before-cut | after-cut | enter GROUP PROGRAM… | grow MIB");
-            ExitCode::from(2)
-        }
+        [work] => match work.split_once('-').map(|(when, fall)| (when, Fall::of(fall))) {
+            Some(("before", Some(fall))) => power::before(fall),
+            Some(("after", Some(fall))) => finish(&power::after(fall)),
+            _ => usage(),
+        },
+        _ => usage(),
     }
+}
+
+fn usage() -> ExitCode {
+    eprintln!(
+        "usage: vm run | before-FALL | after-FALL | enter GROUP PROGRAM… | grow MIB | hog; FALL: cut, panic, hang"
+    );
+    ExitCode::from(2)
 }
 
 /// Prints the result, with the word that the host waits for.

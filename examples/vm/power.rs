@@ -1,44 +1,123 @@
-//! A power cut under running pods: before it and after it.
+//! A node that falls under running pods: before it and after it.
 //!
-//! The disk keeps the agent's state file, and the API server's objects: a real API server is on another machine.
+//! The disk keeps the agent's state file, the journal, what systemd-pstore saves, and the API server's objects: a real
+//! API server is on another machine.
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::Command;
 use std::time::Duration;
 
+use blackbox_daemon::core::journal::Ending;
 use blackbox_daemon::runtime::clock::Clock;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::journal;
 use crate::judge::{Report, Row, Want};
-use crate::machine::{Container, Limits, PodGroup};
+use crate::machine::{Container, Limits, PodGroup, start_hog};
 use crate::node::Node;
 use crate::pods::{Pod, Status, running, terminated};
 use crate::support::clock::{Stopper, eventually};
 
 const STATE_FILE: &str = "/disk/state";
 const OBJECTS: &str = "/disk/objects.json";
-/// How long the pods run before the cut. The agent writes its state file meanwhile.
-const BEFORE_CUT: Duration = Duration::from_secs(15);
-/// How long the agent sees the objects of the time before the cut.
+/// The folder in which systemd-pstore saves what the kernel wrote when it panicked.
+const PSTORE: &str = "/var/lib/systemd/pstore";
+/// How long the pods run before the fall. The agent writes its state file meanwhile.
+const BEFORE_FALL: Duration = Duration::from_secs(15);
+/// How often the node says that it lives, while its memory is used up.
+const ALIVE: Duration = Duration::from_secs(1);
+/// How long the agent sees the objects of the time before the fall.
 const OLD_STATUS: Duration = Duration::from_secs(5);
 /// How long the agent may take to report, and also to report too much: it holds the incident of a reboot for 60 s.
 const OBSERVED: Duration = Duration::from_secs(75);
+
+/// How the node falls.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Fall {
+    /// The power is cut.
+    Cut,
+    /// The kernel panics, and starts the node again.
+    Panic,
+    /// A process that the OOM killer must not kill takes all memory, until nothing runs and somebody presses reset.
+    Hang,
+}
+
+impl Fall {
+    /// Returns the fall of `before-FALL` and `after-FALL`.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        let all = [("cut", Self::Cut), ("panic", Self::Panic), ("hang", Self::Hang)];
+        all.into_iter().find_map(|(word, fall)| (word == name).then_some(fall))
+    }
+
+    /// Lets the node fall. Each line with `VM CUT` has the time, and the last one is the last sign of life.
+    fn happen(self, node: &Node, clock: Clock) -> ! {
+        // Otherwise the disk has all of the journal only half a minute later.
+        assert!(Command::new("sync").status().unwrap().success(), "sync");
+        println!("VM CUT {}", clock.wall().as_second());
+        let _hog = match self {
+            Self::Cut => None,
+            Self::Panic => {
+                fs::write("/proc/sysrq-trigger", "c").unwrap();
+                None
+            }
+            Self::Hang => {
+                // As it is by default, the kernel stands still when there is nothing left to kill.
+                fs::write("/proc/sys/kernel/panic", "0").unwrap();
+                Some(start_hog(node.agent.pid()))
+            }
+        };
+        loop {
+            Stopper::default().wait(ALIVE);
+            if self == Self::Hang {
+                println!("VM CUT {}", clock.wall().as_second());
+            }
+        }
+    }
+
+    /// Returns what is wrong with what the fall left on the disk. `saved` is when the node was certainly alive.
+    fn flaws(self, saved: Timestamp, booted: Timestamp) -> Vec<String> {
+        let mut flaws = Vec::new();
+        let us = |time: Timestamp| u64::try_from(time.as_microsecond()).unwrap();
+        let ending = journal::ending(us(booted));
+        // The newest entry is of a service that writes each second.
+        let least = us(saved - Duration::from_secs(5));
+        let is_right = |last: u64| (least..us(booted)).contains(&last);
+        if !matches!(ending, Some(Ending::CutOff(last)) if is_right(last.realtime_us)) {
+            flaws.push(format!("TEST: the journal says {ending:?}, and the node lived at {saved}"));
+        }
+        let dumps = pstore_texts(Path::new(PSTORE));
+        let is_told = dumps.iter().any(|text| text.contains("sysrq triggered crash"));
+        if is_told != (self == Self::Panic) || dumps.len() > 1 {
+            flaws.push(format!("TEST: pstore has {} texts, the panic {is_told}", dumps.len()));
+        }
+        flaws
+    }
+}
+
+/// Returns the texts that systemd-pstore put together.
+fn pstore_texts(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let texts = entries.map(|entry| fs::read_to_string(entry.path().join("dmesg.txt")));
+    texts.filter_map(Result::ok).collect()
+}
 
 /// What the disk keeps beside the state file.
 #[derive(Deserialize, Serialize)]
 struct Saved {
     /// When the containers started.
     started: String,
+    /// When this was saved.
+    saved: String,
     objects: Vec<Value>,
-    /// The incidents before the cut.
+    /// The incidents before the fall.
     incidents: Vec<Value>,
 }
 
-/// The pods that run at the cut, and one that ended before it.
+/// The pods that run at the fall, and one that ended before it.
 fn pods() -> [Pod; 4] {
     let pair = Pod { apps: vec!["app", "proxy"], ..Pod::new("pair", 2) };
     let job = Pod { restart_policy: "OnFailure", ..Pod::new("job", 3) };
@@ -50,8 +129,8 @@ fn id(pod: &Pod, container: usize, boot: u64) -> String {
     format!("{:064x}", (boot << 32) + (number << 8) + container as u64)
 }
 
-/// Runs some pods, and asks the host for the power cut.
-pub(crate) fn before_the_cut() -> ExitCode {
+/// Runs some pods, and lets the node fall.
+pub(crate) fn before(fall: Fall) -> ! {
     let clock = Clock::start();
     let node = Node::start(Vec::new(), Some(Path::new(STATE_FILE)));
     let started = clock.wall();
@@ -61,29 +140,28 @@ pub(crate) fn before_the_cut() -> ExitCode {
         node.api.apply(pod.object("Running", &statuses(&pod, 1, started)));
     }
     let done = &mut held[3].1[0];
-    assert!(eventually(BEFORE_CUT, || done.ended() == Some(1)), "the container does not end");
+    assert!(eventually(BEFORE_FALL, || done.ended() == Some(1)), "the container does not end");
     done.remove();
     let [.., pod] = pods();
     let end = terminated(&id(&pod, 0, 1), (1, "Error"), (started, clock.wall()));
     let status =
         Status { name: "app", id: id(&pod, 0, 1), restarts: 0, state: end, last_state: json!({}) };
     node.api.apply(pod.object("Failed", &[status]));
-    Stopper::default().wait(BEFORE_CUT);
+    Stopper::default().wait(BEFORE_FALL);
 
     let (objects, _) = node.api.store().snapshot(crate::support::Resource::Pods);
     let objects = objects.iter().map(|object| Value::clone(object)).collect();
-    save(&Saved { started: started.to_string(), objects, incidents: node.incidents() });
-    println!("VM CUT {}", clock.wall().as_second());
-    loop {
-        Stopper::default().wait(BEFORE_CUT);
-    }
+    let (started, saved) = (started.to_string(), clock.wall().to_string());
+    save(&Saved { started, saved, objects, incidents: node.incidents() });
+    fall.happen(&node, clock)
 }
 
 /// Shows the pods as the kubelet reports them after a reboot, and judges what the agent reports.
-pub(crate) fn after_the_cut() -> Report {
+pub(crate) fn after(fall: Fall) -> Report {
     let clock = Clock::start();
     let booted = clock.wall();
     let saved: Saved = serde_json::from_slice(&fs::read(OBJECTS).unwrap()).unwrap();
+    let flaws = fall.flaws(saved.saved.parse().unwrap(), booted);
     let node = Node::start(saved.objects, Some(Path::new(STATE_FILE)));
     let never = Stopper::default();
     never.wait(OLD_STATUS);
@@ -112,15 +190,13 @@ pub(crate) fn after_the_cut() -> Report {
     }
     never.wait(OBSERVED);
 
+    let row = |name: &str, want, facts: &str, incidents, flaws| {
+        let name = format!("{name}-{}", format!("{fall:?}").to_lowercase());
+        Row::new(name, want, facts.to_owned(), incidents, flaws)
+    };
     let rows = vec![
-        Row::new("before-cut".into(), Want::Error, "pod done".into(), saved.incidents, Vec::new()),
-        Row::new(
-            "after-cut".into(),
-            Want::Reboot,
-            "3 pods, 4 containers".into(),
-            node.incidents(),
-            Vec::new(),
-        ),
+        row("before", Want::Error, "pod done", saved.incidents, Vec::new()),
+        row("after", Want::Reboot, "3 pods, 4 containers", node.incidents(), flaws),
     ];
     Report { rows, log: node.agent.log() }
 }
@@ -146,7 +222,7 @@ fn statuses(pod: &Pod, boot: u64, started: Timestamp) -> Vec<Status> {
     pod.apps.iter().enumerate().map(status).collect()
 }
 
-/// Writes the file so that it survives the cut.
+/// Writes the file so that it survives the fall.
 fn save(saved: &Saved) {
     let mut file = File::create(OBJECTS).unwrap();
     file.write_all(&serde_json::to_vec(saved).unwrap()).unwrap();
