@@ -163,9 +163,14 @@ impl FlightRecorder {
 
     /// Gathers the data about a terminated container: last log lines, posted numbers, samples, OOM kills.
     pub fn read_instance(&self, instance: &InstanceRef, now: Now) -> Gathered {
+        self.read(instance, instance.finished.unwrap_or(now.wall), now)
+    }
+
+    /// The same, also of a container that lost a process at that time and runs.
+    fn read(&self, instance: &InstanceRef, at: Timestamp, now: Now) -> Gathered {
         let mut gathered = Gathered::default();
         if let Some(FollowedLog { log, window }) = &self.kernel_log {
-            let (words, gap) = log.words(&ended(instance, now), *window);
+            let (words, gap) = log.words(&ended(instance, at), *window);
             gathered.words = words;
             gathered.gaps.extend(gap);
         }
@@ -344,7 +349,8 @@ impl FlightRecorder {
             is_alone: place.pod.has_one_container(),
             exit_code: None,
         };
-        Some((case, self.read_instance(&instance, now)))
+        // The API may have shown the container only minutes later.
+        Some((case, self.read(&instance, at, now)))
     }
 
     /// Returns true if the container that lost a process runs, and the API does not list it yet.
@@ -378,13 +384,13 @@ fn within<T>(recorder: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
 }
 
 /// Returns what the kernel's log is searched for.
-fn ended(instance: &InstanceRef, now: Now) -> Ended<'_> {
+fn ended(instance: &InstanceRef, at: Timestamp) -> Ended<'_> {
     Ended {
         pod_key: &instance.pod_key,
         container_id: instance.container_id.as_ref().map(ContainerId::as_str),
         is_alone: instance.is_alone,
         started: instance.started,
-        at: instance.finished.unwrap_or(now.wall),
+        at,
         signal: instance.exit_code.map(|code| code - 128).filter(|signal| *signal > 0),
     }
 }
