@@ -166,7 +166,7 @@ impl fmt::Display for Report {
                 let metadata = &incident["metadata"];
                 writeln!(
                     f,
-                    "     line: {} {} {}, container {}, survived {}: {} {}",
+                    "     line: {} {} {}, container {}, survived {}: {} {}, gaps {}",
                     text(&incident["type"]),
                     text(&incident["severity"]),
                     text(&metadata["confidence"]),
@@ -174,6 +174,7 @@ impl fmt::Display for Report {
                     metadata["survived"],
                     incident["message"],
                     metadata["evidence"],
+                    incident["telemetry"]["gaps"],
                 )?;
             }
         }

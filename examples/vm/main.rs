@@ -27,6 +27,7 @@ mod power;
 mod scenarios;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod words;
 
 use std::process::ExitCode;
 

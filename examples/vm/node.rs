@@ -17,8 +17,9 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Starts the server with these objects, and then the agent, with its default settings.
-    pub(crate) fn start(objects: Vec<Value>, state_file: Option<&Path>) -> Self {
+    /// Starts the server with these objects, and then the agent, with the settings of its components. The folder keeps
+    /// what a power cut must not take along.
+    pub(crate) fn start(objects: Vec<Value>, disk: Option<&Path>) -> Self {
         let api = FakeApi::start(Options::default());
         api.apply(with_boot_id(&api));
         for object in objects {
@@ -26,21 +27,26 @@ impl Node {
         }
         let account = Scratch::new("account");
         api.write_service_account(account.path());
-        let mut options =
-            AgentOptions::in_pod(api.addr(), account.path()).env("RUST_LOG", "warn,blackbox=info");
-        if let Some(path) = state_file {
-            options = options.env("BLACKBOX_STATE_FILE", path);
+        let mut options = AgentOptions::in_pod(api.addr(), account.path())
+            .env("RUST_LOG", "warn,blackbox=info")
+            .env("BLACKBOX_KERNEL_LOG", "/var/log,/run/log");
+        if let Some(disk) = disk {
+            options = options
+                .env("BLACKBOX_STATE_FILE", disk.join("state"))
+                .env("BLACKBOX_PSTORE", "/var/lib/systemd/pstore");
         }
         let agent = options.start();
         agent.wait_ready();
         Self { agent, api: Arc::new(api), _account: account }
     }
 
-    /// Returns the agent's incidents, and of their telemetry, which is long, what the kernel says.
+    /// Returns the agent's incidents, and of their telemetry, which is long, what the rows need.
     pub(crate) fn incidents(&self) -> Vec<Value> {
         let mut incidents = self.agent.incidents();
         for incident in &mut incidents {
-            incident["telemetry"] = json!({"kernel": incident["telemetry"]["kernel"]});
+            let telemetry = &incident["telemetry"];
+            incident["telemetry"] =
+                json!({"kernel": telemetry["kernel"], "gaps": telemetry["gaps"]});
         }
         incidents
     }

@@ -21,8 +21,9 @@ use crate::machine::{Container, Limits, PodGroup, start_hog};
 use crate::node::Node;
 use crate::pods::{Pod, Status, running, terminated};
 use crate::support::clock::{Stopper, eventually};
+use crate::words::fall_flaws;
 
-const STATE_FILE: &str = "/disk/state";
+const DISK: &str = "/disk";
 const OBJECTS: &str = "/disk/objects.json";
 /// The folder in which systemd-pstore saves what the kernel wrote when it panicked.
 const PSTORE: &str = "/var/lib/systemd/pstore";
@@ -132,7 +133,7 @@ fn id(pod: &Pod, container: usize, boot: u64) -> String {
 /// Runs some pods, and lets the node fall.
 pub(crate) fn before(fall: Fall) -> ! {
     let clock = Clock::start();
-    let node = Node::start(Vec::new(), Some(Path::new(STATE_FILE)));
+    let node = Node::start(Vec::new(), Some(Path::new(DISK)));
     let started = clock.wall();
     let mut held = Vec::new();
     for pod in pods() {
@@ -161,8 +162,9 @@ pub(crate) fn after(fall: Fall) -> Report {
     let clock = Clock::start();
     let booted = clock.wall();
     let saved: Saved = serde_json::from_slice(&fs::read(OBJECTS).unwrap()).unwrap();
-    let flaws = fall.flaws(saved.saved.parse().unwrap(), booted);
-    let node = Node::start(saved.objects, Some(Path::new(STATE_FILE)));
+    let alive = saved.saved.parse().unwrap();
+    let mut flaws = fall.flaws(alive, booted);
+    let node = Node::start(saved.objects, Some(Path::new(DISK)));
     let never = Stopper::default();
     never.wait(OLD_STATUS);
 
@@ -194,9 +196,11 @@ pub(crate) fn after(fall: Fall) -> Report {
         let name = format!("{name}-{}", format!("{fall:?}").to_lowercase());
         Row::new(name, want, facts.to_owned(), incidents, flaws)
     };
+    let incidents = node.incidents();
+    flaws.extend(incidents.iter().flat_map(|incident| fall_flaws(fall, alive, incident)));
     let rows = vec![
         row("before", Want::Error, "pod done", saved.incidents, Vec::new()),
-        row("after", Want::Reboot, "3 pods, 4 containers", node.incidents(), flaws),
+        row("after", Want::Reboot, "3 pods, 4 containers", incidents, flaws),
     ];
     Report { rows, log: node.agent.log() }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use blackbox_daemon::runtime::clock::Clock;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::journal::{Deaths, Journal};
 use crate::judge::{Report, Row, Want};
@@ -14,6 +14,7 @@ use crate::node::Node;
 use crate::pods::{Pod, Status, running, terminated};
 use crate::support::FakeApi;
 use crate::support::clock::Stopper;
+use crate::words::victim_flaws;
 
 /// How often the runtime looks for an exit.
 const TICK: Duration = Duration::from_millis(100);
@@ -195,8 +196,16 @@ pub(crate) fn run() -> Report {
     let mut rows = Vec::new();
     for mut outcome in outcomes {
         let own = incidents.extract_if(.., |line| line["pod_name"] == outcome.pod.name.as_str());
-        outcome.flaws.extend(outcome.journal_flaw(&deaths));
-        let (own, facts) = (own.collect(), outcome.facts);
+        let own: Vec<Value> = own.collect();
+        let words = own.iter().flat_map(|incident| outcome.words_flaws(incident));
+        let flaws: Vec<String> = words.chain(outcome.journal_flaw(&deaths)).collect();
+        outcome.flaws.extend(flaws);
+        let mut facts = outcome.facts;
+        if !outcome.flaws.is_empty()
+            && let Some(kills) = deaths.oom_kills.get(outcome.victim.as_deref().unwrap_or_default())
+        {
+            facts = format!("{facts}; {kills:?}");
+        }
         let row = Row::new(outcome.pod.name, outcome.scenario.want, facts, own, outcome.flaws);
         rows.push(row);
     }
@@ -290,6 +299,15 @@ impl Scenario {
 }
 
 impl Outcome {
+    /// Returns what is wrong with what an incident says of the victim.
+    fn words_flaws(&self, incident: &Value) -> Vec<String> {
+        let limit_of = match self.scenario.limit_of {
+            LimitOf::Container => "container",
+            LimitOf::Pod => "pod",
+        };
+        victim_flaws(self.scenario.want, self.victim.as_deref(), limit_of, incident)
+    }
+
     /// Returns what is wrong with the kernel's own words about the victim.
     fn journal_flaw(&self, deaths: &Deaths) -> Option<String> {
         let victim = self.victim.as_deref()?;
