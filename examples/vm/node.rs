@@ -33,6 +33,7 @@ impl Node {
         if let Some(disk) = disk {
             options = options
                 .env("BLACKBOX_STATE_FILE", disk.join("state"))
+                .env("BLACKBOX_RECORDER_FILE", disk.join("recorder"))
                 .env("BLACKBOX_PSTORE", "/var/lib/systemd/pstore");
         }
         let agent = options.start();
@@ -45,8 +46,8 @@ impl Node {
         let mut incidents = self.agent.incidents();
         for incident in &mut incidents {
             let telemetry = &incident["telemetry"];
-            incident["telemetry"] =
-                json!({"kernel": telemetry["kernel"], "gaps": telemetry["gaps"]});
+            incident["telemetry"] = json!({"kernel": telemetry["kernel"], "gaps": telemetry["gaps"],
+                "before_reboot": telemetry["before_reboot"]});
         }
         incidents
     }

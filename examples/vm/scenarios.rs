@@ -38,8 +38,8 @@ enum LimitOf {
 #[derive(Clone, Copy)]
 struct Scenario {
     name: &'static str,
-    /// What the container runs after the quiet time. In place of `LEAK` and `CRASH` comes the program that takes memory,
-    /// or that uses an address that is not its own, by a name that no other container has.
+    /// What the container runs after the quiet time. In place of `LEAK` and `CRASH` comes the program that takes
+    /// memory, or that uses an address that is not its own, by a name that no other container has.
     script: &'static str,
     quiet_seconds: u64,
     limit_of: LimitOf,

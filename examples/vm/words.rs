@@ -1,4 +1,4 @@
-//! Compares what the agent says in the kernel's words with what really happened.
+//! Compares what the agent says in the kernel's words, and of a node's last minutes, with what really happened.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::judge::Want;
 use crate::power::Fall;
 
-/// Returns what is wrong with the kernel's words in the incident of a container. `victim` is the name of the process that
-/// the kernel ended, and `limit_of` is what was at its limit.
+/// Returns what is wrong with the kernel's words in the incident of a container. `victim` is the name of the process
+/// that the kernel ended, and `limit_of` is what was at its limit.
 pub(crate) fn victim_flaws(
     want: Want,
     victim: Option<&str>,
@@ -44,8 +44,8 @@ pub(crate) fn victim_flaws(
     checks.into_iter().filter_map(|(is_right, flaw)| (!is_right).then_some(flaw)).collect()
 }
 
-/// Returns what is wrong with the incident of a reboot. `saved` is when the node was certainly alive, a few seconds before
-/// the power cut and the panic.
+/// Returns what is wrong with the incident of a reboot. `saved` is when the node was certainly alive, a few seconds
+/// before the power cut and the panic.
 pub(crate) fn fall_flaws(fall: Fall, saved: Timestamp, incident: &Value) -> Vec<String> {
     let reboot = &incident["metadata"]["reboot"];
     let message = text(&incident["message"]);
@@ -60,8 +60,8 @@ pub(crate) fn fall_flaws(fall: Fall, saved: Timestamp, incident: &Value) -> Vec<
             format!("last_alive_at is {last}, and the node lived at {saved}"),
         ),
         (
-            message.contains("was last alive at"),
-            "the message does not say when the node was last alive".to_owned(),
+            message.matches("was last alive at").count() == 1,
+            "the message does not say once when the node was last alive".to_owned(),
         ),
     ];
     if fall == Fall::Panic {
@@ -70,7 +70,20 @@ pub(crate) fn fall_flaws(fall: Fall, saved: Timestamp, incident: &Value) -> Vec<
     } else {
         checks.push((panic.is_empty(), format!("a panic: {panic:?}")));
     }
+    let available = &incident["telemetry"]["before_reboot"]["memory_available_bytes"];
+    let is_told = message.contains("memory available had fallen");
+    let has_fallen = numbers(available).is_some_and(|(first, last)| last < first / 2);
+    let is_hang = fall == Fall::Hang;
+    checks.push((has_fallen == is_hang, format!("the available memory was {available}")));
+    checks.push((is_told == is_hang, format!("whether the message tells of a fall: {is_told}")));
     checks.into_iter().filter_map(|(is_right, flaw)| (!is_right).then_some(flaw)).collect()
+}
+
+/// Returns the first and the last number of a column.
+fn numbers(column: &Value) -> Option<(u64, u64)> {
+    let number = |value: &Value| value.as_f64().map(|number| number as u64);
+    let numbers: Vec<u64> = column.as_array()?.iter().filter_map(number).collect();
+    Some((*numbers.first()?, *numbers.last()?))
 }
 
 fn text(value: &Value) -> &str {
