@@ -1,6 +1,7 @@
 //! How the boot before this one ended, by the headers of the journal's files.
 //!
-//! journald sets a file offline when it stops in order. If it finds one online that it did not open itself, it renames
+//! journald sets a file offline when it stops in order, and whenever it has synced it, five minutes after a line
+//! (`SyncIntervalSec`), until the next line comes. If it finds one online that it did not open itself, it renames
 //! it to `….journal~` and begins another one (`journal_file_open_reliably` in `journal-file.c`).
 
 use super::{FileKind, Header, Id, State};
@@ -20,8 +21,8 @@ pub struct LastAlive {
 /// How the boot before this one ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// journald closed its file.
-    Orderly,
+    /// journald had closed its file: in a shutdown, or because it had synced the file and nothing was logged since.
+    Closed,
     /// journald had no time to do so: a panic, a reset, a power failure, or a hang.
     CutOff(LastAlive),
 }
@@ -41,7 +42,7 @@ impl Header {
 
 /// Returns how the boot before this one ended. `None` if the files do not show it.
 ///
-/// A file in which this boot continues one of an earlier boot was closed in order. Otherwise the newest file of earlier
+/// A file in which this boot continues one of an earlier boot had been closed. Otherwise the newest file of earlier
 /// boots decides. The time of this boot, in microseconds since 1970, tells whether a file is older.
 pub fn how_it_ended(
     files: &[(FileKind, Header)],
@@ -54,9 +55,9 @@ pub fn how_it_ended(
         header.boot_id == *boot_now && header.entries > 0 && header.head_realtime_us < before
     };
     if files.iter().any(is_continued) {
-        return Some(Ending::Orderly);
+        return Some(Ending::Closed);
     }
     let earlier = files.iter().filter(|(_, h)| h.boot_id != *boot_now && h.entries > 0);
     let (kind, header) = earlier.max_by_key(|(_, header)| header.tail_realtime_us)?;
-    Some(header.cut_off(*kind, boot_now).map_or(Ending::Orderly, Ending::CutOff))
+    Some(header.cut_off(*kind, boot_now).map_or(Ending::Closed, Ending::CutOff))
 }

@@ -87,8 +87,8 @@ fn a_file_that_was_left_open_shows_when_the_node_was_last_alive() {
         (vec![], None),
         (vec![of(Discarded, (50, 90), BEFORE, Online)], cut(BEFORE, 90)),
         (vec![of(Archived, (50, 90), BEFORE, Online)], cut(BEFORE, 90)),
-        (vec![of(Archived, (50, 90), BEFORE, State::Archived)], Some(Ending::Orderly)),
-        (vec![of(Archived, (50, 90), BEFORE, State::Offline)], Some(Ending::Orderly)),
+        (vec![of(Archived, (50, 90), BEFORE, State::Archived)], Some(Ending::Closed)),
+        (vec![of(Archived, (50, 90), BEFORE, State::Offline)], Some(Ending::Closed)),
         // The newest one decides.
         (
             vec![
@@ -102,7 +102,7 @@ fn a_file_that_was_left_open_shows_when_the_node_was_last_alive() {
                 of(Discarded, (20, 49), LONG_AGO, Online),
                 of(Archived, (50, 90), BEFORE, State::Archived),
             ],
-            Some(Ending::Orderly),
+            Some(Ending::Closed),
         ),
         // This boot went on in a file of the boot before.
         (
@@ -110,7 +110,7 @@ fn a_file_that_was_left_open_shows_when_the_node_was_last_alive() {
                 of(Discarded, (20, 49), LONG_AGO, Online),
                 of(Archived, (50, 110), NOW, State::Archived),
             ],
-            Some(Ending::Orderly),
+            Some(Ending::Closed),
         ),
         // Damaged in this boot.
         (vec![of(Discarded, (101, 110), NOW, Online)], None),
