@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! vm run            plays the scenarios of scenarios.rs, and judges what the agent reports
-//! vm before-FALL    runs some pods, and then lets the node fall: cut (the power), panic (the kernel), hang (no memory)
+//! vm before-FALL    runs some pods, and then lets the node fall: cut (the power), quiet (the same, of a
+//!                   node that logs nothing), panic (the kernel), hang (no memory)
 //! vm after-FALL     shows the pods as they are after the reboot, and judges what the agent reports
 //! vm enter GROUP PROGRAM ARGUMENT…    becomes that program, in that cgroup
 //! vm grow MIB       takes that much memory
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: vm run | before-FALL | after-FALL | enter GROUP PROGRAM… | grow MIB | hog; FALL: cut, panic, hang"
+        "usage: vm run | before-FALL | after-FALL | enter GROUP PROGRAM… | grow MIB | hog; FALL: cut, quiet, panic, hang"
     );
     ExitCode::from(2)
 }

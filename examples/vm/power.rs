@@ -41,6 +41,8 @@ const OBSERVED: Duration = Duration::from_secs(75);
 pub(crate) enum Fall {
     /// The power is cut.
     Cut,
+    /// The power is cut when nothing was logged since journald synced its file, which is therefore closed.
+    Quiet,
     /// The kernel panics, and starts the node again.
     Panic,
     /// A process that the OOM killer must not kill takes all memory, until nothing runs and somebody presses reset.
@@ -50,17 +52,25 @@ pub(crate) enum Fall {
 impl Fall {
     /// Returns the fall of `before-FALL` and `after-FALL`.
     pub(crate) fn of(name: &str) -> Option<Self> {
-        let all = [("cut", Self::Cut), ("panic", Self::Panic), ("hang", Self::Hang)];
+        let all = [
+            ("cut", Self::Cut),
+            ("quiet", Self::Quiet),
+            ("panic", Self::Panic),
+            ("hang", Self::Hang),
+        ];
         all.into_iter().find_map(|(word, fall)| (word == name).then_some(fall))
     }
 
     /// Lets the node fall. Each line with `VM CUT` has the time, and the last one is the last sign of life.
     fn happen(self, node: &Node, clock: Clock) -> ! {
+        if self == Self::Quiet {
+            close_journal();
+        }
         // Otherwise the disk has all of the journal only half a minute later.
         assert!(Command::new("sync").status().unwrap().success(), "sync");
         println!("VM CUT {}", clock.wall().as_second());
         let _hog = match self {
-            Self::Cut => None,
+            Self::Cut | Self::Quiet => None,
             Self::Panic => {
                 fs::write("/proc/sysrq-trigger", "c").unwrap();
                 None
@@ -87,7 +97,12 @@ impl Fall {
         // The newest entry is of a service that writes each second.
         let least = us(saved - Duration::from_secs(5));
         let is_right = |last: u64| (least..us(booted)).contains(&last);
-        if !matches!(ending, Some(Ending::CutOff(last)) if is_right(last.realtime_us)) {
+        let is_as_left = match ending {
+            Some(Ending::CutOff(last)) => self != Self::Quiet && is_right(last.realtime_us),
+            Some(Ending::Closed) => self == Self::Quiet,
+            None => false,
+        };
+        if !is_as_left {
             flaws.push(format!("TEST: the journal says {ending:?}, and the node lived at {saved}"));
         }
         let dumps = pstore_texts(Path::new(PSTORE));
@@ -97,6 +112,13 @@ impl Fall {
         }
         flaws
     }
+}
+
+/// Ends the service that logs each second, and lets journald sync its file, as it does by itself after five minutes.
+fn close_journal() {
+    let script = "killall logger; sleep 1; kill -35 $(pidof systemd-journald)";
+    assert!(Command::new("sh").args(["-c", script]).status().unwrap().success(), "{script}");
+    Stopper::default().wait(Duration::from_secs(2));
 }
 
 /// Returns the texts that systemd-pstore put together.

@@ -53,6 +53,11 @@ pub(crate) fn fall_flaws(fall: Fall, saved: Timestamp, incident: &Value) -> Vec<
     let seconds = last.parse::<Timestamp>().map(|last| last.duration_since(saved).as_secs_f64());
     let longest = if fall == Fall::Hang { 120.0 } else { 10.0 };
     let panic = text(&reboot["panic"]);
+    if fall == Fall::Quiet {
+        // Nothing on the disk tells that it was no shutdown.
+        let is_right = reboot["is_orderly"].is_null() && message.contains("no shutdown was seen");
+        return if is_right { Vec::new() } else { vec!["whether it was a shutdown".to_owned()] };
+    }
     let mut checks = vec![
         (reboot["is_orderly"] == false, format!("is_orderly is {}", reboot["is_orderly"])),
         (
