@@ -72,8 +72,8 @@ pub fn weigh_boot_end(case: &mut Case, end: BootEnd) {
     let BootEnd { journal, panic } = end;
     match journal {
         Some(Ending::CutOff(last)) if panic.is_some() || reboot.is_orderly != Some(true) => {
-            let us = last.realtime_us.try_into().ok();
-            let at = us.and_then(|us| Timestamp::from_microsecond(us).ok());
+            let second = i64::try_from(last.realtime_us / 1_000_000).ok();
+            let at = second.and_then(|second| Timestamp::from_second(second).ok());
             // The recorder's last sample may be newer, or older.
             reboot.last_alive_at = reboot.last_alive_at.max(at);
             reboot.is_orderly = Some(false);
