@@ -512,6 +512,10 @@ fn what_recording_costs_with_pods_of_two_containers() {
     let agent = AgentOptions::in_pod(api.addr(), scratch.path())
         .env("BLACKBOX_CGROUP", scratch.join("cgroup"))
         .env("BLACKBOX_KERNEL_LOG", scratch.join("log"))
+        .env("BLACKBOX_PSTORE", scratch.join("log"))
+        .env("BLACKBOX_RECORDER_FILE", scratch.join("recorder"))
+        .env("BLACKBOX_INCIDENT_FILE", scratch.join("incidents"))
+        .env("BLACKBOX_STATE_FILE", scratch.join("state"))
         .start();
     agent.wait_ready();
     let sampled = || agent.metric("blackbox_containers_sampled") == f64::from(2 * pods);

@@ -61,8 +61,8 @@ struct State {
     asked: u64,
     /// The last of them that is over.
     served: u64,
-    /// True until a round is over: the thread may hang in a read.
-    is_busy: bool,
+    /// True if somebody waited for a round in vain, and none is over since: the thread may hang in a read.
+    is_hanging: bool,
     /// True if no folder was named, so that nobody follows a log.
     is_off: bool,
     /// Why there is no log.
@@ -73,7 +73,7 @@ struct State {
 
 impl KernelLog {
     /// Returns what the log says about this end, and why it says nothing if it cannot be read. Waits at most
-    /// [`KERNEL_LOG_ASKED_MAX`] for a round that begins now, and not at all while an earlier one hangs.
+    /// [`KERNEL_LOG_ASKED_MAX`] for a round that begins now, and not at all if somebody did so in vain a moment ago.
     pub fn words(&self, ended: &Ended<'_>, window: Duration) -> (KernelWords, Option<Gap>) {
         let mut state = self.lock();
         if state.is_off {
@@ -81,12 +81,12 @@ impl KernelLog {
         }
         state.asked += 1;
         let wanted = state.asked;
-        let is_hanging = state.is_busy;
         self.news.notify_all();
-        if !is_hanging {
+        if !state.is_hanging {
             let waits = |state: &mut State| state.served < wanted;
             let waited = self.news.wait_timeout_while(state, KERNEL_LOG_ASKED_MAX, waits);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.is_hanging = state.served < wanted;
         }
         let why = match &state.trouble {
             Some(trouble) => Some(trouble.clone()),
@@ -139,11 +139,7 @@ pub fn run(log: &KernelLog, source: &KernelLogSource, metrics: &Metrics, clock: 
     let mut follower = Follower::new(source.clone());
     let mut trouble = Trouble::new(module_path!(), "kernel log");
     loop {
-        let serving = {
-            let mut state = log.lock();
-            state.is_busy = true;
-            state.asked
-        };
+        let serving = log.lock().asked;
         let busy = metrics.heartbeats.busy(Worker::Kernel);
         let mut lines = Vec::new();
         let read = follower.read(clock.monotonic(), clock.wall(), &mut lines);
@@ -158,7 +154,7 @@ pub fn run(log: &KernelLog, source: &KernelLogSource, metrics: &Metrics, clock: 
             state.record.on_line(line.at_us, &line.text, line.origin);
         }
         state.record.on_time(micros(clock.wall()));
-        state.is_busy = false;
+        state.is_hanging = false;
         state.served = serving;
         state.trouble = read.as_ref().err().cloned();
         log.news.notify_all();

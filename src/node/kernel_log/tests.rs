@@ -217,6 +217,13 @@ fn an_incident_gets_the_line_that_was_written_a_moment_ago() {
     let victim = words.oom_kill.unwrap();
     assert_eq!((&*victim.process, victim.pid, victim.resident_bytes), ("java", 4312, 498 << 20));
     assert_eq!(victim.limit_of, Some(LimitOf::Container));
+    // A thread that hangs is waited for once.
+    let hanging = KernelLog::default();
+    for _ in 0..1000 {
+        let (words, gap) = hanging.words(&ended, window);
+        assert_eq!(words, KernelWords::default());
+        assert_eq!(gap.unwrap().why, "its files could not be read in time");
+    }
     // Not waited for: nobody follows the log.
     let off = KernelLog::default();
     off.lock().is_off = true;
