@@ -37,14 +37,17 @@ impl Hasher for Fold {
     fn write(&mut self, bytes: &[u8]) {
         let (blocks, rest) = bytes.as_chunks::<32>();
         if !blocks.is_empty() {
-            let mut lanes = LANES.map(|start| Self(self.0 ^ start));
+            // By name, so that they stay in registers.
+            let [mut one, mut two, mut three, mut four] = LANES.map(|start| Self(self.0 ^ start));
             for block in blocks {
-                let (words, _) = block.as_chunks::<8>();
-                for (lane, word) in lanes.iter_mut().zip(words) {
-                    lane.add(u64::from_le_bytes(*word));
+                if let ([a, b, c, d], _) = block.as_chunks::<8>() {
+                    one.add(u64::from_le_bytes(*a));
+                    two.add(u64::from_le_bytes(*b));
+                    three.add(u64::from_le_bytes(*c));
+                    four.add(u64::from_le_bytes(*d));
                 }
             }
-            lanes.iter().for_each(|lane| self.add(lane.0));
+            [one, two, three, four].iter().for_each(|lane| self.add(lane.0));
         }
         let (words, rest) = rest.as_chunks::<8>();
         words.iter().for_each(|word| self.add(u64::from_le_bytes(*word)));
