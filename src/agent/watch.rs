@@ -119,7 +119,8 @@ impl Watch {
         is_watch: bool,
         buffer: &mut [u8],
     ) -> Result<Read, ApiError> {
-        let mut line_at = self.clock.monotonic();
+        // Since when no line has ended.
+        let mut inside_since = None;
         let read = loop {
             match answer.read(buffer) {
                 Ok(0) => return Ok(Read::Over(WatchEnd::Clean)),
@@ -129,10 +130,13 @@ impl Watch {
                         break Ok(Read::Dropped);
                     }
                     // Single bytes show that somebody sends, not that the watch works.
-                    let now = self.clock.monotonic();
                     if memchr(b'\n', block).is_some() {
-                        line_at = now;
-                    } else if is_watch && now.saturating_sub(line_at) > self.idle_timeout {
+                        inside_since = None;
+                        continue;
+                    }
+                    let now = self.clock.monotonic();
+                    let since = *inside_since.get_or_insert(now);
+                    if is_watch && now.saturating_sub(since) > self.idle_timeout {
                         break Ok(Read::Over(WatchEnd::Idle));
                     }
                 }
