@@ -180,6 +180,7 @@ fn a_collector_that_hangs_holds_up_nothing_else() {
             ..BedOptions::default()
         };
         let bed = Bed::with("webhook, hangs", options);
+        let start_kib = bed.footprint().resident_kib;
         // One overflow of the queue is enough: it takes 10 MiB of lines.
         let is_held_up = || {
             let [_, dropped, queued] = numbers(&bed);
@@ -189,7 +190,9 @@ fn a_collector_that_hangs_holds_up_nothing_else() {
         bed.flush();
         assert!(eventually(PATIENCE, || bed.balance().is_even()), "stdout: {}", bed.balance());
         assert_eq!(bed.agent.metric("k8s_watch_reconnections_total"), 0.0, "the watch never broke");
-        assert!(bed.footprint().resident_kib < 24 << 10);
+        // The queue's lines, and what a debug build touches of itself meanwhile.
+        let growth_kib = bed.footprint().resident_kib.saturating_sub(start_kib);
+        assert!(growth_kib < 14 << 10, "{growth_kib} KiB more than {start_kib}");
         collector.answer(ACCEPTED);
         if is_delivered {
             drained(&bed);
