@@ -1,8 +1,8 @@
 //! File operations that std does not offer, and the names of the incident file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::limits::INCIDENT_FILES_MAX;
@@ -64,6 +64,14 @@ pub fn open_regular_with(mut options: OpenOptions, path: &Path, links: Links) ->
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     Ok(file)
+}
+
+/// Identifies a file, whatever its name: the device and the inode.
+pub type FileId = (u64, u64);
+
+/// Returns what identifies the file.
+pub fn file_id(metadata: &Metadata) -> FileId {
+    (metadata.dev(), metadata.ino())
 }
 
 /// Syncs the folder that contains `path`: a new name in a folder survives a power cut only if the folder is

@@ -8,7 +8,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,7 +23,7 @@ use crate::limits::{
 use crate::metrics::heartbeat::Worker;
 use crate::metrics::{Metrics, SinkName};
 use crate::runtime::files::{
-    Links, open_regular, open_regular_with, rotated_name, rotated_names, sync_folder,
+    Links, file_id, open_regular, open_regular_with, rotated_name, rotated_names, sync_folder,
 };
 use crate::runtime::trouble::Trouble;
 use crate::sinks::delivery::Delivery;
@@ -57,7 +57,7 @@ impl IncidentFile {
     fn check(&mut self) {
         let Some(open) = self.open.take() else { return };
         if let (Ok(held), Ok(named)) = (open.file.metadata(), fs::metadata(&self.path))
-            && (named.dev(), named.ino()) == (held.dev(), held.ino())
+            && file_id(&named) == file_id(&held)
         {
             self.open = Some(Open { len: held.len(), ..open });
         }

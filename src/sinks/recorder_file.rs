@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use crate::limits::{RECORDER_FILE_BYTES_MAX, RECORDER_QUEUE_MAX, RECORDER_SLOT_B
 use crate::metrics::Metrics;
 use crate::metrics::heartbeat::Worker;
 use crate::runtime::clock::Clock;
-use crate::runtime::files::{Links, open_regular_with, sync_folder};
+use crate::runtime::files::{Links, file_id, open_regular_with, sync_folder};
 use crate::runtime::trouble::Trouble;
 
 const SLOT: u64 = RECORDER_SLOT_BYTES as u64;
@@ -129,7 +129,7 @@ impl RecorderFile {
         let (Ok(held), Ok(named)) = (file.metadata(), fs::symlink_metadata(&self.path)) else {
             return false;
         };
-        (held.dev(), held.ino(), held.len()) == (named.dev(), named.ino(), self.bytes)
+        file_id(&held) == file_id(&named) && held.len() == self.bytes
     }
 
     /// Writes a slot; returns true if it is on the disk.

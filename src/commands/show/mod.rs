@@ -12,7 +12,6 @@ mod table;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::core::display::groups::Groups;
@@ -23,7 +22,7 @@ use crate::limits::{
     SHOW_HELD_BYTES_MAX, SHOW_LINE_BYTES_MAX,
 };
 use crate::runtime::clock::Clock;
-use crate::runtime::files::rotated_names;
+use crate::runtime::files::{file_id, rotated_names};
 use crate::runtime::stop::Stop;
 
 use self::arguments::Arguments;
@@ -176,7 +175,7 @@ impl Show<'_> {
             len += self.read(&mut file, &mut lines, path)?;
             // Rotated: the name points to a new file. Truncated by another tool: the file is shorter than before.
             let is_same = |now: &std::fs::Metadata| {
-                file.metadata().is_ok_and(|own| own.ino() == now.ino() && own.dev() == now.dev())
+                file.metadata().is_ok_and(|own| file_id(&own) == file_id(now))
             };
             match std::fs::metadata(path) {
                 Ok(now) if !is_same(&now) || now.len() < len => {

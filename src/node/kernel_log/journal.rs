@@ -1,9 +1,9 @@
 //! Follows the files of the system journal over rotations.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::core::journal::{
 };
 use crate::core::kernel::Origin;
 use crate::limits::{JOURNAL_FILES_MAX, JOURNAL_NEWEST_MAX, JOURNAL_SEARCHED_EVERY};
-use crate::runtime::files::{Links, open_regular};
+use crate::runtime::files::{Links, file_id, open_regular};
 
 /// A file that is open.
 #[derive(Debug)]
@@ -174,9 +174,8 @@ impl JournalFiles {
 impl Current {
     /// Returns true if the file still has its name.
     fn is_in_place(&self) -> bool {
-        let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
-        let opened = self.file.0.metadata().ok().map(id);
-        opened.is_some() && fs::symlink_metadata(&self.path).ok().map(id) == opened
+        let (opened, named) = (self.file.0.metadata(), fs::symlink_metadata(&self.path));
+        opened.is_ok_and(|opened| named.is_ok_and(|named| file_id(&opened) == file_id(&named)))
     }
 
     fn skipped(&self) -> u64 {

@@ -1,8 +1,7 @@
 //! Follows a file of a syslog daemon.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -13,7 +12,7 @@ use crate::core::journal::{Progress, Source};
 use crate::core::kernel::{Origin, plain};
 use crate::core::stream::frame::{FrameSplitter, OverLong};
 use crate::limits::{PLAIN_LOG_BLOCK_BYTES, PLAIN_LOG_LINE_BYTES_MAX};
-use crate::runtime::files::{Links, open_regular};
+use crate::runtime::files::{Links, file_id, open_regular};
 
 /// The names of the files, the one that only the kernel's lines go to first, and who may write such lines there.
 const NAMES: [(&str, Origin); 3] =
@@ -108,12 +107,11 @@ impl PlainFile {
 
     /// Goes on with the file that has the name now, if this one was rotated or emptied.
     fn follow(&mut self) -> Result<(), String> {
-        let id = |metadata: &Metadata| (metadata.dev(), metadata.ino());
         let (Ok(opened), Ok(named)) = (self.file.0.metadata(), fs::symlink_metadata(&self.path))
         else {
             return Err(format!("{} is gone", self.path.display()));
         };
-        if id(&opened) != id(&named) {
+        if file_id(&opened) != file_id(&named) {
             let file = open_regular(&self.path, Links::Refuse)
                 .map_err(|error| format!("{}: {error}", self.path.display()))?;
             *self = Self::of(&self.path, self.origin, OpenFile(file));

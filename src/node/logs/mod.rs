@@ -22,7 +22,7 @@ use crate::core::logs::last_words::{LastWords, LogEnd, Tail, Truncation};
 use crate::limits::{
     LOG_FOLDER_ENTRIES_MAX, LOG_NAME_BYTES_MAX, LOG_OPEN_TRIES_MAX, LOG_TAIL_BYTES_MAX,
 };
-use crate::runtime::files::{Links, open_regular};
+use crate::runtime::files::{FileId, Links, file_id, open_regular};
 
 mod gap;
 pub use self::gap::Gap;
@@ -149,13 +149,6 @@ fn check_name(name: &str) -> Result<(), Gap> {
     if is_plain && is_bounded && name != "." && name != ".." { Ok(()) } else { Err(Gap::Name) }
 }
 
-/// Identity of a file: device and inode.
-type Id = (u64, u64);
-
-fn id(metadata: &Metadata) -> Id {
-    (metadata.dev(), metadata.ino())
-}
-
 /// The end of a log file.
 struct End {
     bytes: Vec<u8>,
@@ -178,7 +171,7 @@ struct Before {
 /// The log folder of one container.
 struct Folder {
     /// The pod's folder and the container's, with their identities at the first look.
-    parts: [(PathBuf, Id); 2],
+    parts: [(PathBuf, FileId); 2],
 }
 
 impl Folder {
@@ -222,7 +215,7 @@ impl Folder {
                 return Ok(None);
             };
             let held = found(&path, file.metadata())?;
-            let Some(held) = held.filter(|held| id(held) == id(&named)) else {
+            let Some(held) = held.filter(|held| file_id(held) == file_id(&named)) else {
                 // Most likely the file was rotated between the two calls.
                 continue;
             };
@@ -238,7 +231,7 @@ impl Folder {
     fn is_still(&self, name: &str, end: Option<&End>) -> bool {
         let named = fs::symlink_metadata(self.path().join(name));
         match (end.map(|end| end.file.metadata()), named) {
-            (Some(Ok(held)), Ok(named)) => id(&held) == id(&named),
+            (Some(Ok(held)), Ok(named)) => file_id(&held) == file_id(&named),
             (None, Err(error)) => error.kind() == ErrorKind::NotFound,
             _ => false,
         }
@@ -290,14 +283,14 @@ fn is_timestamp(suffix: &str) -> bool {
 }
 
 /// Returns the folder's identity; links are not followed. `None`: the folder does not exist.
-fn folder_id(path: &Path) -> Result<Option<Id>, Gap> {
+fn folder_id(path: &Path) -> Result<Option<FileId>, Gap> {
     let Some(metadata) = found(path, fs::symlink_metadata(path))? else {
         return Ok(None);
     };
     if metadata.is_symlink() {
         Err(Gap::Link(path.to_owned()))
     } else if metadata.is_dir() {
-        Ok(Some(id(&metadata)))
+        Ok(Some(file_id(&metadata)))
     } else {
         Err(Gap::NotPlain(path.to_owned()))
     }
