@@ -157,8 +157,9 @@ pub fn run(config: &Config, log: &LogQueue) -> Result<(), Error> {
         config.api_server.server,
         server.local_addr()
     );
-    let kernel_log = Arc::<KernelLog>::default();
-    let flight = Arc::new(flight(config, &kernel_log));
+    let has_kernel_log = !config.kernel_log.is_empty() || config.pstore.is_some();
+    let kernel_log = has_kernel_log.then(Arc::<KernelLog>::default);
+    let flight = Arc::new(flight(config, kernel_log.clone()));
     let (roster, sidecars) = (flight.roster(), flight.sidecars());
     let recent = Arc::new(RecentIncidents::new(clock.wall()));
     let known =
@@ -174,7 +175,9 @@ pub fn run(config: &Config, log: &LogQueue) -> Result<(), Error> {
     let mut detector = detector(config, clock);
     let (file, left) = recall(config, &shared.metrics, &mut detector);
     let mut boot = boot(config, clock, left.as_ref());
-    shared.kernel_log(config, kernel_log, boot.as_ref())?;
+    if let Some(kernel_log) = kernel_log {
+        shared.kernel_log(config, kernel_log, boot.as_ref())?;
+    }
     let recorder = shared.recorder(config, boot.as_mut())?;
     let boot_id = boot.as_ref().map(|boot| boot.id.clone());
     detector.set_boots(boot.into_iter().collect());
@@ -294,16 +297,13 @@ impl Shared {
         Ok(Some(ledger))
     }
 
-    /// Starts the thread "kernel", if a folder with the kernel's log or its last words is configured.
+    /// Starts the thread "kernel".
     fn kernel_log(
         &self,
         config: &Config,
         log: Arc<KernelLog>,
         boot: Option<&Boot>,
     ) -> Result<(), Error> {
-        if !has_kernel_log(config) {
-            return Ok(());
-        }
         let source = KernelLogSource {
             folders: config.kernel_log.clone(),
             pstore: config.pstore.clone(),
@@ -476,7 +476,7 @@ impl Shared {
     }
 }
 
-fn flight(config: &Config, kernel_log: &Arc<KernelLog>) -> FlightRecorder {
+fn flight(config: &Config, kernel_log: Option<Arc<KernelLog>>) -> FlightRecorder {
     let (interval, window) = (config.sample_interval, config.window);
     let containers = ContainerRecorder::new(CgroupTree::new(&config.cgroup), interval, window);
     let kernel = KernelCounters::new(&config.proc, &config.sys);
@@ -484,15 +484,10 @@ fn flight(config: &Config, kernel_log: &Arc<KernelLog>) -> FlightRecorder {
     let logs = (config.log_lines > 0)
         .then(|| PodLogs::new(&config.pod_logs, config.log_lines, config.log_mask));
     let flight = FlightRecorder::new(containers, system, logs);
-    match has_kernel_log(config) {
-        true => flight.with_kernel_log(kernel_log.clone(), window),
-        false => flight,
+    match kernel_log {
+        Some(kernel_log) => flight.with_kernel_log(kernel_log, window),
+        None => flight,
     }
-}
-
-/// Returns true if the agent is to look for the kernel's own words.
-fn has_kernel_log(config: &Config) -> bool {
-    !config.kernel_log.is_empty() || config.pstore.is_some()
 }
 
 fn detector(config: &Config, clock: Clock) -> Detector {

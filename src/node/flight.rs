@@ -174,11 +174,6 @@ impl FlightRecorder {
             gathered.words = words;
             gathered.gaps.extend(gap);
         }
-        let victim = gathered.words.oom_kill.as_ref();
-        let is_logged = victim.is_some_and(|victim| victim.confidence == Confidence::Confirmed);
-        if is_logged {
-            gathered.oom = OomCount::Logged;
-        }
         if let Some(logs) = &self.logs {
             let InstanceRef {
                 namespace, pod_name, pod_key, container, instance, exit_code, ..
@@ -193,19 +188,17 @@ impl FlightRecorder {
             }
         }
         gathered.sidecar = lock(&self.sidecars).section(&instance.pod_key, now.monotonic);
-        self.read_container(instance, now, is_logged, &mut gathered);
+        self.read_container(instance, now, &mut gathered);
+        let victim = gathered.words.oom_kill.as_ref();
+        let is_logged = victim.is_some_and(|victim| victim.confidence == Confidence::Confirmed);
+        if is_logged && !matches!(gathered.oom, OomCount::Some(_)) {
+            gathered.oom = OomCount::Logged;
+        }
         gathered
     }
 
-    /// Reads the samples and the last counters of a container. `is_logged`: the kernel's log says that it killed one of its
-    /// processes.
-    fn read_container(
-        &self,
-        instance: &InstanceRef,
-        now: Now,
-        is_logged: bool,
-        gathered: &mut Gathered,
-    ) {
+    /// Reads the samples and the last counters of a container.
+    fn read_container(&self, instance: &InstanceRef, now: Now, gathered: &mut Gathered) {
         let (place, is_left_out) = {
             let roster = lock(&self.roster);
             let place = roster.get(&instance.pod_key).cloned();
@@ -236,7 +229,6 @@ impl FlightRecorder {
             kills.own = kills.before;
         }
         gathered.oom = match kills {
-            OomKills { own: 0, .. } if is_logged => OomCount::Logged,
             OomKills { own: 0, unnamed: 0, is_whole: true, .. } => OomCount::None,
             OomKills { own: 0, .. } => OomCount::Unknown,
             OomKills { own, .. } => OomCount::Some(own),
