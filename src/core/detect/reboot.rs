@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::core::Now;
-use crate::core::case::{Case, IncidentType, NodeIdentity, PodFacts, Reboot, Subject};
+use crate::core::case::{Case, IncidentType, NodeIdentity, PodFacts, Reboot, Severity, Subject};
 use crate::core::journal::Ending;
 use crate::core::recorder::{LastMinutes, key};
 use crate::limits::{
@@ -90,8 +90,13 @@ pub fn weigh_boot_end(case: &mut Case, end: BootEnd) {
         case.evidence.push("pstore has the last words of a kernel panic".to_owned());
         reboot.panic = Some(reason);
     }
+    case.severity = severity_of(reboot.is_orderly);
+}
+
+/// Returns the severity of a reboot: a shutdown is the lower one.
+fn severity_of(is_orderly: Option<bool>) -> Severity {
     let severities = IncidentType::NodeReboot.severities();
-    case.severity = if reboot.is_orderly == Some(true) { severities[1] } else { severities[0] };
+    if is_orderly == Some(true) { severities[1] } else { severities[0] }
 }
 
 /// The boots of the node, and what they ended.
@@ -238,8 +243,7 @@ impl Ended {
         }
         // What a shutdown ended needs no explanation.
         let minutes = minutes.filter(|_| is_orderly != Some(true));
-        let severities = IncidentType::NodeReboot.severities();
-        let severity = if is_orderly == Some(true) { severities[1] } else { severities[0] };
+        let severity = severity_of(is_orderly);
         let reboot = Reboot {
             boot_id: id.clone(),
             booted_at: *booted_at,
