@@ -1,5 +1,7 @@
 //! Limits of what is read of the node's system journal.
 
+use std::time::Duration;
+
 /// Maximum number of reads in one round. An entry of the kernel takes a read for itself and one for each of its 8 to 20
 /// fields, so this is enough for a full round of [`JOURNAL_ENTRIES_PER_ROUND_MAX`] of them.
 pub const JOURNAL_READS_PER_ROUND_MAX: u32 = 8192;
@@ -47,3 +49,6 @@ const _: () = assert!(JOURNAL_FIELD_BYTES_READ <= JOURNAL_FIELD_BYTES_MAX);
 
 /// Maximum number of files of the system journal that are compared. journald keeps a hundred (`SystemMaxFiles`).
 pub const JOURNAL_FILES_MAX: usize = 256;
+
+/// How often the agent looks for new files of the journal. One that replaces the file that is read is found at once.
+pub const JOURNAL_SEARCHED_EVERY: Duration = Duration::from_secs(60);

@@ -61,9 +61,6 @@ pub const KERNEL_LOG_ASKED_MAX: Duration = Duration::from_millis(300);
 /// How many rounds, each of [`super::JOURNAL_ENTRIES_PER_ROUND_MAX`] lines, are read before what they have is used.
 pub const KERNEL_LOG_ROUNDS_MAX: u32 = 16;
 
-/// How often the agent looks for new files of the journal. One that replaces the file that is read is found at once.
-pub const JOURNAL_SEARCHED_EVERY: Duration = Duration::from_secs(60);
-
 /// How much of a plain log is read at once.
 pub const PLAIN_LOG_BLOCK_BYTES: usize = 64 << 10;
 

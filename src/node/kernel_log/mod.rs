@@ -116,7 +116,7 @@ impl KernelLog {
 pub struct KernelLogSource {
     /// The folders in which logs are looked for (`BLACKBOX_KERNEL_LOG`).
     pub folders: Vec<PathBuf>,
-    /// The folders with what the firmware kept of a kernel that panicked (`BLACKBOX_PSTORE`).
+    /// The folder with what the firmware kept of a kernel that panicked (`BLACKBOX_PSTORE`).
     pub pstore: Option<PathBuf>,
     /// The boot that the node runs in. Lines of others are left out.
     pub boot_id: Option<Id>,
