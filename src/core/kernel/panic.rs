@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Line, TroubleKind, number, parse};
+use super::number;
 use crate::core::text::{cut, escaped};
 use crate::limits::{
     BOOT_TIME_MARGIN, PANIC_BEFORE_BOOT_MAX, PANIC_REASON_BYTES_MAX, PSTORE_MOVED_WITHIN,
@@ -34,12 +34,7 @@ impl PanicRecord {
         changed_at: Option<Timestamp>,
         text: &str,
     ) -> Option<Self> {
-        let mut reasons = text.lines().filter_map(|line| match parse(without_head(line))? {
-            Line::Trouble(trouble) if trouble.kind == TroubleKind::Panic => {
-                without_head(line).strip_prefix(PANIC)
-            }
-            _ => None,
-        });
+        let mut reasons = text.lines().filter_map(|line| without_head(line).strip_prefix(PANIC));
         let reason = cut(&escaped(reasons.next_back()?.trim_ascii()), PANIC_REASON_BYTES_MAX);
         Some(Self { written_at, changed_at, reason })
     }
