@@ -7,19 +7,12 @@ use std::path::Path;
 use crate::support::clock::{Stopper, eventually, unix_seconds};
 use crate::support::crash::crash;
 use crate::support::journal::write_journal;
+use crate::support::replace::write;
 use crate::support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch, fixture};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 const POD: &str = "uid-web";
-
-/// Replaces a file atomically, as the kernel's files change: no reader sees half of it.
-fn write(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let beside = path.with_extension("beside");
-    fs::write(&beside, text).unwrap();
-    fs::rename(beside, path).unwrap();
-}
 
 /// Returns the runtime's id of the n-th instance of the container.
 fn id(instance: u32) -> String {

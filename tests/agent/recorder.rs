@@ -1,21 +1,13 @@
 //! A node that goes down without notice: the last minutes before, in the line of the real binary of the next boot.
 
 use std::fs;
-use std::path::Path;
 
 use crate::support::clock::{eventually, unix_seconds};
+use crate::support::replace::write;
 use crate::support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch, schema};
 use serde_json::{Value, json};
 
 const POD: &str = "uid-web";
-
-/// Replaces a file atomically, as the kernel's files change: no reader sees half of it.
-fn write(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let beside = path.with_extension("beside");
-    fs::write(&beside, text).unwrap();
-    fs::rename(beside, path).unwrap();
-}
 
 /// A node with one pod, whose procfs and control groups are files, and with a recorder file.
 struct Node {

@@ -1,5 +1,9 @@
 //! Files that systemd's own writer made (`fixtures/journal/make`).
 
+#[allow(unreachable_pub, reason = "the file is shared with the tests of the real binary")]
+#[path = "../../../../tests/support/runs.rs"]
+mod runs;
+
 use super::hostile::{holds, step};
 use super::*;
 
@@ -20,15 +24,7 @@ const BYTES: usize = 64 << 10;
 fn file(name: &str) -> Vec<u8> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/journal/");
     let stored = std::fs::read(format!("{folder}{name}.runs")).unwrap();
-    let (size, mut rest) = stored.split_first_chunk().unwrap();
-    let mut bytes = vec![0; u64::from_le_bytes(*size) as usize];
-    while let Some((offset, after)) = rest.split_first_chunk() {
-        let (len, after) = after.split_first_chunk().unwrap();
-        let (run, after) = after.split_at(u32::from_le_bytes(*len) as usize);
-        bytes[u64::from_le_bytes(*offset) as usize..][..run.len()].copy_from_slice(run);
-        rest = after;
-    }
-    bytes
+    runs::expanded(&stored)
 }
 
 /// The true lines: time, priority and text. Those of 500 bytes and more are compressed.
