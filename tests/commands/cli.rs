@@ -21,6 +21,34 @@ fn replay_prints_the_zoos_incidents_and_nothing_else() {
     assert!(text(&output.stderr).contains("197 incidents in 0 listed pods and 622 watch lines"));
 }
 
+/// Queries take these facts from the top of a line, and people read them in its parts.
+#[test]
+fn the_facts_at_the_top_of_a_line_are_those_of_its_parts() {
+    let output = run(&["replay", fixture("crash-zoo").to_str().unwrap()], &[]);
+    let mut terminations = 0;
+    for line in text(&output.stdout).lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let workload = &line["metadata"]["workload"];
+        let [kind, name] = ["kind", "name"].map(|key| workload[key].as_str().unwrap());
+        assert_eq!(line["workload"], format!("{kind}/{name}"));
+        assert!(line["cluster"].is_null());
+        let containers = line["containers"].as_array().unwrap();
+        let own = containers.iter().find(|container| container["name"] == line["container"]);
+        let Some(own) = own else {
+            assert!(line["container"].is_null() && line["image"].is_null(), "{line}");
+            continue;
+        };
+        assert_eq!(line["image"], own["image"]);
+        if !line["exit_code"].is_null() {
+            terminations += 1;
+            for key in ["exit_code", "signal", "reason"] {
+                assert_eq!(line[key], own[key], "{line}");
+            }
+        }
+    }
+    assert!(terminations > 100, "{terminations}");
+}
+
 #[test]
 fn a_folder_that_is_no_recording_fails_with_its_path() {
     let output = run(&["replay", "/nowhere"], &[]);

@@ -499,6 +499,20 @@ impl Case {
         }
     }
 
+    /// Returns the reason for the failure, one word of the kubelet or of the runtime; `None` if they gave none.
+    pub fn reason(&self) -> Option<&str> {
+        let reason = match &self.subject {
+            Subject::Termination { end, .. } => &end.reason,
+            Subject::Waiting { reason, .. } | Subject::Pod { reason, .. } => reason,
+            Subject::Hang { .. }
+            | Subject::Unseen { .. }
+            | Subject::Survivor { .. }
+            | Subject::Node { .. }
+            | Subject::Lost { .. } => return None,
+        };
+        Some(&**reason).filter(|reason| !reason.is_empty())
+    }
+
     /// Returns the terminated instance; `None` if none terminated.
     pub fn termination(&self) -> Option<&Termination> {
         match &self.subject {

@@ -56,55 +56,26 @@ pub struct Gathered {
 }
 
 /// Makes the incident of a case whose verdict is final.
-pub fn compose(mut case: Case, gathered: Gathered, recurrence: Recurrence) -> Incident {
-    let Gathered {
-        container,
-        system,
-        kernel,
-        words,
-        node,
-        cause,
-        is_judged,
-        logs,
-        sidecar,
-        oom: _,
-        gaps,
-        is_rushed,
-    } = gathered;
-    let cause = if is_judged { cause } else { reason::cause(&case, cause) };
+pub fn compose(mut case: Case, mut gathered: Gathered, recurrence: Recurrence) -> Incident {
+    let told = gathered.cause.take();
+    let cause = if gathered.is_judged { told } else { reason::cause(&case, told) };
     let fingerprint = reason::fingerprint_of(&case, cause.as_ref());
-    let growth = container.as_ref().and_then(|c| memory_growth(&c.samples));
+    let growth = gathered.container.as_ref().and_then(|c| memory_growth(&c.samples));
     let course = Course {
         memory_growth_bytes_per_second: growth.filter(|_| case.kind == IncidentType::Oom),
         recent_ends: recurrence.recent,
         recent_within: RECENT_CRASHES_WITHIN,
         first: recurrence.seen.and_then(|seen| seen.first),
-        words: Some(&words),
+        words: Some(&gathered.words),
     };
-    let subject_name = case.container_name().map(str::to_owned);
-    let subject_id = case.container_id().map(str::to_owned);
     let message = sentence::sentence(&case, cause.as_ref(), &course);
-    let containers = containers(&case, is_rushed);
+    let containers = containers(&case, gathered.is_rushed);
     let metadata = metadata(&mut case, recurrence.seen);
-    let mut telemetry = Telemetry {
-        brief: recurrence.within_hour >= BRIEF_AFTER
-            || recurrence.seen.is_some_and(|seen| seen.within_hour >= BRIEF_AFTER),
-        container,
-        system,
-        before_reboot: before_reboot(&case),
-        kernel: kernel_telemetry(kernel, words),
-        logs,
-        sidecar,
-        node,
-        events: case.events,
-        gaps: case.gaps,
-    };
-    telemetry.gaps.extend(gaps);
-    telemetry.gaps.extend(left_out(&case.pod, containers.len()));
-    if telemetry.brief {
-        telemetry.shorten();
-    }
+    let is_brief = recurrence.within_hour >= BRIEF_AFTER
+        || recurrence.seen.is_some_and(|seen| seen.within_hour >= BRIEF_AFTER);
+    let telemetry = telemetry(&mut case, gathered, is_brief, containers.len());
     let pod = &case.pod;
+    let end = case.termination();
     Incident {
         schema: SCHEMA,
         id: case.id,
@@ -115,16 +86,45 @@ pub fn compose(mut case: Case, gathered: Gathered, recurrence: Recurrence) -> In
         message,
         fingerprint,
         cause,
+        cluster: metadata.cluster.clone(),
         namespace: pod.namespace.clone(),
+        workload: metadata.workload.as_ref().map(ToString::to_string),
         pod_name: pod.name.clone(),
         pod_uid: pod.uid.clone(),
         node_name: pod.node.name.clone(),
-        container: subject_name,
-        container_id: subject_id,
+        container: case.container_name().map(str::to_owned),
+        container_id: case.container_id().map(str::to_owned),
+        image: case.container().map(|container| container.image.clone()),
+        exit_code: end.map(|end| end.exit_code),
+        signal: end.and_then(|end| end.signal),
+        reason: case.reason().map(str::to_owned),
         containers,
         metadata,
         telemetry,
     }
+}
+
+/// Returns what was gathered, and the events. Takes the events and the gaps out of the case. `described` is the number of
+/// containers that the line describes.
+fn telemetry(case: &mut Case, gathered: Gathered, is_brief: bool, described: usize) -> Telemetry {
+    let mut telemetry = Telemetry {
+        brief: is_brief,
+        container: gathered.container,
+        system: gathered.system,
+        before_reboot: before_reboot(case),
+        kernel: kernel_telemetry(gathered.kernel, gathered.words),
+        logs: gathered.logs,
+        sidecar: gathered.sidecar,
+        node: gathered.node,
+        events: std::mem::take(&mut case.events),
+        gaps: std::mem::take(&mut case.gaps),
+    };
+    telemetry.gaps.extend(gathered.gaps);
+    telemetry.gaps.extend(left_out(&case.pod, described));
+    if is_brief {
+        telemetry.shorten();
+    }
+    telemetry
 }
 
 /// Returns the last minutes of the boot before.

@@ -183,6 +183,9 @@ impl Incident {
                 if let Some(cause) = &mut self.cause {
                     cause.shorten(bytes);
                 }
+                for text in [&mut self.image, &mut self.reason].into_iter().flatten() {
+                    *text = cut(text, bytes);
+                }
                 self.metadata.evidence.truncate(4);
                 for text in &mut self.metadata.evidence {
                     *text = cut(text, bytes);
@@ -218,7 +221,16 @@ impl Incident {
         } = &mut self.metadata;
         [&mut self.namespace, &mut self.pod_name, &mut self.pod_uid, &mut self.node_name]
             .into_iter()
-            .chain([&mut self.container, &mut self.container_id].into_iter().flatten())
+            .chain(
+                [
+                    &mut self.cluster,
+                    &mut self.workload,
+                    &mut self.container,
+                    &mut self.container_id,
+                ]
+                .into_iter()
+                .flatten(),
+            )
             .chain(
                 [cluster, revision, qos_class, restart_policy, static_pod_uid]
                     .into_iter()

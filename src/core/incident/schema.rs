@@ -47,8 +47,12 @@ pub struct Incident {
     /// Why it happened, in the words of the application, its runtime or the kubelet; `None` if they do not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
+    /// The cluster, as the operator named it.
+    pub cluster: Option<String>,
     /// The pod's namespace.
     pub namespace: String,
+    /// What the pod belongs to, as `Deployment/api`; `None` in incidents of the node and of a sink.
+    pub workload: Option<String>,
     /// The pod's name.
     pub pod_name: String,
     /// The pod's UID, as the API has it.
@@ -59,6 +63,14 @@ pub struct Incident {
     pub container: Option<String>,
     /// The instance that terminated, as `containerd://…`.
     pub container_id: Option<String>,
+    /// That container's image.
+    pub image: Option<String>,
+    /// The exit code of the instance that terminated.
+    pub exit_code: Option<i32>,
+    /// The number of the signal that terminated it.
+    pub signal: Option<i32>,
+    /// The reason of the runtime or of the kubelet, one word; for a pod as a whole, the pod's.
+    pub reason: Option<String>,
     /// All containers of the pod, as they were when the crash was detected.
     pub containers: Vec<ContainerInfo>,
     /// Facts about the pod and the verdict.

@@ -37,8 +37,10 @@ fn incident() -> Value {
         "timestamp": "2026-11-23T03:31:48Z", "occurred_at": "2026-11-23T03:31:47Z",
         "severity": "critical", "type": "oom", "message": "was OOM-killed at its 64 MiB limit",
         "fingerprint": "4c1d5d6f0a0b1c2d",
-        "namespace": "shop", "pod_name": "web-1", "pod_uid": "u", "node_name": "node1",
-        "container": "app", "container_id": "containerd://9ca6",
+        "cluster": null, "namespace": "shop", "workload": "Deployment/web", "pod_name": "web-1",
+        "pod_uid": "u", "node_name": "node1",
+        "container": "app", "container_id": "containerd://9ca6", "image": "registry/app:1",
+        "exit_code": 137, "signal": null, "reason": "OOMKilled",
         "containers": [
             {"name": "app", "kind": "app", "image": "registry/app:1", "state": "waiting",
              "restart_count": 4, "exit_code": 137, "signal": 9, "exit_class": "killed",

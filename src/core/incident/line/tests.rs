@@ -57,12 +57,18 @@ fn incident(containers: usize, fill: char) -> Incident {
         message: text(1000),
         fingerprint: Fingerprint(u64::MAX),
         cause: Cause::largest_of_test(text),
+        cluster: Some(text(CLUSTER_BYTES_MAX)),
         namespace: "n".repeat(63),
+        workload: Some(format!("Deployment/{}", "w".repeat(253))),
         pod_name: "p".repeat(253),
         pod_uid: "u".repeat(36),
         node_name: "k".repeat(253),
         container: Some(name(0)),
         container_id: Some("i".repeat(77)),
+        image: Some(text(NAME_BYTES_MAX)),
+        exit_code: Some(i32::MIN),
+        signal: Some(i32::MAX),
+        reason: Some(text(NAME_BYTES_MAX)),
         containers: (0..containers).map(container).collect(),
         metadata: metadata(text),
         telemetry: Telemetry {
@@ -169,6 +175,7 @@ fn samples_are_thinned_before_words_go() {
     whole.telemetry.events.clear();
     whole.telemetry.before_reboot = None;
     whole.containers[0].message = Some("x".repeat(1000));
+    (whole.cluster, whole.image, whole.reason) = (None, None, None);
     let counters = every_counter(u64::MAX);
     whole.telemetry.kernel = Some(KernelTelemetry { counters, ..KernelTelemetry::default() });
     let Telemetry { system, container, .. } = &mut whole.telemetry;
@@ -187,6 +194,7 @@ fn the_minutes_before_a_reboot_fit_beside_the_samples_after_it() {
     let mut whole = incident(1, 'x');
     whole.containers.clear();
     (whole.cause, whole.container, whole.telemetry) = (None, None, Telemetry::default());
+    (whole.workload, whole.image, whole.reason) = (None, None, None);
     whole.metadata = metadata(|bytes| "x".repeat(bytes.min(40)));
     whole.telemetry.system = Some(columns(1234.5, 22, 61));
     for (value, want) in [(412.5, 40), (17_179_869_184.0, 20)] {
@@ -265,12 +273,19 @@ fn the_fields_of_the_line_are_those_of_the_schema() {
         "severity",
         "type",
         "message",
+        "fingerprint",
+        "cluster",
         "namespace",
+        "workload",
         "pod_name",
         "pod_uid",
         "node_name",
         "container",
         "container_id",
+        "image",
+        "exit_code",
+        "signal",
+        "reason",
         "containers",
         "metadata",
         "telemetry",
