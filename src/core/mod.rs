@@ -9,6 +9,7 @@ pub mod cause;
 pub mod cgroup;
 pub mod detect;
 pub mod display;
+pub mod export;
 pub mod fingerprint;
 pub mod incident;
 pub mod journal;

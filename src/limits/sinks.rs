@@ -64,3 +64,29 @@ pub const WEBHOOK_TRIES_MAX: u32 = 10;
 /// The longest `Retry-After` of a collector that is obeyed. The queue has room for some minutes of incidents,
 /// and a collector must not make it overflow with one header.
 pub const WEBHOOK_RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// Maximum number of bytes of incident lines in one request to a receiver that takes several. Meanwhile they are no longer in
+/// the queue, and the request is about as long as they are. OTLP receivers accept 20 MiB by default.
+pub const EXPORT_BATCH_BYTES_MAX: usize = 256 << 10;
+
+/// Number of log lines in an alert: a pager's screen has room for few.
+pub const ALERT_LOG_LINES: usize = 3;
+
+/// Maximum number of bytes of these lines.
+pub const ALERT_LOG_BYTES_MAX: usize = 1024;
+
+/// Number of log lines in a chat message.
+pub const CHAT_LOG_LINES: usize = 10;
+
+/// Maximum number of bytes of these lines. Slack shows 4,000 characters of a message before it hides the rest.
+pub const CHAT_LOG_BYTES_MAX: usize = 2500;
+
+/// How long a chat gets no second message about a fingerprint; then it gets the number of the others.
+pub const CHAT_QUIET: Duration = Duration::from_secs(600);
+
+/// Maximum number of fingerprints that wait for that: more than a channel's readers can follow in ten minutes. Beyond it,
+/// the number of the oldest one is told early.
+pub const CHAT_FINGERPRINTS_MAX: usize = 128;
+
+/// How long the sink lets an Alertmanager alone that did not accept alerts while another one did.
+pub const RECEIVER_REST: Duration = Duration::from_secs(30);

@@ -8,8 +8,10 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 /// A value in a line.
 #[derive(Debug)]
 pub enum Value {
-    /// `null`, `true`, `false`: values that people are not shown.
+    /// `null`, which people are not shown.
     Null,
+    /// `true` or `false`, which people are not shown, either.
+    Flag(bool),
     /// A number; people are shown three digits of it.
     Number(f64),
     /// A text.
@@ -32,6 +34,11 @@ impl Value {
         let head = line.deserialize_any(Tree { skipped: "telemetry" }).ok()?;
         line.end().ok()?;
         (!head.text("id").is_empty()).then_some(head)
+    }
+
+    /// Parses any JSON; [`Value::Null`] if the text is none.
+    pub fn of_json(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or(Self::Null)
     }
 
     /// Returns the name of what the incident is about: the pod with its namespace, or the node.
@@ -59,7 +66,12 @@ impl Value {
 
     /// Returns the text of this field; empty if there is none.
     pub fn text(&self, name: &str) -> &str {
-        match self.at(&[name]) {
+        self.at(&[name]).as_text()
+    }
+
+    /// Returns the text that this value is; empty for other values.
+    pub fn as_text(&self) -> &str {
+        match self {
             Self::Text(text) => text,
             _ => "",
         }
@@ -71,6 +83,11 @@ impl Value {
             Self::Number(n) => Some(*n),
             _ => None,
         }
+    }
+
+    /// Returns true if this field is `true`.
+    pub fn is_true(&self, name: &str) -> bool {
+        matches!(self.at(&[name]), Self::Flag(true))
     }
 
     /// Returns the time of this field.
@@ -117,8 +134,8 @@ impl<'de> Visitor<'de> for Tree {
         Ok(Value::Null)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Flag(flag))
     }
 
     #[allow(clippy::cast_precision_loss, reason = "people see three digits of it")]

@@ -329,6 +329,11 @@ impl<'a> Raw<'a> {
         !matches!(self.0, "" | "null" | "[]" | "{}")
     }
 
+    /// Returns the value as it was sent; empty if there is none.
+    pub fn as_str(&self) -> &'a str {
+        self.0
+    }
+
     /// Parses the value. Returns the default if it is longer than `bytes_max`, or has another form.
     pub fn get<T: Read<'a> + Default>(&self, bytes_max: usize) -> T {
         let text = Some(self.0).filter(|text| text.len() <= bytes_max);
