@@ -11,6 +11,8 @@
 //!  stdout    standard output             its queue (10 MiB, oldest drop) ledger
 //!  file      the incident file           its queue (10 MiB, oldest drop) ledger
 //!  webhook   the collector's client      its queue (10 MiB, oldest drop) ledger
+//!  otlp      the OTLP receiver's client  its queue (10 MiB, oldest drop) ledger
+//!  alertmanager  Alertmanager's clients  its queue (10 MiB, oldest drop) ledger
 //!  state     the state file              ledger                         -
 //!  recorder  the recorder file           sampler (16 samples, newest drop) -
 //!  http      the listener                a thread for each request      -
@@ -40,6 +42,7 @@ pub mod work_queue;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::slice;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex};
@@ -55,7 +58,9 @@ use crate::agent::lookups::Lookups;
 use crate::agent::messages::{LookupRequest, Work};
 use crate::agent::publisher::Publisher;
 use crate::agent::watch::Watch;
-use crate::config::Config;
+use crate::config::receivers::alertmanager::Alertmanager;
+use crate::config::receivers::webhook::Webhook;
+use crate::config::{self, Config};
 use crate::core::Now;
 use crate::core::backoff::Jitter;
 use crate::core::case::id;
@@ -89,11 +94,13 @@ use crate::runtime::stop::Stop;
 use crate::serve::http::HttpServer;
 use crate::serve::recent::RecentIncidents;
 use crate::serve::routes::{self, Known};
+use crate::sinks::alertmanager::AlertsFor;
 use crate::sinks::file::{self, IncidentFile};
+use crate::sinks::otlp::LogRecords;
+use crate::sinks::receiver::{Format, ReceiverSink, Surroundings};
 use crate::sinks::recorder_file::{self, RecorderFile, SampleQueue};
 use crate::sinks::state_file::{self, SharedLedger};
-use crate::sinks::webhook::Webhook;
-use crate::sinks::{SinkHandle, stdout};
+use crate::sinks::{SinkHandle, stdout, webhook};
 
 /// Why the agent cannot start, or terminates without a signal.
 #[derive(Debug)]
@@ -185,7 +192,7 @@ pub fn run(config: &Config, log: &LogQueue) -> Result<(), Error> {
     if let Some(file) = file {
         sinks.push(shared.file(file, config)?);
     }
-    sinks.extend(shared.webhook(config)?);
+    sinks.extend(shared.receivers(config)?);
     let seen = seen(left.as_ref());
     let ledger = shared.state(config, left, &seen)?;
     if let (Some(ledger), Some(boot_id)) = (&ledger, &boot_id) {
@@ -267,17 +274,43 @@ impl Shared {
         Ok(sink)
     }
 
-    /// Starts the sink "webhook", if it is configured.
-    fn webhook(&self, config: &Config) -> Result<Option<SinkHandle>, Error> {
-        let Some(settings) = &config.webhook else {
-            return Ok(None);
+    /// Starts the sinks that send incidents by HTTP, as far as they are configured.
+    fn receivers(&self, config: &Config) -> Result<Vec<SinkHandle>, Error> {
+        let mut sinks = Vec::new();
+        if let Some(Webhook { receiver, format }) = &config.webhook {
+            let (receivers, format) = (slice::from_ref(receiver), webhook::format(*format));
+            sinks.push(self.receiver(SinkName::Webhook, receivers, format, config)?);
+        }
+        if let Some(otlp) = &config.otlp {
+            let (receivers, format) = (slice::from_ref(&otlp.receiver), LogRecords::new(otlp));
+            sinks.push(self.receiver(SinkName::Otlp, receivers, Box::new(format), config)?);
+        }
+        if let Some(Alertmanager { receivers, min_severity, duration }) = &config.alertmanager {
+            let format = Box::new(AlertsFor(*duration));
+            let sink = self.receiver(SinkName::Alertmanager, receivers, format, config)?;
+            sinks.push(sink.with_min_severity(*min_severity));
+        }
+        Ok(sinks)
+    }
+
+    fn receiver(
+        &self,
+        name: SinkName,
+        receivers: &[config::receivers::Receiver],
+        format: Box<dyn Format>,
+        config: &Config,
+    ) -> Result<SinkHandle, Error> {
+        let sink = SinkHandle::new(name, config.node(), self.metrics.clone());
+        let queue = sink.queue();
+        let surroundings = Surroundings {
+            seed: seed(config, self.clock),
+            metrics: self.metrics.clone(),
+            clock: self.clock,
+            stop: self.stop.clone(),
         };
-        let sink = SinkHandle::new(SinkName::Webhook, config.node(), self.metrics.clone());
-        let (queue, metrics, stop) = (sink.queue(), self.metrics.clone(), self.stop.clone());
-        let seed = seed(config, self.clock);
-        let webhook = Webhook::new(settings, seed, metrics, self.clock, stop);
-        self.spawn(SinkName::Webhook.name(), move || webhook.run(&queue))?;
-        Ok(Some(sink))
+        let worker = ReceiverSink::new(name, receivers, format, surroundings);
+        self.spawn(name.name(), move || worker.run(&queue))?;
+        Ok(sink)
     }
 
     /// Starts the thread "state" with what an earlier agent left.

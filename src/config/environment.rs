@@ -41,6 +41,11 @@ impl Environment {
         Some(value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
+    /// Returns true if the variable has a value, of whatever kind.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.vars.get(key).is_some_and(|value| !value.as_encoded_bytes().trim_ascii().is_empty())
+    }
+
     /// Returns the text of a setting: its value, or else its default.
     pub(super) fn text(&mut self, setting: &Setting) -> String {
         self.value(setting.key, &allowed(setting)).unwrap_or_else(|| setting.default.to_owned())

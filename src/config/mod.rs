@@ -11,7 +11,7 @@
 //! | `environment.rs` | reads one variable, and collects what is wrong |
 //! | `values.rs`, `duration.rs` | parse the text of one value |
 //! | this file | reads every variable: `read` |
-//! | `webhook.rs`, `service_account.rs`, `kubeconfig/` | read what belongs to their subject |
+//! | `receivers/`, `service_account.rs`, `kubeconfig/` | read what belongs to their subject |
 
 pub mod duration;
 pub mod endpoint;
@@ -19,12 +19,12 @@ mod environment;
 pub(crate) mod files;
 mod kubeconfig;
 mod problem;
+pub mod receivers;
 mod service_account;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod values;
-pub mod webhook;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -39,8 +39,10 @@ use crate::limits;
 use self::endpoint::Endpoint;
 use self::environment::{Environment, allowed};
 pub use self::problem::{ConfigErrors, Problem};
+use self::receivers::alertmanager::{self, Alertmanager};
+use self::receivers::otlp::{self, Otlp};
+use self::receivers::webhook::{self, Webhook};
 pub use self::settings::{SETTINGS, Setting};
-use self::webhook::Webhook;
 
 /// All settings that an operator can choose, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +76,10 @@ pub struct Config {
     pub recorder_file_bytes: u64,
     /// `BLACKBOX_WEBHOOK_URL` and the settings that belong to it: a collector of incidents.
     pub webhook: Option<Webhook>,
+    /// `BLACKBOX_OTLP_ENDPOINT` and the settings that belong to it: a receiver of log records.
+    pub otlp: Option<Otlp>,
+    /// `BLACKBOX_ALERTMANAGER_URL` and the settings that belong to it.
+    pub alertmanager: Option<Alertmanager>,
     /// `BLACKBOX_LOOKBACK`: how old a crash may be when the agent starts. May be zero.
     pub lookback: Duration,
     /// `BLACKBOX_STUCK_AFTER`: how long a pod may take to start or to go. Zero: it is not reported.
@@ -179,6 +185,8 @@ fn read(env: &mut Environment) -> Option<Config> {
 
     let files = read_files(env);
     let webhook = webhook::read(env);
+    let otlp = otlp::read(env);
+    let alertmanager = alertmanager::read(env);
 
     let lookback = duration(env, &settings::LOOKBACK, Duration::ZERO..=limits::LOOKBACK_MAX);
     let patience = Duration::ZERO..=limits::PATIENCE_MAX;
@@ -214,6 +222,8 @@ fn read(env: &mut Environment) -> Option<Config> {
         recorder_file: files.recorder,
         recorder_file_bytes: files.recorder_bytes?,
         webhook,
+        otlp,
+        alertmanager,
         lookback: lookback?,
         stuck_after: stuck_after?,
         unready_after: unready_after?,

@@ -13,7 +13,7 @@ pub struct Setting {
     pub meaning: &'static str,
 }
 
-const fn setting(
+pub(super) const fn setting(
     key: &'static str,
     default: &'static str,
     allowed: &'static str,
@@ -142,6 +142,66 @@ pub(super) const WEBHOOK_TOKEN_FILE: Setting = setting(
     "a file with a token",
     "the bearer token that the agent sends to the collector",
 );
+pub(super) const WEBHOOK_FORMAT: Setting = setting(
+    "BLACKBOX_WEBHOOK_FORMAT",
+    "incident",
+    "incident or slack",
+    "what the agent posts to BLACKBOX_WEBHOOK_URL: the incident as it is, or a message for people as Slack's incoming webhooks take it",
+);
+pub(super) const OTLP_ENDPOINT: Setting = setting(
+    "BLACKBOX_OTLP_ENDPOINT",
+    "",
+    "an http:// or https:// URL without a user name or a fragment",
+    "the OpenTelemetry receiver to which the agent sends each incident as a log record (OTLP/HTTP, protobuf); the agent appends /v1/logs",
+);
+pub(super) const OTLP_HEADERS: Setting = setting(
+    "BLACKBOX_OTLP_HEADERS",
+    "",
+    "pairs like x-tenant=shop, separated by ','; other characters in a value written like %20",
+    "further headers of the requests to the OpenTelemetry receiver",
+);
+pub(super) const OTLP_CA: Setting = setting(
+    "BLACKBOX_OTLP_CA",
+    "",
+    "a PEM file with certificates",
+    "the CA certificates that the agent trusts for the OpenTelemetry receiver; if unset, the system's CA bundle",
+);
+pub(super) const OTLP_TOKEN_FILE: Setting = setting(
+    "BLACKBOX_OTLP_TOKEN_FILE",
+    "",
+    "a file with a token",
+    "the bearer token that the agent sends to the OpenTelemetry receiver",
+);
+pub(super) const ALERTMANAGER_URL: Setting = setting(
+    "BLACKBOX_ALERTMANAGER_URL",
+    "",
+    "http:// or https:// URLs without a user name or a fragment, separated by ','",
+    "the Alertmanager to which the agent sends incidents as alerts, or all instances of its cluster; the agent appends /api/v2/alerts",
+);
+pub(super) const ALERTMANAGER_CA: Setting = setting(
+    "BLACKBOX_ALERTMANAGER_CA",
+    "",
+    "a PEM file with certificates",
+    "the CA certificates that the agent trusts for Alertmanager; if unset, the system's CA bundle",
+);
+pub(super) const ALERTMANAGER_TOKEN_FILE: Setting = setting(
+    "BLACKBOX_ALERTMANAGER_TOKEN_FILE",
+    "",
+    "a file with a token",
+    "the bearer token that the agent sends to Alertmanager",
+);
+pub(super) const ALERT_MIN_SEVERITY: Setting = setting(
+    "BLACKBOX_ALERT_MIN_SEVERITY",
+    "high",
+    "critical, high, medium or low",
+    "the lowest severity of which an incident becomes an alert",
+);
+pub(super) const ALERT_DURATION: Setting = setting(
+    "BLACKBOX_ALERT_DURATION",
+    "30m",
+    "1m to 24h, written like 90s, 5m or 1h30m",
+    "after this time, Alertmanager considers an alert resolved; an incident has no end",
+);
 pub(super) const LOOKBACK: Setting = setting(
     "BLACKBOX_LOOKBACK",
     "5m",
@@ -244,6 +304,16 @@ pub const SETTINGS: &[Setting] = &[
     WEBHOOK_URL,
     WEBHOOK_CA,
     WEBHOOK_TOKEN_FILE,
+    WEBHOOK_FORMAT,
+    OTLP_ENDPOINT,
+    OTLP_HEADERS,
+    OTLP_CA,
+    OTLP_TOKEN_FILE,
+    ALERTMANAGER_URL,
+    ALERTMANAGER_CA,
+    ALERTMANAGER_TOKEN_FILE,
+    ALERT_MIN_SEVERITY,
+    ALERT_DURATION,
     LOOKBACK,
     STUCK_AFTER,
     UNREADY_AFTER,

@@ -139,6 +139,59 @@ pub(super) fn server_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// Parses pairs like `name=value,name=value`. What a value cannot contain is written like `%20` in it, as in W3C Baggage;
+/// a percent sign that begins no such code stands for itself.
+pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
+    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    let pairs: Vec<_> = pairs.map(pair).collect::<Result<_, _>>()?;
+    if pairs.len() > limits::PAIRS_MAX {
+        return Err(format!("more than {} pairs", limits::PAIRS_MAX));
+    }
+    Ok(pairs)
+}
+
+fn pair(pair: &str) -> Result<(String, String), String> {
+    let (name, value) = pair.split_once('=').ok_or("has a part without '='")?;
+    let name = name.trim();
+    if name.is_empty() {
+        return Err("has a part without a name".to_owned());
+    }
+    let mut decoded = Vec::new();
+    let mut rest = value.trim().as_bytes();
+    while let [first, after @ ..] = rest {
+        let code = after.get(..2).and_then(|code| std::str::from_utf8(code).ok());
+        let byte = code.and_then(|code| u8::from_str_radix(code, 16).ok());
+        match byte {
+            Some(byte) if *first == b'%' => {
+                decoded.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                decoded.push(*first);
+                rest = after;
+            }
+        }
+    }
+    let value = String::from_utf8(decoded).map_err(|_| "has a value that is not UTF-8")?;
+    Ok((name.to_owned(), value))
+}
+
+/// Checks a header that the operator adds. The error does not repeat the value, which may be a key.
+pub(super) fn check_header(name: &str, value: &str) -> Result<(), String> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if !name.bytes().all(is_token) {
+        return Err("has a name that no header can have".to_owned());
+    }
+    let taken = ["accept", "connection", "content-length", "content-type", "host", "user-agent"];
+    if taken.iter().any(|taken| name.eq_ignore_ascii_case(taken)) {
+        return Err(format!("has the header {name}, which the agent itself sets"));
+    }
+    if !value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        return Err(format!("has a value of {name} that no header can have"));
+    }
+    Ok(())
+}
+
 /// Reads a path. Whether it exists is checked by the code that opens it: the file may appear later, and that
 /// code can report what the missing file prevents.
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {

@@ -35,7 +35,7 @@ impl Jitter {
 /// (`tools/cache/reflector.go`).
 ///
 /// The longest delay is twelve retry intervals, 60 s by default. If the server asks for more, it is that time (at most
-/// `RETRY_AFTER_MAX`, 120 s; a collector at most `WEBHOOK_RETRY_AFTER_MAX`, 60 s) and up to one such delay.
+/// `RETRY_AFTER_MAX`, 120 s; a collector at most `RECEIVER_RETRY_AFTER_MAX`, 60 s) and up to one such delay.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     start: Duration,

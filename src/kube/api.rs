@@ -305,8 +305,9 @@ impl ApiClient {
         );
         let post = Post {
             path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-            json: question.as_bytes(),
-            idempotency_key: None,
+            content_type: "application/json",
+            body: question.as_bytes(),
+            headers: &[],
             response_timeout: ResponseTimeout::Answer,
         };
         let response = self.send(None, None, |http| http.post(&post))?;

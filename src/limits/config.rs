@@ -98,4 +98,14 @@ const _: () = assert!(SAMPLE_INTERVAL_MAX.as_secs() <= WINDOW_MAX.as_secs());
 
 /// The longest `BLACKBOX_WEBHOOK_URL`. Servers accept 8 KiB for the first line of a request, and a URL that
 /// contains a signature has one or two.
-pub const WEBHOOK_URL_BYTES_MAX: usize = 4096;
+pub const RECEIVER_URL_BYTES_MAX: usize = 4096;
+
+/// The shortest time after which an alert is resolved: below it, Alertmanager's own waits would let it end before anybody was
+/// notified (`group_wait` is 30 s by default).
+pub const ALERT_DURATION_MIN: Duration = Duration::from_secs(60);
+
+/// The longest time after which an alert is resolved.
+pub const ALERT_DURATION_MAX: Duration = Duration::from_secs(86_400);
+
+/// Maximum number of headers that the operator may add, and of attributes.
+pub const PAIRS_MAX: usize = 32;

@@ -50,20 +50,20 @@ pub const STATE_RETRY: Duration = Duration::from_secs(5);
 
 /// How long a POST of an incident may take, from the name lookup to the head of the answer. A collector that
 /// needs longer is as good as down, and all other lines wait behind this one.
-pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
+pub const RECEIVER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Scales the backoff between the tries of one line, as `BLACKBOX_K8S_RETRY_INTERVAL` does for the API server:
 /// from 0.8 s to 30 s, up to twice that with jitter.
-pub const WEBHOOK_RETRY_INTERVAL: Duration = Duration::from_secs(5);
+pub const RECEIVER_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Maximum number of tries for one line. With the backoff they take three to five minutes, as long as the
 /// roll-out of a collector. After that the line is dropped and the next one is tried, since the line itself may
 /// be what fails.
-pub const WEBHOOK_TRIES_MAX: u32 = 10;
+pub const RECEIVER_TRIES_MAX: u32 = 10;
 
 /// The longest `Retry-After` of a collector that is obeyed. The queue has room for some minutes of incidents,
 /// and a collector must not make it overflow with one header.
-pub const WEBHOOK_RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+pub const RECEIVER_RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// Maximum number of bytes of incident lines in one request to a receiver that takes several. Meanwhile they are no longer in
 /// the queue, and the request is about as long as they are. OTLP receivers accept 20 MiB by default.

@@ -23,6 +23,10 @@ pub enum Worker {
     File,
     /// Posts to the collector.
     Webhook,
+    /// Posts to the OpenTelemetry receiver.
+    Otlp,
+    /// Posts to Alertmanager.
+    Alertmanager,
     /// Writes the state file.
     State,
     /// Reads the kernel's log.
@@ -33,7 +37,7 @@ pub enum Worker {
 
 impl Worker {
     /// Every worker.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Watch,
         Self::Lookups,
         Self::Sampler,
@@ -41,6 +45,8 @@ impl Worker {
         Self::Stdout,
         Self::File,
         Self::Webhook,
+        Self::Otlp,
+        Self::Alertmanager,
         Self::State,
         Self::Kernel,
         Self::Recorder,
@@ -56,6 +62,8 @@ impl Worker {
             Self::Stdout => "stdout",
             Self::File => "file",
             Self::Webhook => "webhook",
+            Self::Otlp => "otlp",
+            Self::Alertmanager => "alertmanager",
             Self::State => "state",
             Self::Kernel => "kernel",
             Self::Recorder => "recorder",
@@ -71,7 +79,9 @@ impl Worker {
     /// Returns how long one piece of its work may take.
     fn limit(self) -> Duration {
         match self {
-            Self::Watch | Self::Lookups | Self::Webhook => HEARTBEAT_NETWORK_MAX,
+            Self::Watch | Self::Lookups | Self::Webhook | Self::Otlp | Self::Alertmanager => {
+                HEARTBEAT_NETWORK_MAX
+            }
             _ => HEARTBEAT_MAX,
         }
     }

@@ -1,6 +1,7 @@
 //! The label values of every family.
 
 use super::family::Label;
+use super::heartbeat::Worker;
 use crate::core::case::{IncidentType, Severity};
 use crate::core::detect::classify::Quiet;
 use crate::core::kernel::counters::Counter;
@@ -162,20 +163,33 @@ pub enum SinkName {
     File,
     /// The collector of `BLACKBOX_WEBHOOK_URL`.
     Webhook,
+    /// The OpenTelemetry receiver of `BLACKBOX_OTLP_ENDPOINT`.
+    Otlp,
+    /// The Alertmanager of `BLACKBOX_ALERTMANAGER_URL`.
+    Alertmanager,
 }
 label!(SinkName, "sink", {
     Self::Stdout => "stdout" as Self::Stdout,
     Self::File => "file" as Self::File,
     Self::Webhook => "webhook" as Self::Webhook,
+    Self::Otlp => "otlp" as Self::Otlp,
+    Self::Alertmanager => "alertmanager" as Self::Alertmanager,
 });
 
 impl SinkName {
     /// Returns the sink's name, for threads and logs.
     pub fn name(self) -> &'static str {
+        self.worker().name()
+    }
+
+    /// Returns the sink's thread.
+    pub fn worker(self) -> Worker {
         match self {
-            Self::Stdout => "stdout",
-            Self::File => "file",
-            Self::Webhook => "webhook",
+            Self::Stdout => Worker::Stdout,
+            Self::File => Worker::File,
+            Self::Webhook => Worker::Webhook,
+            Self::Otlp => Worker::Otlp,
+            Self::Alertmanager => Worker::Alertmanager,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 
-use crate::core::case::{IncidentId, IncidentType, Losses};
+use crate::core::case::{IncidentId, IncidentType, Losses, Severity};
 use crate::core::incident::{Incident, line};
 use crate::sinks::state_file::SharedLedger;
 
@@ -18,6 +18,8 @@ pub struct Delivery {
     pub id: IncidentId,
     /// The incident's type.
     pub kind: IncidentType,
+    /// The incident's severity.
+    pub severity: Severity,
     /// When the incident happened, for the delay metric.
     pub occurred_at: Timestamp,
     /// When the agent detected it, for the metric of the agent's part of the delay.
@@ -43,6 +45,7 @@ impl Delivery {
             line,
             id: incident.id,
             kind: incident.kind,
+            severity: incident.severity,
             occurred_at: if is_of_episode { incident.timestamp } else { incident.occurred_at },
             detected_at: incident.timestamp,
             open: AtomicUsize::new(sinks),
@@ -67,6 +70,7 @@ impl Delivery {
             line: line.as_bytes().into(),
             id: IncidentId::of_test(line),
             kind: IncidentType::Error,
+            severity: Severity::Low,
             occurred_at: Timestamp::UNIX_EPOCH,
             detected_at: Timestamp::UNIX_EPOCH,
             open: AtomicUsize::new(sinks),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::core::case::NodeIdentity;
+use crate::core::case::{NodeIdentity, Severity};
 use crate::limits::{SINK_QUEUE_BYTES_MAX, SINK_QUEUE_MAX};
 use crate::metrics::{Metrics, SinkName};
 use crate::runtime::trouble::Trouble;
@@ -16,6 +16,8 @@ pub struct SinkHandle {
     queue: Queue,
     metrics: Arc<Metrics>,
     overflow: Trouble,
+    /// The lowest severity that the sink takes.
+    min_severity: Severity,
 }
 
 impl SinkHandle {
@@ -23,12 +25,28 @@ impl SinkHandle {
     pub fn new(name: SinkName, node: impl Into<NodeIdentity>, metrics: Arc<Metrics>) -> Self {
         let limits = Limits { lines: SINK_QUEUE_MAX, bytes: SINK_QUEUE_BYTES_MAX };
         let queue = Queue::new(limits, node, name.name());
-        Self { name, queue, metrics, overflow: Trouble::new(module_path!(), "incidents") }
+        Self {
+            name,
+            queue,
+            metrics,
+            overflow: Trouble::new(module_path!(), "incidents"),
+            min_severity: Severity::Low,
+        }
+    }
+
+    /// Lets the sink take only incidents of this severity and above.
+    pub fn with_min_severity(mut self, min_severity: Severity) -> Self {
+        self.min_severity = min_severity;
+        self
     }
 
     /// Queues an incident for the sink. Never blocks: when the queue is full, the oldest incidents are dropped,
     /// counted, logged, and told in a line of their own.
     pub fn send(&mut self, delivery: Arc<Delivery>) {
+        if delivery.severity < self.min_severity {
+            delivery.done();
+            return;
+        }
         // Increment before push, decrement after pop, so the gauge can only over-count briefly and never drifts.
         self.metrics.sink_queued.add(self.name);
         let Pushed { dropped, is_first_loss } = self.queue.push(delivery);

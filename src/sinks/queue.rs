@@ -39,6 +39,17 @@ struct State {
     untold: Untold,
 }
 
+/// What a receiver found in the queue.
+#[derive(Debug)]
+pub enum Popped {
+    /// The oldest item.
+    Item(Arc<Delivery>),
+    /// Nothing came in time.
+    Nothing,
+    /// The queue is closed and empty.
+    Closed,
+}
+
 /// What became of a queue when a line was added to it.
 #[derive(Debug, Default)]
 pub struct Pushed {
@@ -86,15 +97,33 @@ impl Queue {
 
     /// Removes and returns the oldest item, waiting for one. Returns `None` once the queue is closed and empty.
     pub fn pop(&self) -> Option<Arc<Delivery>> {
+        match self.pop_within(None) {
+            Popped::Item(item) => Some(item),
+            Popped::Nothing | Popped::Closed => None,
+        }
+    }
+
+    /// Removes the oldest item, waiting for one, at most for this time if there is a limit.
+    pub fn pop_within(&self, within: Option<Duration>) -> Popped {
         let mut state = self.lock();
         loop {
             if let Some(item) = state.take(&self.0) {
-                return Some(item);
+                return Popped::Item(item);
             }
             if state.closed {
-                return None;
+                return Popped::Closed;
             }
-            state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = match within {
+                None => self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(within) => {
+                    let waited = self.0.changed.wait_timeout(state, within);
+                    let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+                    if waited.timed_out() {
+                        return Popped::Nothing;
+                    }
+                    state
+                }
+            };
         }
     }
 

@@ -75,10 +75,13 @@ pub fn run(
     if let Some(path) = &config.recorder_file {
         node::writable(&mut report, "recorder file", "BLACKBOX_RECORDER_FILE", path);
     }
-    if let Some(webhook) = &config.webhook {
-        let text =
-            format!("{}: not tested, because check sends no incidents", webhook.collector.server);
-        report.ok("webhook", &text);
+    let webhook = config.webhook.iter().map(|webhook| ("webhook", &webhook.receiver));
+    let otlp = config.otlp.iter().map(|otlp| ("otlp", &otlp.receiver));
+    let alertmanager = config.alertmanager.iter().flat_map(|a| &a.receivers);
+    let alertmanager = alertmanager.map(|receiver| ("alertmanager", receiver));
+    for (name, receiver) in webhook.chain(otlp).chain(alertmanager) {
+        let server = &receiver.server.server;
+        report.ok(name, &format!("{server}: not tested, because check sends no incidents"));
     }
     report.end()
 }

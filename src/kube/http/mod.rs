@@ -10,6 +10,7 @@ mod error;
 mod resolver;
 mod tls;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,13 +58,18 @@ pub enum ResponseTimeout {
 pub struct Post<'a> {
     /// The path, with its query.
     pub path: &'a str,
-    /// The body, a JSON text.
-    pub json: &'a [u8],
-    /// The same for the same text, so that the server can recognize a repeated request.
-    pub idempotency_key: Option<&'a str>,
+    /// The type of the body.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: &'a [u8],
+    /// Further headers.
+    pub headers: &'a [Header],
     /// How long the answer may take.
     pub response_timeout: ResponseTimeout,
 }
+
+/// The name and the value of a header.
+pub type Header = (Cow<'static, str>, String);
 
 /// Interrupts what a [`HttpClient`] is waiting for, from another thread.
 #[derive(Clone, Debug)]
@@ -157,7 +163,7 @@ impl HttpClient {
         })
     }
 
-    /// Sends a JSON text by POST and returns the answer if its head reports success (2xx).
+    /// Sends a POST and returns the answer if its head reports success (2xx).
     ///
     /// # Errors
     /// As [`HttpClient::get`].
@@ -165,11 +171,11 @@ impl HttpClient {
         self.send(|client, now| {
             let request = client.agent().post(format!("{}{}", client.base, post.path));
             let mut request = client.prepare(request, post.response_timeout, now);
-            request = request.content_type("application/json");
-            if let Some(key) = post.idempotency_key {
-                request = request.header("Idempotency-Key", key);
+            request = request.content_type(post.content_type);
+            for (name, value) in post.headers {
+                request = request.header(&**name, value);
             }
-            let response = request.send(post.json).map_err(HttpError::from_ureq)?;
+            let response = request.send(post.body).map_err(HttpError::from_ureq)?;
             client.accept(response, post.response_timeout)
         })
     }

@@ -1,0 +1,397 @@
+//! What the sinks that send incidents by HTTP have in common: which lines go into one request, what is tried again, and what
+//! a failure means for the lines.
+//!
+//! Failures that may go away (no connection, no trust, no response, and the codes that the format names) are retried after a
+//! backoff, or later if the receiver asks for it. If a token is configured, a 401 is retried once, with the token that its
+//! file holds then. After any other code the lines are dropped; if there were several in a request that was malformed or too
+//! large, each is tried alone first. While lines are retried the others wait in the queue, which drops the oldest ones when
+//! it is full.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::endpoint::{Secret, TokenSource};
+use crate::config::receivers::Receiver;
+use crate::core::Now;
+use crate::core::backoff::{Backoff, Jitter};
+use crate::core::export::otlp::Rejected;
+use crate::kube::http::{Header, HttpClient, HttpError, Post, ResponseTimeout};
+use crate::limits::{
+    RECEIPT_BODY_TIMEOUT, RECEIVER_REST, RECEIVER_RETRY_AFTER_MAX, RECEIVER_RETRY_INTERVAL,
+    RECEIVER_TRIES_MAX,
+};
+use crate::metrics::{Metrics, SinkName};
+use crate::runtime::clock::Clock;
+use crate::runtime::stop::Stop;
+use crate::runtime::trouble::Trouble;
+use crate::sinks::delivery::Delivery;
+use crate::sinks::handle::lose;
+use crate::sinks::queue::{Popped, Queue};
+
+/// One kind of receiver: what it gets, and how it answers.
+pub trait Format: Send {
+    /// What messages to the operator call the receiver: `the collector`.
+    fn receiver(&self) -> &'static str;
+
+    /// The setting that names the CAs for the receiver.
+    fn ca_setting(&self) -> &'static str;
+
+    /// Maximum number of bytes of the lines of one request. A single line may be larger; with 0 each line has its own.
+    fn batch_bytes_max(&self) -> usize {
+        0
+    }
+
+    /// Makes the request about these lines. `None`: there is nothing to send about them, and they are done.
+    fn request(&mut self, lines: &[Arc<Delivery>], now: Now) -> Option<Request>;
+
+    /// Returns true if the same request may be accepted later, after an answer with this code.
+    fn may_try_again(&self, code: u16) -> bool;
+
+    /// Reads from the first bytes of an answer what the receiver refused although it accepted the request.
+    fn rejected(&self, _: &[u8]) -> Rejected {
+        Rejected::default()
+    }
+
+    /// Returns when a request is due that no line causes, by the monotonic clock.
+    fn due(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Makes a request that is due; at the end all of them are. Called until it returns `None`.
+    fn late_request(&mut self, _: Now, _is_end: bool) -> Option<Request> {
+        None
+    }
+}
+
+/// A request to a receiver.
+#[derive(Debug)]
+pub struct Request {
+    /// The type of the body.
+    pub content_type: &'static str,
+    /// Further headers.
+    pub headers: Vec<Header>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What the sinks share with the rest of the agent.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Seeds the jitter.
+    pub seed: u64,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// The clock.
+    pub clock: Clock,
+    /// Set when the agent shuts down.
+    pub stop: Stop,
+}
+
+/// A sink's worker: it sends queued incidents to its receivers. It is enough if one of them accepts.
+pub struct ReceiverSink {
+    name: SinkName,
+    connections: Vec<Connection>,
+    format: Box<dyn Format>,
+    retry_interval: Duration,
+    jitter: Jitter,
+    surroundings: Surroundings,
+    losses: Trouble,
+}
+
+/// A client of one receiver.
+struct Connection {
+    client: HttpClient,
+    target: Secret,
+    has_token: bool,
+    /// What messages call it.
+    subject: String,
+    /// Until then it is left alone, because another one accepts.
+    rests_until: Duration,
+    trouble: Trouble,
+}
+
+/// The outcome for one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// A receiver accepted it; these are the first bytes of its answer.
+    Delivered(Vec<u8>),
+    /// It was refused for good, with this code if there was one, or every try failed.
+    Lost(Option<u16>),
+    /// The agent shut down before it was delivered.
+    Kept,
+}
+
+/// What to do after a failed try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Retry, not before this time has passed.
+    Again(Option<Duration>),
+    /// Retry with the token that the file holds now.
+    NewToken,
+    /// Give up: the response would be the same.
+    GiveUp,
+}
+
+/// A failed try.
+struct Failure {
+    next: Next,
+    code: Option<u16>,
+    description: String,
+}
+
+impl ReceiverSink {
+    /// Creates the sink; it connects when the first line arrives.
+    pub fn new(
+        name: SinkName,
+        receivers: &[Receiver],
+        format: Box<dyn Format>,
+        surroundings: Surroundings,
+    ) -> Self {
+        let connection = |receiver: &Receiver| Connection {
+            client: HttpClient::new(&receiver.server, receiver.timeout, surroundings.clock),
+            target: receiver.target.clone(),
+            has_token: receiver.server.credentials.token != TokenSource::None,
+            subject: match receivers {
+                [_] => format.receiver().to_owned(),
+                _ => format!("{} at {}", format.receiver(), receiver.server.server),
+            },
+            rests_until: Duration::ZERO,
+            trouble: Trouble::new(module_path!(), name.name()),
+        };
+        Self {
+            name,
+            connections: receivers.iter().map(connection).collect(),
+            format,
+            retry_interval: RECEIVER_RETRY_INTERVAL,
+            jitter: Jitter::new(surroundings.seed),
+            losses: Trouble::new(module_path!(), name.name()),
+            surroundings,
+        }
+    }
+
+    /// Sends queued lines until the queue is closed and empty. If the receiver fails while the agent shuts down, the sink
+    /// does not wait for it: undelivered lines stay open, and the next agent reports them again.
+    pub fn run(mut self, queue: &Queue) {
+        loop {
+            let now = self.now().monotonic;
+            let within = self.format.due().map(|due| due.saturating_sub(now));
+            match queue.pop_within(within) {
+                Popped::Item(first) => {
+                    let batch = self.batch(first, queue);
+                    if !self.deliver(&batch, queue) {
+                        return;
+                    }
+                }
+                Popped::Nothing => {}
+                Popped::Closed => break,
+            }
+            self.send_late(false);
+        }
+        self.send_late(true);
+    }
+
+    fn now(&self) -> Now {
+        self.surroundings.clock.now()
+    }
+
+    /// Takes the lines that wait behind the first one, as far as they fit into one request.
+    fn batch(&self, first: Arc<Delivery>, queue: &Queue) -> Vec<Arc<Delivery>> {
+        let mut bytes = first.line.len();
+        let mut batch = vec![first];
+        while bytes < self.format.batch_bytes_max()
+            && let Some(item) = queue.try_pop()
+        {
+            bytes += item.line.len();
+            batch.push(item);
+        }
+        batch
+    }
+
+    /// Sends these lines. Returns false if the agent shut down before that.
+    fn deliver(&mut self, batch: &[Arc<Delivery>], queue: &Queue) -> bool {
+        // A line about losses that is lost is told again, with the next one.
+        let is_about_losses = batch.iter().all(|delivery| delivery.losses.is_some());
+        let tries = if is_about_losses { 1 } else { RECEIVER_TRIES_MAX };
+        let outcome = match self.format.request(batch, self.now()) {
+            Some(request) => self.send(&request, tries),
+            None => Outcome::Delivered(Vec::new()),
+        };
+        let is_lost = match outcome {
+            Outcome::Kept => return false,
+            // One of the lines may be what fails.
+            Outcome::Lost(Some(400 | 413)) if batch.len() > 1 => {
+                return batch.chunks(1).all(|alone| self.deliver(alone, queue));
+            }
+            Outcome::Lost(_) => true,
+            Outcome::Delivered(answer) => self.is_refused(&answer, batch.len()),
+        };
+        let metrics = &self.surroundings.metrics;
+        for delivery in batch {
+            match is_lost {
+                true => lose(delivery, queue, metrics, self.name),
+                false => metrics.sink_written.add(self.name),
+            }
+            delivery.done();
+            // Decrement only after delivery: a line that is being retried still counts as queued.
+            metrics.sink_queued.take(self.name);
+        }
+        true
+    }
+
+    /// Returns true if the receiver, by its answer, refused all lines of a request. If it refused some of them, it does not
+    /// say which: they are counted and logged.
+    fn is_refused(&mut self, answer: &[u8], lines: usize) -> bool {
+        let Rejected { records, message } = self.format.rejected(answer);
+        if records == 0 {
+            return false;
+        }
+        let refused = usize::try_from(records).map_or(lines, |records| records.min(lines));
+        let subject = &self.connections[0].subject;
+        let description = crate::core::text::escaped(&message);
+        self.losses.warn(&format!(
+            "{subject} accepted a request, but refused {refused} of its {lines} incidents: \
+             {description}"
+        ));
+        if refused < lines {
+            let metrics = &self.surroundings.metrics;
+            (0..refused).for_each(|_| metrics.sink_dropped.add(self.name));
+        }
+        refused == lines
+    }
+
+    /// Sends the requests that no line causes.
+    fn send_late(&mut self, is_end: bool) {
+        while let Some(request) = self.format.late_request(self.now(), is_end) {
+            let tries = if is_end { 1 } else { RECEIVER_TRIES_MAX };
+            if self.send(&request, tries) == Outcome::Kept {
+                return;
+            }
+        }
+    }
+
+    fn send(&mut self, request: &Request, tries: u32) -> Outcome {
+        let mut backoff = Backoff::new(self.retry_interval);
+        let mut new_token = self.connections.iter().any(|connection| connection.has_token);
+        for tries_left in (0..tries).rev() {
+            let Failure { next, code, description } = match self.try_once(request) {
+                Ok(answer) => {
+                    self.losses.over("incidents are delivered again");
+                    return Outcome::Delivered(answer);
+                }
+                Err(failure) => failure,
+            };
+            match next {
+                Next::NewToken if new_token && tries_left > 0 => new_token = false,
+                Next::Again(_) if tries_left == 0 => {
+                    self.losses.warn(&format!(
+                        "the agent dropped an incident after {tries} tries: {description}"
+                    ));
+                }
+                Next::Again(asked) => {
+                    let delay = backoff.delay(self.now().monotonic, &mut self.jitter, asked);
+                    if self.surroundings.stop.wait(delay) {
+                        return Outcome::Kept;
+                    }
+                }
+                Next::NewToken | Next::GiveUp => {
+                    self.losses.warn(&format!("the agent dropped an incident: {description}"));
+                    return Outcome::Lost(code);
+                }
+            }
+        }
+        Outcome::Lost(None)
+    }
+
+    /// Sends the request to each receiver. One that failed while another one accepted is left alone for a while.
+    fn try_once(&mut self, request: &Request) -> Result<Vec<u8>, Failure> {
+        let now = self.now().monotonic;
+        let is_one_awake = self.connections.iter().any(|c| c.rests_until <= now);
+        let (mut accepted, mut failures) = (None, Vec::new());
+        let Surroundings { metrics, clock, .. } = &self.surroundings;
+        for (at, connection) in self.connections.iter_mut().enumerate() {
+            if is_one_awake && connection.rests_until > now {
+                continue;
+            }
+            let busy = metrics.heartbeats.busy(self.name.worker());
+            let posted = connection.post(request, *clock);
+            drop(busy);
+            match posted {
+                Ok(answer) => {
+                    connection.trouble.over(&format!("{} responds again", connection.subject));
+                    accepted = Some(answer);
+                }
+                Err(error) => {
+                    metrics.sink_errors.add(self.name);
+                    let description =
+                        describe(&error, &connection.subject, self.format.ca_setting());
+                    let next = next(&error, &*self.format);
+                    failures.push((at, Failure { next, code: error.code(), description }));
+                }
+            }
+        }
+        for (at, failure) in &failures {
+            let connection = &mut self.connections[*at];
+            if accepted.is_some() {
+                connection.rests_until = now + RECEIVER_REST;
+            }
+            if accepted.is_some() || matches!(failure.next, Next::Again(_)) {
+                let description = &failure.description;
+                connection.trouble.warn(&format!("{description}; the agent retries"));
+            }
+        }
+        let is_hopeless = |failure: &Failure| failure.next == Next::GiveUp;
+        let worst = failures.into_iter().map(|(_, failure)| failure);
+        // As long as one of the receivers may accept it later, the request is not lost.
+        let worst = worst.min_by_key(is_hopeless);
+        accepted.ok_or_else(|| worst.unwrap_or_else(Failure::none))
+    }
+}
+
+impl Failure {
+    /// Not reached: a sink has at least one receiver.
+    fn none() -> Self {
+        Self { next: Next::GiveUp, code: None, description: String::new() }
+    }
+}
+
+impl Connection {
+    /// Sends the request, and returns the first bytes of the answer.
+    fn post(&mut self, request: &Request, clock: Clock) -> Result<Vec<u8>, HttpError> {
+        let response = self.client.post(&Post {
+            path: self.target.expose(),
+            content_type: request.content_type,
+            body: &request.body,
+            headers: &request.headers,
+            response_timeout: ResponseTimeout::Receipt,
+        })?;
+        // A connection can be used again only if its answer was read to the end.
+        Ok(response.start(RECEIPT_BODY_TIMEOUT, clock))
+    }
+}
+
+fn next(error: &HttpError, format: &dyn Format) -> Next {
+    let HttpError::Status(refusal) = error else {
+        return Next::Again(None);
+    };
+    match refusal.code {
+        401 => Next::NewToken,
+        code if format.may_try_again(code) => {
+            Next::Again(refusal.retry_after.map(|asked| asked.min(RECEIVER_RETRY_AFTER_MAX)))
+        }
+        _ => Next::GiveUp,
+    }
+}
+
+fn describe(error: &HttpError, subject: &str, ca_setting: &str) -> String {
+    match error {
+        HttpError::Status(refusal) => format!("{subject} responded with status {}", refusal.code),
+        HttpError::Tls(text) => format!(
+            "the TLS connection to {subject} failed: {text}; check its certificate and {ca_setting}"
+        ),
+        HttpError::Timeout(_) => format!("{subject} did not respond in time"),
+        other => format!("{subject}: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

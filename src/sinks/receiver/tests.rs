@@ -1,0 +1,162 @@
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+
+use super::*;
+use crate::config::endpoint::{Credentials, Endpoint, Server, Trust};
+use crate::config::receivers::webhook::WebhookFormat;
+use crate::kube::http::Refusal;
+use crate::limits::RECEIVER_TIMEOUT;
+use crate::sinks::queue::Limits;
+use crate::sinks::webhook;
+
+fn status(code: u16, after: Option<u64>) -> HttpError {
+    let retry_after = after.map(Duration::from_secs);
+    HttpError::Status(Refusal { code, retry_after, body: Vec::new() })
+}
+
+#[test]
+fn only_what_may_be_better_the_next_time_is_tried_again() {
+    let format = webhook::format(WebhookFormat::Incident);
+    let second = Some(Duration::from_secs(1));
+    for (code, after, want) in [
+        (101, None, Next::GiveUp),
+        (301, None, Next::GiveUp),
+        (304, Some(1), Next::GiveUp),
+        (307, None, Next::GiveUp),
+        (400, Some(1), Next::GiveUp),
+        (401, None, Next::NewToken),
+        (403, None, Next::GiveUp),
+        (404, None, Next::GiveUp),
+        (408, None, Next::Again(None)),
+        (413, None, Next::GiveUp),
+        (425, None, Next::Again(None)),
+        (429, Some(1), Next::Again(second)),
+        (429, None, Next::Again(None)),
+        (500, None, Next::Again(None)),
+        (503, Some(1), Next::Again(second)),
+        (503, Some(86_400), Next::Again(Some(RECEIVER_RETRY_AFTER_MAX))),
+        (599, None, Next::Again(None)),
+        (600, None, Next::GiveUp),
+        (999, Some(1), Next::GiveUp),
+    ] {
+        assert_eq!(next(&status(code, after), &*format), want, "{code}");
+        let described = describe(&status(code, after), "the collector", "");
+        assert!(described.contains(&code.to_string()));
+    }
+    for error in [
+        HttpError::Timeout(ureq::Timeout::Global),
+        HttpError::Connect(String::new()),
+        HttpError::Tls(String::new()),
+        HttpError::Io(String::new()),
+        HttpError::Protocol(String::new()),
+    ] {
+        assert_eq!(next(&error, &*format), Next::Again(None));
+        let described = describe(&error, "the collector", "");
+        assert!(!described.contains("API server"), "{error:?}");
+    }
+}
+
+fn sink(url: &str, token: TokenSource) -> ReceiverSink {
+    let receiver = Receiver {
+        server: Endpoint {
+            server: Server::parse(url).unwrap(),
+            tls_server_name: None,
+            trust: Trust::Plaintext,
+            credentials: Credentials { token, client_cert: None },
+        },
+        target: Secret::new("/hook"),
+        timeout: RECEIVER_TIMEOUT,
+    };
+    let surroundings = Surroundings {
+        seed: 1,
+        metrics: Arc::default(),
+        clock: Clock::start(),
+        stop: Stop::default(),
+    };
+    let format = webhook::format(WebhookFormat::Incident);
+    let sink = ReceiverSink::new(SinkName::Webhook, &[receiver], format, surroundings);
+    ReceiverSink { retry_interval: Duration::from_millis(1), ..sink }
+}
+
+/// Responds to this many requests with this head, one per connection; the thread returns how many there were.
+fn answering(head: &'static str, requests: usize) -> (String, std::thread::JoinHandle<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let run = move || {
+        let answer = |stream: std::net::TcpStream| {
+            let mut reader = BufReader::new(&stream);
+            let (mut line, mut length) = (String::new(), 0);
+            while reader.read_line(&mut line).unwrap() > 2 {
+                let value = line.to_ascii_lowercase();
+                if let Some(value) = value.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            reader.read_exact(&mut vec![0; length]).unwrap();
+            let tail = "Connection: close\r\nContent-Length: 0\r\n\r\n";
+            write!(&stream, "HTTP/1.1 {head}\r\n{tail}").unwrap();
+        };
+        listener.incoming().take(requests).map(|stream| answer(stream.unwrap())).count()
+    };
+    (url, std::thread::Builder::new().spawn(run).unwrap())
+}
+
+fn queue() -> (Queue, Arc<Delivery>) {
+    let queue = Queue::new(Limits { lines: 8, bytes: 100 }, "node1", "stdout");
+    let delivery = Arc::new(Delivery::of_line("{1}\n", 1));
+    queue.push(delivery.clone());
+    queue.close();
+    (queue, delivery)
+}
+
+fn open(delivery: &Delivery) -> usize {
+    delivery.open.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+#[test]
+fn a_line_is_lost_after_so_many_tries_and_counted_and_done() {
+    let tries = usize::try_from(RECEIVER_TRIES_MAX).unwrap();
+    for (head, token, requests) in [
+        ("503 S", TokenSource::None, tries),
+        ("401 U", TokenSource::None, 1),
+        ("401 U", TokenSource::Inline(Secret::new("abc")), 2),
+        ("400 B", TokenSource::None, 1),
+        ("302 F\r\nLocation: /elsewhere", TokenSource::None, 1),
+    ] {
+        let (url, server) = answering(head, requests);
+        let sink = sink(&url, token);
+        let metrics = sink.surroundings.metrics.clone();
+        let (queue, delivery) = queue();
+        sink.run(&queue);
+        assert_eq!(server.join().unwrap(), requests, "{head}");
+        assert_eq!(metrics.sink_dropped.get(SinkName::Webhook), 1, "{head}");
+        assert_eq!(open(&delivery), 0, "{head}");
+    }
+}
+
+#[test]
+fn what_cannot_be_sent_at_the_end_is_not_done() {
+    let (url, server) = answering("503 S", 1);
+    let sink = sink(&url, TokenSource::None);
+    sink.surroundings.stop.set();
+    let metrics = sink.surroundings.metrics.clone();
+    let (queue, delivery) = queue();
+    sink.run(&queue);
+    assert_eq!(server.join().unwrap(), 1);
+    assert_eq!(metrics.sink_dropped.get(SinkName::Webhook), 0);
+    assert_eq!(open(&delivery), 1);
+}
+
+#[test]
+fn what_can_be_sent_at_the_end_is_sent() {
+    let (url, server) = answering("204 N", 1);
+    let sink = sink(&url, TokenSource::None);
+    sink.surroundings.stop.set();
+    let metrics = sink.surroundings.metrics.clone();
+    let (queue, delivery) = queue();
+    sink.run(&queue);
+    assert_eq!(server.join().unwrap(), 1);
+    assert_eq!(metrics.sink_written.get(SinkName::Webhook), 1);
+    assert_eq!(open(&delivery), 0);
+}
