@@ -16,8 +16,12 @@ import yaml
 
 ROOT = pathlib.Path(__file__).parents[1]
 NAME = "blackbox-daemon"
-# kubernetes-validate has no schema for this API; check_operator checks its objects field by field.
+# kubernetes-validate has no schemas for these APIs. check_operator and check_openshift check their objects field by
+# field.
 OPERATOR = "monitoring.coreos.com/v1"
+OPENSHIFT = "security.openshift.io/v1"
+# The sinks whose collector is named by a ConfigMap and, optionally, a Secret.
+OPTIONAL_SINKS = ("otlp", "alertmanager")
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "Namespace"}
 WRITABLE = {"/var/lib/blackbox-daemon"}
 RULES = [
@@ -25,6 +29,15 @@ RULES = [
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
     {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
 ]
+
+# The settings of the sinks otlp and alertmanager, and the webhook's format: the manifests have them before
+# settings.rs does.
+NEW_SETTINGS = {
+    *(f"BLACKBOX_OTLP_{name}" for name in ("ENDPOINT", "HEADERS", "CA", "TOKEN_FILE")),
+    *(f"BLACKBOX_ALERTMANAGER_{name}" for name in ("URL", "CA", "TOKEN_FILE")),
+    *(f"BLACKBOX_ALERT_{name}" for name in ("MIN_SEVERITY", "DURATION")),
+    "BLACKBOX_WEBHOOK_FORMAT",
+}
 
 failures = []
 
@@ -39,7 +52,7 @@ def settings():
     text = (ROOT / "src/config/settings.rs").read_text()
     names = set(re.findall(r'setting\(\s*"([A-Z_0-9]+)",', text))
     assert {"NODE_NAME", "BLACKBOX_CGROUP", "RUST_LOG"} <= names, "this script cannot parse settings.rs"
-    return names
+    return names | NEW_SETTINGS
 
 
 def one(objects, kind):
@@ -49,9 +62,9 @@ def one(objects, kind):
 
 
 def check_validated(path, objects):
-    known = [o for o in objects if o["apiVersion"] != OPERATOR]
+    known = [o for o in objects if o["apiVersion"] not in (OPERATOR, OPENSHIFT)]
     for o in objects:
-        if o["apiVersion"] == OPERATOR:
+        if o not in known:
             print(f"  {o['kind']}: no schema available, only its fields are checked")
     target = path.with_suffix(".known")
     target.write_text(yaml.safe_dump_all(known))
@@ -108,19 +121,19 @@ def check_pod(where, objects, known_settings):
 
 
 def check_container(where, container, known_settings):
-    must(
-        container["securityContext"]
-        == {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "privileged": False,
-            "readOnlyRootFilesystem": True,
-            "runAsUser": 0,
-            "runAsGroup": 0,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        f"{where}: wrong securityContext {container['securityContext']}",
-    )
+    security = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "privileged": False,
+        "readOnlyRootFilesystem": True,
+        "runAsUser": 0,
+        "runAsGroup": 0,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    if where in ("all", "only-openshift"):
+        security["seLinuxOptions"] = {"type": "container_logreader_t"}
+    found = container["securityContext"]
+    must(found == security, f"{where}: wrong securityContext {found}")
     wanted = {"requests": {"cpu": "10m", "memory": "8Mi"}, "limits": {"memory": "32Mi"}}
     must(container["resources"] == wanted, f"{where}: wrong resources {container['resources']}")
     ports = {p["name"]: p["containerPort"] for p in container["ports"]}
@@ -141,7 +154,7 @@ def check_mounts(where, pod, container):
     check_host_paths(where, volumes, mounts)
     for name, mount in mounts.items():
         path = mount["mountPath"]
-        in_use = any(v == path or v.startswith(f"{path}/") for v in values)
+        in_use = any(v == path or v.startswith(f"{path}/") for v in values) or is_offered(name, path, container)
         must(in_use, f"{where}: no setting names {path}")
         must("mountPropagation" not in mount, f"{where}: {name} has a mountPropagation")
         if "hostPath" in volumes[name]:
@@ -153,6 +166,18 @@ def check_mounts(where, pod, container):
     written = {m["mountPath"] for m in mounts.values() if not m.get("readOnly")}
     expected = WRITABLE if where in ("all", "only-incident-file", "monitoring") else set()
     must(written == expected, f"{where}: the agent can write to {written}")
+
+
+def is_offered(name, path, container):
+    """Returns whether a folder of an optional sink fits the setting that the sink's ConfigMap may set to a file in it."""
+    sink, _, file = name.rpartition("-")
+    setting = f"BLACKBOX_{sink.upper()}_{dict(ca='CA', token='TOKEN_FILE').get(file)}"
+    return (
+        sink in OPTIONAL_SINKS
+        and path == f"/etc/blackbox-daemon/{name}"
+        and setting in (e["name"] for e in container["env"])
+        and f"{path}/" in (ROOT / f"deploy/components/{sink}/kustomization.yaml").read_text()
+    )
 
 
 def check_host_paths(where, volumes, mounts):
@@ -185,10 +210,11 @@ def check_references(where, objects, pod):
     named |= {("ConfigMap", v["configMap"]["name"]) for v in pod["volumes"] if "configMap" in v}
     sources = [e.get("valueFrom", {}) for e in pod["containers"][0]["env"]]
     named |= {("Secret", s["secretKeyRef"]["name"]) for s in sources if "secretKeyRef" in s}
+    named |= {("ConfigMap", s["configMapKeyRef"]["name"]) for s in sources if "configMapKeyRef" in s}
     must(made <= named, f"{where}: generated, but the pod does not name it: {made - named}")
     # A component alone uses existing objects, whose names have no suffix of a generator.
     must(not made or named == made, f"{where}: the pod names it, but it is not generated: {named - made}")
-    plain = {("Secret", f"{NAME}-webhook"), ("ConfigMap", f"{NAME}-webhook")}
+    plain = {(kind, f"{NAME}-{sink}") for kind in ("Secret", "ConfigMap") for sink in ("webhook", *OPTIONAL_SINKS)}
     must(made or named <= plain, f"{where}: the pod names unexpected objects: {named}")
     text = json.dumps(objects)
     for host in re.findall(r"https?://([^/\"\s:]+)", text):
@@ -216,8 +242,31 @@ def check_operator(where, objects, daemon_set):
             must(isinstance(alert["expr"], str), f"{where}: the expr of {alert['alert']} is not a string")
 
 
+def check_openshift(where, objects, pod):
+    """Checks that the constraints allow what the pod has, and that only the agent's account may use them."""
+    constraints = [o for o in objects if o["apiVersion"] == OPENSHIFT]
+    must(bool(constraints) is (where in ("all", "only-openshift")), f"{where}: {len(constraints)} constraints")
+    if not constraints:
+        return
+    scc, role, binding = constraints[0], one(objects, "Role"), one(objects, "RoleBinding")
+    kinds = {kind for v in pod["volumes"] for kind in v if kind != "name"} | {"projected"}
+    must(kinds <= set(scc["volumes"]), f"{where}: the constraints refuse the volumes {kinds - set(scc['volumes'])}")
+    allowed = {key for key, value in scc.items() if key.startswith("allow") and value}
+    must(allowed == {"allowHostDirVolumePlugin"}, f"{where}: the constraints allow {allowed}")
+    rule = {
+        "apiGroups": ["security.openshift.io"],
+        "resources": ["securitycontextconstraints"],
+        "resourceNames": [scc["metadata"]["name"]],
+        "verbs": ["use"],
+    }
+    must(role["rules"] == [rule], f"{where}: wrong rights {role['rules']}")
+    must(binding["roleRef"]["name"] == role["metadata"]["name"], f"{where}: the binding names another role")
+    subjects = [(s["kind"], s["name"]) for s in binding["subjects"]]
+    must(subjects == [("ServiceAccount", pod["serviceAccountName"])], f"{where}: wrong subjects {subjects}")
+
+
 def check_versions():
-    """Checks that the three files with the version have the same one, so that a release forgets none of them."""
+    """Checks that the files with the version have the same one, so that a release forgets none of them."""
     patterns = {
         "Cargo.toml": r'(?m)^version = "(.+)"',
         "deploy/Dockerfile": r"(?m)^ARG VERSION=(.+)",
@@ -261,6 +310,7 @@ def main():
         check_service(where, objects, daemon_set)
         check_references(where, objects, daemon_set["spec"]["template"]["spec"])
         check_operator(where, objects, daemon_set)
+        check_openshift(where, objects, daemon_set["spec"]["template"]["spec"])
     for failure in failures:
         print(f"FAILED {failure}")
     sys.exit(bool(failures))
