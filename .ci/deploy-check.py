@@ -169,7 +169,7 @@ def check_mounts(where, pod, container):
 
 
 def is_offered(name, path, container):
-    """Returns whether a folder of an optional sink fits the setting that the sink's ConfigMap may set to a file in it."""
+    """Returns whether this is a folder of an optional sink, whose ConfigMap may set a setting to a file in it."""
     sink, _, file = name.rpartition("-")
     setting = f"BLACKBOX_{sink.upper()}_{dict(ca='CA', token='TOKEN_FILE').get(file)}"
     return (
@@ -271,9 +271,14 @@ def check_versions():
         "Cargo.toml": r'(?m)^version = "(.+)"',
         "deploy/Dockerfile": r"(?m)^ARG VERSION=(.+)",
         "deploy/base/daemonset.yaml": rf"(?m)image: {NAME}:(.+)",
+        # Both the chart's own version and that of the agent.
+        "deploy/chart/Chart.yaml": r"(?m)^(?:version|appVersion): (.+)",
     }
-    found = {name: re.search(pattern, (ROOT / name).read_text()).group(1) for name, pattern in patterns.items()}
-    must(len(set(found.values())) == 1, f"the versions differ: {found}")
+    found = {name: re.findall(pattern, (ROOT / name).read_text()) for name, pattern in patterns.items()}
+    # Cargo.toml has the versions of the dependencies further down.
+    found["Cargo.toml"] = found["Cargo.toml"][:1]
+    must(len(found["deploy/chart/Chart.yaml"]) == 2, f"Chart.yaml has the versions {found['deploy/chart/Chart.yaml']}")
+    must(len({v for versions in found.values() for v in versions}) == 1, f"the versions differ: {found}")
 
 
 def check_pipelines():
@@ -316,4 +321,5 @@ def main():
     sys.exit(bool(failures))
 
 
-main()
+if __name__ == "__main__":
+    main()
