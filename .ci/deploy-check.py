@@ -30,15 +30,6 @@ RULES = [
     {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
 ]
 
-# The settings of the sinks otlp and alertmanager, and the webhook's format: the manifests have them before
-# settings.rs does.
-NEW_SETTINGS = {
-    *(f"BLACKBOX_OTLP_{name}" for name in ("ENDPOINT", "HEADERS", "CA", "TOKEN_FILE")),
-    *(f"BLACKBOX_ALERTMANAGER_{name}" for name in ("URL", "CA", "TOKEN_FILE")),
-    *(f"BLACKBOX_ALERT_{name}" for name in ("MIN_SEVERITY", "DURATION")),
-    "BLACKBOX_WEBHOOK_FORMAT",
-}
-
 failures = []
 
 
@@ -52,7 +43,7 @@ def settings():
     text = (ROOT / "src/config/settings.rs").read_text()
     names = set(re.findall(r'setting\(\s*"([A-Z_0-9]+)",', text))
     assert {"NODE_NAME", "BLACKBOX_CGROUP", "RUST_LOG"} <= names, "this script cannot parse settings.rs"
-    return names | NEW_SETTINGS
+    return names
 
 
 def one(objects, kind):
