@@ -30,6 +30,7 @@ mod quiet;
 #[cfg(feature = "kubeconfig")]
 mod rbac;
 mod reboot;
+mod receivers;
 #[cfg(feature = "kubeconfig")]
 mod recorder;
 mod sinks;

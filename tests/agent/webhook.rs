@@ -58,6 +58,10 @@ fn every_incident_is_posted_once_as_the_line_it_is() {
         assert_eq!(post.target, "POST /in/secret-path?key=s3cret");
         assert_eq!(post.authorization, "Bearer t0ken");
         assert_eq!(post.content_type, "application/json");
+        assert_eq!(post.event["id"], post.key);
+        assert_eq!(post.event["type"], "io.blackbox-daemon.incident.v1");
+        assert_eq!(post.event["source"], "/blackbox-daemon/node1");
+        assert_eq!(post.event["incidenttype"], incident["type"].as_str().unwrap());
     }
     let (log, (_, page)) = (bed.agent.log(), bed.agent.get("/metrics"));
     for secret in ["secret-path", "s3cret", "t0ken"] {

@@ -1,7 +1,7 @@
 //! A collector of incidents for tests: an HTTP(S) server that stores the requests it gets and sends the configured
 //! responses.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -124,11 +124,20 @@ pub struct Post {
     pub authorization: String,
     /// The `Content-Type` header.
     pub content_type: String,
-    /// The body as text.
+    /// The body as text; what is not UTF-8 in it is replaced.
     pub body: String,
+    /// The headers of CloudEvents, without their prefix.
+    pub event: BTreeMap<String, String>,
 }
 
 impl Post {
+    /// Returns the ids of the log records in an OTLP request.
+    pub fn records(&self) -> Vec<String> {
+        // The attribute's name, and then its value: a message of 34 bytes with a string of 32.
+        let values = self.body.split("log.record.uid\x12\x22\x0a\x20").skip(1);
+        values.map(|value| value[..32].to_owned()).collect()
+    }
+
     fn of(request: &Request) -> Self {
         let header = |name| request.header(name).unwrap_or_default().to_owned();
         let query = if request.query.is_empty() { "" } else { "?" };
@@ -137,9 +146,14 @@ impl Post {
             key: header("idempotency-key"),
             authorization: header("authorization"),
             content_type: header("content-type"),
-            body: String::from_utf8(request.body.clone()).unwrap(),
+            body: String::from_utf8_lossy(&request.body).into_owned(),
+            event: request.headers.iter().filter_map(event).collect(),
         }
     }
+}
+
+fn event((name, value): &(String, String)) -> Option<(String, String)> {
+    Some((name.strip_prefix("ce-")?.to_owned(), value.clone()))
 }
 
 impl Shared {
