@@ -31,6 +31,7 @@ mod quiet;
 mod rbac;
 mod reboot;
 mod receivers;
+mod receivers_real;
 #[cfg(feature = "kubeconfig")]
 mod recorder;
 mod sinks;

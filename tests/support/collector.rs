@@ -39,7 +39,7 @@ pub struct Collector {
 }
 
 struct Shared {
-    requests: Mutex<Vec<Request>>,
+    requests: Mutex<Vec<(Request, bool)>>,
     next: Mutex<VecDeque<Reply>>,
     otherwise: Mutex<Reply>,
     tls: Mutex<Option<Arc<ServerConfig>>>,
@@ -109,7 +109,13 @@ impl Collector {
 
     /// Returns the posts so far.
     pub fn posts(&self) -> Vec<Post> {
-        self.shared.requests.lock().unwrap().iter().map(Post::of).collect()
+        self.shared.requests.lock().unwrap().iter().map(|(request, _)| Post::of(request)).collect()
+    }
+
+    /// Returns the posts that were answered with a success.
+    pub fn accepted(&self) -> Vec<Post> {
+        let requests = self.shared.requests.lock().unwrap();
+        requests.iter().filter(|(_, is_accepted)| *is_accepted).map(|(r, _)| Post::of(r)).collect()
     }
 }
 
@@ -161,9 +167,10 @@ impl Shared {
         let tls = self.tls.lock().unwrap().clone();
         let mut wire: Wire = BufReader::new(Conn::new(Arc::new(stream), tls)?);
         while let Some(request) = Request::read(&mut wire)? {
-            self.requests.lock().unwrap().push(request);
             let next = self.next.lock().unwrap().pop_front();
             let reply = next.unwrap_or_else(|| self.otherwise.lock().unwrap().clone());
+            let is_accepted = matches!(reply, Reply::Status(200..300, ..) | Reply::Endless);
+            self.requests.lock().unwrap().push((request, is_accepted));
             let out = wire.get_mut();
             match reply {
                 Reply::Status(status, name, value) => {
