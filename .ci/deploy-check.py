@@ -275,15 +275,13 @@ def check_versions():
 def check_pipelines():
     """Checks that the example pipelines parse, and use only fields of an incident. Does not run their tools."""
     folder = ROOT / "deploy/pipelines"
-    fields = json.loads((ROOT / "deploy/incident.schema.json").read_text())["properties"]
-    template = json.loads((folder / "index-template.json").read_text())
-    mapped = template["template"]["mappings"]["properties"].keys()
-    must(mapped == fields.keys() | {"@timestamp"}, f"the index template lacks or adds {mapped ^ fields.keys()}")
+    schema = json.loads((ROOT / "deploy/incident.schema.json").read_text())
+    template = json.loads((ROOT / "deploy/stores/opensearch/index-template.json").read_text())
     for name in ("vector.yaml", "fluent-bit.yaml"):
         text = (folder / name).read_text()
         yaml.safe_load(text)
-        schema = fields["schema"]["const"]
-        must(schema in text.replace("\\", ""), f"{name}: does not check for {schema}")
+        version = schema["properties"]["schema"]["const"]
+        must(version in text.replace("\\", ""), f"{name}: does not check for {version}")
         for index in re.findall(r"blackbox-incidents\S*", text):
             matched = index.startswith(template["index_patterns"][0].rstrip("*"))
             must(matched, f"{name}: the index template does not match {index}")
@@ -291,8 +289,69 @@ def check_pipelines():
         must(hosts and all(h.endswith(".invalid") for h in hosts), f"{name}: would send data to {hosts}")
 
 
+def schema_of(schema, path):
+    """Returns the schema of the member of a line with this path, or None if no line has such a member."""
+    node = schema
+    for name in [*path.split("."), None]:
+        while node and ("$ref" in node or "items" in node):
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node["items"]
+        if name and node:
+            node = node.get("properties", {}).get(name) or node.get("additionalProperties")
+    return node or None
+
+
+def mapped_fields(properties, prefix=""):
+    for name, mapping in properties.items():
+        yield prefix + name, mapping.get("type", "object")
+        yield from mapped_fields(mapping.get("properties", {}), f"{prefix}{name}.")
+
+
+def check_mapping(schema, fields):
+    """Checks that the index template maps every top member of a line, and nothing with a type that it does not have."""
+    kinds = {"keyword": "string", "text": "string", "date": "string", "long": "integer", "integer": "integer"}
+    kinds |= {"nested": "object"}
+    top = {path for path in fields if "." not in path}
+    must(top == schema["properties"].keys() | {"@timestamp"}, f"the index template lacks or adds {top}")
+    for path, kind in fields.items():
+        found = schema_of(schema, path)
+        if path == "@timestamp" or not found:
+            must(found or path == "@timestamp", f"the index template maps {path}, which no line has")
+            continue
+        types = found.get("type", "boolean" if found.get("const") is True else "string")
+        types = {"integer" if t == "number" else t for t in ([types] if isinstance(types, str) else types)}
+        must(kinds.get(kind, kind) in types, f"the index template maps {path} as {kind}, but it is {types}")
+
+
+def check_stores():
+    """Checks that the questions for stores that cannot be run use only fields that these stores have."""
+    folder = ROOT / "deploy/stores"
+    schema = json.loads((ROOT / "deploy/incident.schema.json").read_text())
+    template = json.loads((folder / "opensearch/index-template.json").read_text())
+    fields = dict(mapped_fields(template["template"]["mappings"]["properties"]))
+    check_mapping(schema, fields)
+    questions = re.findall(r"(?m)^-- (\w+): ", (folder / "clickhouse/questions.sql").read_text())
+    for name in ("opensearch/questions.ppl", "victorialogs/questions.logsql"):
+        text = (folder / name).read_text()
+        must(re.findall(r"(?m)^# (\w+): ", text) == questions, f"{name}: not the questions {questions}")
+        text = re.sub(r"(?m)^#.*|\".*?\"|\bsort by .*", "", text)
+        lists = re.findall(r"(?:min|max|count|count_uniq)\(([\w., ]+)\)|\bby \(?([\w., ]+)", text)
+        used = {field for found in lists for field in re.split(r", *", "".join(found))}
+        used |= set(re.findall(r"\w+\.[\w.]+", text))
+        used -= {"_time", *re.findall(r" as (\w+)", text)}
+        known = fields.keys() if name.endswith("ppl") else {field for field in used if schema_of(schema, field)}
+        must(used and used <= known, f"{name}: asks for {used - known}")
+    memory = (folder / "opensearch/memory.json").read_text()
+    used = set(re.findall(r'"field": "(.*?)"', memory))
+    must(json.loads(memory) and used <= fields.keys(), f"memory.json: asks for {used - fields.keys()}")
+    must(yaml.safe_load((folder / "loki/limits.yaml").read_text()).keys() == {"limits_config"}, "wrong limits.yaml")
+    for path in folder.rglob("*"):
+        hosts = re.findall(r"https?://([^:/\s]+)", path.read_text()) if path.is_file() else []
+        must(all(h.endswith(".invalid") for h in hosts), f"{path}: would send data to {hosts}")
+
+
 def main():
     check_pipelines()
+    check_stores()
     known_settings = settings()
     check_versions()
     for path in map(pathlib.Path, sys.argv[1:]):

@@ -26,6 +26,24 @@ fn a_url_is_split_behind_its_host_and_keeps_path_and_query_as_they_are() {
 }
 
 #[test]
+fn what_the_files_for_stores_set_is_accepted() {
+    let folder = Folder::new(&[("ca", CERTIFICATE)]);
+    let ca = folder.text("ca");
+    for (store, has_webhook, has_otlp) in
+        [("clickhouse", true, false), ("victorialogs", true, true), ("loki", false, true)]
+    {
+        let path = format!("{}/deploy/stores/{store}/README.md", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines = text.lines().filter(|line| line.starts_with("BLACKBOX_"));
+        let vars = lines.filter_map(|line| line.split_once('=')).chain([(BUNDLE, &*ca)]);
+        let mut env = Environment::new(vars.map(|(key, value)| (key.into(), value.into())));
+        let (webhook, otlp) = (webhook::read(&mut env), otlp::read(&mut env));
+        assert!(env.findings.problems.is_empty(), "{store}: {:?}", env.findings.problems);
+        assert_eq!((webhook.is_some(), otlp.is_some()), (has_webhook, has_otlp), "{store}");
+    }
+}
+
+#[test]
 fn a_url_that_no_collector_has_is_refused_without_repeating_it() {
     let long = format!("https://c/{}", "secret".repeat(limits::RECEIVER_URL_BYTES_MAX / 6));
     for url in [
