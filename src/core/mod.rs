@@ -16,6 +16,7 @@ pub mod journal;
 pub mod kernel;
 pub mod logs;
 pub mod node;
+pub mod order;
 pub mod proc;
 pub mod recorder;
 pub mod ring;

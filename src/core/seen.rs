@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::core::fingerprint::Fingerprint;
+use crate::core::order::sort_by;
 use crate::core::text::time;
 use crate::limits::{BRIEF_AFTER, BRIEF_WITHIN, SEEN_BYTES_MAX};
 
@@ -122,7 +123,7 @@ impl Seen {
     fn forget_oldest(&mut self) {
         let mut last: Vec<i64> =
             self.known.values().filter_map(|known| known.recent.last().copied()).collect();
-        last.sort_unstable();
+        sort_by(&mut last, i64::cmp);
         let limit = last.get(last.len() / 4).copied().unwrap_or(i64::MAX);
         self.known.retain(|_, known| known.recent.last().is_some_and(|at| *at > limit));
         self.has_forgotten = true;
@@ -131,7 +132,7 @@ impl Seen {
     /// Returns what the next agent goes on from, in the order of the fingerprints.
     pub fn entries(&self) -> Vec<Known> {
         let mut entries: Vec<Known> = self.known.values().cloned().collect();
-        entries.sort_unstable_by_key(|known| known.fingerprint);
+        sort_by(&mut entries, |a, b| a.fingerprint.cmp(&b.fingerprint));
         entries
     }
 }

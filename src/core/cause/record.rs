@@ -347,11 +347,13 @@ fn from_members<'a>(error: Error, sentence: Option<String>, base: Told<'a>) -> T
 }
 
 fn logfmt(text: &str) -> Members {
-    let pairs = Pairs { rest: text }.take(CAUSE_RECORD_MEMBERS_MAX);
-    pairs
-        .filter(|(name, _)| members::is_known(name))
-        .map(|(name, value)| (name.to_owned(), Value::String(unescaped(value).into_owned())))
-        .collect()
+    let mut known = Members::new();
+    for (name, value) in (Pairs { rest: text }).take(CAUSE_RECORD_MEMBERS_MAX) {
+        if members::is_known(name) {
+            known.insert(name.to_owned(), Value::String(unescaped(value).into_owned()));
+        }
+    }
+    known
 }
 
 /// Returns the record's own sentence, under the first of its usual names.

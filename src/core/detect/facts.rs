@@ -66,10 +66,11 @@ impl<'a> Object<'a> for Labels<'a> {
 /// Returns the first few labels.
 fn labels(meta: &wire::Metadata<'_>) -> BTreeMap<String, String> {
     let Labels(all) = meta.labels.get(LABELS_BYTES_MAX);
-    let short = |(key, value): (String, Text<'_>)| {
-        (cut(&key, LABEL_BYTES_MAX), cut(&value, LABEL_BYTES_MAX))
-    };
-    all.into_iter().take(LABELS_MAX).map(short).collect()
+    let mut first = BTreeMap::new();
+    for (key, value) in all.iter().take(LABELS_MAX) {
+        first.insert(cut(key, LABEL_BYTES_MAX), cut(value, LABEL_BYTES_MAX));
+    }
+    first
 }
 
 /// Describes the containers, as far as there is room; returns also how many there is no room for. Their messages are cut

@@ -25,6 +25,7 @@ use crate::core::detect::evidence::PodEvent;
 use crate::core::detect::open::CaseOpener;
 use crate::core::detect::pods::PodTable;
 use crate::core::detect::settle::Lookup;
+use crate::core::order::sort_by;
 use crate::core::wire;
 use crate::limits::{
     CACHE_SYNC_MAX, CLOCK_JUMP_MAX, EVENTS_PER_INCIDENT_MAX, HANG_EVENTS_MAX, HANG_LOOKUP_PACE,
@@ -534,7 +535,7 @@ fn explain(case: &mut Case, events: &[PodEvent]) {
         .filter(|e| container.is_none() || e.container.is_none() || e.container == container)
         .map(|e| &e.info)
         .collect();
-    own.sort_by_key(|info| info.last_at);
+    sort_by(&mut own, |a, b| a.last_at.cmp(&b.last_at));
     if let Subject::Hang { what, cause, .. } = &mut case.subject
         && let Some(info) = telling(&own, *what)
     {

@@ -28,6 +28,7 @@ use crate::core::case::{
 use crate::core::detect::classify::Quiet;
 use crate::core::detect::container::Container;
 use crate::core::detect::evidence::{self, Cause, Instance, Judgement, PodEvent};
+use crate::core::order::sort_by;
 use crate::limits::{
     EVENT_SKEW, EVENTS_PER_INCIDENT_MAX, JOB_LOOKUP_BURST, JOB_LOOKUP_INTERVAL, OWN_CODE_LOOKUPS,
     PENDING_BYTES_MAX, PENDING_MAX, SETTLE_LOOKUPS, SETTLE_MAX, SETTLE_STOPPING_MARGIN,
@@ -506,7 +507,7 @@ fn newest(events: &[PodEvent], container: Option<&str>) -> Vec<EventInfo> {
         .filter(|e| e.container.is_none() || e.container.as_deref() == container)
         .map(|e| &e.info)
         .collect();
-    own.sort_by_key(|e| e.last_at);
+    sort_by(&mut own, |a, b| a.last_at.cmp(&b.last_at));
     let skip = own.len().saturating_sub(EVENTS_PER_INCIDENT_MAX);
     own.into_iter().skip(skip).cloned().collect()
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::core::Now;
 use crate::core::case::{Case, IncidentType, Subject};
+use crate::core::order::sort_by;
 use crate::limits::{STORM_WITHIN, STORMS_MAX};
 
 /// A workload whose pods are refused.
@@ -92,7 +93,7 @@ impl Storms {
             goes_on
         });
         // The one that is over first comes first.
-        self.storms.sort_by_key(|storm| storm.until);
+        sort_by(&mut self.storms, |a, b| a.until.cmp(&b.until));
     }
 
     /// Returns the lines of all storms, because the agent terminates or a recording is over.

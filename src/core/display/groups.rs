@@ -18,6 +18,7 @@ use std::mem;
 use jiff::Timestamp;
 
 use crate::core::display::parsed::Value;
+use crate::core::order::sort_by;
 use crate::core::text::cut;
 use crate::limits::{
     GROUP_IDS_MAX, GROUP_MEMBERS_MAX, GROUP_MEMBERS_TOTAL_MAX, GROUP_TEXT_BYTES_MAX, GROUPS_MAX,
@@ -308,7 +309,7 @@ impl Groups {
             self.others.add(&group);
             self.room += group.pods.known.len() + group.nodes.known.len();
         }
-        self.groups = groups.into_iter().map(|mut g| (mem::take(&mut g.key), g)).collect();
+        self.groups.extend(groups.into_iter().map(|mut g| (mem::take(&mut g.key), g)));
     }
 
     /// Returns the groups, the largest first.
@@ -326,7 +327,7 @@ impl Groups {
 fn ranked(groups: BTreeMap<String, Group>) -> Vec<Group> {
     let with_key = |(key, group)| Group { key, ..group };
     let mut groups: Vec<Group> = groups.into_iter().map(with_key).collect();
-    groups.sort_unstable_by(Group::rank);
+    sort_by(&mut groups, Group::rank);
     groups
 }
 

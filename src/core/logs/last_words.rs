@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::logs::cri::{self, LogStream};
 use crate::core::logs::mask::Mask;
+use crate::core::order::sort_by;
 use crate::core::text::{cut, is_harmful, push_escaped};
 use crate::limits::{
     CAUSE_LINE_BYTES_MAX, CAUSE_LINES_MAX, CAUSE_TEXT_BYTES_MAX, LOG_BYTES_MAX, LOG_JOIN_BYTES_MAX,
@@ -330,7 +331,7 @@ impl LogEnd {
             .map(|stream| (stream, self.channel(stream).under_way.take()));
         let mut under_way: Vec<_> =
             under_way.into_iter().filter_map(|(stream, line)| Some((stream, line?))).collect();
-        under_way.sort_by_key(|(_, line)| line.time);
+        sort_by(&mut under_way, |(_, a), (_, b)| a.time.cmp(&b.time));
         for (stream, line) in under_way {
             self.whole(stream, &line);
         }

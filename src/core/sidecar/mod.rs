@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::mem::size_of;
 use std::time::Duration;
 
+use crate::core::order::sort_by;
 use crate::core::ring::Ring;
 use crate::core::roster::{PodOnNode, Roster, Sender};
 use crate::limits::{
@@ -117,7 +118,7 @@ impl Sidecars {
             }
         };
         let mut series: Vec<_> = told.series.iter().map(shown).collect();
-        series.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        sort_by(&mut series, |a, b| a.name.cmp(&b.name));
         Some(SidecarSection { series })
     }
 

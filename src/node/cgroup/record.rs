@@ -1,9 +1,9 @@
 //! Records of one container, and of one pod with its containers.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use crate::core::cgroup::sample::{ContainerReading, ContainerSample, Counters};
+use crate::core::order::sort_by;
 use crate::core::ring::Ring;
 use crate::limits::{
     CGROUP_SCAN_TRIES_MAX, FAST_FROM_PERCENT, FAST_SAMPLES_MAX, FIRST_PROCESS_SAMPLES,
@@ -240,7 +240,7 @@ impl ContainerRecord {
             |sample: &&ContainerSample| oldest.is_none_or(|oldest| sample.age(now) <= oldest);
         let mut samples: Vec<_> =
             self.regular.iter().chain(self.fast.iter().filter(is_within)).collect();
-        samples.sort_by_key(|sample| Reverse(sample.age(now)));
+        sort_by(&mut samples, |a, b| b.age(now).cmp(&a.age(now)));
         samples
     }
 
@@ -444,7 +444,7 @@ impl PodRecord {
     ) -> Vec<OomKill> {
         let mut kills = Vec::new();
         // Containers that were already followed come first: the kills then left may be the new ones'.
-        self.containers.sort_by_key(|container| container.is_newborn);
+        sort_by(&mut self.containers, |a, b| a.is_newborn.cmp(&b.is_newborn));
         for container in self.containers.iter_mut().filter(|container| container.oom.is_known()) {
             let mut rise = container.oom.rise();
             if container.is_newborn && version == Some(CgroupVersion::V2) {

@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use crate::core::Now;
 use crate::core::case::ContainerId;
 use crate::core::cgroup::sample::{ContainerSample, columns};
+use crate::core::order::sort_by;
 use crate::core::ring::Columns;
 use crate::limits::{
     CGROUP_SCAN_PAUSE, CONTAINERS_PER_POD_MAX, FAST_CONTAINERS_MAX, FAST_INTERVAL_MIN,
@@ -365,7 +366,7 @@ impl ContainerRecorder {
                 pod.near_limit().map(move |(permille, c)| (permille, uid, &c.id))
             })
             .collect();
-        near.sort_by(|a, b| b.cmp(a));
+        sort_by(&mut near, |a, b| b.cmp(a));
         near.truncate(FAST_CONTAINERS_MAX);
         let chosen = near.into_iter().map(|(_, uid, id)| (uid.clone(), id.clone())).collect();
         for (uid, id) in std::mem::replace(&mut self.fast, chosen) {

@@ -10,13 +10,14 @@ use crate::core::cause::prefix::Level;
 use crate::core::cause::record::{
     CALLER, ERROR, FRAME, HAS_ERROR, LEVEL, MESSAGE, STACK, TYPE, is_one_of, level_value,
 };
+use crate::core::order::sort_by;
 use crate::limits::{CAUSE_LINES_MAX, CAUSE_RECORD_DEPTH_MAX};
 
 /// The names of the members that are read, sorted, in lower case.
 static KNOWN: LazyLock<Vec<String>> = LazyLock::new(|| {
     let names = [MESSAGE, ERROR, TYPE, STACK, CALLER, FRAME, &["level"]].into_iter().flatten();
     let mut names: Vec<String> = names.map(|name| name.to_ascii_lowercase()).collect();
-    names.sort_unstable();
+    sort_by(&mut names, String::cmp);
     names.dedup();
     names
 });
