@@ -4,15 +4,12 @@ use crate::config::endpoint::{ClientCert, Credentials, Secret, TokenSource};
 use crate::config::files::{self, Pem};
 use crate::config::problem::{Findings, Problem};
 
-use super::file::{Entry, UserFields};
-use super::{PemField, beside, given, problem_in};
+use super::file::{Entry, Fields};
+use super::{beside, problem_in, read_pem};
 
 /// Returns the credentials of a context's user, or empty credentials if the context has no user. Returns `None`
 /// if problems were recorded.
-pub(super) fn credentials(
-    entry: Option<&Entry<UserFields>>,
-    findings: &mut Findings,
-) -> Option<Credentials> {
+pub(super) fn credentials(entry: Option<&Entry>, findings: &mut Findings) -> Option<Credentials> {
     let Some(entry) = entry else {
         return Some(Credentials { token: TokenSource::None, client_cert: None });
     };
@@ -26,38 +23,36 @@ pub(super) fn credentials(
 }
 
 /// Returns the fields with which the agent refuses to start, each with the remedy.
-fn refused(fields: &UserFields) -> Vec<(&'static str, &'static str)> {
+fn refused(fields: &Fields) -> Vec<(&'static str, &'static str)> {
     const TOKEN: &str =
         "create a token with kubectl create token, and set token or tokenFile instead";
     const OWN_RIGHTS: &str = "grant the rights to the user itself, and remove the field";
-    let lists = fields.as_groups.as_ref().is_some_and(|groups| !groups.is_empty());
-    let maps = fields.as_user_extra.as_ref().is_some_and(|extra| !extra.is_empty());
     [
-        ("exec", fields.exec.is_some(), TOKEN),
-        ("auth-provider", fields.auth_provider.is_some(), TOKEN),
-        ("username", given(&fields.username).is_some(), TOKEN),
-        ("password", given(&fields.password).is_some(), TOKEN),
-        ("as", given(&fields.impersonate).is_some(), OWN_RIGHTS),
-        ("as-uid", given(&fields.as_uid).is_some(), OWN_RIGHTS),
-        ("as-groups", lists, OWN_RIGHTS),
-        ("as-user-extra", maps, OWN_RIGHTS),
+        ("exec", TOKEN),
+        ("auth-provider", TOKEN),
+        ("username", TOKEN),
+        ("password", TOKEN),
+        ("as", OWN_RIGHTS),
+        ("as-uid", OWN_RIGHTS),
+        ("as-groups", OWN_RIGHTS),
+        ("as-user-extra", OWN_RIGHTS),
     ]
     .into_iter()
-    .filter_map(|(field, there, remedy)| there.then_some((field, remedy)))
+    .filter(|(field, _)| fields.has(field))
     .collect()
 }
 
 /// Returns the token's source. If both a token and a file are set, the token is used until the file has been
 /// read, as in client-go.
-fn token(entry: &Entry<UserFields>) -> Result<TokenSource, Problem> {
+fn token(entry: &Entry) -> Result<TokenSource, Problem> {
     let fail = |wrong: String| {
         let wrong = format!("user {:?}: {wrong}", entry.name);
         problem_in(&entry.file, wrong, "create a token with kubectl create token")
     };
-    let inline = given(&entry.fields.token).map(|text| files::token(text.as_bytes().to_vec()));
+    let inline = entry.fields.text("token").map(|text| files::token(text.as_bytes().to_vec()));
     let inline: Option<Secret> =
         inline.transpose().map_err(|wrong| fail(format!("token {wrong}")))?;
-    let path = given(&entry.fields.token_file).map(|path| beside(&entry.file, path));
+    let path = entry.fields.text("tokenFile").map(|path| beside(&entry.file, path));
     Ok(match (inline, path) {
         (None, None) => TokenSource::None,
         (Some(token), None) => TokenSource::Inline(token),
@@ -71,23 +66,11 @@ fn token(entry: &Entry<UserFields>) -> Result<TokenSource, Problem> {
 }
 
 /// Returns the client certificate, if there is one. The outer `None` means that problems were recorded.
-fn client_cert(entry: &Entry<UserFields>, findings: &mut Findings) -> Option<Option<ClientCert>> {
-    let (file, fields) = (&entry.file, &entry.fields);
+fn client_cert(entry: &Entry, findings: &mut Findings) -> Option<Option<ClientCert>> {
     let owner = format!("user {:?}", entry.name);
-    let certificate = PemField {
-        name: "client-certificate",
-        path: &fields.client_certificate,
-        data: &fields.client_certificate_data,
-        kind: Pem::Certificates,
-    };
-    let key = PemField {
-        name: "client-key",
-        path: &fields.client_key,
-        data: &fields.client_key_data,
-        kind: Pem::PrivateKey,
-    };
-    let certificate = findings.note(certificate.read(file, &owner));
-    let key = findings.note(key.read(file, &owner));
+    let certificate = read_pem(entry, "client-certificate", Pem::Certificates, &owner);
+    let certificate = findings.note(certificate);
+    let key = findings.note(read_pem(entry, "client-key", Pem::PrivateKey, &owner));
     match (certificate?, key?) {
         (None, None) => Some(None),
         (Some(certificate), Some(key)) => Some(Some(ClientCert { certificate, key })),
@@ -98,7 +81,7 @@ fn client_cert(entry: &Entry<UserFields>, findings: &mut Findings) -> Option<Opt
             };
             let wrong = format!("{owner} has a {there} without a {missing}");
             let remedy = format!("set {missing} or {missing}-data");
-            findings.problems.push(problem_in(file, wrong, remedy));
+            findings.problems.push(problem_in(&entry.file, wrong, remedy));
             None
         }
     }

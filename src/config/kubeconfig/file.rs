@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use crate::config::files;
 use crate::config::problem::{Findings, Problem};
@@ -24,76 +25,126 @@ struct RawFile {
     kind: Option<String>,
     #[serde(rename = "current-context")]
     current_context: Option<String>,
-    clusters: Option<Vec<Option<RawCluster>>>,
-    contexts: Option<Vec<Option<RawContext>>>,
-    users: Option<Vec<Option<RawUser>>>,
+    clusters: Option<Vec<Option<RawEntry>>>,
+    contexts: Option<Vec<Option<RawEntry>>>,
+    users: Option<Vec<Option<RawEntry>>>,
 }
 
+/// An entry of any list. The field of the list's own kind is read.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct RawCluster {
+struct RawEntry {
     name: Option<String>,
-    cluster: Option<ClusterFields>,
+    cluster: Option<Fields>,
+    context: Option<Fields>,
+    user: Option<Fields>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawContext {
-    name: Option<String>,
-    context: Option<ContextFields>,
+/// The fields of a cluster, a context or a user, each with its text if it is set. They have one type, because serde's
+/// own code for three types with so many fields takes 20 kB of the binary.
+#[derive(Default)]
+pub(super) struct Fields(Vec<(&'static str, Option<String>)>);
+
+/// What the value of a field is. Unless it is a text, the agent keeps only whether it is set.
+enum Form {
+    Text,
+    Flag,
+    List,
+    Map,
+    Anything,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawUser {
-    name: Option<String>,
-    user: Option<UserFields>,
+/// The fields that are read, of all three.
+const FIELDS: [(&str, Form); 22] = [
+    ("server", Form::Text),
+    ("tls-server-name", Form::Text),
+    ("insecure-skip-tls-verify", Form::Flag),
+    ("certificate-authority", Form::Text),
+    ("certificate-authority-data", Form::Text),
+    ("proxy-url", Form::Text),
+    ("cluster", Form::Text),
+    ("user", Form::Text),
+    ("client-certificate", Form::Text),
+    ("client-certificate-data", Form::Text),
+    ("client-key", Form::Text),
+    ("client-key-data", Form::Text),
+    ("token", Form::Text),
+    ("tokenFile", Form::Text),
+    ("username", Form::Text),
+    ("password", Form::Text),
+    ("as", Form::Text),
+    ("as-uid", Form::Text),
+    ("as-groups", Form::List),
+    ("as-user-extra", Form::Map),
+    ("exec", Form::Anything),
+    ("auth-provider", Form::Anything),
+];
+
+impl Fields {
+    /// Returns the text of a field, if it is set.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        debug_assert!(FIELDS.iter().any(|(known, _)| *known == name), "{name} is not read");
+        let (_, text) = self.0.iter().find(|(known, _)| *known == name)?;
+        text.as_deref()
+    }
+
+    /// Returns true if a field of any form is set, and is not false.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.text(name).is_some()
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-pub(super) struct ClusterFields {
-    pub(super) server: Option<String>,
-    pub(super) tls_server_name: Option<String>,
-    pub(super) insecure_skip_tls_verify: Option<bool>,
-    pub(super) certificate_authority: Option<String>,
-    pub(super) certificate_authority_data: Option<String>,
-    pub(super) proxy_url: Option<String>,
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ContextFields {
-    pub(super) cluster: Option<String>,
-    pub(super) user: Option<String>,
-}
+struct FieldsVisitor;
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-pub(super) struct UserFields {
-    pub(super) client_certificate: Option<String>,
-    pub(super) client_certificate_data: Option<String>,
-    pub(super) client_key: Option<String>,
-    pub(super) client_key_data: Option<String>,
-    pub(super) token: Option<String>,
-    #[serde(rename = "tokenFile")]
-    pub(super) token_file: Option<String>,
-    pub(super) username: Option<String>,
-    pub(super) password: Option<String>,
-    #[serde(rename = "as")]
-    pub(super) impersonate: Option<String>,
-    pub(super) as_uid: Option<String>,
-    pub(super) as_groups: Option<Vec<IgnoredAny>>,
-    pub(super) as_user_extra: Option<BTreeMap<String, IgnoredAny>>,
-    pub(super) exec: Option<IgnoredAny>,
-    pub(super) auth_provider: Option<IgnoredAny>,
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of fields")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(name) = map.next_key::<String>()? {
+            let Some((name, form)) = FIELDS.iter().find(|(known, _)| *known == name) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            if fields.0.iter().any(|(known, _)| known == name) {
+                return Err(Error::duplicate_field(name));
+            }
+            let is_set = match form {
+                Form::Text => {
+                    let text = map.next_value::<Option<String>>()?;
+                    fields.0.push((name, text.filter(|text| !text.is_empty())));
+                    continue;
+                }
+                Form::Flag => map.next_value::<Option<bool>>()?.unwrap_or_default(),
+                Form::List => map
+                    .next_value::<Option<Vec<IgnoredAny>>>()?
+                    .is_some_and(|list| !list.is_empty()),
+                Form::Map => map
+                    .next_value::<Option<BTreeMap<String, IgnoredAny>>>()?
+                    .is_some_and(|map| !map.is_empty()),
+                Form::Anything => map.next_value::<Option<IgnoredAny>>()?.is_some(),
+            };
+            fields.0.push((name, is_set.then(String::new)));
+        }
+        Ok(fields)
+    }
 }
 
 /// A named entry and the file that contains it. Relative paths in the entry start from the folder of that file.
-pub(super) struct Entry<T> {
+pub(super) struct Entry {
     pub(super) name: String,
     pub(super) file: PathBuf,
-    pub(super) fields: T,
+    pub(super) fields: Fields,
 }
 
 /// All files of the list, in its order.
@@ -101,9 +152,9 @@ pub(super) struct Entry<T> {
 pub(super) struct Merged {
     /// Taken from the first file that sets it.
     pub(super) current_context: Option<String>,
-    pub(super) clusters: Vec<Entry<ClusterFields>>,
-    pub(super) contexts: Vec<Entry<ContextFields>>,
-    pub(super) users: Vec<Entry<UserFields>>,
+    pub(super) clusters: Vec<Entry>,
+    pub(super) contexts: Vec<Entry>,
+    pub(super) users: Vec<Entry>,
 }
 
 /// Reads the files of a `KUBECONFIG` list. As in client-go's `ClientConfigLoadingRules.Load`, missing files are
@@ -229,12 +280,7 @@ impl Merged {
 }
 
 /// Appends an entry. Duplicates need no handling: lookups take the first entry with a name.
-fn add_entry<T: Default>(
-    entries: &mut Vec<Entry<T>>,
-    path: &Path,
-    name: Option<String>,
-    fields: Option<T>,
-) {
+fn add_entry(entries: &mut Vec<Entry>, path: &Path, name: Option<String>, fields: Option<Fields>) {
     entries.push(Entry {
         name: name.unwrap_or_default(),
         file: path.to_owned(),

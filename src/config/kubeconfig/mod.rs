@@ -18,7 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::limits;
 
 use self::credentials::credentials;
-use self::file::{ClusterFields, ContextFields, Entry, Merged};
+use self::file::{Entry, Merged};
 use super::endpoint::{self, Endpoint, PemSource, Scheme, Server, Trust};
 use super::files::{self, Pem};
 use super::problem::{Findings, Problem};
@@ -30,13 +30,13 @@ pub(super) fn api_server(list: &str, findings: &mut Findings) -> Option<Endpoint
     let context = findings.note(current_context(&merged, list))?;
     let at_cluster = findings.note(named(
         "cluster",
-        context.fields.cluster.as_deref(),
+        context.fields.text("cluster"),
         &merged.clusters,
         &context.file,
         &context.name,
     ));
     // A context without a user means anonymous access.
-    let at_user = match context.fields.user.as_deref().filter(|name| !name.is_empty()) {
+    let at_user = match context.fields.text("user") {
         None => Some(None),
         name => {
             let user = named("user", name, &merged.users, &context.file, &context.name);
@@ -49,10 +49,7 @@ pub(super) fn api_server(list: &str, findings: &mut Findings) -> Option<Endpoint
     Some(Endpoint { server, tls_server_name, trust, credentials: credentials? })
 }
 
-fn current_context<'a>(
-    merged: &'a Merged,
-    list: &str,
-) -> Result<&'a Entry<ContextFields>, Problem> {
+fn current_context<'a>(merged: &'a Merged, list: &str) -> Result<&'a Entry, Problem> {
     let known = known_names("contexts", &merged.contexts);
     let Some(name) = merged.current_context.as_deref() else {
         let wrong = format!("no current-context; {known}");
@@ -67,16 +64,16 @@ fn current_context<'a>(
 }
 
 /// Returns the entry that a context refers to.
-fn named<'a, T>(
+fn named<'a>(
     kind: &str,
     name: Option<&str>,
-    entries: &'a [Entry<T>],
+    entries: &'a [Entry],
     file: &Path,
     context: &str,
-) -> Result<&'a Entry<T>, Problem> {
+) -> Result<&'a Entry, Problem> {
     let known = || known_names(&format!("{kind}s"), entries);
     let remedy = || format!("correct the {kind} of the context");
-    let Some(name) = name.filter(|name| !name.is_empty()) else {
+    let Some(name) = name else {
         let wrong = format!("context {context:?} names no {kind}; {}", known());
         return Err(problem_in(file, wrong, remedy()));
     };
@@ -87,7 +84,7 @@ fn named<'a, T>(
 }
 
 /// Lists the names that exist, to help a person who mistyped one.
-fn known_names<T>(kinds: &str, entries: &[Entry<T>]) -> String {
+fn known_names(kinds: &str, entries: &[Entry]) -> String {
     if entries.is_empty() {
         return format!("there are no {kinds}");
     }
@@ -101,12 +98,9 @@ fn known_names<T>(kinds: &str, entries: &[Entry<T>]) -> String {
 }
 
 /// Returns the server, the name in its certificate, and how that certificate is verified.
-fn reach(
-    entry: &Entry<ClusterFields>,
-    findings: &mut Findings,
-) -> Option<(Server, Option<String>, Trust)> {
+fn reach(entry: &Entry, findings: &mut Findings) -> Option<(Server, Option<String>, Trust)> {
     let fields = &entry.fields;
-    if given(&fields.proxy_url).is_some() {
+    if fields.has("proxy-url") {
         let wrong = cluster_wrong(entry, "has a proxy-url, which this agent does not support");
         findings.problems.push(problem_in(
             &entry.file,
@@ -114,7 +108,7 @@ fn reach(
             "remove it, and give the agent a direct connection to the API server",
         ));
     }
-    let tls_server_name = given(&fields.tls_server_name);
+    let tls_server_name = fields.text("tls-server-name");
     if tls_server_name.is_some_and(|name| !endpoint::is_server_name(name)) {
         let wrong = cluster_wrong(entry, "has an invalid tls-server-name");
         findings.problems.push(problem_in(
@@ -128,24 +122,19 @@ fn reach(
     Some((server, tls_server_name.map(str::to_owned), trust))
 }
 
-fn server(entry: &Entry<ClusterFields>) -> Result<Server, Problem> {
-    let parsed = given(&entry.fields.server).ok_or("is missing").and_then(Server::parse);
+fn server(entry: &Entry) -> Result<Server, Problem> {
+    let parsed = entry.fields.text("server").ok_or("is missing").and_then(Server::parse);
     parsed.map_err(|wrong| {
         let wrong = cluster_wrong(entry, &format!("has an unusable server URL: the URL {wrong}"));
         problem_in(&entry.file, wrong, "allowed: a URL like https://10.0.0.1:6443")
     })
 }
 
-fn trust(entry: &Entry<ClusterFields>, server: &Server, findings: &mut Findings) -> Option<Trust> {
+fn trust(entry: &Entry, server: &Server, findings: &mut Findings) -> Option<Trust> {
     let fields = &entry.fields;
-    let skip = fields.insecure_skip_tls_verify == Some(true);
-    let authority = PemField {
-        name: "certificate-authority",
-        path: &fields.certificate_authority,
-        data: &fields.certificate_authority_data,
-        kind: Pem::Certificates,
-    };
-    let has_authority = given(authority.path).is_some() || given(authority.data).is_some();
+    let skip = fields.has("insecure-skip-tls-verify");
+    let has_authority =
+        fields.has("certificate-authority") || fields.has("certificate-authority-data");
     let shown = server.url();
     if server.scheme == Scheme::Http {
         findings.warnings.push(format!(
@@ -180,7 +169,8 @@ fn trust(entry: &Entry<ClusterFields>, server: &Server, findings: &mut Findings)
         }
         (false, true) => {
             let owner = format!("cluster {:?}", entry.name);
-            Some(match findings.note(authority.read(&entry.file, &owner))?? {
+            let pem = read_pem(entry, "certificate-authority", Pem::Certificates, &owner);
+            Some(match findings.note(pem)?? {
                 PemSource::File(path) => Trust::CaFile(path),
                 PemSource::Data(pem) => Trust::CaData(pem),
             })
@@ -188,36 +178,30 @@ fn trust(entry: &Entry<ClusterFields>, server: &Server, findings: &mut Findings)
     }
 }
 
-/// A field that holds PEM, in one of its two forms.
-struct PemField<'a> {
-    /// The field's name, without the `-data` of its second form.
-    name: &'a str,
-    path: &'a Option<String>,
-    data: &'a Option<String>,
+/// Reads and checks the PEM text of a field, which has a second form with `-data` after its name. Data wins over a
+/// file, as in client-go.
+fn read_pem(
+    entry: &Entry,
+    name: &str,
     kind: Pem,
-}
-
-impl PemField<'_> {
-    /// Reads and checks the PEM text. Data wins over a file, as in client-go.
-    fn read(&self, file: &Path, owner: &str) -> Result<Option<PemSource>, Problem> {
-        let Self { name, kind, .. } = *self;
-        let fail = |wrong: String| {
-            let remedy = "set it to PEM data, as kubectl config set-cluster and set-credentials do";
-            problem_in(file, format!("{owner}: {wrong}"), remedy)
-        };
-        if let Some(data) = given(self.data) {
-            let text = decoded(data).ok_or_else(|| fail(format!("{name}-data is not base64")))?;
-            files::check_pem(&text, kind).map_err(|wrong| fail(format!("{name}-data {wrong}")))?;
-            return Ok(Some(PemSource::Data(text)));
-        }
-        let Some(path) = given(self.path) else {
-            return Ok(None);
-        };
-        let path = beside(file, path);
-        files::require_pem(&path, kind)
-            .map_err(|wrong| fail(format!("{name} cannot be used: {wrong}")))?;
-        Ok(Some(PemSource::File(path)))
+    owner: &str,
+) -> Result<Option<PemSource>, Problem> {
+    let fail = |wrong: String| {
+        let remedy = "set it to PEM data, as kubectl config set-cluster and set-credentials do";
+        problem_in(&entry.file, format!("{owner}: {wrong}"), remedy)
+    };
+    if let Some(data) = entry.fields.text(&format!("{name}-data")) {
+        let text = decoded(data).ok_or_else(|| fail(format!("{name}-data is not base64")))?;
+        files::check_pem(&text, kind).map_err(|wrong| fail(format!("{name}-data {wrong}")))?;
+        return Ok(Some(PemSource::Data(text)));
     }
+    let Some(path) = entry.fields.text(name) else {
+        return Ok(None);
+    };
+    let path = beside(&entry.file, path);
+    files::require_pem(&path, kind)
+        .map_err(|wrong| fail(format!("{name} cannot be used: {wrong}")))?;
+    Ok(Some(PemSource::File(path)))
 }
 
 /// Decodes the base64 of a `-data` field, in which YAML's block scalars and other tools put white space. Returns `None`
@@ -232,12 +216,7 @@ fn beside(file: &Path, path: &str) -> PathBuf {
     file.with_file_name(path)
 }
 
-/// Returns the field's text. An empty text counts as absent.
-fn given(field: &Option<String>) -> Option<&str> {
-    field.as_deref().filter(|text| !text.is_empty())
-}
-
-fn cluster_wrong(entry: &Entry<ClusterFields>, wrong: &str) -> String {
+fn cluster_wrong(entry: &Entry, wrong: &str) -> String {
     format!("cluster {:?} {wrong}", entry.name)
 }
 

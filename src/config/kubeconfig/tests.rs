@@ -380,6 +380,23 @@ fn a_file_that_is_no_kubeconfig_is_placed_and_not_quoted() {
 }
 
 #[test]
+fn a_field_that_occurs_twice_or_has_a_wrong_form_is_placed_and_not_quoted() {
+    for (cluster, user) in [
+        ("", r#""token": "hunter2", "token": "hunter2""#),
+        ("", r#""token": null, "token": "hunter2""#),
+        ("", r#""token": ["hunter2"]"#),
+        ("", r#""as-groups": {"hunter2": 1}"#),
+        ("", r#""as-user-extra": ["hunter2"]"#),
+        (r#""insecure-skip-tls-verify": ["hunter2"]"#, ""),
+    ] {
+        let lines = bad(&[("config", &config(cluster, user))]);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let place = lines[0].strip_prefix("not a valid kubeconfig: error at line ").unwrap();
+        assert!(place.starts_with(['2', '3', '4']), "{lines:?}");
+    }
+}
+
+#[test]
 fn the_environment_leads_to_the_kubeconfig_and_its_server_name_wins() {
     let cluster = format!(r#"{}, "tls-server-name": "from-file""#, good_cluster());
     let folder = Folder::new(&[("config", &config(&cluster, "")), ("namespace", "tools")]);
