@@ -314,7 +314,7 @@ pub fn parse(bytes: &[u8], node_name: &str) -> Result<PreviousState, Unusable> {
     };
     // Check the version before the checksum: another version may use another checksum.
     let head: Head<'_> =
-        serde_json::from_str(line).map_err(|e| Unusable::Corrupt(e.to_string()))?;
+        serde_json::from_slice(line.as_bytes()).map_err(|e| Unusable::Corrupt(e.to_string()))?;
     if head.schema != STATE_SCHEMA {
         return Err(Unusable::OtherVersion(head.schema.chars().take(80).collect()));
     }
@@ -322,7 +322,7 @@ pub fn parse(bytes: &[u8], node_name: &str) -> Result<PreviousState, Unusable> {
         return Err(corrupt("its checksum does not fit"));
     }
     let page: Page<'_> =
-        serde_json::from_str(line).map_err(|e| Unusable::Corrupt(e.to_string()))?;
+        serde_json::from_slice(line.as_bytes()).map_err(|e| Unusable::Corrupt(e.to_string()))?;
     if page.node_name != node_name {
         return Err(Unusable::OtherNode(page.node_name.chars().take(253).collect()));
     }

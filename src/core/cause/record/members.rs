@@ -33,7 +33,7 @@ pub(super) fn is_known(name: &str) -> bool {
 
 /// Returns the known members of a record; `None` if the text is no JSON object.
 pub(super) fn known(text: &str) -> Option<Map<String, Value>> {
-    let mut json = serde_json::Deserializer::from_str(text);
+    let mut json = serde_json::Deserializer::from_slice(text.as_bytes());
     // An error's frames are objects in an array.
     let value = Known { depth: CAUSE_RECORD_DEPTH_MAX + 2 }.deserialize(&mut json).ok()?;
     json.end().ok()?;
@@ -54,7 +54,7 @@ pub(super) struct Severity {
 
 /// Returns how bad a record says that things are; `None` if the text is no JSON object.
 pub(super) fn severity(text: &str) -> Option<Severity> {
-    serde_json::Deserializer::from_str(text).deserialize_map(Severity::default()).ok()
+    serde_json::Deserializer::from_slice(text.as_bytes()).deserialize_map(Severity::default()).ok()
 }
 
 /// Reads a value without the members that have other names, and without what lies deeper.
