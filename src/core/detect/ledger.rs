@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::case::{IncidentId, IncidentType, SCHEMA, id};
 use crate::core::seen::Known;
+use crate::core::wire::json::{self, Text, members};
 use crate::limits::{LEDGER_CONTAINERS_MAX, LEDGER_RECENT_MAX, NAME_BYTES_MAX};
 
 /// The name and version of the page's schema.
@@ -354,63 +355,76 @@ pub struct ReportedIncident {
 
 /// Reads an incident line back; `None` if it is not an incident line.
 pub fn reported(line: &[u8]) -> Option<ReportedIncident> {
-    let line: Line<'_> = serde_json::from_slice(line).ok()?;
+    let line: Line<'_> = json::from_slice(line).ok()?;
     let names = [&line.namespace, &line.pod_name, &line.pod_uid];
-    if line.schema != SCHEMA || names.iter().any(|name| name.len() > NAME_BYTES_MAX) {
+    let is_name = |name: &&Text<'_>| (1..=NAME_BYTES_MAX).contains(&name.len());
+    // The line of a node names no pod.
+    if &*line.schema != SCHEMA || !names.iter().all(is_name) {
         return None;
     }
     let id = IncidentId::parse(&line.id)?.short();
-    let key = line.metadata.static_pod_uid.as_deref().unwrap_or(&line.pod_uid);
-    let ended = line.metadata.restarts.and_then(|restarts| restarts.ended);
+    let key = line.metadata.static_pod_uid.some().unwrap_or(&line.pod_uid);
+    let ended = line.metadata.restarts.ended;
     // The count covers unseen terminations; no object will show them.
-    let is_stuck = line.kind == IncidentType::Stuck.name();
-    let ids = if line.kind == IncidentType::Unseen.name() { Vec::new() } else { vec![id] };
+    let is_stuck = &*line.kind == IncidentType::Stuck.name();
+    let ids = if &*line.kind == IncidentType::Unseen.name() { Vec::new() } else { vec![id] };
     let container = |name: &str| ContainerEntry { name: name.into(), ended, ids };
     let entry = PodEntry {
         key: key.into(),
         namespace: (&*line.namespace).into(),
         name: (&*line.pod_name).into(),
         uid: (&*line.pod_uid).into(),
-        is_static: line.metadata.static_pod_uid.is_some(),
-        failed: line.container.is_none() && !is_stuck,
+        is_static: line.metadata.static_pod_uid.some().is_some(),
+        failed: line.container.some().is_none() && !is_stuck,
         ids: if is_stuck { vec![id] } else { Vec::new() },
-        containers: line.container.as_deref().map(container).into_iter().collect(),
+        containers: line.container.some().map(container).into_iter().collect(),
     };
     Some(ReportedIncident { id, entry })
 }
 
-#[derive(Deserialize)]
+/// The members of an incident line that are read; most of the line is not.
+#[derive(Default)]
 struct Line<'a> {
-    #[serde(borrow)]
-    schema: Cow<'a, str>,
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow, rename = "type", default)]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    namespace: Cow<'a, str>,
-    #[serde(borrow)]
-    pod_name: Cow<'a, str>,
-    #[serde(borrow)]
-    pod_uid: Cow<'a, str>,
-    #[serde(borrow)]
-    container: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    schema: Text<'a>,
+    id: Text<'a>,
+    kind: Text<'a>,
+    namespace: Text<'a>,
+    pod_name: Text<'a>,
+    pod_uid: Text<'a>,
+    container: Text<'a>,
     metadata: LineMetadata<'a>,
 }
 
-#[derive(Deserialize)]
+members! { Line<'a> {
+    b"schema" => schema,
+    b"id" => id,
+    b"type" => kind,
+    b"namespace" => namespace,
+    b"pod_name" => pod_name,
+    b"pod_uid" => pod_uid,
+    b"container" => container,
+    b"metadata" => metadata,
+} }
+
+#[derive(Default)]
 struct LineMetadata<'a> {
-    restarts: Option<LineRestarts>,
-    #[serde(borrow, default)]
-    static_pod_uid: Option<Cow<'a, str>>,
+    restarts: LineRestarts,
+    static_pod_uid: Text<'a>,
 }
 
-#[derive(Deserialize)]
+members! { LineMetadata<'a> {
+    b"restarts" => restarts,
+    b"static_pod_uid" => static_pod_uid,
+} }
+
+#[derive(Default)]
 struct LineRestarts {
-    #[serde(default)]
     ended: Option<i64>,
 }
+
+members! { LineRestarts {
+    b"ended" => ended,
+} }
 
 /// Returns how many bytes at the end of the file are an incompletely written line that may be cut off. `tail` is the
 /// end of the file. `None`: the last bytes are not an incident line and must not be changed.

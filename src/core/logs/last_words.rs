@@ -11,13 +11,14 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use memchr::memchr;
+use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
-use serde::{Deserialize, Serialize};
 
 use crate::core::logs::cri::{self, LogStream};
 use crate::core::logs::mask::Mask;
 use crate::core::order::sort_by;
 use crate::core::text::{cut, is_harmful, push_escaped};
+use crate::core::wire::json::{self, Text, members};
 use crate::limits::{
     CAUSE_LINE_BYTES_MAX, CAUSE_LINES_MAX, CAUSE_TEXT_BYTES_MAX, LOG_BYTES_MAX, LOG_JOIN_BYTES_MAX,
     LOG_LINE_BYTES_MAX,
@@ -340,34 +341,37 @@ impl LogEnd {
 
 /// A line of Docker's log driver `json-file`, which is used on nodes with cri-dockerd.
 struct DockerLine<'a> {
-    log: Cow<'a, str>,
+    log: Text<'a>,
     stream: LogStream,
     time: Timestamp,
 }
 
 /// The line as Docker writes it.
-#[derive(Deserialize)]
+#[derive(Default)]
 struct DockerWire<'a> {
-    #[serde(borrow)]
-    log: Cow<'a, str>,
-    #[serde(borrow)]
-    stream: Cow<'a, str>,
-    #[serde(borrow)]
-    time: Cow<'a, str>,
+    log: Option<Text<'a>>,
+    stream: Text<'a>,
+    time: Text<'a>,
 }
+
+members! { DockerWire<'a> {
+    b"log" => log,
+    b"stream" => stream,
+    b"time" => time,
+} }
 
 impl<'a> DockerLine<'a> {
     fn parse(line: &'a [u8]) -> Option<Self> {
         if line.first() != Some(&b'{') {
             return None;
         }
-        let wire: DockerWire<'a> = serde_json::from_slice(line).ok()?;
+        let wire: DockerWire<'a> = json::from_slice(line).ok()?;
         let stream = match &*wire.stream {
             "stdout" => LogStream::Stdout,
             "stderr" => LogStream::Stderr,
             _ => return None,
         };
-        Some(Self { log: wire.log, stream, time: wire.time.parse().ok()? })
+        Some(Self { log: wire.log?, stream, time: wire.time.time()? })
     }
 
     /// Returns whether the line continues, and its text: Docker keeps the newline of a whole line.

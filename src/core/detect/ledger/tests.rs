@@ -242,6 +242,9 @@ fn a_line_says_what_it_accounts_for() {
         LINE.replace("ddeeff", "ddeef"),
         LINE.replace("ddeeff", "+deeff"),
         LINE.replace("shop", &"s".repeat(NAME_BYTES_MAX + 1)),
+        // The line of a node.
+        LINE.replace("\"web\"", "null"),
+        LINE.replace("\"pod_uid\":\"u1\",", ""),
         LINE.replace("}}", "}"),
         "{}".to_owned(),
         String::new(),
