@@ -139,6 +139,7 @@
 //! | [`ContainerRecorder`] | pod, container ID | samples, OOM kills | `RECORDS_KEPT` | `RECORDED_CONTAINERS_MAX` |
 //! | [`Recurrences`] | pod, container name | times of incidents | the table is full | `RECURRENCES_MAX` |
 //! | [`Seen`] | fingerprint | count, first and last times | the table is full | `SEEN_BYTES_MAX` |
+//! | [`Workloads`] | workload, type | number of incidents | an hour without one, and no room | `WORKLOADS_MAX` |
 //!
 //! * A record of the [`PodTable`] has at most `CONTAINERS_PER_POD_MAX` containers, each with
 //!   `TERMINATIONS_KNOWN_PER_CONTAINER` known terminations and episodes, and `EPISODES_KNOWN_PER_POD` episodes of its
@@ -191,6 +192,7 @@
 //! [`ContainerRecorder`]: node::cgroup::ContainerRecorder
 //! [`Recurrences`]: core::incident::recurrence::Recurrences
 //! [`Seen`]: core::seen::Seen
+//! [`Workloads`]: metrics::workloads::Workloads
 
 #![forbid(unsafe_code)]
 

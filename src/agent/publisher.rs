@@ -66,6 +66,7 @@ impl Publisher {
         }
         self.metrics.incidents.add(IncidentClass(incident.kind, incident.severity));
         self.metrics.crash_loop_incidents.fetch_add(u64::from(in_crash_loop), Ordering::Relaxed);
+        self.metrics.workloads.add(incident, in_crash_loop);
         // A long line takes a while to make, so that is done before the lock is taken.
         let delivery = Arc::new(Delivery::new(incident, self.sinks_count, self.ledger.clone()));
         for sink in self.sinks.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {

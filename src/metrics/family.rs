@@ -23,6 +23,11 @@ impl Info {
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
+    /// Writes one sample with these label pairs.
+    pub(super) fn sample(&self, out: &mut String, pairs: &str, value: u64) {
+        let _ = writeln!(out, "{}{{{pairs}}} {value}", self.name);
+    }
+
     /// Writes a family with a single sample.
     pub(super) fn single(&self, out: &mut String, value: impl std::fmt::Display) {
         self.head(out);
@@ -92,8 +97,7 @@ impl<L: Label> Family<L> {
     pub(super) fn render(&self, info: &Info, out: &mut String) {
         info.head(out);
         for (label, value) in &self.values {
-            let value = value.load(Ordering::Relaxed);
-            let _ = writeln!(out, "{}{{{}}} {value}", info.name, label.pairs());
+            info.sample(out, &label.pairs(), value.load(Ordering::Relaxed));
         }
     }
 }

@@ -1,15 +1,18 @@
 //! The agent's own metrics, in the Prometheus text format 0.0.4.
 //!
-//! They are atomics only: counting never blocks, and a scrape never delays anything. Nothing is labelled by pod
-//! or namespace, so the number of series is fixed. The names that begin with `k8s_` come from the seed of this
-//! project. Two of them (`k8s_pods_watched_total`, a gauge, and `k8s_watch_last_event_timestamp`, which lacks
-//! its unit) are not what `promtool` would choose, and are kept.
+//! Almost all are atomics: counting never blocks, and a scrape never delays anything. Only the table of the workloads has
+//! a lock, which nobody holds for longer than it takes to write its few lines into memory. Nothing is labelled by pod,
+//! and no more workloads than that table holds, so the number of series is bounded. The names that begin with `k8s_`
+//! come from the seed of this project. Two of them are not what the conventions of Prometheus ask for
+//! (`k8s_pods_watched_total` is a gauge, and `k8s_watch_last_event_timestamp` lacks its unit). They are kept, and each
+//! has a twin with a conventional name.
 
 mod family;
 pub mod health;
 pub mod heartbeat;
 mod labels;
 pub mod process;
+pub mod workloads;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,6 +28,7 @@ use crate::core::stream::decode::FlawKind;
 use crate::core::stream::reflector::{Failure, ListReason};
 use crate::metrics::heartbeat::Heartbeats;
 use crate::metrics::process::ProcessStats;
+use crate::metrics::workloads::Workloads;
 
 const REQUEST_SECONDS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -66,6 +70,8 @@ pub struct Metrics {
     pub incidents_folded: AtomicU64,
     /// Incidents of containers in a crash loop.
     pub crash_loop_incidents: AtomicU64,
+    /// Incidents by workload.
+    pub workloads: Workloads,
     /// Time from the termination of the container to its incident line.
     pub incident_delay: Histogram,
     /// The agent's own part of [`Metrics::incident_delay`], counted from the API server's event.
@@ -137,6 +143,7 @@ impl Default for Metrics {
             incidents: Family::default(),
             incidents_folded: AtomicU64::default(),
             crash_loop_incidents: AtomicU64::default(),
+            workloads: Workloads::default(),
             incident_delay: Histogram::new(DELAY_SECONDS),
             incident_agent_delay: Histogram::new(AGENT_DELAY_SECONDS),
             quiet_ends: Family::default(),
@@ -177,6 +184,7 @@ macro_rules! families {
 
 families! {
     PODS_WATCHED "gauge" "k8s_pods_watched_total" "Pods of this node that the agent watches now.";
+    PODS_WATCHED_TWIN "gauge" "blackbox_pods_watched" "The same as k8s_pods_watched_total, with the name that a gauge should have.";
     POD_EVENTS "counter" "k8s_pod_events_total" "Starts, stops, crashes and failures of pods.";
     API_REQUESTS "counter" "k8s_api_requests_total" "Requests sent to the API server.";
     API_DURATION "histogram" "k8s_api_request_duration_seconds" "Time until the response headers of the API server arrived.";
@@ -184,12 +192,15 @@ families! {
     RECONNECTIONS "counter" "k8s_watch_reconnections_total" "Watches opened after a watch that broke, was cut short or failed.";
     WATCH_EVENTS "counter" "k8s_watch_events_total" "Lines received on the watch, including bookmarks.";
     LAST_EVENT "gauge" "k8s_watch_last_event_timestamp" "Unix time of the last sign of life on the watch: an event, a bookmark, or, if nothing happens, the end of the watch on time.";
+    LAST_EVENT_TWIN "gauge" "blackbox_watch_last_event_timestamp_seconds" "The same as k8s_watch_last_event_timestamp, with its unit in the name.";
     MALFORMED "counter" "blackbox_watch_malformed_total" "Lines and list items from the API server that the agent could not use, or only in part.";
     WATCH_ERRORS "counter" "blackbox_watch_errors_total" "Watches that the API server ended with an ERROR event.";
     LISTS "counter" "blackbox_lists_total" "Lists of the node's pods that the agent started, by reason.";
     INCIDENTS "counter" "blackbox_incidents_total" "Incidents reported.";
     FOLDED "counter" "blackbox_incidents_folded_total" "Refusals of pods without an incident of their own: a later incident of the same workload counts them.";
     CRASH_LOOPS "counter" "blackbox_crash_loop_incidents_total" "Incidents of containers in a crash loop: the third incident within half an hour, and each one after it.";
+    WORKLOADS "counter" "blackbox_workload_incidents_total" "Incidents of pods by namespace, workload and type.";
+    WORKLOAD_LOOPS "counter" "blackbox_workload_crash_loop_incidents_total" "Incidents of containers in a crash loop by namespace, workload and type.";
     DELAY "histogram" "blackbox_incident_delay_seconds" "Time from the termination of a container to its incident line.";
     AGENT_DELAY "histogram" "blackbox_incident_agent_delay_seconds" "The agent's own part of the incident delay: time from the API server's event to the incident line, including any wait for evidence.";
     QUIET "counter" "blackbox_quiet_ends_total" "Terminations of containers that are not crashes, by reason.";
@@ -245,20 +256,25 @@ impl Metrics {
     /// Writes all families.
     pub fn render(&self, process: &ProcessStats, out: &mut String) {
         let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
-        PODS_WATCHED.single(out, get(&self.pods_watched));
+        for info in [PODS_WATCHED, PODS_WATCHED_TWIN] {
+            info.single(out, get(&self.pods_watched));
+        }
         self.pod_events.render(&POD_EVENTS, out);
         self.api_requests.render(&API_REQUESTS, out);
         self.api_request_duration.render(&API_DURATION, out);
         self.api_errors.render(&API_ERRORS, out);
         RECONNECTIONS.single(out, get(&self.watch_reconnections));
         WATCH_EVENTS.single(out, get(&self.watch_events));
-        LAST_EVENT.single(out, get(&self.watch_last_event_millis) as f64 / 1e3);
+        for info in [LAST_EVENT, LAST_EVENT_TWIN] {
+            info.single(out, get(&self.watch_last_event_millis) as f64 / 1e3);
+        }
         self.watch_malformed.render(&MALFORMED, out);
         self.watch_errors.render(&WATCH_ERRORS, out);
         self.lists.render(&LISTS, out);
         self.incidents.render(&INCIDENTS, out);
         FOLDED.single(out, get(&self.incidents_folded));
         CRASH_LOOPS.single(out, get(&self.crash_loop_incidents));
+        self.workloads.render(&WORKLOADS, &WORKLOAD_LOOPS, out);
         self.incident_delay.render(&DELAY, out);
         self.incident_agent_delay.render(&AGENT_DELAY, out);
         self.quiet_ends.render(&QUIET, out);
