@@ -225,6 +225,7 @@ def check_operator(where, objects, daemon_set):
     must(monitor["selector"]["matchLabels"].items() <= labels.items(), f"{where}: the PodMonitor selects nothing")
     endpoint = monitor["podMetricsEndpoints"][0]
     must((endpoint["port"], endpoint["path"]) == ("http", "/metrics"), f"{where}: wrong endpoint {endpoint}")
+    must(endpoint["honorLabels"] is True, f"{where}: the agent's namespace would displace that of the workload")
     must(rule.keys() == {"groups"} and rule["groups"], f"{where}: PrometheusRule {rule.keys()}")
     for group in rule["groups"]:
         must(group.keys() <= {"name", "interval", "rules"}, f"{where}: wrong keys in a group: {group.keys()}")

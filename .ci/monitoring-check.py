@@ -1,6 +1,6 @@
 """Compares the alerts and the dashboard with the agent's metrics, with the runbooks and with each other.
 
-Writes the dashboard's queries as a rule file to the path in its argument, for promtool. Uses only Python's
+Writes the queries of the dashboard and of the alerts' texts as a rule file to the path in its argument, for promtool. Uses only Python's
 own library: it parses the YAML files line by line, and supports only the one form that they have.
 """
 
@@ -15,7 +15,11 @@ MONITORING = ROOT / "deploy/monitoring"
 RUNBOOKS = "docs/runbooks.md"
 # Labels and metrics that Prometheus and the scrape add.
 TARGET_LABELS = {"job", "instance", "node"}
+# Labels whose values come from the cluster.
+WORKLOAD_LABELS = {"namespace", "workload"}
 FOREIGN = {"up"}
+# What agents post to Alertmanager themselves.
+OWN_ALERTS = {"BlackboxIncident"}
 WORDS = {"and", "or", "unless", "by", "without", "on", "ignoring", "bool", "offset"}
 SEVERITIES = {"critical", "warning", "info"}
 # The variables that Grafana replaces, and a sample value of each.
@@ -35,6 +39,10 @@ def golden_series():
         if not line.startswith("#"):
             name, labels = re.match(r"(\w+)(?:\{(.*)\})? ", line).groups()
             series[name].append(dict(re.findall(r'(\w+)="([^"]*)"', labels or "")))
+    # These begin with the first incident of a workload.
+    types = {labels["type"] for labels in series["blackbox_incidents_total"]}
+    for name in ("blackbox_workload_incidents_total", "blackbox_workload_crash_loop_incidents_total"):
+        series[name] = [dict.fromkeys(WORKLOAD_LABELS, "") | {"type": one} for one in types]
     return series
 
 
@@ -49,7 +57,7 @@ def check_query(where, query):
             continue  # Reported below.
         matching = SERIES[name]
         for label, how, value in re.findall(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"', matchers):
-            if label in TARGET_LABELS:
+            if label in TARGET_LABELS | WORKLOAD_LABELS:
                 continue
             known = {labels.get(label) for labels in SERIES[name]}
             for one in value.split("|") if how in ("=~", "!~") else [value]:
@@ -110,7 +118,7 @@ def anchors():
     return found
 
 
-def check_alerts(alerts):
+def check_alerts(alerts, queries):
     headings = anchors()
     for name, times in Counter(alert["alert"] for alert in alerts).items():
         if times > 1:
@@ -123,6 +131,10 @@ def check_alerts(alerts):
         check_query(name, alert.get("expr", ""))
         if alert.get("severity") not in SEVERITIES:
             problem(name, f"unknown severity {alert.get('severity')}")
+        texts = re.findall(r"query \(printf `([^`]*)`", alert.get("description", ""))
+        for query in (text.replace("%q", '"x"') for text in texts):
+            check_query(f"the text of {name}", query)
+            queries.append(query)
         for label in re.findall(r"\$labels\.(\w+)", alert.get("summary", "") + alert.get("description", "")):
             if label not in LABELS:
                 problem(name, f"its text uses the label {label}, which no series has")
@@ -144,12 +156,20 @@ def check_tests(alerts):
         problem("rules.test.yaml", f"there is no alert {name}")
 
 
-def check_dashboard(alerts, queries_path):
+def check_inhibitions(alerts):
+    """Checks that the alerts in the example of Alertmanager's configuration exist."""
+    text = (MONITORING / "alertmanager.yaml").read_text()
+    for name in set(re.findall(r'alertname="(\w+)"', text)) - {alert["alert"] for alert in alerts} - OWN_ALERTS:
+        problem("alertmanager.yaml", f"there is no alert {name}")
+
+
+def check_dashboard(alerts, queries):
+    """Returns the number of panels."""
     dashboard = json.loads((MONITORING / "dashboard.json").read_text())
     names = {alert["alert"] for alert in alerts}
     if dashboard["id"] is not None:
         problem("dashboard.json", "the dashboard contains the id of one installation")
-    queries, cells = [], {}
+    cells = {}
     for panel in dashboard["panels"]:
         where = f"panel {panel['title']!r}"
         grid = panel["gridPos"]
@@ -168,6 +188,8 @@ def check_dashboard(alerts, queries_path):
                 problem(where, f"its description names {name}, which is not an alert")
         if not panel["fieldConfig"]["defaults"].get("unit"):
             problem(where, "the panel has no unit")
+        if not panel["fieldConfig"]["defaults"].get("noValue"):
+            problem(where, "the panel does not say what it means that it has no data: noValue")
         for target in panel["targets"]:
             if panel["datasource"]["uid"] != "${datasource}" or target["datasource"]["uid"] != "${datasource}":
                 problem(where, "its data source is not the variable")
@@ -186,22 +208,24 @@ def check_dashboard(alerts, queries_path):
         for value, times in Counter(panel[what] for panel in panels).items():
             if times > 1:
                 problem("dashboard.json", f"{times} panels have the {what} {value!r}")
-    # JSON is YAML.
-    rules = [{"record": f"query:{n}", "expr": query} for n, query in enumerate(queries)]
-    Path(queries_path).write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
-    return len(panels), len(queries)
+    return len(panels)
 
 
 def main():
     alerts = read_alerts()
     if not alerts:
         problem("rules.yaml", "the file contains no alert")
-    check_alerts(alerts)
+    queries = []
+    check_alerts(alerts, queries)
     check_tests(alerts)
-    panels, queries = check_dashboard(alerts, sys.argv[1])
+    check_inhibitions(alerts)
+    panels = check_dashboard(alerts, queries)
+    # JSON is YAML.
+    rules = [{"record": f"query:{n}", "expr": query} for n, query in enumerate(queries)]
+    Path(sys.argv[1]).write_text(json.dumps({"groups": [{"name": "queries", "rules": rules}]}))
     for text in problems:
         print(text)
-    print(f"{len(alerts)} alerts, {panels} panels and rows, {queries} queries: {len(problems)} problems")
+    print(f"{len(alerts)} alerts, {panels} panels and rows, {len(queries)} queries: {len(problems)} problems")
     return 1 if problems else 0
 
 
