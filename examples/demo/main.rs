@@ -6,6 +6,8 @@
 //! cargo run --release --example demo -- --pace 20 --once    # faster, and exits after the last incident
 //! cargo run --release --example demo -- --json              # prints the JSON lines
 //! ```
+//!
+//! The agent gets the settings `BLACKBOX_…` of the demo's own environment.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,6 +19,7 @@ mod leak;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
@@ -26,7 +29,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use blackbox_daemon::agent;
-use blackbox_daemon::config::Config;
+use blackbox_daemon::config::{Config, SETTINGS};
 use blackbox_daemon::runtime::clock::Clock;
 use blackbox_daemon::runtime::log_queue::LogQueue;
 use serde_json::Value;
@@ -143,10 +146,20 @@ fn play(arguments: &Arguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Returns the address that the README names, or any free one.
+/// Returns the address of the environment, or the one that the README names, or any free one.
 fn free_address() -> String {
+    if let Ok(address) = std::env::var("BLACKBOX_LISTEN") {
+        return address;
+    }
     let listener = TcpListener::bind(LISTEN).or_else(|_| TcpListener::bind("127.0.0.1:0")).unwrap();
     listener.local_addr().unwrap().to_string()
+}
+
+/// Returns the agent's settings in the environment of the demo, except those that concern the cluster.
+fn own_settings() -> impl Iterator<Item = (&'static str, OsString)> {
+    let keys = SETTINGS.iter().map(|setting| setting.key);
+    let keys = keys.filter(|key| key.starts_with("BLACKBOX_"));
+    keys.filter_map(|key| Some((key, std::env::var_os(key)?)))
 }
 
 /// Starts this program again, as the agent.
@@ -163,6 +176,7 @@ fn spawn(api: &FakeApi, folder: &Path, listen: &str) -> Child {
         .env("BLACKBOX_SAMPLE_INTERVAL", "1s")
         .env("BLACKBOX_WINDOW", "2m")
         .env("RUST_LOG", "warn")
+        .envs(own_settings())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
