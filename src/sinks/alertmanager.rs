@@ -26,13 +26,13 @@ impl Format for AlertsFor {
         EXPORT_BATCH_BYTES_MAX
     }
 
-    fn request(&mut self, lines: &[Arc<Delivery>], now: Now) -> Option<Request> {
+    fn request<'a>(&mut self, lines: &'a [Arc<Delivery>], now: Now) -> Option<Request<'a>> {
         let mut alerts = Alerts::new(now.wall.saturating_add(self.0).unwrap_or(now.wall));
         for delivery in lines {
             alerts.add(&delivery.line);
         }
         let body = alerts.into_body()?;
-        Some(Request { content_type: "application/json", headers: Vec::new(), body })
+        Some(Request { content_type: "application/json", headers: Vec::new(), body: body.into() })
     }
 
     /// Alertmanager answers 400 to alerts that it will never take, and 5xx when it is not ready.

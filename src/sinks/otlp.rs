@@ -42,7 +42,7 @@ impl Format for LogRecords {
         EXPORT_BATCH_BYTES_MAX
     }
 
-    fn request(&mut self, lines: &[Arc<Delivery>], _: Now) -> Option<Request> {
+    fn request<'a>(&mut self, lines: &'a [Arc<Delivery>], _: Now) -> Option<Request<'a>> {
         let mut records = Records::default();
         for delivery in lines {
             records.add(&delivery.line, &self.resource);
@@ -50,7 +50,7 @@ impl Format for LogRecords {
         Some(Request {
             content_type: "application/x-protobuf",
             headers: self.headers.clone(),
-            body: records.into_body(),
+            body: records.into_body().into(),
         })
     }
 

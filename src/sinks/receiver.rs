@@ -7,6 +7,7 @@
 //! large, each is tried alone first. While lines are retried the others wait in the queue, which drops the oldest ones when
 //! it is full.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub trait Format: Send {
     }
 
     /// Makes the request about these lines. `None`: there is nothing to send about them, and they are done.
-    fn request(&mut self, lines: &[Arc<Delivery>], now: Now) -> Option<Request>;
+    fn request<'a>(&mut self, lines: &'a [Arc<Delivery>], now: Now) -> Option<Request<'a>>;
 
     /// Returns true if the same request may be accepted later, after an answer with this code.
     fn may_try_again(&self, code: u16) -> bool;
@@ -58,20 +59,20 @@ pub trait Format: Send {
     }
 
     /// Makes a request that is due; at the end all of them are. Called until it returns `None`.
-    fn late_request(&mut self, _: Now, _is_end: bool) -> Option<Request> {
+    fn late_request(&mut self, _: Now, _is_end: bool) -> Option<Request<'static>> {
         None
     }
 }
 
 /// A request to a receiver.
 #[derive(Debug)]
-pub struct Request {
+pub struct Request<'a> {
     /// The type of the body.
     pub content_type: &'static str,
     /// Further headers.
     pub headers: Vec<Header>,
     /// The body.
-    pub body: Vec<u8>,
+    pub body: Cow<'a, [u8]>,
 }
 
 /// What the sinks share with the rest of the agent.
@@ -269,7 +270,7 @@ impl ReceiverSink {
         }
     }
 
-    fn send(&mut self, request: &Request, tries: u32) -> Outcome {
+    fn send(&mut self, request: &Request<'_>, tries: u32) -> Outcome {
         let mut backoff = Backoff::new(self.retry_interval);
         let mut new_token = self.connections.iter().any(|connection| connection.has_token);
         for tries_left in (0..tries).rev() {
@@ -303,7 +304,7 @@ impl ReceiverSink {
     }
 
     /// Sends the request to each receiver. One that failed while another one accepted is left alone for a while.
-    fn try_once(&mut self, request: &Request) -> Result<Vec<u8>, Failure> {
+    fn try_once(&mut self, request: &Request<'_>) -> Result<Vec<u8>, Failure> {
         let now = self.now().monotonic;
         let is_one_awake = self.connections.iter().any(|c| c.rests_until <= now);
         let (mut accepted, mut failures) = (None, Vec::new());
@@ -356,7 +357,7 @@ impl Failure {
 
 impl Connection {
     /// Sends the request, and returns the first bytes of the answer.
-    fn post(&mut self, request: &Request, clock: Clock) -> Result<Vec<u8>, HttpError> {
+    fn post(&mut self, request: &Request<'_>, clock: Clock) -> Result<Vec<u8>, HttpError> {
         let response = self.client.post(&Post {
             path: self.target.expose(),
             content_type: request.content_type,

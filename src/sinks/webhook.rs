@@ -31,13 +31,13 @@ impl Format for Line {
         "BLACKBOX_WEBHOOK_CA"
     }
 
-    fn request(&mut self, lines: &[Arc<Delivery>], _: Now) -> Option<Request> {
+    fn request<'a>(&mut self, lines: &'a [Arc<Delivery>], _: Now) -> Option<Request<'a>> {
         let delivery = lines.first()?;
         let body = delivery.line.strip_suffix(b"\n").unwrap_or(&delivery.line);
         let key = ("Idempotency-Key", delivery.id.to_string());
         let headers = cloud_event::headers(body).into_iter().chain([key]);
         let headers = headers.map(|(name, value)| (name.into(), value)).collect();
-        Some(Request { content_type: "application/json", headers, body: body.to_vec() })
+        Some(Request { content_type: "application/json", headers, body: body.into() })
     }
 
     fn may_try_again(&self, code: u16) -> bool {
@@ -54,9 +54,9 @@ impl Format for Chat {
         "BLACKBOX_WEBHOOK_CA"
     }
 
-    fn request(&mut self, lines: &[Arc<Delivery>], now: Now) -> Option<Request> {
+    fn request<'a>(&mut self, lines: &'a [Arc<Delivery>], now: Now) -> Option<Request<'a>> {
         let body = self.message(&lines.first()?.line, now.monotonic)?;
-        Some(Request { content_type: "application/json", headers: Vec::new(), body })
+        Some(Request { content_type: "application/json", headers: Vec::new(), body: body.into() })
     }
 
     fn may_try_again(&self, code: u16) -> bool {
@@ -67,9 +67,9 @@ impl Format for Chat {
         self.due()
     }
 
-    fn late_request(&mut self, now: Now, is_end: bool) -> Option<Request> {
+    fn late_request(&mut self, now: Now, is_end: bool) -> Option<Request<'static>> {
         let body = self.count(now.monotonic, is_end)?;
-        Some(Request { content_type: "application/json", headers: Vec::new(), body })
+        Some(Request { content_type: "application/json", headers: Vec::new(), body: body.into() })
     }
 }
 

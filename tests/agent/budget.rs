@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::clock::eventually;
-use crate::support::collector::Collector;
+use crate::support::collector::{Collector, Reply};
 use crate::support::losses;
 use crate::support::memory::MemoryCgroup;
 use crate::support::{Agent, AgentOptions, FakeApi, Options, PATIENCE, Scratch, whole_lines};
@@ -162,10 +162,14 @@ fn ten_thousand_ends_within_a_second_are_all_told() {
     let name = |n: usize| format!("pod-{n}");
     let listed = (0..100).map(|n| pod(&name(n), 100, ORDINARY, 0, 1));
     let (collector, files) = (Collector::start(None), Scratch::new("burst"));
+    let batches = Collector::start(None);
     let file = files.join("incidents.jsonl");
     let set = |options: AgentOptions| {
         options
             .env("BLACKBOX_WEBHOOK_URL", collector.url())
+            .env("BLACKBOX_OTLP_ENDPOINT", batches.url())
+            .env("BLACKBOX_ALERTMANAGER_URL", batches.url())
+            .env("BLACKBOX_ALERT_MIN_SEVERITY", "low")
             .env("BLACKBOX_INCIDENT_FILE", &file)
             .env("BLACKBOX_STATE_FILE", files.join("state"))
     };
@@ -179,9 +183,11 @@ fn ten_thousand_ends_within_a_second_are_all_told() {
     eprintln!("{} lines of {} bytes on average", lines.len(), bytes / lines.len());
     assert!(eventually(PATIENCE, || whole_lines(&file).len() >= 10_000));
     assert!(eventually(PATIENCE, || collector.count() >= 10_000));
-    for sink in ["stdout", "file", "webhook"] {
-        let dropped = format!("blackbox_sink_dropped_total{{sink=\"{sink}\"}}");
-        assert_eq!(bed.agent.metric(&dropped), 0.0, "{sink}");
+    for sink in ["stdout", "file", "webhook", "otlp", "alertmanager"] {
+        let of_sink = |name: &str| bed.agent.metric(&format!("{name}{{sink=\"{sink}\"}}"));
+        let written = || of_sink("blackbox_sink_written_total") >= 10_000.0;
+        assert!(eventually(PATIENCE, written), "{sink}");
+        assert_eq!(of_sink("blackbox_sink_dropped_total"), 0.0, "{sink}");
     }
     bed.report("10,000 ends at once");
 }
@@ -292,7 +298,16 @@ fn everything_at_once_while_no_sink_is_read_is_told_when_they_are_read_again() {
     let name = |n: usize| format!("pod-{n}");
     let texts = Texts { name: 60, image: 200, reason: 60, message: 1000 };
     let listed = (0..200).map(|n| pod(&name(n), CONTAINERS, texts, 0, 1));
-    let Some(mut bed) = Bed::with(listed, AgentOptions::with_stdout_unread) else { return };
+    let hangs = Collector::start(None);
+    hangs.answer(Reply::Silence);
+    let set = |options: AgentOptions| {
+        options
+            .with_stdout_unread()
+            .env("BLACKBOX_WEBHOOK_URL", hangs.url())
+            .env("BLACKBOX_OTLP_ENDPOINT", hangs.url())
+            .env("BLACKBOX_ALERTMANAGER_URL", hangs.url())
+    };
+    let Some(mut bed) = Bed::with(listed, set) else { return };
     for n in 0..200 {
         bed.api.apply(pod(&name(n), CONTAINERS, texts, CONTAINERS, 1));
     }

@@ -26,6 +26,8 @@ pub enum Part {
     Names,
     /// The node's object from the API server.
     Node,
+    /// The entries of all containers of the pod.
+    Containers,
     /// The entries of the pod's other containers.
     OtherContainers,
     /// The messages of the pod's other containers.
@@ -45,6 +47,7 @@ impl Part {
         match self {
             Self::BeforeReboot => "before_reboot",
             Self::Container => "container",
+            Self::Containers => "containers",
             Self::Events => "events",
             Self::KernelLog => "kernel log",
             Self::Labels => "labels",

@@ -38,7 +38,7 @@ impl Value {
 
     /// Parses any JSON; [`Value::Null`] if the text is none.
     pub fn of_json(text: &str) -> Self {
-        serde_json::from_str(text).unwrap_or(Self::Null)
+        serde_json::from_slice(text.as_bytes()).unwrap_or(Self::Null)
     }
 
     /// Returns the name of what the incident is about: the pod with its namespace, or the node.

@@ -1,26 +1,54 @@
 //! The headers that make a POST of a line an event by CloudEvents 1.0, in the binary content mode: the body stays the line.
 
-use super::line::ParsedLine;
+use crate::core::wire::json::{self, Text, members};
+
+/// What the headers tell of a line. They are made for each line, so that only these members are parsed.
+#[derive(Default)]
+struct Facts<'a> {
+    id: Text<'a>,
+    occurred_at: Text<'a>,
+    severity: Text<'a>,
+    kind: Text<'a>,
+    fingerprint: Text<'a>,
+    cluster: Text<'a>,
+    node: Text<'a>,
+    namespace: Text<'a>,
+    pod: Text<'a>,
+    container: Text<'a>,
+}
+members!(Facts<'a> {
+    b"id" => id,
+    b"occurred_at" => occurred_at,
+    b"severity" => severity,
+    b"type" => kind,
+    b"fingerprint" => fingerprint,
+    b"cluster" => cluster,
+    b"node_name" => node,
+    b"namespace" => namespace,
+    b"pod_name" => pod,
+    b"container" => container,
+});
 
 /// Returns the headers of an event for this line; none if the line is not an incident.
 pub fn headers(line: &[u8]) -> Vec<(&'static str, String)> {
-    let Some(line) = ParsedLine::parse(line) else { return Vec::new() };
-    let source = [line.text("cluster"), line.text("node_name")];
-    let subject = [line.text("namespace"), line.text("pod_name"), line.text("container")];
+    let Ok(facts) = json::from_slice::<Facts<'_>>(line) else { return Vec::new() };
+    if facts.id.is_empty() {
+        return Vec::new();
+    }
     let path = |segments: &[&str]| {
         let named = segments.iter().filter(|segment| !segment.is_empty());
         named.map(|segment| encoded(segment)).collect::<Vec<_>>().join("/")
     };
     let mut headers = vec![
         ("ce-specversion", "1.0".to_owned()),
-        ("ce-id", encoded(line.text("id"))),
-        ("ce-source", format!("/blackbox-daemon/{}", path(&source))),
+        ("ce-id", encoded(&facts.id)),
+        ("ce-source", format!("/blackbox-daemon/{}", path(&[&*facts.cluster, &*facts.node]))),
         ("ce-type", "io.blackbox-daemon.incident.v1".to_owned()),
-        ("ce-subject", path(&subject)),
-        ("ce-time", encoded(line.text("occurred_at"))),
-        ("ce-incidenttype", encoded(line.text("type"))),
-        ("ce-severity", encoded(line.text("severity"))),
-        ("ce-fingerprint", encoded(line.text("fingerprint"))),
+        ("ce-subject", path(&[&*facts.namespace, &*facts.pod, &*facts.container])),
+        ("ce-time", encoded(&facts.occurred_at)),
+        ("ce-incidenttype", encoded(&facts.kind)),
+        ("ce-severity", encoded(&facts.severity)),
+        ("ce-fingerprint", encoded(&facts.fingerprint)),
     ];
     headers.retain(|(_, value)| !value.is_empty());
     headers

@@ -279,8 +279,8 @@ fn container(to: &mut Attributes<'_>, line: &ParsedLine<'_>) {
     to.add("k8s.container.status.state", Text(state));
     // Once the container waits or runs again, the reason is that of the instance before.
     let is_of_last = state != "terminated" && line.number("exit_code").is_some();
-    let reason_of = match container {
-        Value::Null => "k8s.pod.status.reason",
+    let reason_of = match line.text("container") {
+        "" => "k8s.pod.status.reason",
         _ if is_of_last => "k8s.container.status.last_terminated_reason",
         _ => "k8s.container.status.reason",
     };

@@ -51,7 +51,7 @@ pub struct Gathered {
     /// What could not be had, and why.
     pub gaps: Vec<Gap>,
     /// True if there was no time to gather anything: so many incidents come at once that their lines have to be short, and
-    /// other containers of the pod are left out.
+    /// the pod's containers are left out.
     pub is_rushed: bool,
 }
 
@@ -177,13 +177,18 @@ fn kernel_telemetry(counters: Rises, words: KernelWords) -> Option<KernelTelemet
 fn left_out(pod: &PodFacts, described: usize) -> Option<Gap> {
     let all = pod.containers.len() + pod.containers_left_out;
     let left_out = all.saturating_sub(described);
+    let part = if described == 0 { Part::Containers } else { Part::OtherContainers };
     let how = || format!("{left_out} left out, there was no room");
-    (left_out > 0).then(|| Gap::new(Part::OtherContainers, how()))
+    (left_out > 0).then(|| Gap::new(part, how()))
 }
 
-/// Returns all containers of the pod; the one of the case shows the instance that terminated.
+/// Returns all containers of the pod; the one of the case shows the instance that terminated. In a rush there are none: what
+/// is known about the instance stands at the top of the line as well, and a queue has room for half as many lines more.
 fn containers(case: &Case, is_rushed: bool) -> Vec<ContainerInfo> {
-    let mut containers = if is_rushed { Vec::new() } else { case.pod.containers.clone() };
+    if is_rushed {
+        return Vec::new();
+    }
+    let mut containers = case.pod.containers.clone();
     let Some(own) = case.container() else { return containers };
     let known = containers.iter().position(|info| info.name == own.name);
     let at = known.unwrap_or(containers.len());

@@ -293,3 +293,13 @@ fn each_line_names_its_cluster_and_only_lines_of_pods_a_workload() {
         assert_eq!(members(of_pod), want);
     }
 }
+
+#[test]
+fn a_line_of_a_rush_has_no_containers_but_its_facts() {
+    let gathered = Gathered { is_rushed: true, ..Gathered::default() };
+    let incident = compose(case(137, "OOMKilled"), gathered, Recurrence::default());
+    assert!(incident.containers.is_empty());
+    assert_eq!((incident.exit_code, incident.reason.as_deref()), (Some(137), Some("OOMKilled")));
+    let gaps = incident.telemetry.gaps.iter().map(ToString::to_string);
+    assert_eq!(gaps.collect::<Vec<_>>(), ["containers: 1 left out, there was no room"]);
+}
