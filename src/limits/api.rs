@@ -148,6 +148,10 @@ pub const CREDENTIALS_READ_INTERVAL: Duration = Duration::from_secs(60);
 /// a full node are 10 MB, and an edge node's link may be slow.
 pub const LIST_TIMEOUTS: u32 = 5;
 
+/// From this time on, the timeout of a read is in whole seconds, rounded up. A second more or less matters to no request
+/// that has so much time left.
+pub const TIMEOUT_COARSE_FROM: Duration = Duration::from_secs(10);
+
 /// How much longer than its `timeoutSeconds` a watch may last if the server does not close it.
 pub const WATCH_OVERTIME: Duration = Duration::from_secs(30);
 

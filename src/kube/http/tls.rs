@@ -17,12 +17,12 @@ use rustls::unbuffered::{
 };
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
-    TransportAdapter,
+    TransportAdapter, time,
 };
 use ureq::{Error as E, Timeout};
 
 use super::credentials::TlsSetUp;
-use crate::limits::{TLS_BUFFER_BYTES, TLS_BUFFER_BYTES_MAX};
+use crate::limits::{TIMEOUT_COARSE_FROM, TLS_BUFFER_BYTES, TLS_BUFFER_BYTES_MAX};
 use crate::runtime::clock::Clock;
 
 /// Adds TLS to a socket. Servers whose certificate is not verified are left to the next connector in the chain,
@@ -267,7 +267,7 @@ impl Transport for TlsTransport {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, E> {
-        self.socket.set_timeout(timeout);
+        self.socket.set_timeout(coarse(timeout));
         // Without room nothing more is decrypted. A head that never ends is given up by the code that reads it.
         if !self.rest.is_empty() || self.buffers.input_append_buf().is_empty() {
             return Ok(self.hand_over() > 0);
@@ -298,6 +298,17 @@ impl Transport for TlsTransport {
     fn is_tls(&self) -> bool {
         true
     }
+}
+
+/// Rounds a long time up to whole seconds. What is left of a request's time differs at each read, and a socket would get a
+/// new timeout for each: a system call for every other kilobyte of a watch.
+fn coarse(mut timeout: NextTimeout) -> NextTimeout {
+    if let time::Duration::Exact(left) = timeout.after
+        && left >= TIMEOUT_COARSE_FROM
+    {
+        timeout.after = time::Duration::from_secs(left.as_secs() + 1);
+    }
+    timeout
 }
 
 impl std::fmt::Debug for TlsTransport {

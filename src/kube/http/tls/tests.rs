@@ -301,3 +301,20 @@ fn a_record_that_trickles_is_given_up_after_the_timeout_of_a_read() {
         }
     }
 }
+
+#[test]
+fn a_long_timeout_changes_once_a_second_and_a_short_one_is_exact() {
+    let coarse_of = |millis| {
+        let after = Duration::Exact(std::time::Duration::from_millis(millis));
+        let coarse = coarse(NextTimeout { after, ..NextTimeout::default() }).after;
+        let Duration::Exact(coarse) = coarse else { panic!("{coarse:?}") };
+        coarse.as_millis()
+    };
+    for (millis, want) in
+        [(1, 1), (9_999, 9_999), (10_000, 11_000), (10_999, 11_000), (89_001, 90_000)]
+    {
+        assert_eq!(coarse_of(millis), want, "{millis}");
+    }
+    let never = coarse(NextTimeout::default());
+    assert_eq!(never.after, Duration::NotHappening);
+}
