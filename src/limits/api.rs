@@ -158,17 +158,18 @@ pub const WATCH_OVERTIME: Duration = Duration::from_secs(30);
 /// An idle connection older than this is not reused: load balancers drop idle connections silently.
 pub const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(15);
 
-/// Maximum size of a response head. The API server's is under 1 kB; proxies add to it.
+/// Maximum size of a response head, and size of the HTTP library's input buffer: two TLS records. The API server's head is
+/// under 1 kB; proxies add to it.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 32 << 10;
+
+/// The same for the answers of receivers. Proxies take no longer heads from a server by default.
+pub const RECEIPT_HEAD_BYTES_MAX: usize = 8 << 10;
 
 /// Maximum size read of an error response's body: a `Status` of a few hundred bytes, or a proxy's page.
 pub const STATUS_BODY_BYTES_MAX: usize = 16 << 10;
 
 /// Maximum number of addresses used for the API server's name; the HTTP library has room for no more.
 pub const RESOLVED_MAX: usize = 16;
-
-/// The HTTP library's input buffer: two TLS records.
-pub const HTTP_INPUT_BUFFER_BYTES: usize = 32 << 10;
 
 /// Size of the buffer in which TLS records are decrypted: the largest record, which has 16,645 bytes (RFC 8446,
 /// 5.2), or 18,437 before TLS 1.3 (RFC 5246, 6.2.3), plus most of the next record, part of which may have
@@ -181,10 +182,11 @@ pub const TLS_BUFFER_BYTES_MAX: usize = 128 << 10;
 /// The HTTP library's output buffer. One header, the token, must fit into it as a whole.
 pub const HTTP_OUTPUT_BUFFER_BYTES: usize = 32 << 10;
 
+/// The same for receivers without a token. One header must fit into it as a whole.
+pub const RECEIPT_OUTPUT_BUFFER_BYTES: usize = 8 << 10;
+
 /// The longest token. Service account tokens have 1 to 2 kB; tokens of identity providers, which may list a
 /// user's groups, have somewhat more.
 pub const TOKEN_BYTES_MAX: usize = 24 << 10;
 
 const _: () = assert!(TOKEN_BYTES_MAX < HTTP_OUTPUT_BUFFER_BYTES);
-
-const _: () = assert!(RESPONSE_HEAD_BYTES_MAX <= HTTP_INPUT_BUFFER_BYTES);

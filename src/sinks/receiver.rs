@@ -18,8 +18,8 @@ use crate::core::backoff::{Backoff, Jitter};
 use crate::core::export::otlp::Rejected;
 use crate::kube::http::{Header, HttpClient, HttpError, Post, ResponseTimeout};
 use crate::limits::{
-    RECEIPT_BODY_TIMEOUT, RECEIVER_REST, RECEIVER_RETRY_AFTER_MAX, RECEIVER_RETRY_INTERVAL,
-    RECEIVER_TRIES_MAX,
+    CONNECTION_IDLE_MAX, RECEIPT_BODY_TIMEOUT, RECEIVER_REST, RECEIVER_RETRY_AFTER_MAX,
+    RECEIVER_RETRY_INTERVAL, RECEIVER_TRIES_MAX,
 };
 use crate::metrics::{Metrics, SinkName};
 use crate::runtime::clock::Clock;
@@ -149,7 +149,8 @@ impl ReceiverSink {
         surroundings: Surroundings,
     ) -> Self {
         let connection = |receiver: &Receiver| Connection {
-            client: HttpClient::new(&receiver.server, receiver.timeout, surroundings.clock),
+            client: HttpClient::new(&receiver.server, receiver.timeout, surroundings.clock)
+                .for_receipts(),
             target: receiver.target.clone(),
             has_token: receiver.server.credentials.token != TokenSource::None,
             subject: match receivers {
@@ -173,17 +174,24 @@ impl ReceiverSink {
     /// Sends queued lines until the queue is closed and empty. If the receiver fails while the agent shuts down, the sink
     /// does not wait for it: undelivered lines stay open, and the next agent reports them again.
     pub fn run(mut self, queue: &Queue) {
+        let mut is_connected = false;
         loop {
             let now = self.now().monotonic;
-            let within = self.format.due().map(|due| due.saturating_sub(now));
-            match queue.pop_within(within) {
+            let due = self.format.due().map(|due| due.saturating_sub(now));
+            let idle = is_connected.then_some(CONNECTION_IDLE_MAX);
+            match queue.pop_within(due.into_iter().chain(idle).min()) {
                 Popped::Item(first) => {
                     let batch = self.batch(first, queue);
                     if !self.deliver(&batch, queue) {
                         return;
                     }
+                    is_connected = true;
                 }
-                Popped::Nothing => {}
+                // An idle connection keeps its buffers, and would not be used again.
+                Popped::Nothing => {
+                    self.connections.iter_mut().for_each(|connection| connection.client.renew());
+                    is_connected = false;
+                }
                 Popped::Closed => break,
             }
             self.send_late(false);

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::clock::{Stopper, eventually, unix_seconds};
+use crate::support::collector::Collector;
 use crate::support::crash::crash;
 use crate::support::journal::write_journal;
 use crate::support::replace::write;
@@ -468,6 +469,7 @@ fn what_recording_costs_with_pods_of_two_containers() {
     let pods = std::env::var("BLACKBOX_COST_PODS").map_or(110, |s| s.parse().unwrap());
     let seconds = std::env::var("BLACKBOX_COST_SECONDS").map_or(60, |s| s.parse().unwrap());
     let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("cost"));
+    let collector = Collector::start(None);
     api.write_service_account(scratch.path());
     write(&scratch.join("cgroup/cgroup.controllers"), "cpu io memory pids\n");
     write_journal("online", &scratch.join("log/journal/machine/system.journal"));
@@ -509,25 +511,20 @@ fn what_recording_costs_with_pods_of_two_containers() {
         .env("BLACKBOX_RECORDER_FILE", scratch.join("recorder"))
         .env("BLACKBOX_INCIDENT_FILE", scratch.join("incidents"))
         .env("BLACKBOX_STATE_FILE", scratch.join("state"))
+        .env("BLACKBOX_ALERT_MIN_SEVERITY", "low");
+    let agent = ["WEBHOOK_URL", "OTLP_ENDPOINT", "ALERTMANAGER_URL"]
+        .into_iter()
+        .fold(agent, |agent, key| agent.env(format!("BLACKBOX_{key}"), collector.url()))
         .start();
     agent.wait_ready();
-    let sampled = || agent.metric("blackbox_containers_sampled") == f64::from(2 * pods);
+    crash(&api, "one-crash");
+    assert!(eventually(PATIENCE, || collector.count() == 3), "each receiver is connected");
+    let sampled = || agent.metric("blackbox_containers_sampled") >= f64::from(2 * pods);
     assert!(eventually(PATIENCE, sampled), "not all are sampled");
-    let ticks = || {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", agent.pid())).unwrap();
-        let fields: Vec<u64> = stat
-            .rsplit(')')
-            .next()
-            .unwrap()
-            .split_whitespace()
-            .map(|f| f.parse().unwrap_or(0))
-            .collect();
-        fields[11] + fields[12]
-    };
-    let before = ticks();
+    let cpu_seconds = || agent.metric("process_cpu_seconds_total");
+    let before = cpu_seconds();
     Stopper::default().wait(std::time::Duration::from_secs(seconds));
-    // A tick is 10 ms.
-    let percent = (ticks() - before) as f64 / seconds as f64;
+    let percent = (cpu_seconds() - before) * 100.0 / seconds as f64;
     let (peak, now) = (agent.proc_status("VmHWM"), agent.proc_status("VmRSS"));
     println!(
         "{} containers: {percent:.2} % of a core; {peak} KiB at most, {now} KiB now",

@@ -43,6 +43,11 @@ impl Token {
         Self { source, current, read_at: None, trouble: Trouble::new(module_path!(), "token") }
     }
 
+    /// Returns true if there is none, now and later.
+    pub(super) fn is_none(&self) -> bool {
+        self.source == TokenSource::None
+    }
+
     /// Returns the token, read again if it is older than a minute.
     pub(super) fn get(&mut self, now: Duration) -> Option<&Secret> {
         if let TokenSource::File { path, .. } = &self.source {

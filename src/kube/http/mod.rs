@@ -25,8 +25,9 @@ use ureq::{Agent, BodyReader, RequestBuilder, http};
 
 use crate::config::endpoint::Endpoint;
 use crate::limits::{
-    CONNECTION_IDLE_MAX, HTTP_INPUT_BUFFER_BYTES, HTTP_OUTPUT_BUFFER_BYTES, LIST_TIMEOUTS,
-    RECEIPT_BODY_TIMEOUT, RESPONSE_HEAD_BYTES_MAX, STATUS_BODY_BYTES_MAX, WATCH_OVERTIME,
+    CONNECTION_IDLE_MAX, HTTP_OUTPUT_BUFFER_BYTES, LIST_TIMEOUTS, RECEIPT_BODY_TIMEOUT,
+    RECEIPT_HEAD_BYTES_MAX, RECEIPT_OUTPUT_BUFFER_BYTES, RESPONSE_HEAD_BYTES_MAX,
+    STATUS_BODY_BYTES_MAX, WATCH_OVERTIME,
 };
 use crate::runtime::clock::Clock;
 
@@ -90,6 +91,14 @@ impl Interrupt {
     }
 }
 
+/// The sizes of the HTTP library's buffers, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Buffers {
+    /// The maximum size of the head of an answer, and the size of the buffer for it.
+    head: usize,
+    output: usize,
+}
+
 /// A client of one server, with at most one open connection.
 #[derive(Debug)]
 pub struct HttpClient {
@@ -97,6 +106,7 @@ pub struct HttpClient {
     host: String,
     resolver: Pinned,
     timeout: Duration,
+    buffers: Buffers,
     clock: Clock,
     token: Token,
     tls_files: TlsFiles,
@@ -126,19 +136,31 @@ impl HttpClient {
         let host = real.split_once("://").map_or(&*real, |(_, host)| host).to_owned();
         let mut tls_files = TlsFiles::new(endpoint);
         let tls = tls_files.changed(clock.monotonic()).unwrap_or_else(TlsSetUp::no_trust);
-        let agent = agent(timeout, &tls, &resolver);
+        let buffers = Buffers { head: RESPONSE_HEAD_BYTES_MAX, output: HTTP_OUTPUT_BUFFER_BYTES };
+        let agent = agent(timeout, &tls, &resolver, buffers);
         let shared = Shared { agent: Mutex::new(agent), dropped: AtomicBool::new(false) };
         Self {
             base,
             host,
             resolver,
             timeout,
+            buffers,
             clock,
             token: Token::new(endpoint.credentials.token.clone()),
             tls_files,
             tls,
             shared: Arc::new(shared),
         }
+    }
+
+    /// Lets the client take only short answers, with smaller buffers.
+    pub fn for_receipts(mut self) -> Self {
+        self.buffers.head = RECEIPT_HEAD_BYTES_MAX;
+        if self.token.is_none() {
+            self.buffers.output = RECEIPT_OUTPUT_BUFFER_BYTES;
+        }
+        self.renew();
+        self
     }
 
     /// Returns a handle that interrupts a wait from another thread.
@@ -219,7 +241,7 @@ impl HttpClient {
     /// Drops all connections. Callers use it if a body was not read to its end, because its connection cannot
     /// be reused.
     pub fn renew(&mut self) {
-        let agent = agent(self.timeout, &self.tls, &self.resolver);
+        let agent = agent(self.timeout, &self.tls, &self.resolver, self.buffers);
         *self.shared.agent.lock().unwrap_or_else(PoisonError::into_inner) = agent;
         self.shared.dropped.store(false, Ordering::Release);
     }
@@ -314,14 +336,13 @@ impl Response {
     /// bytes received so far. A connection can be used again only if its answer was read to the end.
     pub fn start(mut self, within: Duration, clock: Clock) -> Vec<u8> {
         let deadline = clock.monotonic() + within;
-        let (mut start, mut len) = (vec![0; STATUS_BODY_BYTES_MAX], 0);
-        while len < start.len() && clock.monotonic() < deadline {
-            match self.read(&mut start[len..]) {
-                Ok(n) if n > 0 => len += n,
+        let (mut start, mut block) = (Vec::new(), [0; 1024]);
+        while start.len() < STATUS_BODY_BYTES_MAX && clock.monotonic() < deadline {
+            match self.read(&mut block) {
+                Ok(n) if n > 0 => start.extend_from_slice(&block[..n]),
                 _ => break,
             }
         }
-        start.truncate(len);
         start
     }
 }
@@ -332,7 +353,7 @@ impl fmt::Debug for Response {
     }
 }
 
-fn agent(timeout: Duration, tls: &TlsSetUp, resolver: &Pinned) -> Agent {
+fn agent(timeout: Duration, tls: &TlsSetUp, resolver: &Pinned, buffers: Buffers) -> Agent {
     let mut config = Agent::config_builder();
     if let TlsSetUp::Unverified(tls) = tls {
         config = config.tls_config(tls.clone());
@@ -349,9 +370,9 @@ fn agent(timeout: Duration, tls: &TlsSetUp, resolver: &Pinned) -> Agent {
         .timeout_connect(Some(timeout))
         .timeout_send_request(Some(timeout))
         .timeout_recv_response(Some(timeout))
-        .max_response_header_size(RESPONSE_HEAD_BYTES_MAX)
-        .input_buffer_size(HTTP_INPUT_BUFFER_BYTES)
-        .output_buffer_size(HTTP_OUTPUT_BUFFER_BYTES)
+        .max_response_header_size(buffers.head)
+        .input_buffer_size(buffers.head)
+        .output_buffer_size(buffers.output)
         .max_idle_connections(1)
         .max_idle_connections_per_host(1)
         .max_idle_age(CONNECTION_IDLE_MAX)
