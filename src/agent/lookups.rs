@@ -10,7 +10,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use crate::agent::detection::Detection;
-use crate::agent::dispatch::LiveHandler;
+use crate::agent::handler::EventHandler;
 use crate::agent::messages::LookupRequest;
 use crate::core::backoff::Jitter;
 use crate::core::detect::evidence::PodEvent;
@@ -31,13 +31,13 @@ use crate::runtime::trouble::Trouble;
 
 /// The thread's state.
 #[derive(Debug)]
-pub struct Lookups {
+pub struct Lookups<H> {
     /// The thread's own client.
     pub client: ApiClient,
     /// The requested lookups.
     pub requests: Receiver<LookupRequest>,
     /// The detection, which receives the events.
-    pub detection: Arc<Detection<LiveHandler>>,
+    pub detection: Arc<Detection<H>>,
     /// The flight recorder, which receives the node.
     pub flight: Arc<FlightRecorder>,
     /// Random delays, so that nodes do not send their requests together.
@@ -50,7 +50,7 @@ pub struct Lookups {
     pub stop: Stop,
 }
 
-impl Lookups {
+impl<H: EventHandler> Lookups<H> {
     /// Runs until the stop flag is set or until all senders of lookups are gone.
     pub fn run(mut self) {
         let mut trouble = Trouble::new(module_path!(), "events of pods");

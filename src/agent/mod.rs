@@ -15,6 +15,7 @@
 //!  alertmanager  Alertmanager's clients  its queue (10 MiB, oldest drop) ledger
 //!  state     the state file              ledger                         -
 //!  recorder  the recorder file           sampler (16 samples, newest drop) -
+//!  handler   the embedder's handler      copies of calls (1,024, newest drop) -
 //!  http      the listener                a thread for each request      -
 //!  signal    -                           SIGTERM, SIGINT                main
 //!  log       standard error              its queue (256 KiB, newest drop) -
@@ -54,6 +55,7 @@ use log::{info, warn};
 use crate::agent::detection::Detection;
 use crate::agent::dispatch::{LiveHandler, NoteLog, Pipeline};
 use crate::agent::enrichment::{EnrichQueue, Enricher};
+use crate::agent::handler::{Copying, EventHandler};
 use crate::agent::lookups::Lookups;
 use crate::agent::messages::{LookupRequest, Work};
 use crate::agent::publisher::Publisher;
@@ -75,8 +77,8 @@ use crate::core::stream::reflector::Reflector;
 use crate::kube::api::ApiClient;
 use crate::kube::http::Interrupt;
 use crate::limits::{
-    BOOT_RECENT, CONTROL_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX, SHUTDOWN_MAX, SHUTDOWN_POLL,
-    SHUTDOWN_STATE, THREAD_STACK_BYTES,
+    BOOT_RECENT, CONTROL_MAX, EVENT_LOOKUP_TIMEOUT, EVENT_LOOKUPS_MAX, HANDLER_CALLS_MAX,
+    SHUTDOWN_MAX, SHUTDOWN_POLL, SHUTDOWN_STATE, THREAD_STACK_BYTES,
 };
 use crate::metrics::health::Health;
 use crate::metrics::{Metrics, SinkName};
@@ -143,6 +145,44 @@ pub enum Control {
 /// The agent cannot start, or a thread terminates by itself. Nothing that the API server or the network does causes
 /// an error here.
 pub fn run(config: &Config, log: &LogQueue) -> Result<(), Error> {
+    start(config, log, None, |_, own| Ok(own))
+}
+
+/// Runs the agent as [`run`] does, and also calls a handler with everything that is detected.
+///
+/// The handler's methods are called on a thread of its own, "handler", one after the other and in their order. They may
+/// wait: nothing in the agent waits for them. If 1,024 calls are queued, further ones are dropped, counted and logged,
+/// and the handler learns the number ([`EventHandler::on_missed`]). A handler that panics terminates the agent: the
+/// process with `panic = "abort"`, else this function returns [`Error::Ended`]. At the shutdown, queued calls are still
+/// made, as far as the shutdown's deadline allows; a handler that still waits then is left behind.
+///
+/// A [`Case`](crate::core::case::Case) is the verdict as it was detected. The logs, samples and the sentence of the line are
+/// added later, with the same `id`.
+///
+/// # Errors
+/// As [`run`], and when the handler panics.
+pub fn run_with(
+    config: &Config,
+    log: &LogQueue,
+    mut handler: Box<dyn EventHandler + Send>,
+) -> Result<(), Error> {
+    start(config, log, Some(HANDLER), |shared, own| {
+        let (sender, calls) = mpsc::sync_channel(HANDLER_CALLS_MAX);
+        shared.spawn(HANDLER, move || handler::run(&calls, handler.as_mut()))?;
+        Ok(Copying::new(own, sender))
+    })
+}
+
+/// The thread that calls an embedder's handler.
+const HANDLER: &str = "handler";
+
+/// Runs the agent with the handler that is made from its own one, and perhaps with a thread that is part of it.
+fn start<H: EventHandler + Send + 'static>(
+    config: &Config,
+    log: &LogQueue,
+    thread: Option<&'static str>,
+    complete: impl FnOnce(&Shared, LiveHandler) -> Result<H, Error>,
+) -> Result<(), Error> {
     let clock = Clock::start();
     let (control, ended) = mpsc::sync_channel(CONTROL_MAX);
     // Catch signals first: as PID 1 the process would otherwise ignore them.
@@ -157,13 +197,7 @@ pub fn run(config: &Config, log: &LogQueue) -> Result<(), Error> {
         control,
     };
     let server = HttpServer::bind(config.listen).map_err(|e| Error::Listen(config.listen, e))?;
-    info!(
-        "blackbox-daemon {} watches node {} at {}; http on {}",
-        env!("CARGO_PKG_VERSION"),
-        config.node_name,
-        config.api_server.server,
-        server.local_addr()
-    );
+    announce(config, &server);
     let has_kernel_log = !config.kernel_log.is_empty() || config.pstore.is_some();
     let kernel_log = has_kernel_log.then(Arc::<KernelLog>::default);
     let flight = Arc::new(flight(config, kernel_log.clone()));
@@ -205,16 +239,28 @@ pub fn run(config: &Config, log: &LogQueue) -> Result<(), Error> {
         Publisher::new(sinks, ledger.clone(), config.min_severity, recent, metrics, seen);
     let sampling = Sampling { interval: config.sample_interval, recorder };
     let queue = shared.recording(&flight, publisher, lookups.sender.clone(), sampling)?;
-    let handler = LiveHandler { queue, ledger: ledger.clone(), metrics: shared.metrics.clone() };
-    let (detection, interrupts) = shared.detection(config, detector, handler, flight, lookups)?;
+    let own = LiveHandler { queue, ledger: ledger.clone(), metrics: shared.metrics.clone() };
+    let results = Results { handler: complete(&shared, own)?, ledger: ledger.clone(), flight };
+    let (detection, interrupts) = shared.detection(config, detector, results, lookups)?;
 
     let why = wait_for_shutdown(&ended);
     shared.stop.set();
     for interrupt in &interrupts {
         interrupt.interrupt();
     }
-    shared.shut_down(&detection, ledger.as_deref(), &sink_names, &ended);
+    let thread = thread.filter(|name| !matches!(why, Err(Error::Ended(ended)) if ended == *name));
+    shared.shut_down(&detection, ledger.as_deref(), (&sink_names, thread), &ended);
     why
+}
+
+fn announce(config: &Config, server: &HttpServer) {
+    info!(
+        "blackbox-daemon {} watches node {} at {}; http on {}",
+        env!("CARGO_PKG_VERSION"),
+        config.node_name,
+        config.api_server.server,
+        server.local_addr()
+    );
 }
 
 /// Returns what the node has seen, as far as an earlier agent left it.
@@ -245,6 +291,13 @@ struct Sampling {
     interval: Duration,
     /// The queue to the thread "recorder", if there is one.
     recorder: Option<Arc<SampleQueue>>,
+}
+
+/// Where the results of the detection go.
+struct Results<H> {
+    handler: H,
+    ledger: Option<Arc<SharedLedger>>,
+    flight: Arc<FlightRecorder>,
 }
 
 /// What the threads share.
@@ -414,14 +467,13 @@ impl Shared {
     }
 
     /// Starts the threads "watch", "lookups" and "detect", and creates the channels between them.
-    fn detection(
+    fn detection<H: EventHandler + Send + 'static>(
         &self,
         config: &Config,
         detector: Detector,
-        handler: LiveHandler,
-        flight: Arc<FlightRecorder>,
+        Results { handler, ledger, flight }: Results<H>,
         requests: LookupChannel,
-    ) -> Result<(Arc<Detection<LiveHandler>>, [Interrupt; 2]), Error> {
+    ) -> Result<(Arc<Detection<H>>, [Interrupt; 2]), Error> {
         let reflector = Reflector::new(
             config.retry_interval,
             config.watch_idle_timeout,
@@ -430,7 +482,7 @@ impl Shared {
         let detection = Arc::new(Detection::new(Pipeline {
             stream: Stream::new(reflector, detector),
             requests: requests.sender,
-            ledger: handler.ledger.clone(),
+            ledger,
             handler,
             flight: flight.clone(),
             metrics: self.metrics.clone(),
@@ -470,11 +522,11 @@ impl Shared {
     }
 
     /// Stops the threads in their order: each writes what it has before the next loses its input.
-    fn shut_down(
+    fn shut_down<H: EventHandler>(
         &self,
-        detection: &Detection<LiveHandler>,
+        detection: &Detection<H>,
         ledger: Option<&SharedLedger>,
-        sinks: &[SinkName],
+        (sinks, thread): (&[SinkName], Option<&'static str>),
         ended: &Receiver<Control>,
     ) {
         if let Some(ledger) = ledger {
@@ -482,7 +534,11 @@ impl Shared {
         }
         let deadline = self.clock.monotonic() + SHUTDOWN_MAX;
         let shutdown = Shutdown { ended, clock: self.clock };
-        let names = sinks.iter().map(|sink| sink.name()).chain(["detect", "enrich", "sampler"]);
+        let names = sinks
+            .iter()
+            .map(|sink| sink.name())
+            .chain(["detect", "enrich", "sampler"])
+            .chain(thread);
         detection.end();
         shutdown.wait(names.collect(), deadline - SHUTDOWN_STATE);
         for sink in sinks {
@@ -498,14 +554,26 @@ impl Shared {
     }
 
     fn spawn(&self, name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-        let control = self.control.clone();
+        let end = End { name, control: self.control.clone() };
         let run = move || {
+            let _end = end;
             body();
-            // During the shutdown nothing may receive this any more.
-            let _ = control.try_send(Control::Ended(name));
         };
         let builder = Builder::new().name(name.to_owned()).stack_size(THREAD_STACK_BYTES);
         builder.spawn(run).map(drop).map_err(|e| Error::Thread(name, e))
+    }
+}
+
+/// Reports that a thread terminated, also by a panic that unwinds: then others would wait for it for ever.
+struct End {
+    name: &'static str,
+    control: SyncSender<Control>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // During the shutdown nothing may receive this any more.
+        let _ = self.control.try_send(Control::Ended(self.name));
     }
 }
 

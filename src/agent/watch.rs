@@ -13,7 +13,7 @@ use memchr::memchr;
 use ureq::Timeout;
 
 use crate::agent::detection::Detection;
-use crate::agent::dispatch::LiveHandler;
+use crate::agent::handler::EventHandler;
 use crate::core::stream::Flow;
 use crate::core::stream::reflector::{Step, WatchEnd};
 use crate::kube::api::{Answer, ApiClient, ApiError};
@@ -27,13 +27,13 @@ use crate::runtime::trouble::Trouble;
 
 /// The thread's state.
 #[derive(Debug)]
-pub struct Watch {
+pub struct Watch<H> {
     /// The thread's own client.
     pub client: ApiClient,
     /// `BLACKBOX_WATCH_IDLE_TIMEOUT`.
     pub idle_timeout: Duration,
     /// The detection, which takes the bytes and returns the next request.
-    pub detection: Arc<Detection<LiveHandler>>,
+    pub detection: Arc<Detection<H>>,
     /// Metrics of the requests.
     pub metrics: Arc<Metrics>,
     /// The agent's health, for readiness.
@@ -52,7 +52,7 @@ enum Read {
     Dropped,
 }
 
-impl Watch {
+impl<H: EventHandler> Watch<H> {
     /// Runs until the stop flag is set or the detection has finished.
     pub fn run(mut self) {
         let mut trouble = Trouble::new(module_path!(), "API server");

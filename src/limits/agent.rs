@@ -36,6 +36,10 @@ pub const RECORDER_LOCK_MAX: Duration = Duration::from_secs(1);
 /// How often it looks whether the recorder is free.
 pub const RECORDER_LOCK_POLL: Duration = Duration::from_millis(2);
 
+/// Capacity of the queue to the handler that an embedder gave to the agent: as many calls as a storm makes in a second. A
+/// call holds some kilobytes at most.
+pub const HANDLER_CALLS_MAX: usize = 1024;
+
 /// How often the enrichment thread wakes when no work arrives.
 pub const ENRICH_IDLE: Duration = Duration::from_secs(60);
 
