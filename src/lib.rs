@@ -1,6 +1,27 @@
 //! A crash flight recorder for Kubernetes nodes: it watches the pods of one node through the API server and writes
 //! one JSON line for every container that crashed, with the cause.
 //!
+//! # As a library
+//!
+//! The program is the product; the crate is published with it for two uses. `examples/` has a program for each.
+//!
+//! | you want to | use | example |
+//! | --- | --- | --- |
+//! | read incident lines, of any agent | [`core::reader::Incident`] | `read_lines` |
+//! | run the agent in a program of your own, and act on each crash | [`agent::run_with`] with an [`EventHandler`](agent::handler::EventHandler) | `own_handler` |
+//!
+//! Stable, within the versions 0.x as Cargo counts them (no break from 0.1.1 to 0.1.2):
+//!
+//! * the incident line (`blackbox.incident/v1`: members may be added, none changes its meaning; `docs/incident.md`), the
+//!   settings, and the metrics. These are what other programs should hold on to;
+//! * [`core::reader`], which gets members as the line does;
+//! * [`agent::run`], [`agent::run_with`] and [`config::Config::from_env`]; of
+//!   [`EventHandler`](agent::handler::EventHandler) the methods without a default body. More methods with one may be added.
+//!
+//! Not stable: everything else, though it is public, because the tests, the fuzzers and the benches use it. That includes
+//! the fields of a [`Case`](core::case::Case): read what you need from the line where you can. Fix the version (`=0.1.0`)
+//! if you use more. [`agent::run`] catches SIGTERM and SIGINT, so a process can run one agent, once.
+//!
 //! # How the data flows
 //!
 //! ```text
@@ -50,7 +71,7 @@
 //! The modules of the core, in the order in which a crash passes through them: [`core::stream`] cuts the bytes into
 //! objects and decides what to request next, [`core::wire`] reads the needed fields of an object, [`core::detect`]
 //! has the rules and judges a [`core::case`], [`core::incident`] composes what is written about it, and
-//! [`core::display`] reads a line back for people. [`core::recorder`] has the bytes of the recorder file. [`core::journal`] reads the kernel's lines in the system
+//! [`core::display`] reads a line back for people, and [`core::reader`] for programs. [`core::recorder`] has the bytes of the recorder file. [`core::journal`] reads the kernel's lines in the system
 //! journal's files, and [`core::kernel`] knows what they mean.
 //!
 //! # A crash, walked through the code

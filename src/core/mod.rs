@@ -18,6 +18,7 @@ pub mod logs;
 pub mod node;
 pub mod order;
 pub mod proc;
+pub mod reader;
 pub mod recorder;
 pub mod ring;
 pub mod roster;
