@@ -28,8 +28,8 @@ fn main() -> io::Result<()> {
     }
     println!("{read} incidents, {refused} other lines");
     for ((image, limit_bytes), count) in kills {
-        let limit =
-            limit_bytes.map_or("no limit".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
+        let limit = limit_bytes
+            .map_or_else(|| "no limit".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
         println!("{count:>5}  {image}, {limit}");
     }
     Ok(())

@@ -134,6 +134,9 @@ impl IncidentFile {
                 if let Some(reported) = ledger::reported(line) {
                     ids.insert(reported.id);
                     each(&reported);
+                } else {
+                    // The line of a node has an account in the state file, too, and must not count as lost.
+                    ids.extend(ledger::reported_id(line));
                 }
             })
             .map_err(|error| about(&format!("cannot read {}", name.display()), &error))?;

@@ -353,16 +353,20 @@ pub struct ReportedIncident {
     pub entry: PodEntry,
 }
 
-/// Reads an incident line back; `None` if it is not an incident line.
+/// Returns the id of an incident line, also of one about the node or a sink; `None` if it is not an incident line.
+pub fn reported_id(line: &[u8]) -> Option<u64> {
+    Line::parse(line).map(|(_, id)| id)
+}
+
+/// Reads an incident line about a pod back; `None` if it is not one.
 pub fn reported(line: &[u8]) -> Option<ReportedIncident> {
-    let line: Line<'_> = json::from_slice(line).ok()?;
+    let (line, id) = Line::parse(line)?;
     let names = [&line.namespace, &line.pod_name, &line.pod_uid];
     let is_name = |name: &&Text<'_>| (1..=NAME_BYTES_MAX).contains(&name.len());
     // The line of a node names no pod.
-    if &*line.schema != SCHEMA || !names.iter().all(is_name) {
+    if !names.iter().all(is_name) {
         return None;
     }
-    let id = IncidentId::parse(&line.id)?.short();
     let key = line.metadata.static_pod_uid.some().unwrap_or(&line.pod_uid);
     let ended = line.metadata.restarts.ended;
     // The count covers unseen terminations; no object will show them.
@@ -393,6 +397,15 @@ struct Line<'a> {
     pod_uid: Text<'a>,
     container: Text<'a>,
     metadata: LineMetadata<'a>,
+}
+
+impl<'a> Line<'a> {
+    /// Reads a line of the schema, and its id.
+    fn parse(line: &'a [u8]) -> Option<(Self, u64)> {
+        let line: Self = json::from_slice(line).ok()?;
+        let id = IncidentId::parse(&line.id)?.short();
+        (&*line.schema == SCHEMA).then_some((line, id))
+    }
 }
 
 members! { Line<'a> {

@@ -107,6 +107,21 @@ fn what_the_file_says_is_read_back_in_its_order_over_all_its_parts() {
 }
 
 #[test]
+fn a_line_about_the_node_is_in_the_file_though_it_says_nothing_of_a_pod() {
+    let b = Bench::new();
+    let pod = line(1);
+    let node = line(2).replace("web-000002", "").replace(r#""u""#, r#""""#);
+    fs::write(b.scratch.join("incidents"), pod + &node + "{}\n").unwrap();
+    let mut b = b.again();
+    let mut pods = 0;
+    b.file.read_back(|_| pods += 1).unwrap();
+    assert_eq!(pods, 1);
+    for n in ["1", "2"] {
+        assert!(b.file.holds(IncidentId::of_test(n).short()), "{n}");
+    }
+}
+
+#[test]
 fn it_is_rotated_before_it_exceeds_its_size_and_the_oldest_part_goes() {
     let two = 2 * line(0).len() as u64 + 7;
     let mut b = Bench::with(Scratch::new("incidents"), two);
