@@ -8,6 +8,8 @@
 //! cargo run --release --example demo -- --pace 20 --once --json    # faster; JSON lines; exits after the last one
 //! ```
 //!
+//! The recording keeps its own distances between times. At a pace above 1, they run ahead of this machine's clock.
+//!
 //! The agent gets the settings `BLACKBOX_…` of the demo's own environment.
 
 #![allow(
