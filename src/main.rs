@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use log::{error, warn};
 
 use blackbox_daemon::agent as daemon;
+use blackbox_daemon::commands::show::Terminal;
 use blackbox_daemon::commands::{check, explain, replay, show};
 use blackbox_daemon::config::{CommandConfig, Config, ConfigErrors, SETTINGS};
 use blackbox_daemon::core::case::Severity;
@@ -56,11 +57,14 @@ fn main() -> ExitCode {
         ["check"] => check(),
         ["show", words @ ..] => show(words),
         ["explain", words @ ..] => explain(words),
-        ["replay", folder] => replay(Path::new(folder)),
+        ["replay", "--json", folder] | ["replay", folder, "--json"] => {
+            replay(Path::new(folder), true)
+        }
+        ["replay", folder] if !folder.starts_with("--") => replay(Path::new(folder), false),
         ["--version" | "-V"] => say(concat!("blackbox-daemon ", env!("CARGO_PKG_VERSION"), "\n")),
         ["--help" | "-h"] => say(&help()),
         ["check", ..] => usage("check takes no arguments; it reads the agent's own settings"),
-        ["replay", ..] => usage("replay takes one argument, a folder"),
+        ["replay", ..] => usage("replay takes a folder, and --json"),
         [first, ..] => usage(&format!("unknown command or option {first:?}")),
     };
     log.flush_within(LOG_FLUSH_MAX);
@@ -108,14 +112,9 @@ fn show(words: &[&str]) -> ExitCode {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),
     };
-    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let is_dumb = var("TERM").is_some_and(|term| term == "dumb");
-    let terminal = show::Terminal {
-        has_colours: io::stdout().is_terminal() && var("NO_COLOR").is_none() && !is_dumb,
-        columns: var("COLUMNS").and_then(|columns| columns.to_str()?.parse().ok()),
-        incident_file: config.incident_file,
-    };
-    match show::run(words, terminal, &mut io::BufWriter::new(io::stdout().lock())) {
+    let defaults = show::Defaults { incident_file: config.incident_file, listen: config.listen };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match show::run(words, Terminal::of_process(), defaults, &mut out) {
         Ok(passed) => {
             if let Some(passed) = passed {
                 note(&passed);
@@ -128,8 +127,8 @@ fn show(words: &[&str]) -> ExitCode {
             }
             ExitCode::from(USAGE_ERROR)
         }
-        Err(show::Error::Read(path, error)) => {
-            complain(format_args!("show: {}: {error}", path.display()));
+        Err(show::Error::Read(problem)) => {
+            complain(format_args!("show: {problem}"));
             ExitCode::FAILURE
         }
         Err(show::Error::Write(error)) => {
@@ -153,20 +152,32 @@ fn explain(words: &[&str]) -> ExitCode {
     }
 }
 
-fn replay(folder: &Path) -> ExitCode {
+/// On a terminal the incidents look as `show` shows them; elsewhere, and with `--json`, they are lines.
+fn replay(folder: &Path, is_json: bool) -> ExitCode {
     let config = match CommandConfig::from_env(std::env::vars_os()) {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),
     };
     let node_name = config.node_name.unwrap_or_else(|| "recorded".to_owned());
+    let is_shown = !is_json && io::stdout().is_terminal();
     let mut out = io::BufWriter::new(io::stdout().lock());
-    match replay::run(folder, &node_name, Severity::Low, &mut out) {
-        Ok(summary) => {
+    let result = if is_shown {
+        let mut screen = show::Screen::new(Terminal::of_process(), &mut out);
+        let result = replay::run(folder, &node_name, Severity::Low, &mut screen);
+        result.and_then(|summary| Ok((summary, screen.end().map_err(replay::Error::Write)?)))
+    } else {
+        replay::run(folder, &node_name, Severity::Low, &mut out).map(|summary| (summary, None))
+    };
+    match result {
+        Ok((summary, passed)) => {
             for flaw in &summary.flaws {
                 warn!("bad input ({:?}): {}", flaw.kind, flaw.text);
             }
             let replay::Summary { listed, lines, incidents, .. } = summary;
             note(&format!("{incidents} incidents in {listed} listed pods and {lines} watch lines"));
+            if let Some(passed) = passed {
+                note(&passed);
+            }
             ExitCode::SUCCESS
         }
         // The reader closed the pipe because it has read enough.
@@ -207,26 +218,29 @@ Crash flight recorder for Kubernetes nodes: one JSON line for every container th
 
   blackbox-daemon               watch the pods of NODE_NAME; write incidents to stdout and the log to stderr
   blackbox-daemon check         check everything that the agent needs, and print what to do
-  blackbox-daemon show [FILE]   show incidents, newest first; from FILE, stdin (-) or BLACKBOX_INCIDENT_FILE
-      --full                    also show the minutes before each incident
-      --follow                  show the oldest first, then each new incident as it arrives
-      --by KEY                  show groups with count, pods, nodes, first and last time, and the newest sentence, the
-                                largest group first; from the lines of one node or of many, in any order.
-                                KEY: fingerprint, workload, node, type or image. (none): the lines of an older
-                                version have no fingerprint and no workload
-      --namespace, --pod, --type, --severity, --since, --id, --limit
+  blackbox-daemon show [FILE]   show incidents, newest first; from FILE, stdin (-), BLACKBOX_INCIDENT_FILE, or the agent
+                                on this host
+"
+    .to_owned();
+    for (option, meaning) in show::OPTIONS {
+        help.push_str(&format!("      {option:<24}  {meaning}\n"));
+    }
+    help.push_str(
+        "\
   blackbox-daemon explain [FILE] find the cause of a crash in a log: FILE or stdin (-), as the kubelet or kubectl writes it
       --exit-code N             how the container ended; without it, 1
       --json                    print one object
-  blackbox-daemon replay DIR    find the incidents in a folder with a recording, without a cluster
+  blackbox-daemon replay DIR    find the incidents in a folder with a recording, without a cluster; on a terminal as
+                                show shows them
+      --json                    lines, also on a terminal
   blackbox-daemon --version
   blackbox-daemon --help
 
 Exit codes: 0 success or terminated by a signal, 1 failure, 2 wrong usage or configuration.
 
 Settings (environment):
-"
-    .to_owned();
+",
+    );
     for setting in SETTINGS {
         help.push_str(&format!("\n  {}", setting.key));
         if !setting.default.is_empty() {

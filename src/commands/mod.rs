@@ -2,5 +2,6 @@
 
 pub mod check;
 pub mod explain;
+mod own_agent;
 pub mod replay;
 pub mod show;

@@ -146,6 +146,8 @@ pub struct CommandConfig {
     pub node_name: Option<String>,
     /// `BLACKBOX_INCIDENT_FILE`: the file that `show` reads if no file is named.
     pub incident_file: Option<PathBuf>,
+    /// `BLACKBOX_LISTEN`: where `show` finds the agent on this host.
+    pub listen: Option<SocketAddr>,
 }
 
 impl CommandConfig {
@@ -156,9 +158,10 @@ impl CommandConfig {
         let mut env = Environment::new(vars);
         let node_name = env.optional(&settings::NODE_NAME, values::node_name);
         let incident_file = env.optional(&settings::INCIDENT_FILE, values::path);
+        let listen = env.required(&settings::LISTEN, values::listen_address);
         let problems = env.findings.problems;
         if problems.is_empty() {
-            Ok(Self { node_name, incident_file })
+            Ok(Self { node_name, incident_file, listen })
         } else {
             Err(ConfigErrors { problems })
         }

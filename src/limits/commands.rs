@@ -24,7 +24,7 @@ pub const CLOCK_SKEW_TOLERATED_SECONDS: i64 = 5;
 pub const SHOW_COLUMNS: usize = 80;
 
 /// Output for a narrower terminal is formatted as if it had this width.
-pub const SHOW_COLUMNS_MIN: usize = 60;
+pub const SHOW_COLUMNS_MIN: usize = 40;
 
 /// The longest line that `show` reads. An incident line has at most 16,000 bytes, and what log pipelines put
 /// around it is shorter than that.
@@ -33,9 +33,9 @@ pub const SHOW_LINE_BYTES_MAX: usize = 64 << 10;
 /// Maximum number of incidents that `show` prints newest first. For more, use a pipe.
 pub const SHOWN_MAX: usize = 1000;
 
-/// Maximum memory that `show` uses to hold them. It runs through `kubectl exec` within the agent's own memory
-/// limit, 32 MiB.
-pub const SHOW_HELD_BYTES_MAX: usize = 2 << 20;
+/// Maximum memory that `show` uses to hold them: the few fields of a thousand, or with `--full` some three hundred whole
+/// lines of the longest. It runs through `kubectl exec` within the agent's own memory limit, 32 MiB.
+pub const SHOW_HELD_BYTES_MAX: usize = 4 << 20;
 
 /// How often `show --follow` looks for new lines.
 pub const SHOW_FOLLOW_INTERVAL: Duration = Duration::from_millis(250);

@@ -48,7 +48,7 @@ COUNT  PODS  NODES  FIRST (UTC)     LAST (UTC)      KEY
     container app of shop/web-3 ended in minute 7
 ";
     assert_eq!(text(&output.stdout), want);
-    assert_eq!(text(&output.stderr), "1 lines are not incidents\n");
+    assert_eq!(text(&output.stderr), "1 line is not an incident\n");
     assert_eq!(output.status.code(), Some(0));
     // What has no room in its column stands on a line of its own.
     let output = show(&["--by=fingerprint", "--limit", "1", "-"], fleet().as_bytes());

@@ -69,7 +69,14 @@ fn no_line_is_wider_than_the_terminal_and_nothing_in_one_is_an_order_to_it() {
         .unwrap()
         .stdout;
     let all = [incidents(), zoo].concat();
-    for (width, words) in [("80", &["-"][..]), ("80", &["--full", "-"]), ("60", &["--full", "-"])] {
+    for (width, words) in [
+        ("80", &["-"][..]),
+        ("80", &["--logs", "-"]),
+        ("200", &["--full", "-"]),
+        ("60", &["--full", "-"]),
+        ("40", &["-"]),
+        ("40", &["--logs", "-"]),
+    ] {
         let mut child = command(words).env("COLUMNS", width).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let output = std::thread::scope(|scope| {
@@ -80,7 +87,7 @@ fn no_line_is_wider_than_the_terminal_and_nothing_in_one_is_an_order_to_it() {
             child.wait_with_output().unwrap()
         });
         let shown = text(&output.stdout);
-        let heads = shown.lines().filter(|line| line.starts_with("11-23 ")).count();
+        let heads = shown.lines().filter(|line| line.starts_with("2026-11-23 ")).count();
         assert_eq!(heads, 197 + text(&incidents()).lines().count());
         for line in shown.lines() {
             assert!(columns(line) <= width.parse().unwrap(), "{} columns: {line}", columns(line));
@@ -130,17 +137,152 @@ fn what_is_no_incident_is_passed_over_and_counted() {
     let output = show(&["-"], input.as_bytes());
     assert_eq!(text(&output.stdout).lines().count(), 4);
     assert_eq!(text(&output.stderr), "4 lines are not incidents\n");
+    let output = show(&["-"], format!("one\n{first}\n").as_bytes());
+    assert_eq!(text(&output.stderr), "1 line is not an incident\n");
 }
 
 #[test]
 fn only_the_newest_are_shown_and_the_rest_is_counted() {
     let output = show(&["--limit", "2", "-"], &incidents());
-    assert_eq!(text(&output.stdout).lines().count(), 4);
+    assert_eq!(heads(&output), ["2026-11-23 19:02:12Z", "2026-11-23 19:01:44Z"]);
     let older = text(&incidents()).lines().count() - 2;
     assert!(text(&output.stderr).starts_with(&format!("{older} older incidents")));
     let output = show(&["--type", "oom", "--pod", "check*", "-"], &incidents());
     assert!(text(&output.stdout).contains("shop/checkout"));
-    assert_eq!(text(&output.stdout).lines().count(), 2);
+    assert_eq!(heads(&output).len(), 1);
+}
+
+/// Returns the times of the incidents that were shown, in their order.
+fn heads(output: &Output) -> Vec<String> {
+    let shown = text(&output.stdout);
+    let heads = shown.lines().filter(|line| line.starts_with("2026-"));
+    heads.map(|line| line.chars().take(20).collect()).collect()
+}
+
+/// Returns a line of this node and minute.
+fn line(node: &str, minute: u64) -> String {
+    format!(
+        r#"{{"id":"{minute:032x}","occurred_at":"2026-11-23T03:{minute:02}:00Z","severity":"high","type":"oom","message":"m","namespace":"shop","pod_name":"web","node_name":"{node}","container":"app"}}"#
+    ) + "\n"
+}
+
+#[test]
+fn the_files_of_many_nodes_are_in_true_order_and_name_their_nodes() {
+    let of = |node, minutes: &[u64]| minutes.iter().map(|m| line(node, *m)).collect::<String>();
+    let merged = of("edge-1", &[3, 9, 20]) + &of("edge-2", &[1, 11, 19]);
+    let minutes = |output: &Output| {
+        heads(output).iter().map(|head| head[14..16].parse().unwrap()).collect::<Vec<u64>>()
+    };
+    let output = show(&["-"], merged.as_bytes());
+    assert_eq!(minutes(&output), [20, 19, 11, 9, 3, 1]);
+    let shown = text(&output.stdout);
+    assert_eq!((shown.matches("on edge-1").count(), shown.matches("on edge-2").count()), (3, 3));
+    let output = show(&["--limit", "3", "--full", "-"], merged.as_bytes());
+    assert_eq!(minutes(&output), [20, 19, 11]);
+    let output = show(&["--node", "EDGE-?", "--not", "node=*-2", "-"], merged.as_bytes());
+    assert_eq!(minutes(&output), [20, 9, 3]);
+    assert!(!text(&output.stdout).contains("on edge"), "one node is not named in each line");
+}
+
+#[test]
+fn json_is_the_lines_themselves_without_orders_to_a_terminal() {
+    let hostile = line("a\u{9b}2J\u{202e}", 7);
+    let input = format!("[pod/x] {}noise\n{}{hostile}", line("a", 5), line("a", 3));
+    let output = show(&["-o", "json", "--container", "app", "-"], input.as_bytes());
+    let shown = text(&output.stdout);
+    let of = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    let wanted = [line("a", 5), line("a", 3), hostile].map(|line| of(&line));
+    assert_eq!(shown.lines().map(of).collect::<Vec<_>>(), wanted);
+    assert!(!shown.chars().any(|c| c != '\n' && is_harmful(c)), "{shown:?}");
+    let newest =
+        show(&["-o", "json", "--limit", "1", "-"], (line("a", 5) + &line("a", 3)).as_bytes());
+    assert_eq!(text(&newest.stdout), line("a", 5));
+}
+
+#[test]
+fn what_matches_nothing_is_told() {
+    let output = show(&["--id", "ffff", "-"], &incidents());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("no id among 9 incidents begins with \"ffff\""));
+    let output = show(&["--pod", "nobody", "-"], &incidents());
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stderr), "none of 9 incidents matches\n");
+    let output = show(&["--type", "crash", "-"], &incidents());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("oom, probe_failure"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn other_forms_of_incidents_are_named_with_the_command_for_them() {
+    let pretty = serde_json::from_str::<serde_json::Value>(&line("a", 1)).unwrap();
+    let pretty = serde_json::to_string_pretty(&pretty).unwrap();
+    for (input, command) in [
+        (b"\x1f\x8b\x08\0\0".as_slice(), "zcat"),
+        (pretty.as_bytes(), "jq -c ."),
+        (format!("[{}]", line("a", 1)).as_bytes(), "jq -c '.[]'"),
+    ] {
+        let output = show(&["-"], input);
+        assert_eq!(output.status.code(), Some(1));
+        let said = text(&output.stderr);
+        assert!(said.contains(&format!("{command} FILE | blackbox-daemon show -")), "{said}");
+    }
+}
+
+#[test]
+fn all_log_lines_are_shown_if_asked_for_and_otherwise_counted() {
+    let shown = |words: &[&str]| text(&show(words, &incidents()).stdout);
+    let one = ["--id", "3682", "-"];
+    let (some, all) =
+        (shown(&[&["--full"], &one[..]].concat()), shown(&[&["--logs"], &one[..]].concat()));
+    let logs = |text: &str| text.lines().filter(|line| line.contains(" log ")).count();
+    let earlier = logs(&all) - logs(&some);
+    assert_eq!(logs(&some), 10);
+    assert!(earlier > 0 && some.contains(&format!("{earlier} earlier log lines")), "{some}");
+    assert!(!all.contains("earlier log lines"));
+}
+
+/// Serves one answer, as the agent does for `/incidents`. Returns the address and the thread that has the request.
+fn agent(body: String) -> (String, std::thread::JoinHandle<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serve = move || {
+        let (mut peer, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let len = peer.read(&mut request).unwrap();
+        let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length:";
+        write!(peer, "{head} {}\r\n\r\n{body}", body.len()).unwrap();
+        String::from_utf8_lossy(&request[..len]).into_owned()
+    };
+    (address, std::thread::Builder::new().spawn(serve).unwrap())
+}
+
+#[test]
+fn without_any_input_the_agent_on_this_host_is_asked() {
+    for (stdin, body, heads_wanted) in [
+        (Stdio::null(), line("a", 1) + &line("a", 2), 2),
+        (Stdio::piped(), line("a", 1), 1),
+        (Stdio::null(), String::new(), 0),
+    ] {
+        let (address, thread) = agent(body);
+        let mut child = command(&[]).env("BLACKBOX_LISTEN", &address).stdin(stdin).spawn().unwrap();
+        drop(child.stdin.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(thread.join().unwrap().starts_with("GET /incidents HTTP/1.1\r\n"));
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(heads(&output).len(), heads_wanted);
+        let said = text(&output.stderr);
+        assert!(said.contains(&format!("the agent at http://{address}")), "{said}");
+    }
+    // Nobody listens on a port that was free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut nobody = command(&[]);
+    nobody.env("BLACKBOX_LISTEN", free.to_string()).stdin(Stdio::null());
+    let output = nobody.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("name a file, or -"), "{}", text(&output.stderr));
+    // Standard input that was asked for may be empty.
+    let output = show(&["-"], b"");
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
 }
 
 #[test]
@@ -182,7 +324,7 @@ impl Following {
         std::thread::Builder::new()
             .spawn(move || {
                 for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                    *count.lock().unwrap() += usize::from(line.starts_with("11-23 "));
+                    *count.lock().unwrap() += usize::from(line.starts_with("2026-11-23 "));
                 }
             })
             .unwrap();

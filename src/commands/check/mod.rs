@@ -12,15 +12,15 @@ mod token;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::endpoint::{Credentials, Endpoint, Scheme, Server, TokenSource, Trust};
+use crate::commands::own_agent;
+use crate::config::endpoint::TokenSource;
 use crate::config::{Config, files};
 use crate::core::text::duration;
 use crate::kube::api::ApiClient;
-use crate::kube::http::{HttpClient, ResponseTimeout};
+use crate::kube::http::ResponseTimeout;
 use crate::limits::CHECK_TIMEOUT;
 use crate::metrics::Metrics;
 use crate::runtime::clock::Clock;
@@ -88,25 +88,7 @@ pub fn run(
 
 /// Checks whether an agent answers at this configuration's listen address.
 fn own_agent(report: &mut Report<'_>, config: &Config, clock: Clock) {
-    let host = match config.listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    let server = Server {
-        scheme: Scheme::Http,
-        host: host.to_string(),
-        port: config.listen.port(),
-        base_path: String::new(),
-    };
-    let at = server.url();
-    let endpoint = Endpoint {
-        server,
-        tls_server_name: None,
-        trust: Trust::Plaintext,
-        credentials: Credentials { token: TokenSource::None, client_cert: None },
-    };
-    let mut client = HttpClient::new(&endpoint, CHECK_TIMEOUT, clock);
+    let (mut client, at) = own_agent::client(config.listen, clock);
     match client.get("/readyz", ResponseTimeout::Answer) {
         Ok(_) => report.ok("agent", &format!("ready at {at}")),
         Err(error) if error.code() == Some(503) => {

@@ -1,159 +1,221 @@
 //! The command `show`: incident lines in readable form.
 //!
-//! It shows incidents newest first, from the incident file and its rotated predecessors or from standard input, or
-//! (with `--follow`) as they arrive. With `--by` it shows groups of them; the lines may then come from many nodes. Lines that are not incidents are skipped and counted, since `kubectl logs`
-//! mixes the agent's log with its incident lines.
+//! It shows incidents, the newest first by the time at which they occurred, or (with `--follow`) as they arrive. They
+//! come from a file and its rotated predecessors, from standard input, or from the agent on this host. With `--by` it
+//! shows groups of them; the lines may then come from many nodes. Lines that are not incidents are skipped and counted,
+//! since `kubectl logs` mixes the agent's log with its incident lines.
 
-mod arguments;
+pub(crate) mod arguments;
+mod details;
+mod filter;
+mod held;
+mod input;
 mod render;
 mod screen;
 mod table;
+mod terminal;
 
-use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::commands::own_agent;
 use crate::core::display::groups::Groups;
 use crate::core::display::parsed::Value;
 use crate::core::stream::frame::{FrameSplitter, OverLong};
+use crate::core::text::is_harmful;
+use crate::kube::http::ResponseTimeout;
 use crate::limits::{
     GROUP_IDS_MAX, READ_BLOCK_BYTES, SHOW_COLUMNS, SHOW_COLUMNS_MIN, SHOW_FOLLOW_INTERVAL,
-    SHOW_HELD_BYTES_MAX, SHOW_LINE_BYTES_MAX,
+    SHOW_HELD_BYTES_MAX, SHOW_LINE_BYTES_MAX, SHOWN_MAX,
 };
 use crate::runtime::clock::Clock;
 use crate::runtime::files::{file_id, rotated_names};
 use crate::runtime::stop::Stop;
 
-use self::arguments::Arguments;
-use self::render::Style;
+pub use self::arguments::OPTIONS;
+use self::arguments::{Arguments, Source};
+use self::held::{Body, Entry, Held};
+use self::render::{HEAD, Style};
 use self::screen::Colours;
+pub use self::terminal::Terminal;
 
 /// Why not all incidents are shown.
 #[derive(Debug)]
 pub enum Error {
     /// The command line is wrong; one sentence per problem.
     Usage(Vec<String>),
-    /// A file cannot be read.
-    Read(PathBuf, io::Error),
+    /// The input cannot be read; a sentence that names it.
+    Read(String),
     /// The output cannot be written. A closed pipe is not an error.
     Write(io::Error),
 }
 
-/// The output terminal and the defaults from the environment.
+/// The defaults from the environment.
 #[derive(Clone, Debug, Default)]
-pub struct Terminal {
-    /// True if standard output shows colours.
-    pub has_colours: bool,
-    /// `COLUMNS`.
-    pub columns: Option<usize>,
+pub struct Defaults {
     /// `BLACKBOX_INCIDENT_FILE`.
     pub incident_file: Option<PathBuf>,
+    /// `BLACKBOX_LISTEN`.
+    pub listen: Option<SocketAddr>,
 }
 
-/// Shows incidents. Returns a sentence for standard error about skipped lines, if there were any.
+/// Shows incidents. Returns a sentence for standard error about what was not shown, if there is any.
 ///
 /// # Errors
 /// An [`Error`] if the arguments are wrong, or if reading or writing fails.
 pub fn run(
     words: &[&str],
     terminal: Terminal,
+    defaults: Defaults,
     out: &mut dyn Write,
 ) -> Result<Option<String>, Error> {
-    let now = Clock::start().wall();
-    let arguments = arguments::read(words, terminal.incident_file, now).map_err(Error::Usage)?;
-    let style = Style {
-        columns: terminal.columns.unwrap_or(SHOW_COLUMNS).max(SHOW_COLUMNS_MIN),
-        colours: Colours(terminal.has_colours),
-        is_full: arguments.is_full,
-    };
-    let mut show = Show {
-        groups: arguments.by.map(Groups::new),
-        arguments,
-        style,
-        held: VecDeque::new(),
-        held_bytes: 0,
-        out,
-        skipped: Skipped::default(),
-    };
-    let result = show.all();
+    let clock = Clock::start();
+    let arguments = arguments::read(words, defaults.incident_file, clock.wall());
+    let mut show = Show::new(arguments.map_err(Error::Usage)?, terminal, out);
+    let result = show.source(defaults.listen, clock).and_then(|()| show.end());
     match result {
         Err(Error::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(None),
         Err(error) => Err(error),
-        Ok(()) => Ok(show.skipped.summary()),
+        Ok(()) => show.summary(),
     }
 }
 
-/// The counts of what was not shown.
-#[derive(Debug, Default)]
-struct Skipped {
-    /// Lines that are not incidents.
-    other: u64,
-    /// Incidents older than those shown.
-    older: u64,
-    /// Incidents that were counted before, in groups.
-    repeated: u64,
-    /// True if there were more incidents than ids can be kept, in groups.
-    has_forgotten: bool,
+/// Shows the incidents that are written as lines to what this returns.
+pub struct Screen<'o> {
+    show: Show<'o>,
+    lines: FrameSplitter,
 }
 
-impl Skipped {
-    fn summary(&self) -> Option<String> {
-        let other = (self.other > 0).then(|| format!("{} lines are not incidents", self.other));
-        let older = (self.older > 0).then(|| {
-            format!(
-                "{} older incidents are not shown; use --since, --pod or --type to select fewer",
-                self.older
-            )
-        });
-        let repeated = (self.repeated > 0).then(|| {
-            format!("{} lines repeat an incident and are not counted again", self.repeated)
-        });
-        let forgotten = self.has_forgotten.then(|| {
-            format!("an incident that came again after {GROUP_IDS_MAX} others is counted twice")
-        });
-        let summary: Vec<String> =
-            [other, older, repeated, forgotten].into_iter().flatten().collect();
-        (!summary.is_empty()).then(|| summary.join("; "))
+impl<'o> Screen<'o> {
+    /// Starts without any.
+    pub fn new(terminal: Terminal, out: &'o mut dyn Write) -> Self {
+        Self { show: Show::new(Arguments::of(Source::Unnamed), terminal, out), lines: lines() }
+    }
+
+    /// Writes them to the terminal. Returns a sentence about those that are not shown.
+    ///
+    /// # Errors
+    /// If the terminal cannot be written.
+    pub fn end(mut self) -> io::Result<Option<String>> {
+        match self.show.end() {
+            Err(Error::Write(error)) => Err(error),
+            _ => Ok(joined(&self.show.skipped())),
+        }
+    }
+}
+
+impl Write for Screen<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.show.take(&mut self.lines, bytes) {
+            Err(Error::Write(error)) => Err(error),
+            _ => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 struct Show<'o> {
     arguments: Arguments,
     style: Style,
-    /// Rendered incidents, newest last. They are written at the end, because the newest comes first.
-    held: VecDeque<String>,
-    held_bytes: usize,
+    /// The incidents, if not groups of them are asked for.
+    held: Held,
     /// The groups, if they are asked for instead of incidents.
     groups: Option<Groups>,
+    /// The node of the first incident, to see whether there are more.
+    node: Option<String>,
     out: &'o mut dyn Write,
-    skipped: Skipped,
+    /// How many lines are incidents, and how many of them match.
+    read: u64,
+    taken: u64,
+    /// Lines that are not incidents.
+    other: u64,
+    /// Incidents that were counted before, in groups.
+    repeated: u64,
+    /// True if there were more incidents than ids can be kept, in groups.
+    has_forgotten: bool,
+    /// What to tell about the source.
+    told: Option<String>,
 }
 
-impl Show<'_> {
-    fn all(&mut self) -> Result<(), Error> {
-        match self.arguments.file.clone() {
-            None => {
-                let mut lines = lines();
-                let read = self.read(&mut io::stdin().lock(), &mut lines, Path::new("-"));
-                self.take(&mut lines, b"\n")?;
-                read?;
+impl<'o> Show<'o> {
+    fn new(arguments: Arguments, terminal: Terminal, out: &'o mut dyn Write) -> Self {
+        let style = Style {
+            columns: terminal.columns.unwrap_or(SHOW_COLUMNS).max(SHOW_COLUMNS_MIN),
+            colours: Colours(terminal.has_colours),
+            is_full: arguments.is_full,
+            has_all_logs: arguments.has_all_logs,
+            has_node: false,
+        };
+        Self {
+            groups: arguments.by.map(Groups::new),
+            held: Held::new(arguments.limit.unwrap_or(SHOWN_MAX), SHOW_HELD_BYTES_MAX),
+            arguments,
+            style,
+            node: None,
+            out,
+            read: 0,
+            taken: 0,
+            other: 0,
+            repeated: 0,
+            has_forgotten: false,
+            told: None,
+        }
+    }
+
+    fn source(&mut self, listen: Option<SocketAddr>, clock: Clock) -> Result<(), Error> {
+        match self.arguments.source.clone() {
+            Source::File(file) => self.files(&file),
+            Source::Stdin => self.stdin().map(drop),
+            // Without `-i`, kubectl exec gives a standard input that ends at once.
+            Source::Unnamed => match io::stdin().is_terminal() || self.stdin()? == 0 {
+                true => self.agent(listen, clock),
+                false => Ok(()),
+            },
+        }
+    }
+
+    /// Reads standard input; returns the number of bytes.
+    fn stdin(&mut self) -> Result<u64, Error> {
+        let mut lines = lines();
+        let read = self.read(&mut io::stdin().lock(), &mut lines, "standard input", 0);
+        self.take(&mut lines, b"\n")?;
+        read
+    }
+
+    /// Reads what the agent on this host keeps.
+    fn agent(&mut self, listen: Option<SocketAddr>, clock: Clock) -> Result<(), Error> {
+        if self.arguments.is_following {
+            let text = "--follow needs a file, or - for standard input: \
+                        kubectl logs -f POD | blackbox-daemon show --follow -";
+            return Err(Error::Usage(vec![text.to_owned()]));
+        }
+        let Some(listen) = listen else { return Ok(()) };
+        let (mut client, at) = own_agent::client(listen, clock);
+        let answer = client.get("/incidents", ResponseTimeout::Answer);
+        let mut answer = answer.map_err(|error| {
+            Error::Read(format!(
+                "no file is named, and the agent at {at} cannot be asked ({error}); name a file, or - for standard input"
+            ))
+        })?;
+        let (mut lines, mut block) = (lines(), vec![0; READ_BLOCK_BYTES]);
+        loop {
+            match answer.read(&mut block) {
+                Ok(0) => break,
+                Ok(len) => self.take(&mut lines, &block[..len])?,
+                Err(error) => return Err(Error::Read(format!("the agent at {at}: {error}"))),
             }
-            Some(file) => self.files(&file)?,
         }
-        if let Some(groups) = self.groups.take() {
-            let mut table = groups.into_table();
-            (self.skipped.repeated, self.skipped.has_forgotten) =
-                (table.repeated, table.has_forgotten);
-            table.keep(self.arguments.limit);
-            let mut text = String::new();
-            self.style.table(&mut text, &table);
-            self.out.write_all(text.as_bytes()).map_err(Error::Write)?;
-        }
-        while let Some(newest) = self.held.pop_back() {
-            self.out.write_all(newest.as_bytes()).map_err(Error::Write)?;
-        }
-        self.out.flush().map_err(Error::Write)
+        self.take(&mut lines, b"\n")?;
+        self.told = Some(match self.read {
+            0 => format!("the agent at {at} has no incident yet"),
+            _ => format!("these are the last incidents that the agent at {at} keeps"),
+        });
+        Ok(())
     }
 
     /// Reads the file and its rotated predecessors, oldest first.
@@ -162,17 +224,18 @@ impl Show<'_> {
             match File::open(&old) {
                 Ok(mut file) => self.whole(&mut file, &old)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::Read(old, error)),
+                Err(error) => return Err(unreadable(&old, &error)),
             }
         }
-        let open = || File::open(path).map_err(|error| Error::Read(path.to_owned(), error));
+        let open = || File::open(path).map_err(|error| unreadable(path, &error));
         if !self.arguments.is_following {
             return self.whole(&mut open()?, path);
         }
         let never = Stop::default();
         let (mut file, mut lines, mut len) = (open()?, lines(), 0);
+        let name = path.display().to_string();
         loop {
-            len += self.read(&mut file, &mut lines, path)?;
+            len += self.read(&mut file, &mut lines, &name, len)?;
             // Rotated: the name points to a new file. Truncated by another tool: the file is shorter than before.
             let is_same = |now: &std::fs::Metadata| {
                 file.metadata().is_ok_and(|own| file_id(&own) == file_id(now))
@@ -180,7 +243,7 @@ impl Show<'_> {
             match std::fs::metadata(path) {
                 Ok(now) if !is_same(&now) || now.len() < len => {
                     // Lines written to the old file between the last read and the rotation.
-                    self.read(&mut file, &mut lines, path)?;
+                    self.read(&mut file, &mut lines, &name, len)?;
                     self.take(&mut lines, b"\n")?;
                     (file, len) = (open()?, 0);
                 }
@@ -192,77 +255,191 @@ impl Show<'_> {
 
     fn whole(&mut self, file: &mut File, path: &Path) -> Result<(), Error> {
         let mut lines = lines();
-        self.read(file, &mut lines, path)?;
+        self.read(file, &mut lines, &path.display().to_string(), 0)?;
         self.take(&mut lines, b"\n")
     }
 
-    /// Reads to the current end of the input; returns the number of bytes.
+    /// Reads to the current end of the input, of which `before` bytes were read already. Returns the number of bytes.
     fn read(
         &mut self,
         from: &mut dyn Read,
         lines: &mut FrameSplitter,
-        path: &Path,
+        name: &str,
+        before: u64,
     ) -> Result<u64, Error> {
         let (mut block, mut bytes) = (vec![0; READ_BLOCK_BYTES], 0);
         loop {
             match from.read(&mut block) {
                 Ok(0) => return Ok(bytes),
                 Ok(len) => {
+                    if before + bytes == 0
+                        && let Some((what, command)) = input::misfit(&block[..len])
+                    {
+                        return Err(Error::Read(format!(
+                            "{name}: {what}; use: {command} FILE | blackbox-daemon show -"
+                        )));
+                    }
                     bytes += len as u64;
                     self.take(lines, &block[..len])?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::Read(path.to_owned(), error)),
+                Err(error) => return Err(Error::Read(format!("{name}: {error}"))),
             }
         }
     }
 
     fn take(&mut self, lines: &mut FrameSplitter, block: &[u8]) -> Result<(), Error> {
         let mut lines = lines.feed(block);
-        // Only the minutes before an incident need its telemetry.
-        let parse = if self.style.is_full { Value::parse } else { Value::parse_head };
         while let Some(line) = lines.next() {
             // kubectl may prefix a line with the pod's name or the time.
-            let incident = line.ok().and_then(|line| {
+            let line = line.ok().and_then(|line| {
                 let start = line.iter().position(|b| *b == b'{')?;
-                parse(&line[start..])
+                Some(&line[start..])
             });
-            let Some(incident) = incident else {
-                self.skipped.other += 1;
+            let incident = line.and_then(|line| Some((line, Value::parse_head(line)?)));
+            let Some((line, head)) = incident else {
+                self.other += 1;
                 continue;
             };
-            if !self.arguments.filter.takes(&incident) {
-                continue;
-            }
-            if let Some(groups) = &mut self.groups {
-                groups.add(&incident, 0);
-            } else {
-                let mut text = String::new();
-                self.style.write(&mut text, &incident);
-                self.hold(text)?;
+            self.read += 1;
+            if self.arguments.filter.takes(&head) {
+                self.taken += 1;
+                self.add(line, head)?;
             }
         }
         Ok(())
     }
 
-    fn hold(&mut self, text: String) -> Result<(), Error> {
-        if self.arguments.is_following {
-            let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
-            return written.map_err(Error::Write);
+    fn add(&mut self, line: &[u8], head: Value) -> Result<(), Error> {
+        if let Some(groups) = &mut self.groups {
+            groups.add(&head, 0);
+            return Ok(());
         }
-        self.held_bytes += text.len();
-        self.held.push_back(text);
-        while self.held.len() > self.arguments.limit || self.held_bytes > SHOW_HELD_BYTES_MAX {
-            match self.held.pop_front() {
-                Some(oldest) => self.held_bytes -= oldest.len(),
-                None => break,
-            }
-            self.skipped.older += 1;
+        let at = head.time("occurred_at");
+        let is_streaming = self.arguments.is_streaming();
+        if !is_streaming && !self.held.wants(at) {
+            return Ok(());
         }
-        Ok(())
+        let node = head.text("node_name").to_owned();
+        // Most of a line is telemetry. Only what is sure to be shown is worth to be parsed in whole.
+        let body = match self.arguments.is_full || self.arguments.is_json {
+            true => Body::Line(line.into()),
+            false => Body::Head(head.with_only(&HEAD)),
+        };
+        if !is_streaming {
+            self.held.add(Entry { at, node, body });
+            return Ok(());
+        }
+        self.style.has_node |= self.node.get_or_insert_with(|| node.clone()) != &node;
+        self.write(body)?;
+        match self.arguments.is_following {
+            true => self.out.flush().map_err(Error::Write),
+            false => Ok(()),
+        }
     }
+
+    fn write(&mut self, body: Body) -> Result<(), Error> {
+        let mut text = String::new();
+        match body {
+            Body::Line(line) if self.arguments.is_json => push_line(&mut text, &line),
+            Body::Line(line) => {
+                if let Some(incident) = Value::parse(&line) {
+                    self.style.write(&mut text, &incident);
+                }
+            }
+            Body::Head(head) => self.style.write(&mut text, &head),
+        }
+        self.out.write_all(text.as_bytes()).map_err(Error::Write)
+    }
+
+    /// Writes what was held back until all lines were read.
+    fn end(&mut self) -> Result<(), Error> {
+        if let Some(groups) = self.groups.take() {
+            let mut table = groups.into_table();
+            (self.repeated, self.has_forgotten) = (table.repeated, table.has_forgotten);
+            table.keep(self.arguments.limit.unwrap_or(SHOWN_MAX));
+            let mut text = String::new();
+            self.style.table(&mut text, &table);
+            self.out.write_all(text.as_bytes()).map_err(Error::Write)?;
+        }
+        self.style.has_node |= self.held.has_nodes();
+        while let Some(newest) = self.held.pop_newest() {
+            self.write(newest.body)?;
+        }
+        self.out.flush().map_err(Error::Write)
+    }
+
+    /// Returns what standard error says at the end.
+    fn summary(&self) -> Result<Option<String>, Error> {
+        if let Some(id) = &self.arguments.filter.id
+            && self.taken == 0
+        {
+            let text = format!("no id among {} incidents begins with {id:?}", self.read);
+            return Err(Error::Read(text));
+        }
+        let mut summary = self.skipped();
+        if self.taken == 0 && self.read > 0 {
+            summary.push(format!("none of {} incidents matches", self.read));
+        }
+        summary.extend(self.told.clone());
+        Ok(joined(&summary))
+    }
+
+    /// Returns a sentence for each reason why something is not shown.
+    fn skipped(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        let mut say = |count: u64, one: &str, more: &str| match count {
+            0 => {}
+            1 => sentences.push(format!("1 {one}")),
+            _ => sentences.push(format!("{count} {more}")),
+        };
+        say(self.other, "line is not an incident", "lines are not incidents");
+        let fewer = "not shown; use --since, --pod, --type or another filter to select fewer";
+        say(
+            self.held.older,
+            &format!("older incident is {fewer}"),
+            &format!("older incidents are {fewer}"),
+        );
+        say(
+            self.repeated,
+            "line repeats an incident and is not counted again",
+            "lines repeat an incident and are not counted again",
+        );
+        if self.has_forgotten {
+            sentences.push(format!(
+                "an incident that came again after {GROUP_IDS_MAX} others is counted twice"
+            ));
+        }
+        sentences
+    }
+}
+
+fn joined(sentences: &[String]) -> Option<String> {
+    (!sentences.is_empty()).then(|| sentences.join("; "))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    Error::Read(format!("{}: {error}", path.display()))
+}
+
+/// Appends a line of JSON. In its strings, characters that a terminal would obey are escaped; there are none elsewhere.
+fn push_line(out: &mut String, line: &[u8]) {
+    for c in String::from_utf8_lossy(line.trim_ascii()).chars() {
+        if is_harmful(c) && !c.is_ascii_whitespace() {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out.push('\n');
 }
 
 fn lines() -> FrameSplitter {
     FrameSplitter::new(SHOW_LINE_BYTES_MAX, OverLong::Skip)
 }
+
+#[cfg(test)]
+mod tests;

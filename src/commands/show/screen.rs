@@ -46,10 +46,54 @@ pub(super) fn fit(out: &mut String, text: &str, columns: usize) -> usize {
     taken
 }
 
+/// Appends a whole text, which begins where `taken` columns of the present line are used. What does not fit goes on in
+/// further lines, behind `indent` spaces. Lines are broken between words where that is possible.
+pub(super) fn wrap(out: &mut String, text: &str, columns: usize, taken: usize, indent: usize) {
+    let whole = columns.saturating_sub(indent).max(2);
+    let (mut left, mut rest) = (columns.saturating_sub(taken), text.trim());
+    loop {
+        let mut end = break_at(rest, left);
+        // A word that fits into a line of its own is not broken.
+        let is_broken = rest[end..].starts_with(|c| c != ' ');
+        if is_broken && left < whole {
+            let word = rest.split(' ').next().unwrap_or_default();
+            end = if width(word) <= whole { 0 } else { end };
+        }
+        fit(out, &rest[..end], left);
+        rest = rest[end..].trim_start();
+        if rest.is_empty() {
+            return;
+        }
+        out.push('\n');
+        spaces(out, indent);
+        left = whole;
+    }
+}
+
+/// Returns how much of a text fits: whole words, or if the first one does not, a part of it. At least one character
+/// in a line of two columns or more.
+fn break_at(text: &str, columns: usize) -> usize {
+    let (mut taken, mut word) = (0, 0);
+    for (at, c) in text.char_indices() {
+        if c == ' ' {
+            word = at;
+        }
+        taken += if is_special(c) { 1 } else { width_of(c) };
+        if taken > columns {
+            return if word > 0 { word } else { at };
+        }
+    }
+    text.len()
+}
+
+pub(super) fn spaces(out: &mut String, columns: usize) {
+    out.extend(std::iter::repeat_n(' ', columns));
+}
+
 /// Like [`fit`], padded with spaces.
 pub(super) fn cell(out: &mut String, text: &str, columns: usize) {
     let taken = fit(out, text, columns);
-    out.extend(std::iter::repeat_n(' ', columns.saturating_sub(taken)));
+    spaces(out, columns.saturating_sub(taken));
 }
 
 /// Appends a row of bars, one per value, or one for the largest of several values if there are more values than
@@ -116,6 +160,34 @@ mod tests {
             for text in ["a漢b字c", "漢漢漢漢漢漢漢", "e\u{301}\u{301}x", "🔥🔥🔥"] {
                 assert!(fitted(text, columns).1 <= columns);
             }
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_wrapped_is_whole_and_never_wider() {
+        let wrapped = |text: &str, columns, taken, indent| {
+            let mut out = "x".repeat(taken);
+            wrap(&mut out, text, columns, taken, indent);
+            out[taken..].to_owned()
+        };
+        for (text, columns, taken, indent, want) in [
+            ("ab cd ef", 5, 0, 0, "ab cd\nef"),
+            ("ab cd ef", 5, 0, 2, "ab cd\n  ef"),
+            ("ab cd", 6, 4, 2, "ab\n  cd"),
+            ("abc", 6, 4, 2, "\n  abc"),
+            ("abcdefgh", 6, 4, 2, "ab\n  cdef\n  gh"),
+            ("漢字漢", 5, 0, 0, "漢字\n漢"),
+            ("ab   cd ", 3, 0, 0, "ab\ncd"),
+            ("", 5, 0, 0, ""),
+        ] {
+            assert_eq!(wrapped(text, columns, taken, indent), want, "{text:?}");
+        }
+        let text = "漢漢 a\u{1b}[31m漢b漢漢c 🔥🔥🔥 abcdefghijklmnopqrst";
+        for columns in 6..40 {
+            let out = wrapped(text, columns, 0, 4);
+            assert!(out.lines().all(|line| width(line) <= columns), "{out}");
+            let letters = |text: &str| text.replace([' ', '\n', '\u{b7}', '\u{1b}'], "");
+            assert_eq!(letters(&out), letters(text));
         }
     }
 

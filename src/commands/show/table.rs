@@ -5,8 +5,8 @@
 
 use jiff::Timestamp;
 
-use crate::commands::show::render::{DIM, Style};
-use crate::commands::show::screen::{cell, fit, width};
+use crate::commands::show::render::{BOLD, DIM, Style};
+use crate::commands::show::screen::{cell, fit, spaces, width};
 use crate::core::display::groups::{OTHERS, Span, Table};
 use crate::core::display::units::date_time;
 
@@ -14,10 +14,6 @@ use crate::core::display::units::date_time;
 const NUMBERS: [&str; 3] = ["COUNT", "PODS", "NODES"];
 /// Width of a time, without year and zone.
 const WHEN: usize = 14;
-/// Maximum number of lines of a key: all of the longest that a group holds, on 80 columns.
-const KEY_LINES: usize = 16;
-/// Maximum number of lines of a sentence. Nearly all sentences fit, and the longest do not push the next group away.
-const SENTENCE_LINES: usize = 3;
 
 /// The cells of a row.
 struct Row<'a> {
@@ -73,16 +69,14 @@ impl Style {
         if beside.is_empty() {
             out.truncate(start + out[start..].trim_end().len());
         }
-        self.colours.paint(out, if beside.is_empty() { "" } else { "1" }, |out| {
+        self.colours.paint(out, if beside.is_empty() { "" } else { BOLD }, |out| {
             fit(out, beside, room);
         });
         out.push('\n');
         if !below.is_empty() {
-            self.wrap(out, "1", below, KEY_LINES);
+            self.wrap(out, BOLD, below);
         }
-        if !row.sentence.is_empty() {
-            self.wrap(out, "", row.sentence, SENTENCE_LINES);
-        }
+        self.wrap(out, "", row.sentence);
     }
 }
 
@@ -113,7 +107,7 @@ fn rows(table: &Table) -> Vec<Row<'_>> {
 
 fn numbers(out: &mut String, widths: [usize; 3], texts: [&str; 3]) {
     for (width, text) in widths.into_iter().zip(texts) {
-        out.extend(std::iter::repeat_n(' ', width.saturating_sub(text.len())));
+        spaces(out, width.saturating_sub(text.len()));
         out.push_str(text);
         out.push_str("  ");
     }

@@ -71,7 +71,7 @@ impl By {
         let key = match self {
             Self::Fingerprint => incident.text("fingerprint"),
             Self::Workload => {
-                let workload = workload(incident);
+                let workload = incident.workload();
                 if workload.is_empty() {
                     return NONE.to_owned();
                 }
@@ -80,32 +80,15 @@ impl By {
             }
             Self::Node => incident.text("node_name"),
             Self::Type => incident.text("type"),
-            Self::Image => image(incident),
+            Self::Image => incident.image(),
         };
         cut(if key.is_empty() { NONE } else { key }, GROUP_TEXT_BYTES_MAX)
     }
 }
 
-/// Returns kind and name of the workload; empty if the line has none.
-fn workload(incident: &Value) -> String {
-    let workload = incident.at(&["metadata", "workload"]);
-    match workload.text("name") {
-        "" => String::new(),
-        name => format!("{}/{name}", workload.text("kind")),
-    }
-}
-
-/// Returns the image of the container that the incident is about; empty if it is about none.
-fn image(incident: &Value) -> &str {
-    let container = incident.text("container");
-    let mut all = incident.at(&["containers"]).items().iter();
-    let own = all.find(|c| !container.is_empty() && c.text("name") == container);
-    own.map_or("", |c| c.text("image"))
-}
-
 /// Returns what a fingerprint stands for: namespace, workload, container and type, as far as the line has them.
 fn detail(incident: &Value) -> String {
-    let workload = workload(incident);
+    let workload = incident.workload();
     let (namespace, container) = (incident.text("namespace"), incident.text("container"));
     let words = [namespace, &workload, container, incident.text("type")];
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();

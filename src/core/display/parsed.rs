@@ -49,6 +49,42 @@ impl Value {
         }
     }
 
+    /// Returns kind and name of the workload, as `Deployment/api`; empty if the line has none. Lines of older agents
+    /// have it only in the metadata.
+    pub fn workload(&self) -> String {
+        let workload = self.at(&["metadata", "workload"]);
+        match (self.text("workload"), workload.text("name")) {
+            ("", "") => String::new(),
+            ("", name) => format!("{}/{name}", workload.text("kind")),
+            (whole, _) => whole.to_owned(),
+        }
+    }
+
+    /// Returns the image of the container that the incident is about; empty if it is about none. Lines of older
+    /// agents have it only in the list of containers, which is empty in those of a rush.
+    pub fn image(&self) -> &str {
+        match self.text("image") {
+            "" => self.own_container().text("image"),
+            image => image,
+        }
+    }
+
+    /// Returns the container that the incident is about; [`Value::Null`] if it is about none.
+    pub fn own_container(&self) -> &Self {
+        let container = self.text("container");
+        let mut all = self.at(&["containers"]).items().iter();
+        let own = all.find(|c| !container.is_empty() && c.text("name") == container);
+        own.unwrap_or(&Self::Null)
+    }
+
+    /// Keeps only these fields of an object.
+    pub fn with_only(self, names: &[&str]) -> Self {
+        let Self::Object(fields) = self else { return self };
+        let mut kept = Vec::with_capacity(names.len());
+        kept.extend(fields.into_iter().filter(|(name, _)| names.contains(&name.as_str())));
+        Self::Object(kept)
+    }
+
     /// Returns the value at this path of names; [`Value::Null`] if there is none.
     pub fn at(&self, path: &[&str]) -> &Self {
         let mut here = self;
@@ -180,6 +216,29 @@ impl<'de> Visitor<'de> for Tree {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn workload_and_image_are_found_at_the_top_or_where_older_lines_have_them() {
+        for (line, workload, image) in [
+            (
+                r#"{"id":"a","workload":"Deployment/web","image":"r/web:1","containers":[]}"#,
+                true,
+                true,
+            ),
+            (
+                r#"{"id":"a","container":"app","containers":[{"name":"x"},{"name":"app","image":"r/web:1"}],
+                "metadata":{"workload":{"kind":"Deployment","name":"web"}}}"#,
+                true,
+                true,
+            ),
+            (r#"{"id":"a","containers":[{"image":"r/web:1"}],"metadata":{}}"#, false, false),
+            (r#"{"id":"a","workload":null,"image":null}"#, false, false),
+        ] {
+            let incident = Value::parse(line.as_bytes()).unwrap();
+            assert_eq!(incident.workload(), if workload { "Deployment/web" } else { "" });
+            assert_eq!(incident.image(), if image { "r/web:1" } else { "" });
+        }
+    }
 
     #[test]
     fn a_head_is_the_line_without_its_telemetry() {

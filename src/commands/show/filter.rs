@@ -1,0 +1,155 @@
+//! Which incidents to show.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use crate::core::case::Severity;
+use crate::core::display::parsed::Value;
+
+/// What `--FIELD GLOB` and `--not FIELD=GLOB` compare.
+pub(super) const FIELDS: [&str; 6] = ["namespace", "pod", "container", "workload", "node", "type"];
+
+/// Which incidents to show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Filter {
+    conditions: Vec<Condition>,
+    /// At least this severity.
+    pub(super) severity: Option<Severity>,
+    /// Since this time.
+    pub(super) since: Option<Timestamp>,
+    /// The id, or its first digits.
+    pub(super) id: Option<String>,
+}
+
+/// A field matches one of these, or none of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Condition {
+    field: &'static str,
+    globs: Vec<String>,
+    is_not: bool,
+}
+
+impl Filter {
+    /// Adds a condition. `globs` are joined by `,`. Of a field that is named twice, either value may match.
+    pub(super) fn add(&mut self, field: &'static str, globs: &str, is_not: bool) {
+        let globs = globs.split(',').map(str::to_owned);
+        match self.conditions.iter_mut().find(|c| c.field == field && c.is_not == is_not) {
+            Some(condition) => condition.globs.extend(globs),
+            None => self.conditions.push(Condition { field, globs: globs.collect(), is_not }),
+        }
+    }
+
+    /// Returns true if the incident matches.
+    pub(super) fn takes(&self, incident: &Value) -> bool {
+        self.conditions.iter().all(|c| {
+            c.globs.iter().any(|glob| is_match(glob, &value(c.field, glob, incident))) != c.is_not
+        }) && self.severity.is_none_or(|least| {
+            Severity::from_name(incident.text("severity")).is_some_and(|own| own >= least)
+        }) && self.since.is_none_or(|since| {
+            incident.time("occurred_at").is_some_and(|occurred| occurred >= since)
+        }) && self.id.as_ref().is_none_or(|id| incident.text("id").starts_with(id.as_str()))
+    }
+}
+
+/// Returns the text of a field, in as many parts as the pattern has: `web`, `Deployment/web`, `shop/Deployment/web`.
+fn value<'i>(field: &str, glob: &str, incident: &'i Value) -> Cow<'i, str> {
+    let slashes = glob.matches('/').count();
+    match field {
+        "pod" if slashes > 0 => incident.subject().into(),
+        "pod" => incident.text("pod_name").into(),
+        "node" => incident.text("node_name").into(),
+        "workload" => {
+            let workload = incident.workload();
+            match slashes {
+                0 => workload.rsplit('/').next().unwrap_or_default().to_owned().into(),
+                1 => workload.into(),
+                _ => format!("{}/{workload}", incident.text("namespace")).into(),
+            }
+        }
+        field => incident.text(field).into(),
+    }
+}
+
+/// Returns true if the whole text matches: `*` is any text, `?` any byte, and the case of letters is ignored.
+pub(super) fn is_match(glob: &str, text: &str) -> bool {
+    let (glob, text) = (glob.as_bytes(), text.as_bytes());
+    // Where to try again: behind the last `*`, with one more byte for it.
+    let (mut g, mut t, mut again) = (0, 0, None);
+    while t < text.len() {
+        match glob.get(g) {
+            Some(b'*') => {
+                g += 1;
+                again = Some((g, t + 1));
+            }
+            Some(c) if *c == b'?' || c.eq_ignore_ascii_case(&text[t]) => (g, t) = (g + 1, t + 1),
+            _ => match again {
+                Some((behind, from)) => {
+                    (g, t) = (behind, from);
+                    again = Some((behind, from + 1));
+                }
+                None => return false,
+            },
+        }
+    }
+    glob[g..].iter().all(|c| *c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_is_any_text_anywhere_and_case_does_not_matter() {
+        for (glob, text, want) in [
+            ("web", "web", true),
+            ("web", "web-1", false),
+            ("web*", "web-1", true),
+            ("*web", "my-web", true),
+            ("*web", "my-web-1", false),
+            ("*web*", "my-web-1", true),
+            ("*", "", true),
+            ("", "", true),
+            ("", "a", false),
+            ("**", "ab", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("w?b", "web", true),
+            ("w?b", "wb", false),
+            ("OOM", "oom", true),
+            ("*aab", "aaaab", true),
+        ] {
+            assert_eq!(is_match(glob, text), want, "{glob:?} on {text:?}");
+        }
+        // A hostile pattern takes no exponential time.
+        assert!(!is_match(&"*a".repeat(200), &"a".repeat(150)));
+    }
+
+    #[test]
+    fn a_workload_is_named_in_one_two_or_three_parts() {
+        let lines: [&[u8]; 2] = [
+            br#"{"id":"a","namespace":"shop","pod_name":"web-1","workload":"Deployment/web"}"#,
+            br#"{"id":"a","namespace":"shop","pod_name":"web-1",
+                "metadata":{"workload":{"kind":"Deployment","name":"web"}}}"#,
+        ];
+        for line in lines {
+            let incident = Value::parse(line).unwrap();
+            for (field, glob, want) in [
+                ("workload", "web", true),
+                ("workload", "deployment/*", true),
+                ("workload", "shop/Deployment/web", true),
+                ("workload", "shop/*", false),
+                ("workload", "Deployment", false),
+                ("pod", "shop/web-*", true),
+                ("pod", "other/web-*", false),
+                ("pod", "api,web-1", true),
+            ] {
+                for is_not in [false, true] {
+                    let mut filter = Filter::default();
+                    filter.add(field, glob, is_not);
+                    assert_eq!(filter.takes(&incident), want != is_not, "{field} {glob}");
+                }
+            }
+        }
+    }
+}
