@@ -234,7 +234,7 @@ fn all_log_lines_are_shown_if_asked_for_and_otherwise_counted() {
     let one = ["--id", "3682", "-"];
     let (some, all) =
         (shown(&[&["--full"], &one[..]].concat()), shown(&[&["--logs"], &one[..]].concat()));
-    let logs = |text: &str| text.lines().filter(|line| line.contains(" log ")).count();
+    let logs = |text: &str| text.lines().filter(|line| line.contains("  log   ")).count();
     let earlier = logs(&all) - logs(&some);
     assert_eq!(logs(&some), 10);
     assert!(earlier > 0 && some.contains(&format!("{earlier} earlier log lines")), "{some}");

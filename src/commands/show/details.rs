@@ -135,7 +135,10 @@ impl Style {
         for (name, value) in [
             ("id", incident.text("id").to_owned()),
             ("fingerprint", incident.text("fingerprint").to_owned()),
-            ("seen", times.map_or_else(String::new, |n| format!("{n} times since {since}"))),
+            (
+                "seen",
+                times.map_or_else(String::new, |n| format!("{} times since {since}", plain(n))),
+            ),
             ("cluster", incident.text("cluster").to_owned()),
             ("node", incident.text("node_name").to_owned()),
             ("workload", incident.workload()),
@@ -173,7 +176,11 @@ impl Style {
         let names: Vec<&str> = names.iter().map(Value::as_text).collect();
         if let Some(ended) = reboot.number("containers").filter(|_| !names.is_empty()) {
             let more = if ended > names.len() as f64 { ", …" } else { "" };
-            self.wrap(out, "", &format!("{ended} containers ended: {}{more}", names.join(", ")));
+            self.wrap(
+                out,
+                "",
+                &format!("{} containers ended: {}{more}", plain(ended), names.join(", ")),
+            );
         }
     }
 
@@ -381,7 +388,7 @@ impl Style {
 }
 
 fn process(of: &Value) -> String {
-    let pid = of.number("pid").map_or_else(String::new, |pid| format!(" (pid {pid})"));
+    let pid = of.number("pid").map_or_else(String::new, |pid| format!(" (pid {})", plain(pid)));
     format!("{}{pid}", of.text("process"))
 }
 
@@ -407,12 +414,35 @@ fn per_second(n: f64) -> String {
     plain(n) + "/s"
 }
 
-/// Formats a number with at most three decimals.
+/// Formats a number with at most three decimals. What formats any float would make the binary larger.
 fn plain(n: f64) -> String {
-    let text = format!("{n:.3}");
+    let thousandths = (n.abs() * 1000.0 + 0.5) as u64;
+    let sign = if n < 0.0 && thousandths > 0 { "-" } else { "" };
+    let text = format!("{sign}{}.{:03}", thousandths / 1000, thousandths % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn span(seconds: f64) -> String {
     crate::core::display::units::span(seconds as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_at_most_three_decimals() {
+        for (n, want) in [
+            (0.0, "0"),
+            (100.0, "100"),
+            (12.5, "12.5"),
+            (0.0625, "0.063"),
+            (-3.25, "-3.25"),
+            (-0.0001, "0"),
+            (f64::NAN, "0"),
+            (1e300, "18446744073709551.615"),
+        ] {
+            assert_eq!(plain(n), want);
+        }
+    }
 }

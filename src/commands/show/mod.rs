@@ -290,13 +290,18 @@ impl<'o> Show<'o> {
 
     fn take(&mut self, lines: &mut FrameSplitter, block: &[u8]) -> Result<(), Error> {
         let mut lines = lines.feed(block);
+        // What is passed on as JSON is JSON.
+        let parse = match self.arguments.is_json {
+            true => Value::parse_strict_head,
+            false => Value::parse_head,
+        };
         while let Some(line) = lines.next() {
             // kubectl may prefix a line with the pod's name or the time.
             let line = line.ok().and_then(|line| {
                 let start = line.iter().position(|b| *b == b'{')?;
                 Some(&line[start..])
             });
-            let incident = line.and_then(|line| Some((line, Value::parse_head(line)?)));
+            let incident = line.and_then(|line| Some((line, parse(line)?)));
             let Some((line, head)) = incident else {
                 self.other += 1;
                 continue;
@@ -342,11 +347,10 @@ impl<'o> Show<'o> {
         let mut text = String::new();
         match body {
             Body::Line(line) if self.arguments.is_json => push_line(&mut text, &line),
-            Body::Line(line) => {
-                if let Some(incident) = Value::parse(&line) {
-                    self.style.write(&mut text, &incident);
-                }
-            }
+            Body::Line(line) => match Value::parse(&line) {
+                Some(incident) => self.style.write(&mut text, &incident),
+                None => self.other += 1,
+            },
             Body::Head(head) => self.style.write(&mut text, &head),
         }
         self.out.write_all(text.as_bytes()).map_err(Error::Write)
@@ -424,14 +428,18 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
 
 /// Appends a line of JSON. In its strings, characters that a terminal would obey are escaped; there are none elsewhere.
 fn push_line(out: &mut String, line: &[u8]) {
-    for c in String::from_utf8_lossy(line.trim_ascii()).chars() {
-        if is_harmful(c) && !c.is_ascii_whitespace() {
-            let mut units = [0; 2];
-            for unit in c.encode_utf16(&mut units) {
+    let line = String::from_utf8_lossy(line.trim_ascii());
+    if line.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        out.push_str(&line);
+    } else {
+        for c in line.chars() {
+            if !is_harmful(c) || c.is_ascii_whitespace() {
+                out.push(c);
+                continue;
+            }
+            for unit in c.encode_utf16(&mut [0; 2]) {
                 out.push_str(&format!("\\u{unit:04x}"));
             }
-        } else {
-            out.push(c);
         }
     }
     out.push('\n');
