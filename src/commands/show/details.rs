@@ -7,7 +7,7 @@ use crate::commands::show::screen::{bars, cell, fit, spaces, width, wrap};
 use crate::core::cgroup::sample::column;
 use crate::core::display::parsed::Value;
 use crate::core::display::timeline::{self, LOG, THIS};
-use crate::core::display::units::{bytes, cores, date_time, offset};
+use crate::core::display::units::{bytes, cores, date_time, offset, span};
 
 /// Widths of the timeline's columns: time, distance from the termination, and kind.
 const WHEN: usize = 9;
@@ -21,43 +21,105 @@ const VALUE: usize = 26;
 /// How many log lines are shown without `--logs`. The last ones are the most useful.
 const LOG_LINES: usize = 10;
 
-/// A chart: the name, the column of the samples, the unit, and what is said beside the last value.
-type Chart = (&'static str, &'static str, fn(f64) -> String, Also);
-
-/// What a chart says beside the last value.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Also {
-    Peak,
-    Least,
+/// How a value is written.
+#[derive(Clone, Copy)]
+enum As {
+    Text,
+    Clock,
+    Date,
+    Number,
+    Size,
+    SizeRate,
+    Rate,
+    Cores,
+    Percent,
 }
 
+/// A chart: the name, the column of the samples, and the unit.
+type Chart = (&'static str, &'static str, As);
+
+/// Of this column the least value counts, of all others the peak.
+const MEMORY_LEFT: &str = "memory_available_bytes";
+
 const CONTAINER: &[Chart] = &[
-    ("memory", column::MEMORY_BYTES, size, Also::Peak),
-    ("cpu", column::CPU_MILLICORES, cpu, Also::Peak),
-    ("cpu throttled", column::CPU_THROTTLED_PERCENT, percent, Also::Peak),
-    ("memory stall", "pressure_memory_some_percent", percent, Also::Peak),
-    ("cpu stall", "pressure_cpu_some_percent", percent, Also::Peak),
-    ("io stall", "pressure_io_some_percent", percent, Also::Peak),
+    ("memory", column::MEMORY_BYTES, As::Size),
+    ("cpu", column::CPU_MILLICORES, As::Cores),
+    ("cpu throttled", column::CPU_THROTTLED_PERCENT, As::Percent),
+    ("memory stall", "pressure_memory_some_percent", As::Percent),
+    ("cpu stall", "pressure_cpu_some_percent", As::Percent),
+    ("io stall", "pressure_io_some_percent", As::Percent),
 ];
 
 const NODE: &[Chart] = &[
-    ("memory left", "memory_available_bytes", size, Also::Least),
-    ("swap used", "swap_used_bytes", size, Also::Peak),
-    ("cpu user", "cpu_user_percent", percent, Also::Peak),
-    ("cpu system", "cpu_system_percent", percent, Also::Peak),
-    ("cpu iowait", "cpu_iowait_percent", percent, Also::Peak),
-    ("cpu steal", "cpu_steal_percent", percent, Also::Peak),
-    ("load", "load_1m", plain, Also::Peak),
-    ("memory stall", "pressure_memory_some_percent", percent, Also::Peak),
-    ("cpu stall", "pressure_cpu_some_percent", percent, Also::Peak),
-    ("io stall", "pressure_io_some_percent", percent, Also::Peak),
-    ("disk busy", "disk_busy_percent", percent, Also::Peak),
-    ("disk read", "disk_read_bytes_per_second", rate, Also::Peak),
-    ("disk write", "disk_write_bytes_per_second", rate, Also::Peak),
-    ("network in", "network_receive_bytes_per_second", rate, Also::Peak),
-    ("network out", "network_transmit_bytes_per_second", rate, Also::Peak),
-    ("net errors", "network_errors_per_second", per_second, Also::Peak),
-    ("net drops", "network_drops_per_second", per_second, Also::Peak),
+    ("memory left", MEMORY_LEFT, As::Size),
+    ("swap used", "swap_used_bytes", As::Size),
+    ("cpu user", "cpu_user_percent", As::Percent),
+    ("cpu system", "cpu_system_percent", As::Percent),
+    ("cpu iowait", "cpu_iowait_percent", As::Percent),
+    ("cpu steal", "cpu_steal_percent", As::Percent),
+    ("load", "load_1m", As::Number),
+    ("memory stall", "pressure_memory_some_percent", As::Percent),
+    ("cpu stall", "pressure_cpu_some_percent", As::Percent),
+    ("io stall", "pressure_io_some_percent", As::Percent),
+    ("disk busy", "disk_busy_percent", As::Percent),
+    ("disk read", "disk_read_bytes_per_second", As::SizeRate),
+    ("disk write", "disk_write_bytes_per_second", As::SizeRate),
+    ("network in", "network_receive_bytes_per_second", As::SizeRate),
+    ("network out", "network_transmit_bytes_per_second", As::SizeRate),
+    ("net errors", "network_errors_per_second", As::Rate),
+    ("net drops", "network_drops_per_second", As::Rate),
+];
+
+/// A part of a sentence: what stands before it, its field, and how it is written. A part without a value is left out.
+type Part = (&'static str, &'static str, As);
+
+const CAUSE: &[Part] = &[
+    ("", "error_type", As::Text),
+    (": ", "message", As::Text),
+    (", at ", "location", As::Text),
+    ("; ", "context", As::Text),
+];
+const REBOOT: &[Part] = &[
+    ("", "booted_at", As::Date),
+    ("; last alive ", "last_alive_at", As::Date),
+    ("; agent last seen ", "last_seen_at", As::Date),
+];
+const OOM_KILL: &[Part] = &[
+    ("", "process", As::Text),
+    (", pid ", "pid", As::Number),
+    (", resident ", "resident_bytes", As::Size),
+    (", at the limit of: ", "limit_of", As::Text),
+    (", memory was asked for by ", "asked_by", As::Text),
+    ("; processes killed: ", "processes", As::Number),
+    ("; ", "confidence", As::Text),
+];
+const FAULT: &[Part] = &[
+    ("", "kind", As::Text),
+    (" of ", "process", As::Text),
+    (", pid ", "pid", As::Number),
+    (", in ", "file", As::Text),
+    ("+", "offset", As::Text),
+    ("; ", "confidence", As::Text),
+];
+const TROUBLE: &[Part] = &[
+    ("", "kind", As::Text),
+    (" ", "subject", As::Text),
+    (", from ", "first_at", As::Clock),
+    (" to ", "last_at", As::Clock),
+    (", times: ", "count", As::Number),
+];
+const SEEN: &[Part] = &[("", "count", As::Number), (" times since ", "first_at", As::Date)];
+
+/// The facts about an incident, which the incident or its container has.
+const FACTS: &[(&str, &str)] = &[
+    ("id ", "id"),
+    ("fingerprint ", "fingerprint"),
+    ("cluster ", "cluster"),
+    ("node ", "node_name"),
+    ("image ", "image"),
+    ("exit code ", "exit_code"),
+    ("signal ", "signal"),
+    ("reason ", "reason"),
 ];
 
 impl Style {
@@ -91,29 +153,14 @@ impl Style {
     }
 
     fn why(self, out: &mut String, incident: &Value) {
-        let cause = incident.at(&["cause"]);
-        let mut text = String::new();
-        for (before, part) in [
-            ("", cause.text("error_type")),
-            (": ", cause.text("message")),
-            (", at ", cause.text("location")),
-            ("; ", cause.text("context")),
-        ] {
-            if !part.is_empty() {
-                text.push_str(if text.is_empty() { "cause: " } else { before });
-                text.push_str(part);
-            }
-        }
-        self.wrap(out, BOLD, &text);
+        self.phrase(out, BOLD, "cause: ", incident.at(&["cause"]), CAUSE);
         let metadata = incident.at(&["metadata"]);
         let mut text = metadata.text("confidence").to_owned();
         let mut before = ": ";
         for evidence in metadata.at(&["evidence"]).items() {
-            if let Value::Text(evidence) = evidence {
-                text.push_str(before);
-                text.push_str(evidence);
-                before = "; ";
-            }
+            text.push_str(before);
+            text.push_str(evidence.as_text());
+            before = "; ";
         }
         self.wrap(out, "", &text);
     }
@@ -121,67 +168,46 @@ impl Style {
     /// Writes what identifies the incident, and what it is about.
     fn facts(self, out: &mut String, incident: &Value) {
         let metadata = incident.at(&["metadata"]);
-        let (restarts, seen) = (metadata.at(&["restarts"]), metadata.at(&["seen"]));
         let own = incident.own_container();
-        let number = |name| incident.number(name).or_else(|| own.number(name)).map(plain);
-        let reason = match incident.text("reason") {
-            "" => own.text("reason"),
-            reason => reason,
-        };
-        let since = seen.time("first_at").map(date_time).unwrap_or_default();
-        let times = seen.number("count").filter(|n| *n > 1.0);
         let mut parts = Parts { style: self, taken: INDENT };
         spaces(out, INDENT);
-        for (name, value) in [
-            ("id", incident.text("id").to_owned()),
-            ("fingerprint", incident.text("fingerprint").to_owned()),
-            (
-                "seen",
-                times.map_or_else(String::new, |n| format!("{} times since {since}", plain(n))),
-            ),
-            ("cluster", incident.text("cluster").to_owned()),
-            ("node", incident.text("node_name").to_owned()),
-            ("workload", incident.workload()),
-            ("image", incident.image().to_owned()),
-            ("exit code", number("exit_code").unwrap_or_default()),
-            ("signal", number("signal").unwrap_or_default()),
-            ("reason", reason.to_owned()),
-            ("restarts", restarts.number("total").map(plain).unwrap_or_default()),
-        ] {
+        let mut add = |name: &str, value: String| {
             if !value.is_empty() {
-                parts.add(out, DIM, &format!("{name} {value}"), 0);
+                parts.add(out, DIM, &(name.to_owned() + &value), 0);
             }
+        };
+        for (name, field) in FACTS {
+            let mut value = written(incident.at(&[field]), As::Text);
+            if value.is_empty() {
+                value = written(own.at(&[field]), As::Text);
+            }
+            add(name, value);
+        }
+        add("workload ", incident.workload());
+        add("restarts ", written(metadata.at(&["restarts", "total"]), As::Number));
+        let seen = metadata.at(&["seen"]);
+        if seen.number("count").is_some_and(|count| count > 1.0) {
+            add("seen ", phrase("", seen, SEEN));
         }
         out.push('\n');
     }
 
     fn reboot(self, out: &mut String, reboot: &Value) {
-        let panic = reboot.text("panic");
-        if !panic.is_empty() {
-            self.wrap(out, BOLD, &format!("kernel panic: {panic}"));
-        }
-        let mut text = String::new();
-        for (name, field) in [
-            ("booted", "booted_at"),
-            ("last alive", "last_alive_at"),
-            ("agent last seen", "last_seen_at"),
-        ] {
-            if let Some(at) = reboot.time(field) {
-                text.push_str(if text.is_empty() { "" } else { "; " });
-                text.push_str(&format!("{name} {}", date_time(at)));
-            }
+        self.phrase(out, BOLD, "kernel panic: ", reboot, &[("", "panic", As::Text)]);
+        self.phrase(out, "", "booted ", reboot, REBOOT);
+        let mut text = written(reboot.at(&["containers"]), As::Number);
+        let mut before = " containers ended, among them ";
+        for name in reboot.at(&["names"]).items() {
+            text.push_str(before);
+            text.push_str(name.as_text());
+            before = ", ";
         }
         self.wrap(out, "", &text);
-        let names = reboot.at(&["names"]).items();
-        let names: Vec<&str> = names.iter().map(Value::as_text).collect();
-        if let Some(ended) = reboot.number("containers").filter(|_| !names.is_empty()) {
-            let more = if ended > names.len() as f64 { ", …" } else { "" };
-            self.wrap(
-                out,
-                "",
-                &format!("{} containers ended: {}{more}", plain(ended), names.join(", ")),
-            );
-        }
+    }
+
+    /// Writes a sentence about an object, if it has any of the parts.
+    fn phrase(self, out: &mut String, colour: &str, lead: &str, of: &Value, parts: &[Part]) {
+        self.wrap(out, colour, &phrase(lead, of, parts));
     }
 
     /// Writes the charts of samples, below a heading. Quantities that are unknown or always 0 are left out.
@@ -194,23 +220,25 @@ impl Style {
         limits: [Option<f64>; 2],
     ) {
         let mut rows = String::new();
-        for (n, (name, column, unit, also)) in charts.iter().enumerate() {
-            let limit = limits.get(n).copied().flatten();
-            self.chart(&mut rows, name, samples.at(&[column]), limit, *unit, *also);
+        let mut count = 0;
+        for (n, (name, column, unit)) in charts.iter().enumerate() {
+            let values = samples.at(&[column]);
+            count = values.items().len().max(count);
+            let is_least = *column == MEMORY_LEFT;
+            self.chart(&mut rows, name, values, limits.get(n).copied().flatten(), *unit, is_least);
         }
         if rows.is_empty() {
             return;
         }
-        let mut heading = of.to_owned();
-        if let Some(until) = samples.time("ends_at") {
-            heading.push_str(&format!(", up to {}", clock(until)));
-        }
-        if let Some(Value::Number(oldest)) = samples.at(&[column::AGE_SECONDS]).items().first() {
-            heading.push_str(&format!(", the last {}", span(*oldest)));
-        } else if let Some(interval) = samples.number("interval_seconds") {
-            let count = charts.iter().map(|(_, name, ..)| samples.at(&[name]).items().len()).max();
-            let steps = count.unwrap_or_default().saturating_sub(1);
-            heading.push_str(&format!(", the last {}", span(interval * steps as f64)));
+        let until = phrase(", up to ", samples, &[("", "ends_at", As::Clock)]);
+        let mut heading = of.to_owned() + &until;
+        let oldest = match samples.at(&[column::AGE_SECONDS]).items().first() {
+            Some(Value::Number(oldest)) => Some(*oldest),
+            _ => samples.number("interval_seconds").map(|s| s * count.saturating_sub(1) as f64),
+        };
+        if let Some(oldest) = oldest {
+            heading.push_str(", the last ");
+            heading.push_str(&span(oldest as u64));
         }
         self.wrap(out, DIM, &heading);
         out.push_str(&rows);
@@ -222,8 +250,8 @@ impl Style {
         name: &str,
         values: &Value,
         limit: Option<f64>,
-        unit: fn(f64) -> String,
-        also: Also,
+        unit: As,
+        is_least: bool,
     ) {
         let number = |value: &Value| match value {
             Value::Number(n) if n.is_finite() => Some(*n),
@@ -251,14 +279,12 @@ impl Style {
             taken += 2 + bars(out, &values, top, room.min(BARS));
             spaces(out, 2);
         }
-        let mut text = unit(last);
-        text.push_str(&match (limit, also) {
-            (Some(limit), _) => format!(" of {}", unit(limit)),
-            (None, Also::Peak) => format!(", peak {}", unit(most)),
-            (None, Also::Least) => {
-                format!(", least {}", unit(known().fold(f64::INFINITY, f64::min)))
-            }
-        });
+        let (word, other) = match (limit, is_least) {
+            (Some(limit), _) => (" of ", limit),
+            (None, false) => (", peak ", most),
+            (None, true) => (", least ", known().fold(f64::INFINITY, f64::min)),
+        };
+        let text = number_as(last, unit) + word + &number_as(other, unit);
         wrap(out, &text, self.columns, taken, INDENT + NAME);
         out.push('\n');
         // On a narrow terminal, the curve that comes to a limit is worth a line of its own.
@@ -275,60 +301,22 @@ impl Style {
             self.wrap(out, DIM, "posted by the pod");
         }
         for (name, column) in sidecar.fields() {
-            self.chart(out, name, column.at(&["values"]), None, plain, Also::Peak);
+            self.chart(out, name, column.at(&["values"]), None, As::Number, false);
         }
     }
 
     fn kernel(self, out: &mut String, kernel: &Value) {
-        let killed = kernel.at(&["oom_kill"]);
-        if !killed.fields().is_empty() {
-            let mut text = format!("kernel killed {}", process(killed));
-            if let Some(resident) = killed.number("resident_bytes") {
-                text.push_str(&format!(" with {} resident", size(resident)));
-            }
-            for (before, field) in [
-                ("; at its limit: ", "limit_of"),
-                ("; memory was asked for by ", "asked_by"),
-                ("; ", "confidence"),
-            ] {
-                let value = killed.text(field);
-                if !value.is_empty() {
-                    text.push_str(before);
-                    text.push_str(value);
-                }
-            }
-            self.wrap(out, "", &text);
-        }
-        let fault = kernel.at(&["fault"]);
-        if !fault.fields().is_empty() {
-            let mut text = format!("kernel: {} of {}", fault.text("kind"), process(fault));
-            for (before, field) in [(" in ", "file"), ("+", "offset"), ("; ", "confidence")] {
-                let value = fault.text(field);
-                if !value.is_empty() {
-                    text.push_str(before);
-                    text.push_str(value);
-                }
-            }
-            self.wrap(out, "", &text);
-        }
+        self.phrase(out, "", "kernel killed ", kernel.at(&["oom_kill"]), OOM_KILL);
+        self.phrase(out, "", "kernel: ", kernel.at(&["fault"]), FAULT);
         for trouble in kernel.at(&["troubles"]).items() {
-            let at = |field| trouble.time(field).map(clock).unwrap_or_default();
-            let text = format!(
-                "kernel: {} {}, {} times, {} to {}",
-                trouble.text("kind"),
-                trouble.text("subject"),
-                plain(trouble.number("count").unwrap_or(1.0)),
-                at("first_at"),
-                at("last_at"),
-            );
-            self.wrap(out, "", &text);
+            self.phrase(out, "", "kernel: ", trouble, TROUBLE);
         }
         let mut text = String::new();
         for (name, by) in kernel.at(&["counters"]).fields() {
-            if let Value::Number(by) = by {
-                text.push_str(if text.is_empty() { "kernel counted " } else { ", " });
-                text.push_str(&format!("{name} +{}", plain(*by)));
-            }
+            text.push_str(if text.is_empty() { "kernel counted " } else { ", " });
+            text.push_str(name);
+            text.push_str(" +");
+            text.push_str(&written(by, As::Number));
         }
         self.wrap(out, "", &text);
     }
@@ -362,11 +350,12 @@ impl Style {
             text.push_str(row.said);
         }
         if row.count > 1.0 {
-            text = format!("{} ({} times)", text.trim_end(), plain(row.count));
+            text.truncate(text.trim_end().len());
+            text.push_str(&format!(" ({} times)", plain(row.count)));
         }
         let what = if is_cause { "cause" } else { row.what };
         let distance = offset(row.at, end);
-        self.colours.paint(out, if is_this || is_cause { BOLD } else { "" }, |out| {
+        self.colours.paint(out, if is_this || is_cause { BOLD } else { "" }, &mut |out| {
             spaces(out, INDENT);
             let (taken, indent) = if self.has_columns() {
                 cell(out, &clock(row.at), WHEN + 1);
@@ -387,31 +376,41 @@ impl Style {
     }
 }
 
-fn process(of: &Value) -> String {
-    let pid = of.number("pid").map_or_else(String::new, |pid| format!(" (pid {})", plain(pid)));
-    format!("{}{pid}", of.text("process"))
+/// Returns a sentence about an object; empty if the object has none of the parts.
+fn phrase(lead: &str, of: &Value, parts: &[Part]) -> String {
+    let mut text = lead.to_owned();
+    let mut is_first = true;
+    for (before, field, how) in parts {
+        let value = written(of.at(&[field]), *how);
+        if !value.is_empty() {
+            text.push_str(if is_first { before.trim_start_matches([':', ';']) } else { before });
+            text.push_str(&value);
+            is_first = false;
+        }
+    }
+    if is_first { String::new() } else { text }
 }
 
-// Conversions of numbers clamp.
-
-fn size(n: f64) -> String {
-    bytes(n as u64)
+fn written(value: &Value, how: As) -> String {
+    let time = |form: fn(Timestamp) -> String| value.as_text().parse().map(form);
+    match (value, how) {
+        (Value::Number(n), how) => number_as(*n, how),
+        (_, As::Clock) => time(clock).unwrap_or_default(),
+        (_, As::Date) => time(date_time).unwrap_or_default(),
+        _ => value.as_text().to_owned(),
+    }
 }
 
-fn cpu(n: f64) -> String {
-    cores(n as u64)
-}
-
-fn rate(n: f64) -> String {
-    size(n) + "/s"
-}
-
-fn percent(n: f64) -> String {
-    plain(n) + " %"
-}
-
-fn per_second(n: f64) -> String {
-    plain(n) + "/s"
+fn number_as(n: f64, how: As) -> String {
+    // Conversions to whole numbers clamp.
+    match how {
+        As::Size => bytes(n as u64),
+        As::SizeRate => bytes(n as u64) + "/s",
+        As::Cores => cores(n as u64),
+        As::Rate => plain(n) + "/s",
+        As::Percent => plain(n) + " %",
+        As::Text | As::Clock | As::Date | As::Number => plain(n),
+    }
 }
 
 /// Formats a number with at most three decimals. What formats any float would make the binary larger.
@@ -420,10 +419,6 @@ fn plain(n: f64) -> String {
     let sign = if n < 0.0 && thousandths > 0 { "-" } else { "" };
     let text = format!("{sign}{}.{:03}", thousandths / 1000, thousandths % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-fn span(seconds: f64) -> String {
-    crate::core::display::units::span(seconds as u64)
 }
 
 #[cfg(test)]

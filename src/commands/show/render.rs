@@ -98,7 +98,7 @@ impl Style {
             return;
         }
         spaces(out, INDENT);
-        self.colours.paint(out, colour, |out| wrap(out, text, self.columns, INDENT, INDENT));
+        self.colours.paint(out, colour, &mut |out| wrap(out, text, self.columns, INDENT, INDENT));
         out.push('\n');
     }
 }
@@ -125,7 +125,7 @@ impl Parts {
             self.taken += gap;
         }
         let taken = self.taken;
-        self.style.colours.paint(out, colour, |out| wrap(out, text, columns, taken, INDENT));
+        self.style.colours.paint(out, colour, &mut |out| wrap(out, text, columns, taken, INDENT));
         let padding = match self.style.has_columns() {
             true => padded.saturating_sub(own).min(columns.saturating_sub(taken + own)),
             false => 0,

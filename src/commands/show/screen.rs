@@ -119,7 +119,7 @@ pub(super) struct Colours(pub(super) bool);
 
 impl Colours {
     /// Writes in the style of an SGR sequence if there are colours, else plain.
-    pub(super) fn paint(self, out: &mut String, style: &str, write: impl FnOnce(&mut String)) {
+    pub(super) fn paint(self, out: &mut String, style: &str, write: &mut dyn FnMut(&mut String)) {
         if !self.0 || style.is_empty() {
             return write(out);
         }

@@ -37,7 +37,7 @@ impl Style {
                 *width = number.len().max(*width);
             }
         }
-        self.colours.paint(out, DIM, |out| {
+        self.colours.paint(out, DIM, &mut |out| {
             numbers(out, widths, NUMBERS);
             cell(out, "FIRST (UTC)", WHEN + 2);
             cell(out, "LAST (UTC)", WHEN + 2);
@@ -69,7 +69,7 @@ impl Style {
         if beside.is_empty() {
             out.truncate(start + out[start..].trim_end().len());
         }
-        self.colours.paint(out, if beside.is_empty() { "" } else { BOLD }, |out| {
+        self.colours.paint(out, if beside.is_empty() { "" } else { BOLD }, &mut |out| {
             fit(out, beside, room);
         });
         out.push('\n');

@@ -49,12 +49,12 @@ fn all_that_is_collected_is_shown_in_full() {
     m
     cause: KeyError: 'URL', at app.py:3 in load
     confirmed: e1; e2
-    id ab  seen 3 times since 2026-11-22 00:00:00 UTC  cluster east  node edge-1
-    workload Deployment/web  image r/web:1  exit code 139  signal 11
-    reason Error
+    id ab  cluster east  node edge-1  image r/web:1  exit code 139  signal 11
+    reason Error  workload Deployment/web
+    seen 3 times since 2026-11-22 00:00:00 UTC
     kernel panic: Fatal exception
     booted 2026-11-23 03:30:10 UTC; last alive 2026-11-23 03:29:00 UTC
-    2 containers ended: shop/web-1/app, …
+    2 containers ended, among them shop/web-1/app
     container, up to 03:30:09Z, the last 9 s
     memory        ▃▅  2 MiB of 4 MiB
     memory stall  ▁█  12.5 %, peak 12.5 %
@@ -66,10 +66,10 @@ fn all_that_is_collected_is_shown_in_full() {
     memory left   █▃▅  2 KiB, least 1 KiB
     load          ▄█   1.25, peak 1.25
     network in    ▁█▅  1 KiB/s, peak 2 KiB/s
-    kernel killed java (pid 77) with 1 MiB resident; at its limit: container;
+    kernel killed java, pid 77, resident 1 MiB, at the limit of: container,
     memory was asked for by sh; confirmed
-    kernel: segfault of web (pid 9) in libc.so.6+1a2b; probable
-    kernel: io_error sda, 4 times, 03:28:00Z to 03:29:00Z
+    kernel: segfault of web, pid 9, in libc.so.6+1a2b; probable
+    kernel: io_error sda, from 03:28:00Z to 03:29:00Z, times: 4
     kernel counted oom_kills +2
     node before the reboot, up to 03:29:00Z, the last 10 min
     memory left   █▅  5 B, least 5 B
