@@ -21,106 +21,57 @@ const VALUE: usize = 26;
 /// How many log lines are shown without `--logs`. The last ones are the most useful.
 const LOG_LINES: usize = 10;
 
-/// How a value is written.
-#[derive(Clone, Copy)]
-enum As {
-    Text,
-    Clock,
-    Date,
-    Number,
-    Size,
-    SizeRate,
-    Rate,
-    Cores,
-    Percent,
-}
+// One text for each table and sentence, because each text in a list takes 40 bytes more in the binary.
 
-/// A chart: the name, the column of the samples, and the unit.
-type Chart = (&'static str, &'static str, As);
+/// The charts of a container: name and column. The end of a column's name is its unit.
+const CONTAINER: &str = "\
+memory:memory_bytes
+cpu:cpu_millicores
+cpu throttled:cpu_throttled_percent
+memory stall:pressure_memory_some_percent
+cpu stall:pressure_cpu_some_percent
+io stall:pressure_io_some_percent";
+
+/// What is known of a container before a reboot.
+const CONTAINER_BEFORE_REBOOT: &str = "memory:memory_bytes\ncpu:cpu_millicores";
+
+/// The charts of a node.
+const NODE: &str = "\
+memory left:memory_available_bytes
+swap used:swap_used_bytes
+cpu user:cpu_user_percent
+cpu system:cpu_system_percent
+cpu iowait:cpu_iowait_percent
+cpu steal:cpu_steal_percent
+load:load_1m
+memory stall:pressure_memory_some_percent
+cpu stall:pressure_cpu_some_percent
+io stall:pressure_io_some_percent
+disk busy:disk_busy_percent
+disk read:disk_read_bytes_per_second
+disk write:disk_write_bytes_per_second
+network in:network_receive_bytes_per_second
+network out:network_transmit_bytes_per_second
+net errors:network_errors_per_second
+net drops:network_drops_per_second";
 
 /// Of this column the least value counts, of all others the peak.
 const MEMORY_LEFT: &str = "memory_available_bytes";
 
-const CONTAINER: &[Chart] = &[
-    ("memory", column::MEMORY_BYTES, As::Size),
-    ("cpu", column::CPU_MILLICORES, As::Cores),
-    ("cpu throttled", column::CPU_THROTTLED_PERCENT, As::Percent),
-    ("memory stall", "pressure_memory_some_percent", As::Percent),
-    ("cpu stall", "pressure_cpu_some_percent", As::Percent),
-    ("io stall", "pressure_io_some_percent", As::Percent),
-];
-
-const NODE: &[Chart] = &[
-    ("memory left", MEMORY_LEFT, As::Size),
-    ("swap used", "swap_used_bytes", As::Size),
-    ("cpu user", "cpu_user_percent", As::Percent),
-    ("cpu system", "cpu_system_percent", As::Percent),
-    ("cpu iowait", "cpu_iowait_percent", As::Percent),
-    ("cpu steal", "cpu_steal_percent", As::Percent),
-    ("load", "load_1m", As::Number),
-    ("memory stall", "pressure_memory_some_percent", As::Percent),
-    ("cpu stall", "pressure_cpu_some_percent", As::Percent),
-    ("io stall", "pressure_io_some_percent", As::Percent),
-    ("disk busy", "disk_busy_percent", As::Percent),
-    ("disk read", "disk_read_bytes_per_second", As::SizeRate),
-    ("disk write", "disk_write_bytes_per_second", As::SizeRate),
-    ("network in", "network_receive_bytes_per_second", As::SizeRate),
-    ("network out", "network_transmit_bytes_per_second", As::SizeRate),
-    ("net errors", "network_errors_per_second", As::Rate),
-    ("net drops", "network_drops_per_second", As::Rate),
-];
-
-/// A part of a sentence: what stands before it, its field, and how it is written. A part without a value is left out.
-type Part = (&'static str, &'static str, As);
-
-const CAUSE: &[Part] = &[
-    ("", "error_type", As::Text),
-    (": ", "message", As::Text),
-    (", at ", "location", As::Text),
-    ("; ", "context", As::Text),
-];
-const REBOOT: &[Part] = &[
-    ("", "booted_at", As::Date),
-    ("; last alive ", "last_alive_at", As::Date),
-    ("; agent last seen ", "last_seen_at", As::Date),
-];
-const OOM_KILL: &[Part] = &[
-    ("", "process", As::Text),
-    (", pid ", "pid", As::Number),
-    (", resident ", "resident_bytes", As::Size),
-    (", at the limit of: ", "limit_of", As::Text),
-    (", memory was asked for by ", "asked_by", As::Text),
-    ("; processes killed: ", "processes", As::Number),
-    ("; ", "confidence", As::Text),
-];
-const FAULT: &[Part] = &[
-    ("", "kind", As::Text),
-    (" of ", "process", As::Text),
-    (", pid ", "pid", As::Number),
-    (", in ", "file", As::Text),
-    ("+", "offset", As::Text),
-    ("; ", "confidence", As::Text),
-];
-const TROUBLE: &[Part] = &[
-    ("", "kind", As::Text),
-    (" ", "subject", As::Text),
-    (", from ", "first_at", As::Clock),
-    (" to ", "last_at", As::Clock),
-    (", times: ", "count", As::Number),
-];
-const SEEN: &[Part] = &[("", "count", As::Number), (" times since ", "first_at", As::Date)];
+// Sentences. A field without a value is left out, with the words before it.
+const CAUSE: &str = "cause: {error_type}: {message}, at {location}; {context}";
+const REBOOT: &str =
+    "booted {booted_at}; last alive {last_alive_at}; agent last seen {last_seen_at}";
+const OOM_KILL: &str = "kernel killed {process}, pid {pid}, resident {resident_bytes}, \
+    at the limit of: {limit_of}, memory was asked for by {asked_by}; processes killed: {processes}; \
+    {confidence}";
+const FAULT: &str = "kernel: {kind} of {process}, pid {pid}, in {file}+{offset}; {confidence}";
+const TROUBLE: &str = "kernel: {kind} {subject}, from {first_at} to {last_at}, times: {count}";
+const SEEN: &str = "seen {count} times since {first_at}";
 
 /// The facts about an incident, which the incident or its container has.
-const FACTS: &[(&str, &str)] = &[
-    ("id ", "id"),
-    ("fingerprint ", "fingerprint"),
-    ("cluster ", "cluster"),
-    ("node ", "node_name"),
-    ("image ", "image"),
-    ("exit code ", "exit_code"),
-    ("signal ", "signal"),
-    ("reason ", "reason"),
-];
+const FACTS: &str = "id {id}|fingerprint {fingerprint}|cluster {cluster}|node {node_name}|image {image}|\
+    exit code {exit_code}|signal {signal}|reason {reason}";
 
 impl Style {
     /// Writes all that follows the message.
@@ -142,7 +93,13 @@ impl Style {
             let [namespace, pod, name] =
                 ["namespace", "pod_name", "container"].map(|field| c.text(field));
             let limits = [c.number("memory_limit_bytes"), None];
-            self.charts(out, &format!("{namespace}/{pod} {name}"), c, &CONTAINER[..2], limits);
+            self.charts(
+                out,
+                &format!("{namespace}/{pod} {name}"),
+                c,
+                CONTAINER_BEFORE_REBOOT,
+                limits,
+            );
         }
         self.timeline(out, incident);
         for gap in telemetry.at(&["gaps"]).items() {
@@ -153,7 +110,7 @@ impl Style {
     }
 
     fn why(self, out: &mut String, incident: &Value) {
-        self.phrase(out, BOLD, "cause: ", incident.at(&["cause"]), CAUSE);
+        self.phrase(out, BOLD, incident.at(&["cause"]), CAUSE);
         let metadata = incident.at(&["metadata"]);
         let mut text = metadata.text("confidence").to_owned();
         let mut before = ": ";
@@ -171,31 +128,31 @@ impl Style {
         let own = incident.own_container();
         let mut parts = Parts { style: self, taken: INDENT };
         spaces(out, INDENT);
-        let mut add = |name: &str, value: String| {
-            if !value.is_empty() {
-                parts.add(out, DIM, &(name.to_owned() + &value), 0);
+        let mut add = |fact: &str| {
+            if !fact.is_empty() {
+                parts.add(out, DIM, fact, 0);
             }
         };
-        for (name, field) in FACTS {
-            let mut value = written(incident.at(&[field]), As::Text);
-            if value.is_empty() {
-                value = written(own.at(&[field]), As::Text);
-            }
-            add(name, value);
+        for fact in FACTS.split('|') {
+            let text = phrase(incident, fact);
+            add(if text.is_empty() { phrase(own, fact) } else { text }.as_str());
         }
-        add("workload ", incident.workload());
-        add("restarts ", written(metadata.at(&["restarts", "total"]), As::Number));
+        let workload = incident.workload();
+        if !workload.is_empty() {
+            add(&("workload ".to_owned() + &workload));
+        }
+        add(&phrase(metadata.at(&["restarts"]), "restarts {total}"));
         let seen = metadata.at(&["seen"]);
         if seen.number("count").is_some_and(|count| count > 1.0) {
-            add("seen ", phrase("", seen, SEEN));
+            add(&phrase(seen, SEEN));
         }
         out.push('\n');
     }
 
     fn reboot(self, out: &mut String, reboot: &Value) {
-        self.phrase(out, BOLD, "kernel panic: ", reboot, &[("", "panic", As::Text)]);
-        self.phrase(out, "", "booted ", reboot, REBOOT);
-        let mut text = written(reboot.at(&["containers"]), As::Number);
+        self.phrase(out, BOLD, reboot, "kernel panic: {panic}");
+        self.phrase(out, "", reboot, REBOOT);
+        let mut text = phrase(reboot, "{containers}");
         let mut before = " containers ended, among them ";
         for name in reboot.at(&["names"]).items() {
             text.push_str(before);
@@ -206,8 +163,8 @@ impl Style {
     }
 
     /// Writes a sentence about an object, if it has any of the parts.
-    fn phrase(self, out: &mut String, colour: &str, lead: &str, of: &Value, parts: &[Part]) {
-        self.wrap(out, colour, &phrase(lead, of, parts));
+    fn phrase(self, out: &mut String, colour: &str, of: &Value, sentence: &str) {
+        self.wrap(out, colour, &phrase(of, sentence));
     }
 
     /// Writes the charts of samples, below a heading. Quantities that are unknown or always 0 are left out.
@@ -216,21 +173,21 @@ impl Style {
         out: &mut String,
         of: &str,
         samples: &Value,
-        charts: &[Chart],
+        charts: &str,
         limits: [Option<f64>; 2],
     ) {
         let mut rows = String::new();
         let mut count = 0;
-        for (n, (name, column, unit)) in charts.iter().enumerate() {
+        for (n, chart) in charts.lines().enumerate() {
+            let (name, column) = chart.split_once(':').unwrap_or_default();
             let values = samples.at(&[column]);
             count = values.items().len().max(count);
-            let is_least = *column == MEMORY_LEFT;
-            self.chart(&mut rows, name, values, limits.get(n).copied().flatten(), *unit, is_least);
+            self.chart(&mut rows, name, column, values, limits.get(n).copied().flatten());
         }
         if rows.is_empty() {
             return;
         }
-        let until = phrase(", up to ", samples, &[("", "ends_at", As::Clock)]);
+        let until = phrase(samples, ", up to {ends_at}");
         let mut heading = of.to_owned() + &until;
         let oldest = match samples.at(&[column::AGE_SECONDS]).items().first() {
             Some(Value::Number(oldest)) => Some(*oldest),
@@ -244,20 +201,12 @@ impl Style {
         out.push_str(&rows);
     }
 
-    fn chart(
-        self,
-        out: &mut String,
-        name: &str,
-        values: &Value,
-        limit: Option<f64>,
-        unit: As,
-        is_least: bool,
-    ) {
-        let number = |value: &Value| match value {
+    fn chart(self, out: &mut String, name: &str, column: &str, values: &Value, limit: Option<f64>) {
+        let finite = |value: &Value| match value {
             Value::Number(n) if n.is_finite() => Some(*n),
             _ => None,
         };
-        let values: Vec<Option<f64>> = values.items().iter().map(number).collect();
+        let values: Vec<Option<f64>> = values.items().iter().map(finite).collect();
         let known = || values.iter().flatten().copied();
         let Some(last) = known().next_back().filter(|_| known().any(|n| n != 0.0)) else { return };
         let most = known().fold(0.0, f64::max);
@@ -279,12 +228,12 @@ impl Style {
             taken += 2 + bars(out, &values, top, room.min(BARS));
             spaces(out, 2);
         }
-        let (word, other) = match (limit, is_least) {
+        let (word, other) = match (limit, column == MEMORY_LEFT) {
             (Some(limit), _) => (" of ", limit),
             (None, false) => (", peak ", most),
             (None, true) => (", least ", known().fold(f64::INFINITY, f64::min)),
         };
-        let text = number_as(last, unit) + word + &number_as(other, unit);
+        let text = number(last, column) + word + &number(other, column);
         wrap(out, &text, self.columns, taken, INDENT + NAME);
         out.push('\n');
         // On a narrow terminal, the curve that comes to a limit is worth a line of its own.
@@ -301,22 +250,22 @@ impl Style {
             self.wrap(out, DIM, "posted by the pod");
         }
         for (name, column) in sidecar.fields() {
-            self.chart(out, name, column.at(&["values"]), None, As::Number, false);
+            self.chart(out, name, "", column.at(&["values"]), None);
         }
     }
 
     fn kernel(self, out: &mut String, kernel: &Value) {
-        self.phrase(out, "", "kernel killed ", kernel.at(&["oom_kill"]), OOM_KILL);
-        self.phrase(out, "", "kernel: ", kernel.at(&["fault"]), FAULT);
+        self.phrase(out, "", kernel.at(&["oom_kill"]), OOM_KILL);
+        self.phrase(out, "", kernel.at(&["fault"]), FAULT);
         for trouble in kernel.at(&["troubles"]).items() {
-            self.phrase(out, "", "kernel: ", trouble, TROUBLE);
+            self.phrase(out, "", trouble, TROUBLE);
         }
         let mut text = String::new();
         for (name, by) in kernel.at(&["counters"]).fields() {
             text.push_str(if text.is_empty() { "kernel counted " } else { ", " });
             text.push_str(name);
             text.push_str(" +");
-            text.push_str(&written(by, As::Number));
+            text.push_str(&written(by, name));
         }
         self.wrap(out, "", &text);
     }
@@ -376,41 +325,48 @@ impl Style {
     }
 }
 
-/// Returns a sentence about an object; empty if the object has none of the parts.
-fn phrase(lead: &str, of: &Value, parts: &[Part]) -> String {
-    let mut text = lead.to_owned();
-    let mut is_first = true;
-    for (before, field, how) in parts {
-        let value = written(of.at(&[field]), *how);
+/// Returns a sentence about an object; empty if the object has none of the fields. Of what is present, the first field
+/// follows the words before all fields.
+fn phrase(of: &Value, sentence: &str) -> String {
+    let (lead, fields) = sentence.split_once('{').unwrap_or((sentence, ""));
+    let (mut text, mut before, mut is_first) = (lead.to_owned(), "", true);
+    for part in fields.split('{') {
+        let (field, after) = part.split_once('}').unwrap_or((part, ""));
+        let value = written(of.at(&[field]), field);
         if !value.is_empty() {
-            text.push_str(if is_first { before.trim_start_matches([':', ';']) } else { before });
+            text.push_str(if is_first { "" } else { before });
             text.push_str(&value);
             is_first = false;
         }
+        before = after;
     }
     if is_first { String::new() } else { text }
 }
 
-fn written(value: &Value, how: As) -> String {
-    let time = |form: fn(Timestamp) -> String| value.as_text().parse().map(form);
-    match (value, how) {
-        (Value::Number(n), how) => number_as(*n, how),
-        (_, As::Clock) => time(clock).unwrap_or_default(),
-        (_, As::Date) => time(date_time).unwrap_or_default(),
-        _ => value.as_text().to_owned(),
+/// Formats the value of a field. The end of the field's name tells the unit.
+fn written(value: &Value, field: &str) -> String {
+    match value {
+        Value::Number(n) => number(*n, field),
+        value if field.ends_with("_at") => {
+            value.as_text().parse().map(date_time).unwrap_or_default()
+        }
+        value => value.as_text().to_owned(),
     }
 }
 
-fn number_as(n: f64, how: As) -> String {
+fn number(n: f64, field: &str) -> String {
+    let (field, rate) = match field.strip_suffix("_per_second") {
+        Some(field) => (field, "/s"),
+        None => (field, ""),
+    };
     // Conversions to whole numbers clamp.
-    match how {
-        As::Size => bytes(n as u64),
-        As::SizeRate => bytes(n as u64) + "/s",
-        As::Cores => cores(n as u64),
-        As::Rate => plain(n) + "/s",
-        As::Percent => plain(n) + " %",
-        As::Text | As::Clock | As::Date | As::Number => plain(n),
-    }
+    let text = match field.rsplit('_').next() {
+        Some("bytes") => bytes(n as u64),
+        Some("millicores") => cores(n as u64),
+        Some("percent") => plain(n) + " %",
+        _ => plain(n),
+    };
+    text + rate
 }
 
 /// Formats a number with at most three decimals. What formats any float would make the binary larger.

@@ -55,23 +55,24 @@ fn all_that_is_collected_is_shown_in_full() {
     kernel panic: Fatal exception
     booted 2026-11-23 03:30:10 UTC; last alive 2026-11-23 03:29:00 UTC
     2 containers ended, among them shop/web-1/app
-    container, up to 03:30:09Z, the last 9 s
+    container, up to 2026-11-23 03:30:09 UTC, the last 9 s
     memory        ▃▅  2 MiB of 4 MiB
     memory stall  ▁█  12.5 %, peak 12.5 %
     posted by the pod
     queue_depth   ▄█  7, peak 7
     a_name_that_is_longer
                   █  0.5, peak 0.5
-    node, up to 03:30:09Z, the last 10 s
+    node, up to 2026-11-23 03:30:09 UTC, the last 10 s
     memory left   █▃▅  2 KiB, least 1 KiB
     load          ▄█   1.25, peak 1.25
     network in    ▁█▅  1 KiB/s, peak 2 KiB/s
     kernel killed java, pid 77, resident 1 MiB, at the limit of: container,
     memory was asked for by sh; confirmed
     kernel: segfault of web, pid 9, in libc.so.6+1a2b; probable
-    kernel: io_error sda, from 03:28:00Z to 03:29:00Z, times: 4
+    kernel: io_error sda, from 2026-11-23 03:28:00 UTC to 2026-11-23 03:29:00
+    UTC, times: 4
     kernel counted oom_kills +2
-    node before the reboot, up to 03:29:00Z, the last 10 min
+    node before the reboot, up to 2026-11-23 03:29:00 UTC, the last 10 min
     memory left   █▅  5 B, least 5 B
     shop/db-0 db
     memory        ▅█  2 KiB of 2 KiB
