@@ -142,9 +142,9 @@ impl Arguments {
 
 /// Returns the names of this option and whether it takes a value; `None` for an unknown one.
 fn takes_value(option: &str) -> Option<bool> {
-    let words = |form: &'static str| form.split([' ', ',']).filter(|word| !word.is_empty());
+    let words = |form: &'static str| form.split(' ').map(|word| word.trim_end_matches(','));
     let form = OPTIONS.iter().find(|(form, _)| words(form).any(|word| word == option))?.0;
-    words(form).last().map(|last| !last.starts_with('-'))
+    words(form).next_back().map(|last| !last.starts_with('-'))
 }
 
 /// Parses the arguments of `show`. `file` is the default file: `BLACKBOX_INCIDENT_FILE`.
@@ -215,7 +215,7 @@ fn since(text: &str, now: Timestamp) -> Option<Timestamp> {
         return now.checked_sub(ago).ok();
     }
     // As the list and the page write it.
-    let text = text.trim_end_matches(" UTC").replace(' ', "T");
+    let text = text.strip_suffix(" UTC").unwrap_or(text).replace(' ', "T");
     ["", "Z", ":00Z", "T00:00:00Z"].iter().find_map(|end| format!("{text}{end}").parse().ok())
 }
 

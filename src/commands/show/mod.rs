@@ -391,24 +391,24 @@ impl<'o> Show<'o> {
 
     /// Returns a sentence for each reason why something is not shown.
     fn skipped(&self) -> Vec<String> {
-        let mut sentences = Vec::new();
-        let mut say = |count: u64, one: &str, more: &str| match count {
-            0 => {}
-            1 => sentences.push(format!("1 {one}")),
-            _ => sentences.push(format!("{count} {more}")),
-        };
-        say(self.other, "line is not an incident", "lines are not incidents");
-        let fewer = "not shown; use --since, --pod, --type or another filter to select fewer";
-        say(
-            self.held.older,
-            &format!("older incident is {fewer}"),
-            &format!("older incidents are {fewer}"),
-        );
-        say(
-            self.repeated,
+        const OLDER: [&str; 2] = [
+            "older incident is not shown; use --since, --pod, --type or another filter to select fewer",
+            "older incidents are not shown; use --since, --pod, --type or another filter to select fewer",
+        ];
+        const REPEATED: [&str; 2] = [
             "line repeats an incident and is not counted again",
             "lines repeat an incident and are not counted again",
-        );
+        ];
+        let mut sentences = Vec::new();
+        for (count, [one, more]) in [
+            (self.other, ["line is not an incident", "lines are not incidents"]),
+            (self.held.older, OLDER),
+            (self.repeated, REPEATED),
+        ] {
+            if count > 0 {
+                sentences.push(format!("{count} {}", if count == 1 { one } else { more }));
+            }
+        }
         if self.has_forgotten {
             sentences.push(format!(
                 "an incident that came again after {GROUP_IDS_MAX} others is counted twice"

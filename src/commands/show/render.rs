@@ -72,16 +72,18 @@ impl Style {
             "medium" => "33",
             _ => "",
         };
-        let when = incident
-            .time("occurred_at")
-            .map_or_else(String::new, |at| date_time(at).replace(" UTC", "Z"));
+        let when = incident.time("occurred_at").map(date_time).unwrap_or_default();
+        // A shorter form of the zone, which `--since` understands, too.
+        let when = when.strip_suffix(" UTC").map_or_else(String::new, |when| when.to_owned() + "Z");
         let mut name = incident.subject();
         let (container, node) = (incident.text("container"), incident.text("node_name"));
         if !container.is_empty() {
-            name.push_str(&format!("  {container}"));
+            name.push_str("  ");
+            name.push_str(container);
         }
         if self.has_node && !incident.text("pod_name").is_empty() {
-            name.push_str(&format!("  on {node}"));
+            name.push_str("  on ");
+            name.push_str(node);
         }
         let mut parts = Parts { style: self, taken: 0 };
         parts.add(out, "", &when, 20);
@@ -137,16 +139,37 @@ impl Parts {
 
 /// Returns the message without its start, if that repeats the first line: the pod and container, or the node.
 fn own_words<'m>(incident: &Value, message: &'m str) -> &'m str {
-    let subject = incident.subject();
-    let container = incident.text("container");
-    let kinds = ["container", "init container", "sidecar", "debug container"];
-    let of_container = kinds.iter().map(|kind| format!("{kind} {container} of {subject} "));
-    let of_pod = [format!("pod {subject} "), format!("{subject} ")];
-    let mut starts = of_container.chain(of_pod);
-    starts.find_map(|start| message.strip_prefix(start.as_str())).unwrap_or(message)
+    let name = incident.subject() + " ";
+    let Some((before, rest)) = message.split_once(&name) else { return message };
+    // `init container migrate of `, for example.
+    let of_container = incident.text("container").to_owned() + " of ";
+    let is_start = before.is_empty() || before == "pod " || before.ends_with(&of_container);
+    if is_start { rest } else { message }
 }
 
 /// Returns the time of day, with its zone.
 pub(super) fn clock(at: jiff::Timestamp) -> String {
     clock_time(at) + "Z"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_does_not_repeat_what_its_first_line_says() {
+        let pod = r#"{"id":"a","namespace":"shop","pod_name":"web-1","container":"app"}"#;
+        let node = r#"{"id":"a","node_name":"edge-1"}"#;
+        for (line, message, want) in [
+            (pod, "container app of shop/web-1 exited", "exited"),
+            (pod, "init container app of shop/web-1 exited", "exited"),
+            (pod, "pod shop/web-1 was evicted", "was evicted"),
+            (pod, "container db of shop/web-1 exited", "container db of shop/web-1 exited"),
+            (pod, "something of shop/web-1 exited", "something of shop/web-1 exited"),
+            (pod, "container app of shop/web-12 exited", "container app of shop/web-12 exited"),
+            (node, "node edge-1 was started again", "was started again"),
+        ] {
+            assert_eq!(own_words(&Value::parse(line.as_bytes()).unwrap(), message), want);
+        }
+    }
 }
