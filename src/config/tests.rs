@@ -457,8 +457,9 @@ fn the_commands_settings_are_checked_by_the_same_rules() {
         let os = |text: &str| OsString::from(text);
         CommandConfig::from_env(pairs.iter().map(|(key, value)| (os(key), os(value))))
     };
-    assert_eq!(read(&[]).unwrap(), CommandConfig::default());
-    assert_eq!(read(&[("BLACKBOX_LISTEN", "nonsense")]).unwrap(), CommandConfig::default());
+    let listen = "0.0.0.0:9464".parse().ok();
+    assert_eq!(read(&[]).unwrap(), CommandConfig { listen, ..CommandConfig::default() });
+    assert!(read(&[("BLACKBOX_LISTEN", "nonsense")]).is_err());
     let both = read(&[("NODE_NAME", " edge-7\n"), ("BLACKBOX_INCIDENT_FILE", "/var/i")]).unwrap();
     assert_eq!(both.node_name.as_deref(), Some("edge-7"));
     assert_eq!(both.incident_file, Some(PathBuf::from("/var/i")));

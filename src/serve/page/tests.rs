@@ -296,8 +296,8 @@ fn the_groups_stand_at_the_top_with_links_to_their_newest_incidents() {
     let words = section(&page).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         words.contains(
-            "2 2 2026-11-23 03:08:00 UTC 2026-11-23 03:09:00 UTC 4f1c2a9be07d3355 shop app oom \
-             sentence 9. newest 1 1 2026-11-23 03:07:00 UTC"
+            "2 2 2026-11-23 03:08:00 UTC 2026-11-23 03:09:00 UTC 4f1c2a9be07d3355 shop \
+             Deployment/web app oom sentence 9. newest 1 1 2026-11-23 03:07:00 UTC"
         ),
         "{words}"
     );
@@ -311,7 +311,7 @@ fn the_groups_stand_at_the_top_with_links_to_their_newest_incidents() {
 fn the_groups_go_by_what_is_asked_for() {
     for (by, words) in [
         (By::Fingerprint, "4c1d5d6f0a0b1c2d"),
-        (By::Workload, "(none)"),
+        (By::Workload, "shop/Deployment/web"),
         (By::Node, "node1"),
         (By::Type, "oom"),
         (By::Image, "registry/app:1"),
