@@ -69,9 +69,10 @@ impl Publisher {
         self.metrics.workloads.add(incident, in_crash_loop);
         // A long line takes a while to make, so that is done before the lock is taken.
         let delivery = Arc::new(Delivery::new(incident, self.sinks_count, self.ledger.clone()));
+        let line = delivery.line.clone();
         for sink in self.sinks.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
             sink.send(delivery.clone());
         }
-        self.recent.push(delivery);
+        self.recent.push(line);
     }
 }

@@ -11,6 +11,7 @@ pub mod detect;
 pub mod display;
 pub mod export;
 pub mod fingerprint;
+pub mod glob;
 pub mod incident;
 pub mod journal;
 pub mod kernel;

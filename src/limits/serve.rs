@@ -50,33 +50,56 @@ pub const HTTP_STACK_BYTES: usize = 128 << 10;
 
 /// Maximum number of incidents kept for `/incidents` and the page: a bad night on one node. Older incidents are
 /// in the log pipeline, in the incident file or at the collector.
-pub const RECENT_MAX: usize = 128;
+pub const RECENT_MAX: usize = 256;
 
-/// Maximum size of the lines of those incidents: 12 of the longest, or about a hundred without telemetry. This
-/// is a twentieth of the agent's memory.
-pub const RECENT_BYTES_MAX: usize = 192 << 10;
+/// Maximum size of the lines of those incidents: more than a hundred full ones, the older ones without the node's
+/// samples. No other list of the agent holds that much for long; its limit of 32 MiB has room for it.
+pub const RECENT_BYTES_MAX: usize = 1 << 20;
 
-const _: () = assert!(INCIDENT_LINE_BYTES_MAX <= RECENT_BYTES_MAX);
+/// How many of the newest incidents keep the node's samples, however full the ring is.
+pub const RECENT_WHOLE_MIN: usize = 16;
+
+const _: () = assert!(RECENT_WHOLE_MIN * INCIDENT_LINE_BYTES_MAX <= RECENT_BYTES_MAX / 2);
 
 /// Maximum number of answers of `/` and `/incidents` in progress at the same time: a reader has one tab, and a
-/// second one while it reloads. Each takes up to [`PAGE_BYTES_MAX`] or [`RECENT_BYTES_MAX`].
+/// second one while it reloads. A page takes up to [`PAGE_BYTES_MAX`]; lines are sent from the ring, not copied.
 pub const READERS_MAX: usize = 2;
 
-/// Maximum size of the page at `/`: some forty incidents of a crash loop, and no more than a slow link
-/// transfers in a few seconds. The rest of [`RECENT_BYTES_MAX`] is at `/incidents`.
-pub const PAGE_BYTES_MAX: usize = 256 << 10;
+/// Maximum size of the page at `/`: a list of all incidents that are kept, or one incident in full; no more than a
+/// slow link transfers in a few seconds.
+pub const PAGE_BYTES_MAX: usize = 288 << 10;
 
-/// Maximum size of one incident on the page. Each text of its line appears twice, and escaping makes it up to
-/// five times as long; the charts have a limit of their own.
-pub const PAGE_INCIDENT_BYTES_MAX: usize = 12 * INCIDENT_LINE_BYTES_MAX;
+/// Maximum size of one incident in full on its page. Each text of its line appears twice, and escaping makes it up to
+/// five times as long; a sample takes ten times its bytes in its curve, and each chart two thousand for its axes.
+pub const PAGE_INCIDENT_BYTES_MAX: usize = 14 * INCIDENT_LINE_BYTES_MAX;
 
-/// Maximum number of rows of the page's table of groups: a screenful. The page of one node rarely has more.
-pub const PAGE_GROUPS_MAX: usize = 20;
+/// Maximum number of rows of the page's table of groups, so that the newest incidents are not far below it. One node
+/// rarely has more groups.
+pub const PAGE_GROUPS_MAX: usize = 10;
 
-/// Maximum size of that table. A row has about 500 bytes; one of the longest texts, all of it escaped, six thousand.
+/// Maximum size of that table. A row has about 700 bytes; one of the longest texts, all of it escaped, eight thousand.
 pub const PAGE_GROUPS_BYTES_MAX: usize = 32 << 10;
 
-const _: () = assert!(PAGE_GROUPS_BYTES_MAX + PAGE_INCIDENT_BYTES_MAX < PAGE_BYTES_MAX);
+/// Maximum number of links to other incidents of the same pod, and of the same fingerprint.
+pub const PAGE_RELATED_MAX: usize = 20;
+
+/// Maximum size of each of these two lists. A link has about 250 bytes.
+pub const PAGE_RELATED_BYTES_MAX: usize = 8 << 10;
+
+/// Maximum size of what stands around the incidents: the head, the style sheet, the form with its values, the links
+/// with the same values, and the end.
+pub const PAGE_FRAME_BYTES_MAX: usize = 40 << 10;
+
+const _: () = assert!(
+    PAGE_INCIDENT_BYTES_MAX + 2 * PAGE_RELATED_BYTES_MAX + PAGE_FRAME_BYTES_MAX <= PAGE_BYTES_MAX
+);
+
+/// Maximum size of the query in an address: some names of the longest that Kubernetes allows, which have 253 bytes.
+pub const PAGE_QUERY_BYTES_MAX: usize = 1024;
+
+/// How often the page may ask to be loaded again, in seconds: not more often than anyone reads, nor so rarely that it
+/// looks alive and is not.
+pub const PAGE_REFRESH_SECONDS: std::ops::RangeInclusive<u64> = 5..=3600;
 
 /// Maximum number of samples in one chart; the newest are shown. An incident line has at most
 /// [`WINDOW_SAMPLES_MAX`], and a screen shows no more points.

@@ -3,5 +3,6 @@
 pub mod http;
 pub mod loopback;
 pub mod page;
+pub mod query;
 pub mod recent;
 pub mod routes;

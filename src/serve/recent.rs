@@ -1,15 +1,16 @@
 //! The most recent incidents, kept as the lines that went to the sinks; `/incidents` and the page show them.
 //!
-//! A line is shared with the sinks' queues, not copied. The ring is not an archive: older incidents are found
-//! only where the sinks wrote them.
+//! A line is shared with the sinks' queues, not copied. If there is no room for a new one, older lines are replaced by
+//! copies without the node's samples, the oldest first; only when those are spent, the oldest line goes. The ring is
+//! not an archive: older incidents are found only where the sinks wrote them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::limits::{RECENT_BYTES_MAX, RECENT_MAX};
-use crate::sinks::Delivery;
+use crate::core::incident::shorten::without_node_samples;
+use crate::limits::{RECENT_BYTES_MAX, RECENT_MAX, RECENT_WHOLE_MIN};
 
 /// The ring, shared by the thread that delivers incidents and the HTTP server's threads.
 #[derive(Debug)]
@@ -20,16 +21,37 @@ pub struct RecentIncidents {
 
 #[derive(Debug, Default)]
 struct Kept {
-    items: VecDeque<Arc<Delivery>>,
+    lines: VecDeque<Arc<[u8]>>,
+    /// How many of the oldest lines are as short as they get.
+    shortened: usize,
     bytes: usize,
     seen_total: u64,
+}
+
+impl Kept {
+    /// Makes the line at this place shorter, if it has samples of the node.
+    fn shorten(&mut self, at: usize) {
+        if let Some(line) = self.lines.get_mut(at)
+            && let Some(short) = without_node_samples(line)
+        {
+            self.bytes -= line.len() - short.len().min(line.len());
+            *line = Arc::from(short.as_slice());
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.lines.pop_front() {
+            self.bytes -= oldest.len();
+        }
+        self.shortened = self.shortened.saturating_sub(1);
+    }
 }
 
 /// The content of the ring at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The incidents, oldest first.
-    pub items: Vec<Arc<Delivery>>,
+    /// The incidents' lines, oldest first.
+    pub lines: Vec<Arc<[u8]>>,
     /// Number of incidents reported since [`Snapshot::since`], including those no longer in the ring.
     pub seen_total: u64,
     /// When the agent started.
@@ -42,16 +64,23 @@ impl RecentIncidents {
         Self { since, kept: Mutex::default() }
     }
 
-    /// Adds an incident; the oldest ones are removed when there is no room.
-    pub fn push(&self, delivery: Arc<Delivery>) {
+    /// Adds an incident's line, and makes room for it.
+    pub fn push(&self, line: Arc<[u8]>) {
         let mut kept = self.lock();
         kept.seen_total += 1;
-        kept.bytes += delivery.line.len();
-        kept.items.push_back(delivery);
-        while kept.items.len() > RECENT_MAX || kept.bytes > RECENT_BYTES_MAX {
-            match kept.items.pop_front() {
-                Some(oldest) => kept.bytes -= oldest.line.len(),
-                None => break,
+        kept.bytes += line.len();
+        kept.lines.push_back(line);
+        while kept.lines.len() > RECENT_MAX {
+            kept.drop_oldest();
+        }
+        while kept.bytes > RECENT_BYTES_MAX {
+            let whole = kept.lines.len() - kept.shortened;
+            if whole > RECENT_WHOLE_MIN {
+                let oldest_whole = kept.shortened;
+                kept.shorten(oldest_whole);
+                kept.shortened += 1;
+            } else {
+                kept.drop_oldest();
             }
         }
     }
@@ -59,8 +88,8 @@ impl RecentIncidents {
     /// Returns the content of the ring. The lock is held only for this copy, so a slow reader delays no delivery.
     pub fn snapshot(&self) -> Snapshot {
         let kept = self.lock();
-        let items = kept.items.iter().cloned().collect();
-        Snapshot { items, seen_total: kept.seen_total, since: self.since }
+        let lines = kept.lines.iter().cloned().collect();
+        Snapshot { lines, seen_total: kept.seen_total, since: self.since }
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -74,12 +103,21 @@ mod tests {
     use crate::limits::INCIDENT_LINE_BYTES_MAX;
 
     fn push(recent: &RecentIncidents, line: &str) {
-        recent.push(Arc::new(Delivery::of_line(line, 1)));
+        recent.push(line.as_bytes().into());
     }
 
     fn lines(recent: &RecentIncidents) -> Vec<String> {
-        let items = recent.snapshot().items;
-        items.iter().map(|item| String::from_utf8(item.line.to_vec()).unwrap()).collect()
+        let lines = recent.snapshot().lines;
+        lines.iter().map(|line| String::from_utf8(line.to_vec()).unwrap()).collect()
+    }
+
+    /// Returns a line of this size, with samples of the node that are a part of it.
+    fn full(n: usize, bytes: usize, system_bytes: usize) -> String {
+        let system = "1".repeat(system_bytes - 9);
+        let line = format!(
+            "{{\"id\":\"{n}\",\"telemetry\":{{\"system\":{{\"a\":[{system}]}},\"gaps\":[]}},\"x\":\""
+        );
+        format!("{line}{:-<width$}\"}}\n", "", width = bytes - line.len() - 3)
     }
 
     #[test]
@@ -92,6 +130,26 @@ mod tests {
         assert_eq!((kept.len(), kept[0].as_str()), (RECENT_MAX, "2\n"));
         assert_eq!(kept[RECENT_MAX - 1], format!("{}\n", RECENT_MAX + 1));
         assert_eq!(recent.snapshot().seen_total, RECENT_MAX as u64 + 2);
+    }
+
+    #[test]
+    fn a_hundred_full_incidents_are_kept_and_the_newest_with_all_they_have() {
+        let recent = RecentIncidents::new(Timestamp::UNIX_EPOCH);
+        for n in 0..500 {
+            // The size of a line with all telemetry, and the part of the node's samples, at the default settings.
+            push(&recent, &full(n, 13_000, 5_600));
+            let kept = lines(&recent);
+            assert!(kept.iter().map(String::len).sum::<usize>() <= RECENT_BYTES_MAX);
+            assert!(kept.len() == n + 1 || kept.len() >= 100, "{}", kept.len());
+            // The oldest are the shorter ones, and there are no more of them than there must be.
+            let whole = kept.iter().rev().take_while(|line| line.contains("\"system\"")).count();
+            assert!(whole >= RECENT_WHOLE_MIN.min(n + 1), "{whole}");
+            assert!(kept.len() == n + 1 || whole == RECENT_WHOLE_MIN, "{whole}");
+            let is_short = |line: &String| line.contains("\"gaps\":[\"system: no longer");
+            assert!(kept[..kept.len() - whole].iter().all(is_short));
+            let newest = format!("{{\"id\":\"{n}\",");
+            assert!(kept.last().unwrap().starts_with(&newest));
+        }
     }
 
     #[test]
@@ -111,12 +169,12 @@ mod tests {
     #[test]
     fn a_line_is_shared_and_goes_with_the_ring() {
         let recent = RecentIncidents::new(Timestamp::UNIX_EPOCH);
-        let delivery = Arc::new(Delivery::of_line("{}\n", 1));
-        recent.push(delivery.clone());
-        assert!(Arc::ptr_eq(&delivery, &recent.snapshot().items[0]));
+        let line: Arc<[u8]> = b"{}\n".as_slice().into();
+        recent.push(line.clone());
+        assert!(Arc::ptr_eq(&line, &recent.snapshot().lines[0]));
         for n in 0..RECENT_MAX {
             push(&recent, &n.to_string());
         }
-        assert_eq!(Arc::strong_count(&delivery), 1);
+        assert_eq!(Arc::strong_count(&line), 1);
     }
 }

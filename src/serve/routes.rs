@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Config;
-use crate::core::display::groups::By;
 use crate::core::roster::Roster;
 use crate::core::sidecar::{self, Refusal, Sidecars};
 use crate::limits::{READERS_MAX, TELEMETRY_BODY_BYTES_MAX};
@@ -17,6 +16,7 @@ use crate::runtime::log_queue::LogQueue;
 use crate::serve::http::{Post, Request, Response, Unread};
 use crate::serve::loopback;
 use crate::serve::page::{self, Page};
+use crate::serve::query::Query;
 use crate::serve::recent::{RecentIncidents, Snapshot};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -78,29 +78,27 @@ pub fn handler(
             // Take a token before counting, so that two simultaneous readers cannot both get the last slot.
             let turn = readers.clone();
             if Arc::strong_count(&readers) > 1 + READERS_MAX {
-                let retry_after_seconds = Some(1);
-                return Response { retry_after_seconds, ..text(503, BUSY.to_owned()) };
+                return busy(request);
             }
+            let is_page = request.path == "/";
+            let query = match Query::parse(request.query, is_page) {
+                Ok(query) => query,
+                Err(refusal) => return text(400, refusal),
+            };
             let snapshot = recent.snapshot();
-            let answer = match (request.path, by(request.query)) {
-                ("/", None) => text(400, unknown_by()),
-                ("/", Some(by)) => {
-                    let monotonic = clock.monotonic();
-                    let page = Page {
-                        node_name: &node_name,
-                        snapshot: &snapshot,
-                        by,
-                        alive: health.alive(monotonic, &metrics.heartbeats).map(drop),
-                        ready: health.ready(monotonic, idle, &metrics.heartbeats),
-                        now: clock.wall(),
-                    };
-                    Response {
-                        content_type: HTML,
-                        headers: page::HEADERS,
-                        ..text(200, page.render())
-                    }
-                }
-                _ => lines(&snapshot),
+            let answer = if is_page {
+                let monotonic = clock.monotonic();
+                let page = Page {
+                    node_name: &node_name,
+                    snapshot: &snapshot,
+                    query: &query,
+                    alive: health.alive(monotonic, &metrics.heartbeats).map(drop),
+                    ready: health.ready(monotonic, idle, &metrics.heartbeats),
+                    now: clock.wall(),
+                };
+                answer_page(&page)
+            } else {
+                lines(&query, &snapshot)
             };
             Response { turn: Some(turn), ..answer }
         }
@@ -117,15 +115,12 @@ pub fn handler(
     }
 }
 
-/// Returns what the page's groups have in common: `by` in the query, or else the fingerprint. `None`: unknown.
-fn by(query: &str) -> Option<By> {
-    let mut values = query.split('&').filter_map(|word| word.strip_prefix("by="));
-    values.next().map_or(Some(By::Fingerprint), By::from_name)
-}
-
-/// The answer does not repeat the value, which may say anything.
-fn unknown_by() -> String {
-    format!("unknown value of by; allowed: {}\n", By::ALL.map(By::name).join(", "))
+/// Answers with the page. One incident that is no longer in memory is not found; a list may be empty.
+fn answer_page(page: &Page<'_>) -> Response {
+    let mut html = String::new();
+    let is_lost = !page.render(&mut html) && !page.query.get("id").is_empty();
+    let status = if is_lost { 404 } else { 200 };
+    Response { content_type: HTML, headers: page::HEADERS, ..text(status, html) }
 }
 
 /// Accepts a pod's telemetry. The post is parsed before anything is locked.
@@ -169,17 +164,26 @@ fn text(status: u16, body: String) -> Response {
     Response { status, content_type: TEXT, body: body.into_bytes(), ..Response::default() }
 }
 
-/// Returns the lines unchanged, oldest first.
-fn lines(snapshot: &Snapshot) -> Response {
-    let items = &snapshot.items;
-    let mut body = Vec::with_capacity(items.iter().map(|item| item.line.len()).sum());
-    for item in items {
-        body.extend_from_slice(&item.line);
+/// Asks the reader to come again. A page that is loaded every few seconds does so by itself, or it would stop at this
+/// answer.
+fn busy(request: &Request<'_>) -> Response {
+    let is_kept_open = request.path == "/" && request.query.contains("refresh=");
+    Response {
+        retry_after_seconds: Some(1),
+        headers: if is_kept_open { "Refresh: 2\r\n" } else { "" },
+        ..text(503, BUSY.to_owned())
     }
+}
+
+/// Returns the lines as they are kept, oldest first.
+fn lines(query: &Query, snapshot: &Snapshot) -> Response {
+    let wanted = snapshot.lines.iter().rev().filter(|line| query.takes(line)).take(query.limit());
+    let mut parts: Vec<_> = wanted.cloned().collect();
+    parts.reverse();
     Response {
         status: 200,
         content_type: LINES,
-        body,
+        parts,
         headers: page::HEADERS,
         ..Response::default()
     }
@@ -190,24 +194,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_groups_go_by_the_query_or_by_fingerprint() {
+    fn lines_come_oldest_first_and_the_newest_of_them_are_kept() {
+        let lines_of = |query: &str| {
+            let kept = ["a", "b", "c", "b"].iter().enumerate().map(|(n, pod)| {
+                format!("{{\"id\":\"{n}\",\"pod_name\":\"{pod}\"}}\n").into_bytes().into()
+            });
+            let since = jiff::Timestamp::UNIX_EPOCH;
+            let snapshot = Snapshot { lines: kept.collect(), seen_total: 4, since };
+            let parts = lines(&Query::parse(query, false).unwrap(), &snapshot).parts;
+            let id = |line: &Arc<[u8]>| char::from(line[7]);
+            parts.iter().map(id).collect::<String>()
+        };
         for (query, want) in [
-            ("", Some(By::Fingerprint)),
-            ("x", Some(By::Fingerprint)),
-            ("by", Some(By::Fingerprint)),
-            ("by=node", Some(By::Node)),
-            ("x=1&by=image", Some(By::Image)),
-            ("by=type&by=bad", Some(By::Type)),
-            ("by=", None),
-            ("by=Node", None),
-            ("by=%6eode", None),
-            ("by=<script>", None),
+            ("", "0123"),
+            ("pod=b", "13"),
+            ("limit=2", "23"),
+            ("pod=b&limit=1", "3"),
+            ("pod=x", ""),
         ] {
-            assert_eq!(by(query), want, "{query:?}");
+            assert_eq!(lines_of(query), want, "{query}");
         }
-        assert_eq!(
-            unknown_by(),
-            "unknown value of by; allowed: fingerprint, workload, node, type, image\n"
-        );
+    }
+
+    #[test]
+    fn a_page_that_is_kept_open_comes_back_by_itself() {
+        let of = |path, query| {
+            let request = Request {
+                method: crate::serve::http::Method::Get,
+                path,
+                query,
+                peer: ([127, 0, 0, 1], 4000).into(),
+                host: Some("localhost"),
+                has_origin: false,
+                content_type: None,
+                body: Ok(&[]),
+            };
+            busy(&request).headers
+        };
+        assert_eq!(of("/", "pod=a&refresh=10"), "Refresh: 2\r\n");
+        assert_eq!(of("/", ""), "");
+        assert_eq!(of("/incidents", "refresh=10"), "");
     }
 }

@@ -12,8 +12,8 @@ use crate::sinks::state_file::SharedLedger;
 /// An incident on its way to the sinks.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The JSON line, including its newline.
-    pub line: Box<[u8]>,
+    /// The JSON line, including its newline. It is shared with the ring of recent incidents.
+    pub line: Arc<[u8]>,
     /// The incident's id.
     pub id: IncidentId,
     /// The incident's type.
@@ -37,7 +37,7 @@ impl Delivery {
     pub fn new(incident: &Incident, sinks: usize, ledger: Option<Arc<SharedLedger>>) -> Self {
         // The line stays in memory for a while, in queues and in the ring of recent incidents. It is copied, because a
         // buffer that is cut to size leaves a hole behind it, which no other line fits into.
-        let line = Box::from(line::line(incident).as_slice());
+        let line = Arc::from(line::line(incident).as_slice());
         // The delay of a line about an episode is meant: it begins when the time of the episode is over.
         let is_of_episode = matches!(incident.kind, IncidentType::Stuck | IncidentType::Unready)
             || incident.metadata.repeats.is_some();

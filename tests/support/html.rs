@@ -5,44 +5,53 @@
 const TAGS: &[(&str, &[&str])] = &[
     ("html", &["lang"]),
     ("head", &[]),
-    ("meta", &["charset", "name", "content"]),
+    ("meta", &["charset", "name", "content", "http-equiv"]),
     ("title", &[]),
     ("style", &[]),
     ("body", &[]),
     ("header", &[]),
-    ("main", &[]),
-    ("nav", &[]),
+    ("main", &["id"]),
+    ("nav", &["aria-label"]),
+    ("section", &[]),
+    ("article", &["class"]),
+    ("form", &["method", "action"]),
+    ("label", &[]),
+    ("input", &["type", "name", "value", "placeholder"]),
+    ("select", &["name"]),
+    ("option", &["value", "selected"]),
+    ("button", &[]),
     ("h1", &[]),
     ("h2", &[]),
+    ("h3", &[]),
+    ("mark", &[]),
     ("p", &["class"]),
-    ("a", &["href"]),
+    ("a", &["class", "href"]),
     ("b", &["class"]),
     ("bdi", &[]),
     ("code", &["class"]),
-    ("pre", &[]),
+    ("pre", &["class"]),
     ("span", &["class"]),
     ("div", &["class"]),
-    ("details", &["class", "id"]),
-    ("summary", &[]),
     ("time", &["datetime"]),
-    ("ul", &[]),
-    ("li", &[]),
+    ("ul", &["class"]),
+    ("ol", &["class"]),
+    ("li", &["class"]),
     ("table", &["class"]),
     ("thead", &[]),
     ("tbody", &[]),
     ("tr", &["class"]),
-    ("th", &[]),
+    ("th", &["scope"]),
     ("td", &["class"]),
     ("figure", &[]),
     ("figcaption", &[]),
-    ("svg", &["role", "width", "height", "y", "viewBox", "preserveAspectRatio"]),
+    ("svg", &["class", "role", "width", "height", "y", "viewBox", "preserveAspectRatio"]),
     ("desc", &[]),
     ("path", &["class", "d"]),
     ("circle", &["r", "cx", "cy"]),
-    ("text", &["x", "y", "text-anchor"]),
+    ("text", &["class", "x", "y", "text-anchor"]),
 ];
 
-const VOID: &[&str] = &["meta"];
+const VOID: &[&str] = &["meta", "input"];
 
 /// The content and structure of a page.
 #[derive(Debug, Default)]
@@ -99,28 +108,36 @@ fn check_attributes(tag: &str, allowed: &[&str], mut rest: &str) {
         assert!(allowed.contains(&name), "<{tag} {name}=…>");
         assert!(!seen.contains(&name), "<{tag}> has two {name}");
         seen.push(name);
-        // No attribute value may come from outside, so only these characters occur.
+        // Values from outside are in links, percent-encoded, and in the form, where they are text like any other. So only
+        // these characters occur in all other attributes.
         let plain = |c: char| c.is_ascii_alphanumeric() || " -_.:/%,=".contains(c);
-        let is_plain = value.chars().all(plain);
-        assert!(name == "href" || is_plain, "<{tag} {name}={value:?}>");
-        assert!(name != "href" || leads_here(value), "<a href={value:?}>");
-        assert!(name != "id" || is_number(value), "<{tag} id={value:?}>");
+        match (tag, name) {
+            (_, "href") => assert!(leads_here(value), "<a href={value:?}>"),
+            ("input" | "option", "value" | "placeholder") => push_text(&mut String::new(), value),
+            _ => assert!(value.chars().all(plain), "<{tag} {name}={value:?}>"),
+        }
+        assert!(name != "action" || value == "/", "<{tag} action={value:?}>");
+        assert!(name != "id" || value == "main", "<{tag} id={value:?}>");
+        let is_refresh = name == "content" && seen.contains(&"http-equiv");
+        let is_number = value.bytes().all(|b| b.is_ascii_digit());
+        assert!(!is_refresh || is_number, "<{tag} content={value:?}>");
         assert!(!after.starts_with(|c: char| c != ' '), "<{tag} …{after}>");
         rest = after.trim_start();
     }
 }
 
-/// Returns true for the links that the page has: to itself, to its groups, to the lines, to an incident on it.
+/// Returns true for the links that the page has: to itself and to the lines, with what is chosen.
 fn leads_here(link: &str) -> bool {
-    let groups = ["fingerprint", "workload", "node", "type", "image"];
-    matches!(link, "/" | "/incidents")
-        || link.strip_prefix("/?by=").is_some_and(|by| groups.contains(&by))
-        || link.strip_prefix('#').is_some_and(is_number)
-}
-
-/// Returns true for the number of an incident.
-fn is_number(id: &str) -> bool {
-    id.strip_prefix('i').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    let (path, query) = link.split_once('?').unwrap_or((link, ""));
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~/*%".contains(c);
+    let is_pair = |pair: &str| {
+        pair.split_once('=').is_some_and(|(name, value)| {
+            name.bytes().all(|b| b.is_ascii_lowercase()) && value.chars().all(is_plain)
+        })
+    };
+    link == "#main"
+        || matches!(path, "/" | "/incidents")
+            && (query.is_empty() || query.split("&amp;").all(is_pair))
 }
 
 /// Appends text. Checks that it has no control character except white space, and none that changes the writing

@@ -290,10 +290,15 @@ impl Told<'_> {
                 .as_ref()
                 .map(|place| cut(&escaped(&place.text()), CAUSE_LOCATION_BYTES_MAX)),
             source,
-            line: cut(&one_line(line), CAUSE_LINE_QUOTE_BYTES_MAX),
+            line: quote(line),
             signature,
         }
     }
+}
+
+/// Returns a line of a log as [`Cause::line`] quotes it.
+pub fn quote(line: &str) -> String {
+    cut(&one_line(line), CAUSE_LINE_QUOTE_BYTES_MAX)
 }
 
 /// Masks a text again: a record's member is decoded, and two lines are joined, only after their lines were masked.

@@ -6,6 +6,7 @@ mod reason;
 pub mod recurrence;
 mod schema;
 pub mod sentence;
+pub mod shorten;
 
 pub use self::compose::{Gathered, compose};
 pub use self::reason::fingerprint;

@@ -82,6 +82,8 @@ pub struct Response {
     pub content_type: &'static str,
     /// The body.
     pub body: Vec<u8>,
+    /// What follows the body, sent from where it is kept, without a copy.
+    pub parts: Vec<Arc<[u8]>>,
     /// The `Retry-After` header in seconds; used with 429 and 503.
     pub retry_after_seconds: Option<u64>,
     /// Additional header lines, each with its line end.
@@ -162,7 +164,9 @@ fn serve(
     };
     // The head and the body are written separately, so the body need not be copied.
     connection.write(answer.head().as_bytes())?;
-    connection.write(answer.content())?;
+    for part in answer.content() {
+        connection.write(part)?;
+    }
     if answer.is_whole {
         return Ok(());
     }
@@ -229,20 +233,22 @@ impl Answer {
         }
     }
 
-    /// Returns the part of the body that is sent.
-    fn content(&self) -> &[u8] {
+    /// Returns what is sent after the head.
+    fn content(&self) -> impl Iterator<Item = &[u8]> {
         // A response without content must not send a Content-Length either (RFC 9110, 8.6).
         let has_content = self.with_body && self.response.status != NO_CONTENT;
-        if has_content { &self.response.body } else { &[] }
+        let Response { body, parts, .. } = &self.response;
+        let content = [body.as_slice()].into_iter().chain(parts.iter().map(|part| &**part));
+        content.filter(move |_| has_content)
     }
 
     fn head(&self) -> String {
-        let Response { status, content_type, body, retry_after_seconds, headers, .. } =
+        let Response { status, content_type, body, parts, retry_after_seconds, headers, .. } =
             &self.response;
         let mut head = String::with_capacity(256);
         let _ = write!(head, "HTTP/1.1 {status} {}\r\n", phrase(*status));
         if *status != NO_CONTENT {
-            let length = body.len();
+            let length = body.len() + parts.iter().map(|part| part.len()).sum::<usize>();
             let _ = write!(head, "Content-Type: {content_type}\r\nContent-Length: {length}\r\n");
         }
         if !self.allow.is_empty() {

@@ -5,9 +5,9 @@
 //! [`SIDE`], for any sample values.
 
 use crate::core::display::parsed::Value;
-use crate::core::display::units::span as age;
+use crate::core::display::units::{bytes, cores, percent, span as age};
 use crate::limits::CHART_SAMPLES_MAX;
-use crate::serve::page::html::{clamped, number, put, tenths, text};
+use crate::serve::page::html::{clamped, element, number, put, tenths, text};
 
 /// The width and height of the nested drawing, in its own units.
 const SIDE: u64 = 1000;
@@ -17,6 +17,64 @@ const HEIGHT: u64 = 84;
 
 /// A limit more than this many times the peak would flatten the curve, so it is only named in the text, not drawn.
 const LIMIT_OVER_PEAK_MAX: u64 = 4;
+
+/// The largest number of lines across a chart above the one at zero.
+const GRID_LINES_MAX: u64 = 3;
+
+/// What a quantity is measured in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    Bytes,
+    BytesPerSecond,
+    Millicores,
+    Percent,
+    Count,
+    /// A number with decimals, which is drawn in thousandths.
+    Thousandths,
+}
+
+impl Unit {
+    /// Formats a value that was drawn.
+    fn format(self, n: u64) -> String {
+        match self {
+            Self::Bytes => bytes(n),
+            Self::BytesPerSecond => bytes(n) + "/s",
+            Self::Millicores => cores(n),
+            Self::Percent => percent(n),
+            Self::Count => n.to_string(),
+            Self::Thousandths => {
+                let text = format!("{}.{:03}", n / 1000, n % 1000);
+                text.trim_end_matches('0').trim_end_matches('.').to_owned()
+            }
+        }
+    }
+
+    /// Formats a number of a line.
+    pub(super) fn format_number(self, value: f64) -> String {
+        self.format(self.drawn(value))
+    }
+
+    /// Converts a number of a line to the whole number that is drawn.
+    fn drawn(self, value: f64) -> u64 {
+        clamped(if self == Self::Thousandths { value * 1e3 } else { value })
+    }
+
+    /// Returns the distance between the lines across a chart: a round number of the unit.
+    fn step(self, highest: u64) -> u64 {
+        let is_wide = |step: &u64| highest / *step <= GRID_LINES_MAX;
+        match self {
+            Self::Bytes | Self::BytesPerSecond => {
+                (0..63).map(|shift| 1 << shift).find(is_wide).unwrap_or(u64::MAX)
+            }
+            _ => {
+                let least = if self == Self::Millicores { 10 } else { 1 };
+                let tens = std::iter::successors(Some(least), |ten: &u64| ten.checked_mul(10));
+                let mut steps = tens.flat_map(|ten| [1, 2, 5].map(|n| ten.saturating_mul(n)));
+                steps.find(is_wide).unwrap_or(u64::MAX)
+            }
+        }
+    }
+}
 
 /// A sample: how long before the newest sample it was taken, and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +87,15 @@ pub(super) struct Sample {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chart<'a> {
     /// The name of the quantity.
-    pub(super) title: &'static str,
+    pub(super) title: &'a str,
     /// The limit; drawn as a line if it is near the curve.
     pub(super) limit: Option<f64>,
     /// For each sample, how many seconds before the newest one it was taken.
     pub(super) ages: &'a [Value],
     /// The samples, newest last; an entry that is not a number is unknown.
     pub(super) values: &'a [Value],
-    /// Formats a value with its unit.
-    pub(super) unit: fn(u64) -> String,
+    /// The unit of the values.
+    pub(super) unit: Unit,
 }
 
 impl Chart<'_> {
@@ -50,25 +108,31 @@ impl Chart<'_> {
         };
         let lowest = known().map(|s| s.value).min().unwrap_or_default();
         let span = known().map(|s| s.age_millis).max().unwrap_or_default().max(1);
-        let limit = self.limit.map(clamped).filter(|limit| *limit > 0);
+        let limit = self.limit.map(|limit| self.unit.drawn(limit)).filter(|limit| *limit > 0);
         let is_near = |limit: &u64| *limit <= peak.value.saturating_mul(LIMIT_OVER_PEAK_MAX);
         let drawn = limit.filter(is_near);
         let highest = peak.value.max(drawn.unwrap_or_default()).max(1);
         let scale = Scale { span, top: highest + highest / 12 };
 
-        put(out, "<figure><figcaption><b>");
-        put(out, self.title);
-        put(out, "</b> ");
+        element(out, "<figure><figcaption><b>", self.title, "</b> ");
         let facts = self.facts(&samples, peak, lowest, limit);
         text(out, &facts);
-        put(out, "</figcaption><svg role=\"img\" width=\"100%\" height=\"122\"><title>");
-        put(out, self.title);
-        put(out, "</title><desc>");
+        put(out, "</figcaption><svg class=\"c\" role=\"img\" height=\"122\">");
+        element(out, "<title>", self.title, "</title><desc>");
         text(out, &facts);
         out.push_str(
             "</desc><svg y=\"18\" width=\"100%\" height=\"84\" viewBox=\"0 0 1000 1000\" ",
         );
-        put(out, "preserveAspectRatio=\"none\"><path class=\"base\" d=\"M0 1000H1000\"/>");
+        put(out, "preserveAspectRatio=\"none\"><path class=\"base\" d=\"M0 0V1000H1000\"/>");
+        let step = self.unit.step(highest);
+        let grid: Vec<u64> = (0..=highest / step).map(|n| n * step).collect();
+        put(out, "<path class=\"grid\" d=\"M500 0V1000");
+        for value in &grid {
+            put(out, "M0 ");
+            number(out, scale.y(*value));
+            put(out, "H1000");
+        }
+        put(out, "\"/>");
         for run in samples.split(Option::is_none).filter(|run| !run.is_empty()) {
             scale.curve(out, run);
         }
@@ -78,17 +142,19 @@ impl Chart<'_> {
             put(out, "H1000\"/>");
         }
         put(out, "</svg>");
-        if let Some(limit) = drawn {
-            label(
-                out,
-                0,
-                pixels(scale.y(limit)) - 4,
-                "start",
-                &("limit ".to_owned() + &(self.unit)(limit)),
-            );
+        for value in grid {
+            put(out, "<text class=\"a\" x=\"-6\" y=\"");
+            number(out, pixels(scale.y(value)) + 4);
+            element(out, "\" text-anchor=\"end\">", &self.unit.format(value), "</text>");
         }
-        scale.mark(out, peak, &("peak ".to_owned() + &(self.unit)(peak.value)));
-        label(out, 0, 118, "start", &(age(span.div_ceil(1000)) + " before"));
+        if let Some(limit) = drawn {
+            let text = "limit ".to_owned() + &self.unit.format(limit);
+            label(out, 0, pixels(scale.y(limit)) - 4, "start", &text);
+        }
+        let text = "peak ".to_owned() + &self.unit.format(peak.value);
+        scale.mark(out, peak, &text, drawn.is_some());
+        label(out, 0, 118, "start", &("\u{2212}".to_owned() + &age(span.div_ceil(1000))));
+        label(out, SIDE / 2, 118, "middle", &("\u{2212}".to_owned() + &age(span.div_ceil(2000))));
         label(out, SIDE, 118, "end", "last sample");
         put(out, "</svg></figure>");
     }
@@ -104,7 +170,10 @@ impl Chart<'_> {
                     return None;
                 };
                 let is_finite = value.is_finite();
-                is_finite.then(|| Sample { age_millis: clamped(age * 1e3), value: clamped(*value) })
+                is_finite.then(|| Sample {
+                    age_millis: clamped(age * 1e3),
+                    value: self.unit.drawn(*value),
+                })
             })
             .collect()
     }
@@ -117,16 +186,20 @@ impl Chart<'_> {
         lowest: u64,
         limit: Option<u64>,
     ) -> String {
-        let unit = self.unit;
+        let unit = |value| self.unit.format(value);
         let mut facts = String::new();
         if let Some(last) = samples.iter().rev().flatten().next() {
             facts.push_str(&unit(last.value));
             facts.push_str(" at the last sample, ");
         }
-        facts.push_str("between ");
-        facts.push_str(&unit(lowest));
-        facts.push_str(" and ");
-        facts.push_str(&unit(peak.value));
+        if lowest == peak.value {
+            facts = unit(lowest) + " all the time";
+        } else {
+            facts.push_str("between ");
+            facts.push_str(&unit(lowest));
+            facts.push_str(" and ");
+            facts.push_str(&unit(peak.value));
+        }
         if let Some(limit) = limit {
             facts.push_str("; limit ");
             facts.push_str(&unit(limit));
@@ -183,9 +256,9 @@ impl Scale {
         }
     }
 
-    /// Marks the peak. Its label points towards the middle, where it collides neither with the limit's label nor,
+    /// Marks the peak. Its label points towards the middle, where it collides neither with the label of a limit nor,
     /// usually, with the curve.
-    fn mark(&self, out: &mut String, peak: Sample, value: &str) {
+    fn mark(&self, out: &mut String, peak: Sample, value: &str, has_limit: bool) {
         let (x, y) = (self.x(peak), pixels(self.y(peak.value)));
         put(out, "<circle r=\"3.5\" cx=\"");
         tenths(out, x);
@@ -193,11 +266,11 @@ impl Scale {
         number(out, y);
         put(out, "\"/>");
         let is_late = x >= SIDE / 2;
-        let place = match (y < TOP + HEIGHT / 3, is_late) {
-            // On the same height as the limit's label, which starts at the left.
-            (true, true) => TOP - 6,
-            (true, false) => y + 17,
-            (false, _) => y - 8,
+        let place = match y < TOP + HEIGHT / 3 {
+            // On the same height as the label of a limit, which starts at the left.
+            true if is_late || !has_limit => TOP - 6,
+            true => y + 17,
+            false => y - 8,
         };
         label(out, x, place, if is_late { "end" } else { "start" }, value);
     }
@@ -228,8 +301,8 @@ mod tests {
         let mut out = String::new();
         let ages: Vec<_> = ages.iter().map(|age| Value::Number(*age)).collect();
         let values: Vec<_> = values.iter().map(|v| v.map_or(Value::Null, Value::Number)).collect();
-        let unit = |value| format!("{value} B");
-        Chart { title: "Memory", limit, ages: &ages, values: &values, unit }.draw(&mut out);
+        Chart { title: "Memory", limit, ages: &ages, values: &values, unit: Unit::Bytes }
+            .draw(&mut out);
         out
     }
 
@@ -241,7 +314,16 @@ mod tests {
         assert!(svg.contains("class=\"line\" d=\"M0 1000L250 520\"/>"), "{svg}");
         assert!(svg.contains("class=\"line\" d=\"M750 77L1000 770\"/>"), "{svg}");
         assert!(svg.contains("class=\"limit\" d=\"M0 77H1000\"/>"), "{svg}");
-        for label in [">peak 96 B<", ">limit 96 B<", ">20 s before<", ">last sample<"] {
+        for label in [
+            ">peak 96 B<",
+            ">limit 96 B<",
+            ">\u{2212}20 s<",
+            ">\u{2212}10 s<",
+            ">last sample<",
+            ">0 B<",
+            ">32 B<",
+            ">64 B<",
+        ] {
             assert!(svg.contains(label), "{label}: {svg}");
         }
         assert!(svg.contains("24 B at the last sample, between 0 B and 96 B; limit 96 B"), "{svg}");
@@ -262,7 +344,9 @@ mod tests {
                     let svg = draw(&[a, b, 0.0], &[Some(b), Some(a), Some(1.0)], Some(limit));
                     for part in svg.split("d=\"").skip(1) {
                         let path = part.split('"').next().unwrap();
-                        for n in path.split(['M', 'L', 'H', 'Z', ' ']).filter(|n| !n.is_empty()) {
+                        for n in
+                            path.split(['M', 'L', 'H', 'V', 'Z', ' ']).filter(|n| !n.is_empty())
+                        {
                             assert!(n.parse::<u64>().unwrap() <= SIDE, "{path}");
                         }
                     }

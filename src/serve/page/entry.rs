@@ -1,201 +1,124 @@
-//! One incident on the page.
+//! One incident in full: first what decides, then what happened before, then all that is known, at last the line itself.
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::core::case::Severity;
-use crate::core::cgroup::sample::column;
 use crate::core::display::parsed::Value;
-use crate::core::display::units::{ago, bytes, cores, date_time, percent};
-use crate::serve::page::chart::Chart;
-use crate::serve::page::html::{clamped, element, number, put, text, time_tag};
-use crate::serve::page::timeline;
+use crate::core::display::units::{ago, date_time};
+use crate::limits::{PAGE_RELATED_BYTES_MAX, PAGE_RELATED_MAX};
+use crate::serve::page::html::{element, put, text, time_tag};
+use crate::serve::page::{curves, facts, kernel, log, row, timeline};
+use crate::serve::query;
+use crate::serve::recent::Snapshot;
 
-/// Writes the incident of a line. A line that cannot be parsed is shown as raw text. The groups link to its number.
-pub(super) fn write(out: &mut String, line: &[u8], incident_number: u64, now: Timestamp) {
-    match Value::parse(line) {
-        Some(incident) => {
-            summary(out, &incident, incident_number, now);
-            charts(out, &incident);
-            timeline::write(out, &incident);
-            list(out, "Evidence", incident.at(&["metadata", "evidence"]));
-            containers(out, &incident);
-            pod(out, &incident);
-            node(out, &incident);
-            list(out, "Missing", incident.at(&["telemetry", "gaps"]));
-            element(
-                out,
-                "<h2>Incident</h2><p>id <code class=\"id\">",
-                incident.text("id"),
-                "</code></p>",
-            );
-        }
-        None => put(
-            out,
-            "<details class=\"i\"><summary>a line that this page cannot read</summary><div>",
-        ),
-    }
-    put(out, "<details class=\"raw\"><summary>the incident line as written</summary><pre>");
-    text(out, String::from_utf8_lossy(line).trim_end());
-    put(out, "</pre></details></div></details>\n");
-}
-
-fn summary(out: &mut String, incident: &Value, incident_number: u64, now: Timestamp) {
-    let severity = Severity::from_name(incident.text("severity")).map_or("", Severity::name);
-    put(out, "<details id=\"i");
-    number(out, incident_number);
-    put(out, "\" class=\"i ");
-    put(out, severity);
-    element(out, "\"><summary><span class=\"s\">", incident.text("severity"), "</span> <b>");
-    element(out, "", incident.text("type"), "</b> <span class=\"dim\">");
+/// Writes the incident of a line.
+pub(super) fn write(out: &mut String, line: &[u8], snapshot: &Snapshot, now: Timestamp) {
+    let Some(incident) = Value::parse(line) else { return };
+    put(out, "<article class=\"i ");
+    put(out, row::severity_class(&incident));
+    put(out, "\"><h2><span class=\"s\">");
+    row::title(out, &incident);
+    put(out, "</h2><p class=\"dim\">");
     if let Some(at) = incident.time("occurred_at") {
         time_tag(out, at, &date_time(at));
         element(out, ", ", &ago(at, now), "");
     }
-    element(out, "</span> <bdi>", &incident.subject(), "");
-    let container = incident.text("container");
-    if !container.is_empty() {
-        element(out, "</bdi> <span class=\"dim\">container</span> <bdi>", container, "");
-    }
-    let message = incident.text("message");
-    element(out, "</bdi><span class=\"m\">", message, "</span></summary><div>");
-}
-
-fn charts(out: &mut String, incident: &Value) {
-    let samples = incident.at(&["telemetry", "container"]);
-    let own = incident.at(&["containers"]).items().iter();
-    let own = own.into_iter().find(|c| is_own(incident, c)).unwrap_or(&Value::Null);
-    put(out, "<div class=\"charts\">");
-    for (title, name, limit, unit) in [
-        (
-            "Memory",
-            column::MEMORY_BYTES,
-            samples.number("memory_limit_bytes"),
-            bytes as fn(u64) -> String,
-        ),
-        (
-            "CPU",
-            column::CPU_MILLICORES,
-            own.at(&["resources"]).number("cpu_limit_millicores"),
-            cores,
-        ),
-        ("CPU throttled", column::CPU_THROTTLED_PERCENT, None, percent),
-    ] {
-        let values = samples.at(&[name]).items();
-        let is_none = |value: &Value| !matches!(value, Value::Number(n) if *n > 0.0);
-        // The throttled share is usually zero for the whole chart; leave it out then.
-        if name == column::CPU_THROTTLED_PERCENT && values.iter().all(is_none) {
-            continue;
-        }
-        let ages = samples.at(&[column::AGE_SECONDS]).items();
-        Chart { title, limit, ages, values, unit }.draw(out);
-    }
-    put(out, "</div>");
-    if let Some(peak) = samples.number("memory_peak_bytes").map(clamped).filter(|peak| *peak > 0) {
-        let before = "<p class=\"dim\">Peak memory since the container started, from the kernel: ";
-        element(out, before, &bytes(peak), "</p>");
-    }
-}
-
-/// Returns true if the incident is about this container.
-fn is_own(incident: &Value, container: &Value) -> bool {
-    incident.text("container") == container.text("name")
-}
-
-/// Writes a list of short facts; writes nothing if the list is empty.
-fn list(out: &mut String, title: &str, items: &Value) {
-    if items.items().is_empty() {
-        return;
-    }
-    element(out, "<h2>", title, "</h2><ul>");
-    for item in items.items() {
-        if let Value::Text(item) = item {
-            element(out, "<li>", item, "</li>");
-        }
-    }
-    put(out, "</ul>");
-}
-
-fn containers(out: &mut String, incident: &Value) {
+    element(out, "</p><p class=\"say\">", incident.text("message"), "</p>");
+    cause(out, incident.at(&["cause"]));
+    facts::top(out, &incident);
+    log::write(out, &incident);
+    curves::write(out, &incident);
+    timeline::write(out, &incident);
+    facts::list(out, "Evidence", incident.at(&["metadata", "evidence"]));
+    kernel::write(out, &incident);
+    facts::containers(out, &incident);
+    facts::pod(out, &incident);
+    facts::node(out, &incident);
+    facts::list(out, "Missing", incident.at(&["telemetry", "gaps"]));
+    related(out, &incident, snapshot);
     put(
         out,
-        "<h2>Containers</h2><div class=\"w\"><table><thead><tr><th>name</th><th>state</th>\
-         <th>last termination</th><th>restarts</th><th>limits</th><th>image</th></tr></thead>\
-         <tbody>",
+        "<h3>The incident line</h3><p class=\"dim\">A click selects all of it. Its id is <code>",
     );
-    for c in incident.at(&["containers"]).items() {
-        put(out, if is_own(incident, c) { "<tr class=\"now\"><td>" } else { "<tr><td>" });
-        text(out, c.text("name"));
-        let kind = c.text("kind");
-        element(out, " <span class=\"dim\">", if kind == "app" { "" } else { kind }, "</span>");
-        element(out, "</td><td>", c.text("state"), "</td><td>");
-        ending(out, c);
-        put(out, "</td><td class=\"n\">");
-        number(out, c.number("restart_count").map_or(0, clamped));
-        put(out, "</td><td class=\"n\">");
-        limits(out, c.at(&["resources"]));
-        element(out, "</td><td>", c.text("image"), "</td></tr>");
-    }
-    put(out, "</tbody></table></div>");
+    text(out, incident.text("id"));
+    put(out, "</code>.</p><pre class=\"raw\">");
+    text(out, String::from_utf8_lossy(line).trim_end());
+    put(out, "</pre></article>\n");
 }
 
-fn ending(out: &mut String, c: &Value) {
-    if let Some(code) = c.number("exit_code") {
-        put(out, if code < 0.0 { "exit code -" } else { "exit code " });
-        number(out, clamped(code.abs()));
-        out.push(' ');
+/// Writes the cause in the words of the application.
+fn cause(out: &mut String, cause: &Value) {
+    if cause.text("message").is_empty() {
+        return;
     }
-    text(out, c.text("reason"));
-    let message = c.text("message").trim_end();
-    if !message.is_empty() {
-        element(out, "<pre>", message, "</pre>");
-    }
-}
-
-fn limits(out: &mut String, resources: &Value) {
-    let mut before = "";
-    for (name, unit) in
-        [("memory_limit_bytes", bytes as fn(u64) -> String), ("cpu_limit_millicores", cores)]
-    {
-        if let Some(limit) = resources.number(name) {
-            element(out, before, &unit(clamped(limit)), "");
-            before = ", ";
+    put(out, "<p class=\"say\"><mark>cause</mark> <b>");
+    let error_type = cause.text("error_type");
+    element(out, "", error_type, if error_type.is_empty() { "" } else { ": " });
+    element(out, "", cause.text("message"), "</b>");
+    for (before, name) in [("; while: ", "context"), ("; in ", "location")] {
+        if !cause.text(name).is_empty() {
+            element(out, before, cause.text(name), "");
         }
     }
-    put(out, if before.is_empty() { "none" } else { "" });
+    let source = match cause.text("source") {
+        "log" => " (from the log)",
+        "termination_message" => " (from the termination message)",
+        "status" => " (from the status)",
+        _ => "",
+    };
+    put(out, source);
+    put(out, "</p>");
 }
 
-/// Writes the node's conditions that are not in their healthy state.
-fn node(out: &mut String, incident: &Value) {
-    let is_bad = |c: &&Value| (c.text("type") == "Ready") != (c.text("status") == "True");
-    let conditions = incident.at(&["telemetry", "node", "conditions"]).items();
-    for (n, condition) in conditions.iter().filter(is_bad).enumerate() {
-        put(out, if n == 0 { "<h2>Node</h2>" } else { "" });
-        element(out, "<p>", condition.text("type"), " is ");
-        element(out, "<b>", condition.text("status"), "</b></p>");
+/// Writes links to the other incidents of the same pod, and of the same fingerprint.
+fn related(out: &mut String, incident: &Value, snapshot: &Snapshot) {
+    let (namespace, pod) = (incident.text("namespace"), incident.text("pod_name"));
+    let print = incident.text("fingerprint");
+    if !pod.is_empty() {
+        let is_of_pod =
+            |other: &Value| other.text("pod_name") == pod && other.text("namespace") == namespace;
+        let all = query::page(&[("namespace", namespace), ("pod", pod)]);
+        others(out, "Of the same pod", incident, snapshot, &all, &is_of_pod);
+    }
+    if !print.is_empty() {
+        let is_alike = |other: &Value| other.text("fingerprint") == print;
+        let all = query::page(&[("fingerprint", print)]);
+        others(out, "With the same fingerprint", incident, snapshot, &all, &is_alike);
     }
 }
 
-fn pod(out: &mut String, incident: &Value) {
-    let metadata = incident.at(&["metadata"]);
-    let owner = metadata.at(&["owner"]);
-    let owner = owner.text("kind").to_owned() + " " + owner.text("name");
-    put(out, "<h2>Pod</h2><ul>");
-    for (before, value) in [
-        ("<li>owner ", owner.trim()),
-        ("<li>QoS class ", metadata.text("qos_class")),
-        ("<li>container id ", incident.text("container_id")),
-        ("<li>pod uid ", incident.text("pod_uid")),
-        ("<li>the type is ", metadata.text("confidence")),
-    ] {
-        if !value.is_empty() {
-            element(out, before, value, "</li>");
+/// Writes a list of links; nothing if there are no other incidents.
+fn others(
+    out: &mut String,
+    title: &'static str,
+    incident: &Value,
+    snapshot: &Snapshot,
+    all: &str,
+    is_related: &dyn Fn(&Value) -> bool,
+) {
+    let start = out.len();
+    element(out, "<h3>", title, "</h3><ul>");
+    let is_other = |other: &Value| other.text("id") != incident.text("id") && is_related(other);
+    let parse = |line: &Arc<[u8]>| Value::parse_head(line);
+    let others = snapshot.lines.iter().rev().filter_map(parse).filter(is_other);
+    let mut shown = 0;
+    for other in others.take(PAGE_RELATED_MAX) {
+        let before = out.len();
+        element(out, "<li><a href=\"", &query::page(&[("id", other.text("id"))]), "\">");
+        element(out, "", &other.time("occurred_at").map(date_time).unwrap_or_default(), " ");
+        element(out, "<b>", other.text("type"), "</b> <bdi>");
+        element(out, "", &other.subject(), "</bdi> <bdi>");
+        element(out, "", other.text("container"), "</bdi></a></li>");
+        if out.len() - start > PAGE_RELATED_BYTES_MAX - all.len() - 100 {
+            out.truncate(before);
+            break;
         }
+        shown += 1;
     }
-    for (name, value) in metadata.at(&["labels"]).fields() {
-        if let Value::Text(value) = value {
-            element(out, "<li>label <code>", name, "=");
-            element(out, "", value, "</code></li>");
-        }
+    if shown == 0 {
+        out.truncate(start);
+        return;
     }
-    put(out, "</ul>");
+    element(out, "<li><a href=\"", all, "\">all of them in a list</a></li></ul>");
 }

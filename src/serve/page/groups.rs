@@ -1,113 +1,136 @@
 //! The groups at the top of the page: what happens again and again on this node, in one look.
 
-use std::sync::Arc;
-
-use jiff::Timestamp;
-
-use crate::core::display::groups::{By, Group, Groups, OTHERS, Table};
+use crate::core::display::groups::{By, Group, Groups, NONE, OTHERS, Span, Table};
 use crate::core::display::parsed::Value;
 use crate::core::display::units::date_time;
 use crate::limits::{PAGE_GROUPS_BYTES_MAX, PAGE_GROUPS_MAX};
-use crate::serve::page::html::{element, number, put, text, time_tag};
-use crate::sinks::Delivery;
+use crate::serve::page::html::{element, put, time_tag};
+use crate::serve::query::{self, Query};
 
 /// Room for the row of the others and for the end of the table.
 const TAIL_BYTES: usize = 1000;
 
-/// The section.
+/// The section, while it is filled.
 #[derive(Debug)]
-pub(super) struct Section {
-    table: Table,
+pub(super) struct Section<'q> {
+    query: &'q Query,
+    groups: Groups,
+    /// The number and the id of each incident.
+    ids: Vec<(u64, String)>,
 }
 
-impl Section {
-    /// Groups the incidents of these lines. `first` is the number of the oldest one; the entries have the same numbers.
-    pub(super) fn new(by: By, items: &[Arc<Delivery>], first: u64) -> Self {
-        let mut groups = Groups::new(by);
-        for (item, number) in items.iter().zip(first..) {
-            if let Some(incident) = Value::parse_head(&item.line) {
-                groups.add(&incident, number);
-            }
+impl<'q> Section<'q> {
+    /// Creates a section without groups.
+    pub(super) fn new(query: &'q Query) -> Self {
+        Self { query, groups: Groups::new(query.by()), ids: Vec::new() }
+    }
+
+    /// Adds an incident with its number.
+    pub(super) fn add(&mut self, incident: &Value, number: u64) {
+        self.groups.add(incident, number);
+        self.ids.push((number, incident.text("id").to_owned()));
+    }
+
+    /// Writes the section, at most [`PAGE_GROUPS_BYTES_MAX`] bytes; nothing if there are no groups.
+    pub(super) fn write(self, out: &mut String) {
+        let mut table = self.groups.into_table();
+        if table.rows.is_empty() {
+            return;
         }
-        let mut table = groups.into_table();
-        table.keep(PAGE_GROUPS_MAX);
-        let (mut bytes, mut rows) = (head(by).len() + TAIL_BYTES, 0);
-        for group in &table.rows {
-            let mut out = String::new();
-            row(&mut out, group, true);
-            bytes += out.len();
-            if bytes > PAGE_GROUPS_BYTES_MAX {
+        let mut section = String::new();
+        head(&mut section, self.query);
+        let mut rows = 0;
+        for group in table.rows.iter().take(PAGE_GROUPS_MAX) {
+            let before = section.len();
+            let id = self.ids.iter().find(|(number, _)| *number == group.newest);
+            row(&mut section, self.query, group, id.map_or("", |(_, id)| id));
+            if section.len() > PAGE_GROUPS_BYTES_MAX - TAIL_BYTES {
+                section.truncate(before);
                 break;
             }
             rows += 1;
         }
         table.keep(rows);
-        Self { table }
-    }
-
-    /// Writes the section, at most [`PAGE_GROUPS_BYTES_MAX`] bytes; nothing if there are no groups. Incidents from the
-    /// number `linked` on are on the page.
-    pub(super) fn write(&self, out: &mut String, linked: u64) {
-        let Table { rows, others, .. } = &self.table;
-        if rows.is_empty() && others.count == 0 {
-            return;
-        }
-        out.push_str(&head(self.table.by));
-        for group in rows {
-            row(out, group, group.newest >= linked);
-        }
+        let Table { others, .. } = &table;
         if others.count > 0 {
-            put(out, "<tr><td class=\"n\">");
-            number(out, others.count);
-            put(out, "</td><td class=\"n\">-</td><td>");
-            time(out, others.span.first);
-            put(out, "</td><td>");
-            time(out, others.span.last);
-            element(out, "</td><td class=\"dim\">", OTHERS, "</td></tr>");
+            put(&mut section, "<tr>");
+            cell(&mut section, &others.count.to_string(), "count ");
+            cell(&mut section, "-", "pods ");
+            times(&mut section, others.span);
+            element(&mut section, "<td class=\"dim\">", OTHERS, "</td></tr>");
         }
-        put(out, "</tbody></table></div>");
+        out.push_str(&section);
+        put(out, "</tbody></table></section>");
     }
 }
 
-/// Returns the part before the rows.
-fn head(by: By) -> String {
-    let mut out = String::new();
-    put(&mut out, "<h2>The last incidents by ");
-    put(&mut out, by.name());
-    put(&mut out, "</h2><nav>");
+/// Writes the part before the rows.
+fn head(out: &mut String, query: &Query) {
+    let by = query.by();
+    put(out, "<section><h2>The last incidents by ");
+    put(out, by.name());
+    put(out, "</h2><nav aria-label=\"Groups\">");
     for other in By::ALL.into_iter().filter(|other| *other != by) {
-        put(&mut out, "<a href=\"/?by=");
-        put(&mut out, other.name());
-        element(&mut out, "\">by ", other.name(), "</a> ");
+        element(out, "<a href=\"", &query.with("by", other.name()), "\">by ");
+        put(out, other.name());
+        put(out, "</a> ");
     }
     put(
-        &mut out,
-        "</nav><div class=\"w\"><table><thead><tr><th>count</th><th>pods</th><th>first</th>\
-         <th>last</th><th>group and newest incident</th></tr></thead><tbody>",
+        out,
+        "</nav><table class=\"g\"><thead><tr><th scope=\"col\">count</th>\
+         <th scope=\"col\">pods</th><th scope=\"col\">first</th><th scope=\"col\">last</th>\
+         <th scope=\"col\">group and newest incident</th></tr></thead><tbody>",
     );
-    out
 }
 
-fn row(out: &mut String, group: &Group, is_linked: bool) {
-    element(out, "<tr><td class=\"n\">", &group.count(), "</td><td class=\"n\">");
-    text(out, &group.pods.to_string());
-    put(out, "</td><td>");
-    time(out, group.span.first);
-    put(out, "</td><td>");
-    time(out, group.span.last);
-    element(out, "</td><td><bdi><b>", &group.key, "</b> ");
-    element(out, "", &group.detail, "</bdi><span class=\"m\"><bdi>");
-    element(out, "", &group.sentence, "</bdi>");
-    if is_linked {
-        put(out, " <a href=\"#i");
-        number(out, group.newest);
-        put(out, "\">newest</a>");
+fn row(out: &mut String, query: &Query, group: &Group, id: &str) {
+    put(out, "<tr>");
+    cell(out, &group.count(), "count ");
+    cell(out, &group.pods.to_string(), "pods ");
+    times(out, group.span);
+    put(out, "<td>");
+    let address = address(query.by(), &group.key);
+    if !address.is_empty() {
+        element(out, "<a href=\"", &address, "\">");
     }
-    put(out, "</span></td></tr>");
+    // A fingerprint tells a person less than what it stands for.
+    let has_detail = !group.detail.is_empty();
+    let title = if has_detail { &group.detail } else { &group.key };
+    element(out, "<bdi><b>", title, "</b></bdi>");
+    put(out, if address.is_empty() { "" } else { "</a>" });
+    if has_detail {
+        element(out, " <code class=\"dim\">", &group.key, "</code>");
+    }
+    element(out, " <a class=\"m\" href=\"", &query::page(&[("id", id)]), "\"><bdi>");
+    element(out, "", &group.sentence, "</bdi></a></td></tr>");
 }
 
-fn time(out: &mut String, at: Option<Timestamp>) {
-    if let Some(at) = at {
-        time_tag(out, at, &date_time(at));
+/// Returns the address of the incidents of a group; empty if no filter chooses them.
+fn address(by: By, key: &str) -> String {
+    match by {
+        _ if key == NONE => String::new(),
+        // All incidents of the page are of the agent's node.
+        By::Node => String::new(),
+        By::Workload => {
+            let (namespace, workload) = key.split_once('/').unwrap_or_default();
+            query::page(&[("namespace", namespace), ("workload", workload)])
+        }
+        By::Fingerprint | By::Type | By::Image => query::page(&[(by.name(), key)]),
+    }
+}
+
+/// Writes a number. What it counts is in the head of the table, or where there is no room for one, beside it.
+fn cell(out: &mut String, count: &str, what: &'static str) {
+    element(out, "<td class=\"n\"><span class=\"h\">", what, "</span>");
+    element(out, "", count, "</td>");
+}
+
+fn times(out: &mut String, span: Span) {
+    for (what, at) in [("first ", span.first), ("last ", span.last)] {
+        element(out, "<td><span class=\"h\">", what, "</span>");
+        if let Some(at) = at {
+            time_tag(out, at, &date_time(at));
+        }
+        put(out, "</td>");
     }
 }

@@ -1,33 +1,46 @@
 //! The page at `/`: the most recent incidents for a person with a browser behind `kubectl port-forward`.
 //!
+//! Without an `id` in its address it is a list: groups, then a row for each incident. With one it is that incident in
+//! full. Everything that was chosen stands in the address, so a page can be kept, sent to others and loaded again.
+//!
 //! Plain HTML with one inline style sheet, whose hash is in the `Content-Security-Policy`, and nothing else: no
-//! script, nothing from other sites, no attribute whose value comes from outside. There is a reload link rather
-//! than an automatic reload, which would close what the reader has opened.
+//! script, and nothing from other sites. What comes from outside is in two kinds of attributes only: percent-encoded in
+//! links, and escaped in the fields of the form, where it is what the reader typed.
 
 mod chart;
+mod curves;
 mod entry;
+mod facts;
+mod form;
 mod groups;
 mod html;
+mod kernel;
+mod log;
+mod row;
 mod timeline;
 
 use jiff::Timestamp;
 
 use self::html::{element, number, put, text};
-use crate::core::display::groups::By;
+use crate::core::display::parsed::Value;
 use crate::core::display::units::{ago, date_time};
-use crate::limits::{PAGE_BYTES_MAX, PAGE_INCIDENT_BYTES_MAX};
+use crate::limits::{PAGE_BYTES_MAX, PAGE_GROUPS_BYTES_MAX};
 use crate::metrics::health::Unhealthy;
+use crate::serve::query::Query;
 use crate::serve::recent::Snapshot;
 
 /// The page's style sheet.
 pub const STYLE: &str = include_str!("page.css");
 
-/// Security headers: the page may load nothing, and may not be embedded in other pages. The hash is the SHA-256 of
-/// [`STYLE`]; a test checks it.
+/// Security headers: the page may load nothing, send its form only to itself, and may not be embedded in other pages.
+/// The hash is the SHA-256 of [`STYLE`]; a test checks it.
 pub const HEADERS: &str = "Content-Security-Policy: default-src 'none'; \
-    style-src 'sha256-Bi28QHYx898IhnervBmUIGVylkW4owfPZPfmW63SYew='; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n\
+    style-src 'sha256-WWgMkoZAYyQobd7uMEqNfhBg+0SKZ0HbfXvd0nF0NQI='; \
+    base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\nReferrer-Policy: no-referrer\r\n";
+
+/// Room for the end of the page.
+const END_BYTES: usize = 1000;
 
 /// The content of the page.
 #[derive(Debug)]
@@ -36,8 +49,8 @@ pub struct Page<'a> {
     pub node_name: &'a str,
     /// The most recent incidents.
     pub snapshot: &'a Snapshot,
-    /// What the groups at the top of the page have in common.
-    pub by: By,
+    /// What the reader asks for.
+    pub query: &'a Query,
     /// The result of `/healthz`.
     pub alive: Result<(), Unhealthy>,
     /// The result of `/readyz`.
@@ -47,48 +60,33 @@ pub struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// Renders the page, at most [`PAGE_BYTES_MAX`] bytes plus the closing part. The newest incident comes first. If
-    /// there is no room for the oldest ones, the page says so.
-    pub fn render(&self) -> String {
+    /// Appends the page, at most [`PAGE_BYTES_MAX`] bytes. The newest incident comes first. If there is no room for the
+    /// oldest ones, the page says so. Returns true if it shows an incident.
+    pub fn render(&self, out: &mut String) -> bool {
         // Allocate once: growing step by step would need half as much memory again.
-        let mut out = String::with_capacity(PAGE_BYTES_MAX + PAGE_INCIDENT_BYTES_MAX);
-        self.header(&mut out);
-        put(&mut out, "<main>");
-        let items = &self.snapshot.items;
-        if items.is_empty() {
-            put(&mut out, "<p>No incidents since this agent started.</p>");
-        }
-        let table = groups::Section::new(self.by, items, self.forgotten());
-        let start = out.len();
-        // Each group links to its newest incident if that is on the page, which is known in the end. With all links,
-        // the section is at its longest.
-        let mut section = String::new();
-        table.write(&mut section, 0);
-        let (mut shown, mut oldest) = (0, self.forgotten() + items.len() as u64);
-        for item in items.iter().rev() {
-            let before = out.len();
-            entry::write(&mut out, &item.line, oldest - 1, self.now);
-            if out.len() + section.len() > PAGE_BYTES_MAX {
-                out.truncate(before);
-                break;
-            }
-            shown += 1;
-            oldest -= 1;
-        }
-        section.clear();
-        table.write(&mut section, oldest);
-        out.insert_str(start, &section);
-        self.rest(&mut out, shown);
-        put(&mut out, "</main></body></html>\n");
-        out
+        out.reserve_exact(PAGE_BYTES_MAX);
+        self.header(out);
+        let is_list = self.query.get("id").is_empty();
+        put(out, "<main id=\"main\">");
+        let shown = if is_list { self.list(out) } else { self.incidents(out) };
+        put(out, "</main></body></html>\n");
+        shown > 0
     }
 
     fn header(&self, out: &mut String) {
         put(out, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
         put(out, "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">");
+        let refresh = self.query.get("refresh");
+        if !refresh.is_empty() {
+            element(out, "<meta http-equiv=\"refresh\" content=\"", refresh, "\">");
+        }
         element(out, "<title>", self.node_name, " \u{b7} blackbox-daemon</title><style>");
         put(out, STYLE);
-        element(out, "</style></head><body><header><h1>", self.node_name, "</h1><p>");
+        put(
+            out,
+            "</style></head><body><a class=\"skip\" href=\"#main\">To the incidents</a><header>",
+        );
+        element(out, "<h1><a href=\"/\">", self.node_name, "</a></h1><p>");
         number(out, self.snapshot.seen_total);
         put(
             out,
@@ -104,27 +102,87 @@ impl Page<'_> {
         put(out, env!("CARGO_PKG_VERSION"));
         verdict(out, " is ", "alive", &self.alive);
         verdict(out, " and ", "ready", &self.ready);
-        put(
-            out,
-            "</p><nav><a href=\"/\">Reload</a> <a href=\"/incidents\">JSON lines</a></nav></header>\n",
-        );
+        put(out, "</p>");
+        form::navigation(out, self.query);
+        put(out, "</header>\n");
     }
 
-    /// Returns how many incidents of this agent are no longer in memory. The number of an incident counts from the
-    /// agent's start, so it is the same after a reload.
+    /// Returns the wanted lines, the newest first, each with its number. The number of an incident counts from the
+    /// agent's start, so it is the same when the page is loaded again.
+    fn wanted(&self) -> impl Iterator<Item = (u64, &[u8], Value)> {
+        let lines = self.snapshot.lines.iter().enumerate().rev();
+        let wanted = lines.filter_map(|(n, line)| {
+            Some((self.forgotten() + n as u64, &**line, self.query.take(line)?))
+        });
+        wanted.take(self.query.limit())
+    }
+
+    /// Returns how many incidents of this agent are no longer in memory.
     fn forgotten(&self) -> u64 {
-        self.snapshot.seen_total.saturating_sub(self.snapshot.items.len() as u64)
+        self.snapshot.seen_total.saturating_sub(self.snapshot.lines.len() as u64)
+    }
+
+    /// Writes the groups and a row for each incident. Returns the number of rows.
+    fn list(&self, out: &mut String) -> usize {
+        form::fields(out, self.query);
+        let mut groups = groups::Section::new(self.query);
+        let (mut rows, mut wanted, mut shown) = (String::new(), 0, 0);
+        let room = PAGE_BYTES_MAX.saturating_sub(out.len() + PAGE_GROUPS_BYTES_MAX + END_BYTES);
+        for (at, _, incident) in self.wanted() {
+            groups.add(&incident, at);
+            wanted += 1;
+            // After the first row without room there is none, so that no incident is left out in between.
+            if shown + 1 == wanted {
+                let before = rows.len();
+                row::write(&mut rows, &incident, self.now);
+                match rows.len() <= room {
+                    true => shown += 1,
+                    false => rows.truncate(before),
+                }
+            }
+        }
+        groups.write(out);
+        self.heading(out, wanted);
+        if shown > 0 {
+            put(out, "<ol class=\"l\">");
+            out.push_str(&rows);
+            put(out, "</ol>");
+        }
+        self.rest(out, wanted - shown);
+        shown
+    }
+
+    /// Says how many incidents there are.
+    fn heading(&self, out: &mut String, wanted: usize) {
+        let kept = self.snapshot.lines.len();
+        let is_filtered = self.query.filters().next().is_some();
+        put(out, "<h2>Incidents</h2><p class=\"dim\">");
+        if kept == 0 {
+            put(out, "No incidents since this agent started.");
+        } else if is_filtered && wanted == 0 {
+            put(out, "None of the ");
+            number(out, kept as u64);
+            put(out, " incidents in memory fits.");
+        } else {
+            number(out, wanted as u64);
+            if is_filtered {
+                put(out, " of ");
+                number(out, kept as u64);
+            }
+            put(out, " in memory, the newest first");
+        }
+        put(out, "</p>");
     }
 
     /// Writes how many incidents are not on the page.
-    fn rest(&self, out: &mut String, shown: usize) {
-        let kept = self.snapshot.items.len();
-        let forgotten = self.forgotten();
-        if shown < kept {
+    fn rest(&self, out: &mut String, left_out: usize) {
+        if left_out > 0 {
             put(out, "<p>");
-            number(out, (kept - shown) as u64);
-            put(out, " older incidents are at <a href=\"/incidents\">/incidents</a>.</p>");
+            number(out, left_out as u64);
+            put(out, " older incidents have no room here; they are among the ");
+            element(out, "<a href=\"", &self.query.lines(), "\">JSON lines</a>.</p>");
         }
+        let forgotten = self.forgotten();
         if forgotten > 0 {
             put(out, "<p class=\"dim\">");
             number(out, forgotten);
@@ -134,6 +192,28 @@ impl Page<'_> {
                  incident file or at the collector.</p>",
             );
         }
+    }
+
+    /// Writes the incidents with an id in full; as a rule, that is one. Returns their number.
+    fn incidents(&self, out: &mut String) -> usize {
+        let mut shown = 0;
+        for (_, line, _) in self.wanted() {
+            let before = out.len();
+            entry::write(out, line, self.snapshot, self.now);
+            if out.len() > PAGE_BYTES_MAX - END_BYTES {
+                out.truncate(before);
+                break;
+            }
+            shown += 1;
+        }
+        if shown == 0 {
+            put(
+                out,
+                "<h2>No such incident</h2><p>No incident with this id is in the memory of this agent. \
+                 Look for it on stdout, in the incident file or at the collector.</p>",
+            );
+        }
+        shown
     }
 }
 

@@ -1,4 +1,4 @@
-//! What happened around the termination, in order: starts, terminations, the pod's events, the last log lines.
+//! What happened around the termination, in order: starts, terminations, the pod's events. The log has its own section.
 
 use crate::core::display::parsed::Value;
 use crate::core::display::timeline::{LOG, THIS, rows};
@@ -10,8 +10,8 @@ pub(super) fn write(out: &mut String, incident: &Value) {
     let Some(end) = incident.time("occurred_at") else {
         return;
     };
-    put(out, "<h2>Timeline</h2><table class=\"t\"><tbody>");
-    for row in rows(incident, end) {
+    put(out, "<h3>Timeline</h3><table class=\"t\"><tbody>");
+    for row in rows(incident, end).into_iter().filter(|row| row.what != LOG) {
         let is_this = row.what == THIS;
         put(
             out,
@@ -21,11 +21,7 @@ pub(super) fn write(out: &mut String, incident: &Value) {
         element(out, "</td><td class=\"n dim\">", &offset(row.at, end), "</td><td>");
         put(out, row.what);
         element(out, " <span class=\"dim\">", row.whose, "</span></td><td>");
-        if row.what == LOG {
-            element(out, "<div class=\"log\">", row.said, "</div>");
-        } else {
-            text(out, row.said);
-        }
+        text(out, row.said);
         times(out, row.count);
         put(out, "</td></tr>");
     }

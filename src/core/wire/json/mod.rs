@@ -13,7 +13,7 @@ mod scan;
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use jiff::Timestamp;
 
@@ -361,6 +361,11 @@ pub struct Span<'a> {
 }
 
 impl<'a> Span<'a> {
+    /// Returns where in the text the value is; `None` if there is none.
+    pub fn place(&self) -> Option<Range<usize>> {
+        (!self.bytes.is_empty()).then(|| self.at..self.at + self.bytes.len())
+    }
+
     /// Parses the value.
     ///
     /// # Errors
