@@ -77,7 +77,7 @@ fn incidents_are_the_very_lines_of_stdout_and_on_the_page() {
     }
     assert!(!head.to_ascii_lowercase().contains("access-control"), "{head}");
     let html = html::read(&page);
-    for words in ["node1", "3 incidents since", "is alive and ready", "shop/three", "exit code 1"] {
+    for words in ["node1", "3 incidents since", "is alive and ready", "shop/three", "exited with code 1"] {
         assert!(html.text.contains(words), "no {words:?} in {}", html.text);
     }
     for line in agent.lines_from(0) {
@@ -297,12 +297,12 @@ fn the_oldest_are_forgotten_and_memory_does_not_grow() {
     assert!(after < before + 4096, "{before} KiB, then {after} KiB");
 }
 
-/// Not a test: writes the page to the file that `BLACKBOX_PAGE` names, for a person to look at, with the zoo's
+/// Not a test: writes pages into the folder that `BLACKBOX_PAGES` names, for a person to look at, with the zoo's
 /// crashes and one incident with all telemetry. It takes about a minute.
 #[test]
 #[ignore = "draws"]
 fn the_page_to_look_at() {
-    let path = std::env::var("BLACKBOX_PAGE").unwrap();
+    let path = std::env::var("BLACKBOX_PAGES").unwrap();
     let (api, scratch) = (FakeApi::start(Options::default()), Scratch::new("page"));
     let write = |path: &str, text: &str| {
         let path = scratch.join(path);
@@ -340,9 +340,11 @@ fn the_page_to_look_at() {
     api.apply(checkout(&started, &json!({"waiting": {"reason": "CrashLoopBackOff"}}), &end, 1));
     wait_for(&agent, told + 1);
     crash(&api, "last");
-    let page = ask(agent.http(), "GET /", "localhost").1;
-    html::read(&page);
-    std::fs::write(path, page).unwrap();
+    for (name, query) in [("list", "/"), ("oom", "/?id=*&text=checkout&limit=1")] {
+        let page = ask(agent.http(), &format!("GET {query}"), "localhost").1;
+        html::read(&page);
+        std::fs::write(format!("{path}/{name}.html"), page).unwrap();
+    }
 }
 
 /// Returns a pod with a memory leak.
