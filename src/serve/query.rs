@@ -97,6 +97,7 @@ impl Query {
     }
 
     /// Parses a line, as far as it takes. `None`: it is not wanted, or it is not an incident.
+    #[inline(never)]
     pub fn take(&self, line: &[u8]) -> Option<Value> {
         let parse = if self.get(TEXT).is_empty() { Value::parse_head } else { Value::parse };
         let incident = parse(line)?;

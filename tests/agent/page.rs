@@ -77,7 +77,9 @@ fn incidents_are_the_very_lines_of_stdout_and_on_the_page() {
     }
     assert!(!head.to_ascii_lowercase().contains("access-control"), "{head}");
     let html = html::read(&page);
-    for words in ["node1", "3 incidents since", "is alive and ready", "shop/three", "exited with code 1"] {
+    for words in
+        ["node1", "3 incidents since", "is alive and ready", "shop/three", "exited with code 1"]
+    {
         assert!(html.text.contains(words), "no {words:?} in {}", html.text);
     }
     for line in agent.lines_from(0) {

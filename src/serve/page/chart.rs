@@ -61,18 +61,14 @@ impl Unit {
 
     /// Returns the distance between the lines across a chart: a round number of the unit.
     fn step(self, highest: u64) -> u64 {
-        let is_wide = |step: &u64| highest / *step <= GRID_LINES_MAX;
-        match self {
-            Self::Bytes | Self::BytesPerSecond => {
-                (0..63).map(|shift| 1 << shift).find(is_wide).unwrap_or(u64::MAX)
-            }
-            _ => {
-                let least = if self == Self::Millicores { 10 } else { 1 };
-                let tens = std::iter::successors(Some(least), |ten: &u64| ten.checked_mul(10));
-                let mut steps = tens.flat_map(|ten| [1, 2, 5].map(|n| ten.saturating_mul(n)));
-                steps.find(is_wide).unwrap_or(u64::MAX)
-            }
+        let is_binary = matches!(self, Self::Bytes | Self::BytesPerSecond);
+        let (mut step, mut n) = (if self == Self::Millicores { 10_u64 } else { 1 }, 0);
+        while highest / step > GRID_LINES_MAX {
+            // 1, 2, 5, 10, 20, and so on.
+            step = if !is_binary && n % 3 == 1 { step / 2 * 5 } else { step * 2 };
+            n += 1;
         }
+        step
     }
 }
 
@@ -148,14 +144,13 @@ impl Chart<'_> {
             element(out, "\" text-anchor=\"end\">", &self.unit.format(value), "</text>");
         }
         if let Some(limit) = drawn {
-            let text = "limit ".to_owned() + &self.unit.format(limit);
-            label(out, 0, pixels(scale.y(limit)) - 4, "start", &text);
+            let y = pixels(scale.y(limit)) - 4;
+            label(out, 0, y, "start", "limit ", &self.unit.format(limit));
         }
-        let text = "peak ".to_owned() + &self.unit.format(peak.value);
-        scale.mark(out, peak, &text, drawn.is_some());
-        label(out, 0, 118, "start", &("\u{2212}".to_owned() + &age(span.div_ceil(1000))));
-        label(out, SIDE / 2, 118, "middle", &("\u{2212}".to_owned() + &age(span.div_ceil(2000))));
-        label(out, SIDE, 118, "end", "last sample");
+        scale.mark(out, peak, &self.unit.format(peak.value), drawn.is_some());
+        label(out, 0, 118, "start", "\u{2212}", &age(span.div_ceil(1000)));
+        label(out, SIDE / 2, 118, "middle", "\u{2212}", &age(span.div_ceil(2000)));
+        label(out, SIDE, 118, "end", "last sample", "");
         put(out, "</svg></figure>");
     }
 
@@ -272,7 +267,7 @@ impl Scale {
             true => y + 17,
             false => y - 8,
         };
-        label(out, x, place, if is_late { "end" } else { "start" }, value);
+        label(out, x, place, if is_late { "end" } else { "start" }, "peak ", value);
     }
 }
 
@@ -281,7 +276,14 @@ fn pixels(y: u64) -> u64 {
     TOP + y * HEIGHT / SIDE
 }
 
-fn label(out: &mut String, x: u64, y: u64, anchor: &'static str, value: &str) {
+fn label(
+    out: &mut String,
+    x: u64,
+    y: u64,
+    anchor: &'static str,
+    before: &'static str,
+    value: &str,
+) {
     put(out, "<text x=\"");
     tenths(out, x);
     put(out, "%\" y=\"");
@@ -289,8 +291,7 @@ fn label(out: &mut String, x: u64, y: u64, anchor: &'static str, value: &str) {
     put(out, "\" text-anchor=\"");
     put(out, anchor);
     put(out, "\">");
-    text(out, value);
-    put(out, "</text>");
+    element(out, before, value, "</text>");
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use crate::core::cgroup::sample::column;
 use crate::core::display::parsed::Value;
-use crate::core::display::units::{date_time, offset};
+use crate::core::display::units::offset;
 use crate::serve::page::chart::{Chart, Unit};
-use crate::serve::page::html::{element, put, text, time_tag};
+use crate::serve::page::html::{date_tag, element, put, text};
 
 /// A column that is drawn.
 type Curve = (&'static str, &'static str, Unit);
@@ -81,7 +81,7 @@ fn heading(out: &mut String, title: &'static str, samples: &Value, incident: &Va
         element(out, "<h3>", title, "</h3>");
         if let Some(at) = samples.time("ends_at") {
             put(out, "<p class=\"dim\">The last sample is of ");
-            time_tag(out, at, &date_time(at));
+            date_tag(out, at);
             if let Some(end) = incident.time("occurred_at") {
                 element(out, ", ", &offset(at, end), " from the incident");
             }

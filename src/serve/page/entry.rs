@@ -5,12 +5,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::core::display::parsed::Value;
-use crate::core::display::units::{ago, date_time};
+use crate::core::display::units::date_time;
 use crate::limits::{PAGE_RELATED_BYTES_MAX, PAGE_RELATED_MAX};
-use crate::serve::page::html::{element, put, text, time_tag};
+use crate::serve::page::html::{element, link, put, text};
 use crate::serve::page::{curves, facts, kernel, log, row, timeline};
-use crate::serve::query;
 use crate::serve::recent::Snapshot;
+
+/// Room for the last link of a list, with the longest names.
+const END_BYTES: usize = 3000;
 
 /// Writes the incident of a line.
 pub(super) fn write(out: &mut String, line: &[u8], snapshot: &Snapshot, now: Timestamp) {
@@ -20,10 +22,7 @@ pub(super) fn write(out: &mut String, line: &[u8], snapshot: &Snapshot, now: Tim
     put(out, "\"><h2><span class=\"s\">");
     row::title(out, &incident);
     put(out, "</h2><p class=\"dim\">");
-    if let Some(at) = incident.time("occurred_at") {
-        time_tag(out, at, &date_time(at));
-        element(out, ", ", &ago(at, now), "");
-    }
+    row::when(out, &incident, now);
     element(out, "</p><p class=\"say\">", incident.text("message"), "</p>");
     cause(out, incident.at(&["cause"]));
     facts::top(out, &incident);
@@ -78,12 +77,12 @@ fn related(out: &mut String, incident: &Value, snapshot: &Snapshot) {
     if !pod.is_empty() {
         let is_of_pod =
             |other: &Value| other.text("pod_name") == pod && other.text("namespace") == namespace;
-        let all = query::page(&[("namespace", namespace), ("pod", pod)]);
+        let all = [("namespace", namespace), ("pod", pod)];
         others(out, "Of the same pod", incident, snapshot, &all, &is_of_pod);
     }
     if !print.is_empty() {
         let is_alike = |other: &Value| other.text("fingerprint") == print;
-        let all = query::page(&[("fingerprint", print)]);
+        let all = [("fingerprint", print)];
         others(out, "With the same fingerprint", incident, snapshot, &all, &is_alike);
     }
 }
@@ -94,7 +93,7 @@ fn others(
     title: &'static str,
     incident: &Value,
     snapshot: &Snapshot,
-    all: &str,
+    all: &[(&'static str, &str)],
     is_related: &dyn Fn(&Value) -> bool,
 ) {
     let start = out.len();
@@ -105,12 +104,13 @@ fn others(
     let mut shown = 0;
     for other in others.take(PAGE_RELATED_MAX) {
         let before = out.len();
-        element(out, "<li><a href=\"", &query::page(&[("id", other.text("id"))]), "\">");
+        put(out, "<li>");
+        link(out, &[("id", other.text("id"))]);
         element(out, "", &other.time("occurred_at").map(date_time).unwrap_or_default(), " ");
         element(out, "<b>", other.text("type"), "</b> <bdi>");
         element(out, "", &other.subject(), "</bdi> <bdi>");
         element(out, "", other.text("container"), "</bdi></a></li>");
-        if out.len() - start > PAGE_RELATED_BYTES_MAX - all.len() - 100 {
+        if out.len() - start > PAGE_RELATED_BYTES_MAX - END_BYTES {
             out.truncate(before);
             break;
         }
@@ -120,5 +120,7 @@ fn others(
         out.truncate(start);
         return;
     }
-    element(out, "<li><a href=\"", all, "\">all of them in a list</a></li></ul>");
+    put(out, "<li>");
+    link(out, all);
+    put(out, "all of them in a list</a></li></ul>");
 }

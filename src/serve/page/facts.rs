@@ -1,9 +1,8 @@
 //! The facts of an incident: what the line says of the pod, its containers and its node, in words and tables.
 
 use crate::core::display::parsed::Value;
-use crate::core::display::units::{bytes, cores, date_time};
-use crate::serve::page::html::{clamped, element, number, put, text, time_tag};
-use crate::serve::query;
+use crate::core::display::units::{bytes, cores};
+use crate::serve::page::html::{clamped, date_tag, element, link, number, put, text};
 
 /// Writes the facts at the top: what, where, and how it ended.
 pub(super) fn top(out: &mut String, incident: &Value) {
@@ -21,21 +20,18 @@ pub(super) fn top(out: &mut String, incident: &Value) {
     ] {
         let value = incident.text(name);
         let filter = if name == "pod_name" { "pod" } else { name };
-        let address = match name {
-            "namespace" | "image" | "fingerprint" => query::page(&[(filter, value)]),
-            "workload" | "pod_name" => query::page(&[("namespace", namespace), (filter, value)]),
-            _ => String::new(),
-        };
-        if !value.is_empty() {
-            element(out, "<li><span class=\"dim\">", title, "</span> ");
-            if address.is_empty() {
-                element(out, "<bdi>", value, "</bdi>");
-            } else {
-                element(out, "<a href=\"", &address, "\">");
-                element(out, "<bdi>", value, "</bdi></a>");
-            }
-            put(out, "</li>");
+        if value.is_empty() {
+            continue;
         }
+        element(out, "<li><span class=\"dim\">", title, "</span> ");
+        let is_linked = name != "cluster" && name != "container" && name != "reason";
+        if is_linked {
+            let is_in_namespace = name == "workload" || name == "pod_name";
+            let namespace = if is_in_namespace { namespace } else { "" };
+            link(out, &[("namespace", namespace), (filter, value)]);
+        }
+        element(out, "<bdi>", value, "</bdi>");
+        put(out, if is_linked { "</a></li>" } else { "</li>" });
     }
     for (title, name) in [("Exit code", "exit_code"), ("Signal", "signal")] {
         if let Some(value) = incident.number(name) {
@@ -57,7 +53,7 @@ fn seen(out: &mut String, incident: &Value) {
         put(out, if count > 1.0 { " times" } else { " time" });
         if let Some(at) = seen.time("first_at") {
             put(out, ", first ");
-            time_tag(out, at, &date_time(at));
+            date_tag(out, at);
         }
         put(out, "</li>");
     }
@@ -71,7 +67,7 @@ fn seen(out: &mut String, incident: &Value) {
 }
 
 /// Writes a number that may be below zero.
-fn whole(out: &mut String, value: f64) {
+pub(super) fn whole(out: &mut String, value: f64) {
     put(out, if value < 0.0 { "-" } else { "" });
     number(out, clamped(value.abs()));
 }

@@ -2,10 +2,9 @@
 
 use crate::core::display::groups::{By, Group, Groups, NONE, OTHERS, Span, Table};
 use crate::core::display::parsed::Value;
-use crate::core::display::units::date_time;
 use crate::limits::{PAGE_GROUPS_BYTES_MAX, PAGE_GROUPS_MAX};
-use crate::serve::page::html::{element, put, time_tag};
-use crate::serve::query::{self, Query};
+use crate::serve::page::html::{date_tag, element, link, put};
+use crate::serve::query::Query;
 
 /// Room for the row of the others and for the end of the table.
 const TAIL_BYTES: usize = 1000;
@@ -89,34 +88,33 @@ fn row(out: &mut String, query: &Query, group: &Group, id: &str) {
     cell(out, &group.pods.to_string(), "pods ");
     times(out, group.span);
     put(out, "<td>");
-    let address = address(query.by(), &group.key);
-    if !address.is_empty() {
-        element(out, "<a href=\"", &address, "\">");
-    }
+    let is_linked = open_link(out, query.by(), &group.key);
     // A fingerprint tells a person less than what it stands for.
     let has_detail = !group.detail.is_empty();
     let title = if has_detail { &group.detail } else { &group.key };
     element(out, "<bdi><b>", title, "</b></bdi>");
-    put(out, if address.is_empty() { "" } else { "</a>" });
+    put(out, if is_linked { "</a>" } else { "" });
     if has_detail {
         element(out, " <code class=\"dim\">", &group.key, "</code>");
     }
-    element(out, " <a class=\"m\" href=\"", &query::page(&[("id", id)]), "\"><bdi>");
-    element(out, "", &group.sentence, "</bdi></a></td></tr>");
+    put(out, "<span class=\"m\">");
+    link(out, &[("id", id)]);
+    element(out, "<bdi>", &group.sentence, "</bdi></a></span></td></tr>");
 }
 
-/// Returns the address of the incidents of a group; empty if no filter chooses them.
-fn address(by: By, key: &str) -> String {
+/// Opens a link to the incidents of a group. Returns false if no filter chooses them.
+fn open_link(out: &mut String, by: By, key: &str) -> bool {
     match by {
-        _ if key == NONE => String::new(),
+        _ if key == NONE => return false,
         // All incidents of the page are of the agent's node.
-        By::Node => String::new(),
+        By::Node => return false,
         By::Workload => {
             let (namespace, workload) = key.split_once('/').unwrap_or_default();
-            query::page(&[("namespace", namespace), ("workload", workload)])
+            link(out, &[("namespace", namespace), ("workload", workload)]);
         }
-        By::Fingerprint | By::Type | By::Image => query::page(&[(by.name(), key)]),
+        By::Fingerprint | By::Type | By::Image => link(out, &[(by.name(), key)]),
     }
+    true
 }
 
 /// Writes a number. What it counts is in the head of the table, or where there is no room for one, beside it.
@@ -129,7 +127,7 @@ fn times(out: &mut String, span: Span) {
     for (what, at) in [("first ", span.first), ("last ", span.last)] {
         element(out, "<td><span class=\"h\">", what, "</span>");
         if let Some(at) = at {
-            time_tag(out, at, &date_time(at));
+            date_tag(out, at);
         }
         put(out, "</td>");
     }

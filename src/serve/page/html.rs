@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
+use crate::core::display::units::date_time;
 use crate::core::text::is_harmful;
+use crate::serve::query;
 
 /// Appends a value as text. Characters that could begin or end a tag or an attribute are escaped. Control characters
 /// (except line feed and tab, which are white space) and characters that change the reading direction become
@@ -86,9 +88,22 @@ pub(super) fn clamped(value: f64) -> u64 {
     whole.min(MOST)
 }
 
+#[inline(never)]
 pub(super) fn time_tag(out: &mut String, at: Timestamp, shown: &str) {
     element(out, "<time datetime=\"", &at.to_string(), "\">");
     element(out, "", shown, "</time>");
+}
+
+/// Appends date and time.
+#[inline(never)]
+pub(super) fn date_tag(out: &mut String, at: Timestamp) {
+    time_tag(out, at, &date_time(at));
+}
+
+/// Appends the start of a link to the page with these parameters.
+#[inline(never)]
+pub(super) fn link(out: &mut String, pairs: &[(&'static str, &str)]) {
+    element(out, "<a href=\"", &query::page(pairs), "\">");
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub const STYLE: &str = include_str!("page.css");
 /// Security headers: the page may load nothing, send its form only to itself, and may not be embedded in other pages.
 /// The hash is the SHA-256 of [`STYLE`]; a test checks it.
 pub const HEADERS: &str = "Content-Security-Policy: default-src 'none'; \
-    style-src 'sha256-WWgMkoZAYyQobd7uMEqNfhBg+0SKZ0HbfXvd0nF0NQI='; \
+    style-src 'sha256-Fkx13bl6VENiNTqvjQp+NT3geONXGfcim9O040O/lHs='; \
     base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\nReferrer-Policy: no-referrer\r\n";
 

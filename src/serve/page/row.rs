@@ -4,26 +4,19 @@ use jiff::Timestamp;
 
 use crate::core::case::Severity;
 use crate::core::display::parsed::Value;
-use crate::core::display::units::{ago, date_time};
-use crate::serve::page::html::{element, put, time_tag};
-use crate::serve::query;
+use crate::core::display::units::ago;
+use crate::serve::page::html::{date_tag, element, link, put};
 
 /// Writes the incident as an item of a list.
 pub(super) fn write(out: &mut String, incident: &Value, now: Timestamp) {
     put(out, "<li class=\"i ");
     put(out, severity_class(incident));
-    element(
-        out,
-        "\"><a href=\"",
-        &query::page(&[("id", incident.text("id"))]),
-        "\"><span class=\"s\">",
-    );
+    put(out, "\">");
+    link(out, &[("id", incident.text("id"))]);
+    put(out, "<span class=\"s\">");
     title(out, incident);
     put(out, "</a> <span class=\"dim\">");
-    if let Some(at) = incident.time("occurred_at") {
-        time_tag(out, at, &date_time(at));
-        element(out, ", ", &ago(at, now), "");
-    }
+    when(out, incident, now);
     element(
         out,
         "</span><span class=\"m\"><bdi>",
@@ -45,5 +38,13 @@ pub(super) fn title(out: &mut String, incident: &Value) {
     let container = incident.text("container");
     if !container.is_empty() {
         element(out, " <span class=\"dim\">container</span> <bdi>", container, "</bdi>");
+    }
+}
+
+/// Writes when the incident happened.
+pub(super) fn when(out: &mut String, incident: &Value, now: Timestamp) {
+    if let Some(at) = incident.time("occurred_at") {
+        date_tag(out, at);
+        element(out, ", ", &ago(at, now), "");
     }
 }
