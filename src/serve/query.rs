@@ -41,6 +41,7 @@ impl Query {
     ///
     /// # Errors
     /// What is wrong, as a line of text.
+    #[inline(never)]
     pub fn parse(query: &str, is_page: bool) -> Result<Self, String> {
         if query.len() > PAGE_QUERY_BYTES_MAX {
             return Err(format!("the query is longer than {PAGE_QUERY_BYTES_MAX} bytes\n"));
@@ -75,6 +76,7 @@ impl Query {
     }
 
     /// Returns the value of a parameter; empty if there is none.
+    #[inline(never)]
     pub fn get(&self, name: &str) -> &str {
         let found = self.values.iter().find(|(known, _)| *known == name);
         found.map_or("", |(_, value)| value)
@@ -111,6 +113,7 @@ impl Query {
     }
 
     /// Returns the page's address with another value of one parameter; with an empty value, without it.
+    #[inline(never)]
     pub fn with(&self, name: &'static str, value: &str) -> String {
         let others = self.values.iter().filter(|(known, _)| *known != name);
         let others = others.map(|(known, value)| (*known, value.as_str()));
@@ -118,6 +121,7 @@ impl Query {
     }
 
     /// Returns the address of the lines of the same incidents.
+    #[inline(never)]
     pub fn lines(&self) -> String {
         address("/incidents", &mut self.filters())
     }
@@ -142,24 +146,30 @@ fn address(path: &str, pairs: &mut dyn Iterator<Item = (&'static str, &str)>) ->
 
 /// Returns the allowed values if this is none of them.
 fn refusal(name: &str, value: &str) -> Option<String> {
-    let types = || IncidentType::ALL.map(IncidentType::name);
-    let is_allowed = match name {
-        _ if value.is_empty() => name != "by",
-        "by" => By::from_name(value).is_some(),
-        "severity" => Severity::from_name(value).is_some(),
-        "type" => value.split(',').all(|kind| types().contains(&kind)),
-        "limit" => value.parse().is_ok_and(|limit| (1..=RECENT_MAX).contains(&limit)),
-        "refresh" => value.parse().is_ok_and(|seconds| PAGE_REFRESH_SECONDS.contains(&seconds)),
-        _ => true,
+    let words = match name {
+        "by" => By::ALL.map(By::name).to_vec(),
+        "severity" => Severity::ALL.map(Severity::name).to_vec(),
+        "type" => IncidentType::ALL.map(IncidentType::name).to_vec(),
+        _ => Vec::new(),
     };
-    let allowed = || match name {
-        "by" => By::ALL.map(By::name).join(", "),
-        "severity" => Severity::ALL.map(Severity::name).join(", "),
-        "type" => types().join(", "),
-        "limit" => format!("1 to {RECENT_MAX}"),
-        _ => format!("{} to {} seconds", PAGE_REFRESH_SECONDS.start(), PAGE_REFRESH_SECONDS.end()),
+    let range = match name {
+        "limit" => 1..=RECENT_MAX as u64,
+        "refresh" => PAGE_REFRESH_SECONDS,
+        _ => 0..=u64::MAX,
     };
-    (!is_allowed).then(allowed)
+    let is_allowed = if !words.is_empty() {
+        let is_known = |value: &str| words.contains(&value);
+        if name == "type" { value.split(',').all(is_known) } else { is_known(value) }
+    } else {
+        *range.start() == 0 || value.parse().is_ok_and(|n| range.contains(&n))
+    };
+    if is_allowed || value.is_empty() && name != "by" {
+        return None;
+    }
+    Some(match words.is_empty() {
+        true => format!("{} to {}", range.start(), range.end()),
+        false => words.join(", "),
+    })
 }
 
 fn fits(name: &str, wanted: &str, incident: &Value) -> bool {
@@ -285,6 +295,7 @@ mod tests {
             ),
             ("by=", true, "unknown value of by"),
             ("by=Node", true, "unknown value of by"),
+            ("by=node,type", true, "unknown value of by"),
             (
                 "severity=worst",
                 true,
@@ -293,7 +304,7 @@ mod tests {
             ("type=oom,oops", true, "unknown value of type; allowed: oom, probe_failure, "),
             ("limit=0", false, "unknown value of limit; allowed: 1 to 256\n"),
             ("limit=-1", false, "unknown value of limit"),
-            ("refresh=4", true, "unknown value of refresh; allowed: 5 to 3600 seconds\n"),
+            ("refresh=4", true, "unknown value of refresh; allowed: 5 to 3600\n"),
             ("refresh=10;url=http://x", true, "unknown value of refresh"),
             ("refresh=3601", true, "unknown value of refresh"),
             ("pod=a&pod=b", true, "pod is there twice\n"),

@@ -150,7 +150,7 @@ fn the_address_chooses_on_the_page_and_among_the_lines_and_is_refused_if_it_is_n
         ("/incidents?pods=web-1", "allowed: namespace, pod, "),
         ("/incidents?by=node", "allowed: namespace, pod, "),
         ("/incidents?type=<b>", "allowed: oom, "),
-        ("/?refresh=1", "allowed: 5 to 3600 seconds"),
+        ("/?refresh=1", "allowed: 5 to 3600"),
     ] {
         let (head, body) = of(path);
         assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");

@@ -22,6 +22,7 @@ pub enum Value {
     Object(Vec<(String, Self)>),
 }
 
+/// What reads a value is called at a hundred places and more, so it is not inlined.
 impl Value {
     /// Parses a line. `None`: it is not an incident.
     pub fn parse(line: &[u8]) -> Option<Self> {
@@ -109,6 +110,7 @@ impl Value {
     }
 
     /// Returns the value at this path of names; [`Value::Null`] if there is none.
+    #[inline(never)]
     pub fn at(&self, path: &[&str]) -> &Self {
         let mut here = self;
         for name in path {
@@ -124,6 +126,7 @@ impl Value {
     }
 
     /// Returns the text of this field; empty if there is none.
+    #[inline(never)]
     pub fn text(&self, name: &str) -> &str {
         self.at(&[name]).as_text()
     }
@@ -137,6 +140,7 @@ impl Value {
     }
 
     /// Returns the number of this field.
+    #[inline(never)]
     pub fn number(&self, name: &str) -> Option<f64> {
         match self.at(&[name]) {
             Self::Number(n) => Some(*n),
@@ -150,11 +154,13 @@ impl Value {
     }
 
     /// Returns the time of this field.
+    #[inline(never)]
     pub fn time(&self, name: &str) -> Option<Timestamp> {
         self.text(name).parse().ok()
     }
 
     /// Returns the items of a list; none for other values.
+    #[inline(never)]
     pub fn items(&self) -> &[Self] {
         match self {
             Self::List(items) => items,
@@ -163,6 +169,7 @@ impl Value {
     }
 
     /// Returns the fields of an object; none for other values.
+    #[inline(never)]
     pub fn fields(&self) -> &[(String, Self)] {
         match self {
             Self::Object(fields) => fields,

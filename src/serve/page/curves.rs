@@ -10,7 +10,7 @@ use crate::serve::page::html::{date_tag, element, put, text};
 type Curve = (&'static str, &'static str, Unit);
 
 /// The curves of a container. The first two are drawn even if they are zero all the time.
-const CONTAINER: [Curve; 7] = [
+static CONTAINER: [Curve; 7] = [
     ("Memory", column::MEMORY_BYTES, Unit::Bytes),
     ("CPU", column::CPU_MILLICORES, Unit::Millicores),
     ("CPU throttled", column::CPU_THROTTLED_PERCENT, Unit::Percent),
@@ -20,7 +20,7 @@ const CONTAINER: [Curve; 7] = [
     ("Processes and threads", "pids", Unit::Count),
 ];
 
-const NODE: [Curve; 17] = [
+static NODE: [Curve; 17] = [
     ("Memory available", "memory_available_bytes", Unit::Bytes),
     ("CPU of programs", "cpu_user_percent", Unit::Percent),
     ("CPU of the kernel", "cpu_system_percent", Unit::Percent),

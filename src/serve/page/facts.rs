@@ -8,7 +8,7 @@ use crate::serve::page::html::{clamped, date_tag, element, link, number, put, te
 pub(super) fn top(out: &mut String, incident: &Value) {
     put(out, "<ul class=\"k\">");
     let namespace = incident.text("namespace");
-    for (title, name) in [
+    for &(title, name) in &[
         ("Cluster", "cluster"),
         ("Namespace", "namespace"),
         ("Workload", "workload"),
@@ -33,7 +33,7 @@ pub(super) fn top(out: &mut String, incident: &Value) {
         element(out, "<bdi>", value, "</bdi>");
         put(out, if is_linked { "</a></li>" } else { "</li>" });
     }
-    for (title, name) in [("Exit code", "exit_code"), ("Signal", "signal")] {
+    for &(title, name) in &[("Exit code", "exit_code"), ("Signal", "signal")] {
         if let Some(value) = incident.number(name) {
             element(out, "<li><span class=\"dim\">", title, "</span> ");
             whole(out, value);

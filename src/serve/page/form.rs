@@ -8,7 +8,7 @@ use crate::serve::query::Query;
 const REFRESH: &str = "10";
 
 /// The filters with a field of their own: name, title, and an example.
-const FIELDS: [(&str, &str, &str); 4] = [
+static FIELDS: [(&str, &str, &str); 4] = [
     ("namespace", "Namespace", "shop"),
     ("pod", "Pod", "web-*"),
     ("workload", "Workload", "Deployment/web"),
@@ -37,7 +37,7 @@ pub(super) fn navigation(out: &mut String, query: &Query) {
 /// Writes the form. Its fields show what is chosen now.
 pub(super) fn fields(out: &mut String, query: &Query) {
     put(out, "<form method=\"get\" action=\"/\">");
-    for (name, title, example) in FIELDS {
+    for (name, title, example) in &FIELDS {
         element(out, "<label>", title, "<input name=\"");
         put(out, name);
         element(out, "\" value=\"", query.get(name), "\" placeholder=\"");
@@ -47,7 +47,7 @@ pub(super) fn fields(out: &mut String, query: &Query) {
     choice(out, query, "type", "Type", &IncidentType::ALL.map(IncidentType::name));
     choice(out, query, "severity", "Severity from", &Severity::ALL.map(Severity::name));
     // What has no field of its own must not be lost when the form is sent.
-    for name in ["container", "image", "fingerprint", "limit", "by", "refresh"] {
+    for &name in &["container", "image", "fingerprint", "limit", "by", "refresh"] {
         if !query.get(name).is_empty() {
             put(out, "<input type=\"hidden\" name=\"");
             put(out, name);
