@@ -86,8 +86,8 @@ pub(super) struct Chart<'a> {
     pub(super) title: &'a str,
     /// The limit; drawn as a line if it is near the curve.
     pub(super) limit: Option<f64>,
-    /// For each sample, how many seconds before the newest one it was taken.
-    pub(super) ages: &'a [Value],
+    /// For each sample, how many seconds before the newest one it was taken; not a number if that is unknown.
+    pub(super) ages: &'a [f64],
     /// The samples, newest last; an entry that is not a number is unknown.
     pub(super) values: &'a [Value],
     /// The unit of the values.
@@ -161,10 +161,10 @@ impl Chart<'_> {
         let pairs = self.values[from..count].iter().zip(&self.ages[from..count]);
         pairs
             .map(|(value, age)| {
-                let (Value::Number(age), Value::Number(value)) = (age, value) else {
+                let Value::Number(value) = value else {
                     return None;
                 };
-                let is_finite = value.is_finite();
+                let is_finite = value.is_finite() && age.is_finite();
                 is_finite.then(|| Sample {
                     age_millis: clamped(age * 1e3),
                     value: self.unit.drawn(*value),
@@ -300,10 +300,8 @@ mod tests {
 
     fn draw(ages: &[f64], values: &[Option<f64>], limit: Option<f64>) -> String {
         let mut out = String::new();
-        let ages: Vec<_> = ages.iter().map(|age| Value::Number(*age)).collect();
         let values: Vec<_> = values.iter().map(|v| v.map_or(Value::Null, Value::Number)).collect();
-        Chart { title: "Memory", limit, ages: &ages, values: &values, unit: Unit::Bytes }
-            .draw(&mut out);
+        Chart { title: "Memory", limit, ages, values: &values, unit: Unit::Bytes }.draw(&mut out);
         out
     }
 

@@ -76,7 +76,7 @@ pub(super) fn write(out: &mut String, incident: &Value) {
 
 /// Writes the title, and when the samples end. Returns false if there are none.
 fn heading(out: &mut String, title: &'static str, samples: &Value, incident: &Value) -> bool {
-    let has_samples = !samples.at(&[column::AGE_SECONDS]).items().is_empty();
+    let has_samples = !samples.fields().is_empty();
     if has_samples {
         element(out, "<h3>", title, "</h3>");
         if let Some(at) = samples.time("ends_at") {
@@ -91,6 +91,21 @@ fn heading(out: &mut String, title: &'static str, samples: &Value, incident: &Va
     has_samples
 }
 
+/// Returns the ages of the samples. Those of the node have none: they are as far apart as they were meant to be.
+fn ages(samples: &Value) -> Vec<f64> {
+    let number = |value: &Value| match value {
+        Value::Number(age) => *age,
+        _ => f64::NAN,
+    };
+    let told = samples.at(&[column::AGE_SECONDS]).items();
+    if !told.is_empty() {
+        return told.iter().map(number).collect();
+    }
+    let interval = samples.number("interval_seconds").unwrap_or(f64::NAN);
+    let len = samples.fields().iter().map(|(_, values)| values.items().len()).max().unwrap_or(0);
+    (0..len).rev().map(|n| n as f64 * interval).collect()
+}
+
 /// Draws the curves of these columns. Those that are zero all the time are only named, except for those in `always`.
 fn draw(
     out: &mut String,
@@ -99,7 +114,7 @@ fn draw(
     limit: &dyn Fn(&'static str) -> Option<f64>,
     always: &[Curve],
 ) {
-    let ages = samples.at(&[column::AGE_SECONDS]).items();
+    let ages = ages(samples);
     let mut zero = String::new();
     put(out, "<div class=\"charts\">");
     for (title, name, unit) in curves {
@@ -112,7 +127,7 @@ fn draw(
             }
             continue;
         }
-        Chart { title, limit: limit(name), ages, values, unit: *unit }.draw(out);
+        Chart { title, limit: limit(name), ages: &ages, values, unit: *unit }.draw(out);
     }
     put(out, "</div>");
     if !zero.is_empty() {
@@ -127,7 +142,7 @@ fn sidecar(out: &mut String, sidecar: &Value) {
     }
     put(out, "<h3>Posted by the pod</h3><div class=\"charts\">");
     for (name, series) in sidecar.fields() {
-        let (ages, values) = (series.at(&["age_seconds"]).items(), series.at(&["values"]).items());
+        let (ages, values) = (ages(series), series.at(&["values"]).items());
         // A drawing begins at zero, so a negative number is told in words.
         if values.iter().any(|value| matches!(value, Value::Number(n) if *n < 0.0)) {
             if let Some(Value::Number(last)) = values.last() {
@@ -137,14 +152,14 @@ fn sidecar(out: &mut String, sidecar: &Value) {
             }
             continue;
         }
-        Chart { title: name, limit: None, ages, values, unit: Unit::Thousandths }.draw(out);
+        Chart { title: name, limit: None, ages: &ages, values, unit: Unit::Thousandths }.draw(out);
     }
     put(out, "</div>");
 }
 
 /// Draws the memory and the CPU of the containers that mattered before the reboot.
 fn containers(out: &mut String, before: &Value) {
-    let ages = before.at(&[column::AGE_SECONDS]).items();
+    let ages = ages(before);
     put(out, "<div class=\"charts\">");
     for c in before.at(&["containers"]).items() {
         let words = [c.text("namespace"), "/", c.text("pod_name"), " ", c.text("container")];
@@ -154,7 +169,7 @@ fn containers(out: &mut String, before: &Value) {
         ] {
             let title = words.concat() + what;
             let values = c.at(&[name]).items();
-            Chart { title: &title, limit, ages, values, unit }.draw(out);
+            Chart { title: &title, limit, ages: &ages, values, unit }.draw(out);
         }
     }
     put(out, "</div>");

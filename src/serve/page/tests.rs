@@ -98,7 +98,7 @@ fn telemetry() -> Value {
                 "pressure_io_some_percent": [0, 0, 0, 0],
                 "memory_limit_bytes": 67_108_864, "memory_peak_bytes": 67_108_864, "oom_kills": 1},
             "system": {"interval_seconds": 5, "ends_at": "2026-11-23T03:31:46Z",
-                "age_seconds": [10, 5, 0], "memory_available_bytes": [8e8, 7e8, 6e8],
+                "memory_available_bytes": [8e8, 7e8, 6e8],
                 "load_1m": [0.5, 1.25, 2.8], "swap_used_bytes": [0, 0, 0],
                 "network_receive_bytes_per_second": [0, 2048, 1e6]},
             "before_reboot": {"interval_seconds": 5, "ends_at": "2026-11-23T03:19:30Z",
