@@ -8,15 +8,15 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use log::{error, warn};
+use log::{LevelFilter, warn};
 
 use blackbox_daemon::agent as daemon;
 use blackbox_daemon::commands::show::Terminal;
-use blackbox_daemon::commands::{check, explain, replay, show};
-use blackbox_daemon::config::{CommandConfig, Config, ConfigErrors, SETTINGS};
+use blackbox_daemon::commands::{check, explain, help, replay, show};
+use blackbox_daemon::config::{CommandConfig, Config, ConfigErrors, LogLevel, log_levels};
 use blackbox_daemon::core::case::Severity;
 use blackbox_daemon::core::text::escaped;
-use blackbox_daemon::limits::LOG_FLUSH_MAX;
+use blackbox_daemon::limits::{FATAL_FLUSH_MAX, LOG_FLUSH_MAX};
 use blackbox_daemon::runtime::log_queue::LogQueue;
 
 /// The allocator of the container image (musl builds); docs/dependencies.md gives the reason.
@@ -24,54 +24,55 @@ use blackbox_daemon::runtime::log_queue::LogQueue;
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
+const VERSION: &str = concat!("blackbox-daemon ", env!("CARGO_PKG_VERSION"), "\n");
+
 /// Exit code for a wrong command line or environment.
 const USAGE_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
     let log = LogQueue::default();
-    let is_queued = log.start(io::stderr()).is_ok();
-    let logger = env_logger::Env::default().default_filter_or("info");
-    let target = match is_queued {
-        true => env_logger::Target::Pipe(Box::new(log.clone())),
-        false => env_logger::Target::Stderr,
-    };
-    env_logger::Builder::from_env(logger)
-        .target(target)
-        .format(|out, record| {
-            let (time, text) = (out.timestamp(), record.args().to_string());
-            let (level, target) = (record.level(), record.target());
-            writeln!(out, "[{time} {level:<5} {target}] {}", escaped(&text))
-        })
-        .init();
-    // A panic ends the process. Its text takes the way of the log, which nobody can block.
-    let flushed = log.clone();
-    std::panic::set_hook(Box::new(move |panic| {
-        error!("{panic}");
-        flushed.flush_within(LOG_FLUSH_MAX);
-    }));
+    let queued = log.start(io::stderr()).is_ok().then(|| log.clone());
+    start_logger(queued.clone());
+    // A panic ends the process.
+    let panics = queued.clone();
+    std::panic::set_hook(Box::new(move |panic| fatal(panics.as_ref(), panic)));
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let code = match arguments.as_slice() {
-        [] => run(&log),
-        ["check"] => check(),
-        ["show", words @ ..] => show(words),
-        ["explain", words @ ..] => explain(words),
-        ["replay", "--json", folder] | ["replay", folder, "--json"] => {
-            replay(Path::new(folder), true)
-        }
-        ["replay", folder] if !folder.starts_with("--") => replay(Path::new(folder), false),
-        ["--version" | "-V"] => say(concat!("blackbox-daemon ", env!("CARGO_PKG_VERSION"), "\n")),
-        ["--help" | "-h"] => say(&help()),
-        ["check", ..] => usage("check takes no arguments; it reads the agent's own settings"),
-        ["replay", ..] => usage("replay takes a folder, and --json"),
-        [first, ..] => usage(&format!("unknown command or option {first:?}")),
+    let code = match (help::asked(&arguments), arguments.as_slice()) {
+        (Some(command), _) => help(command),
+        (_, []) => run(&log, queued.as_ref()),
+        (_, ["check", words @ ..]) => check(words),
+        (_, ["show", words @ ..]) => show(words),
+        (_, ["explain", words @ ..]) => explain(words),
+        (_, ["replay", words @ ..]) => replay(words),
+        (_, ["--version" | "-V", ..]) => say(VERSION),
+        (_, [word, ..]) => unknown(word),
     };
     log.flush_within(LOG_FLUSH_MAX);
     code
 }
 
-fn run(log: &LogQueue) -> ExitCode {
+/// Starts the log, through the queue if that has a thread.
+fn start_logger(queued: Option<LogQueue>) {
+    let mut logger = env_logger::Builder::new();
+    logger.filter_level(LevelFilter::Info);
+    for LogLevel { module, level } in log_levels(&std::env::var_os("RUST_LOG").unwrap_or_default())
+    {
+        logger.filter(module.as_deref(), level);
+    }
+    if let Some(queue) = queued {
+        logger.target(env_logger::Target::Pipe(Box::new(queue)));
+    }
+    logger.format(|out, record| {
+        let (time, text) = (out.timestamp(), record.args().to_string());
+        let (level, target) = (record.level(), record.target());
+        writeln!(out, "[{time} {level:<5} {target}] {}", escaped(&text))
+    });
+    logger.init();
+}
+
+fn run(log: &LogQueue, queued: Option<&LogQueue>) -> ExitCode {
     let config = match Config::from_env(std::env::vars_os()) {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),
@@ -82,9 +83,16 @@ fn run(log: &LogQueue) -> ExitCode {
     match daemon::run(&config, log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error!("{error}");
+            fatal(queued, &error);
             ExitCode::FAILURE
         }
+    }
+}
+
+fn help(command: Option<&str>) -> ExitCode {
+    match (help::page(command), command) {
+        (Some(page), _) => say(&page),
+        (None, command) => unknown(command.unwrap_or_default()),
     }
 }
 
@@ -96,12 +104,31 @@ fn refuse(errors: &ConfigErrors) -> ExitCode {
     ExitCode::from(USAGE_ERROR)
 }
 
-fn check() -> ExitCode {
-    match check::run(std::env::vars_os(), &mut io::stdout().lock()) {
+/// Refuses a word that is no command.
+fn unknown(word: &str) -> ExitCode {
+    complain(&format_args!("{}; see blackbox-daemon --help", help::unknown_command(word)));
+    ExitCode::from(USAGE_ERROR)
+}
+
+/// Prints every problem of a command's words.
+fn refuse_words(command: &str, words: &[&str], mut problems: Vec<String>) -> ExitCode {
+    problems.extend(help::hints(command, words));
+    if let Some(last) = problems.last_mut() {
+        last.push_str(&format!("; see blackbox-daemon help {command}"));
+    }
+    for problem in problems {
+        complain(&format_args!("{command}: {problem}"));
+    }
+    ExitCode::from(USAGE_ERROR)
+}
+
+fn check(words: &[&str]) -> ExitCode {
+    match check::run(words, std::env::vars_os(), &mut io::stdout().lock()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            error!("{error}");
+        Err(check::Error::Usage(problem)) => refuse_words("check", words, vec![problem]),
+        Err(check::Error::Write(error)) => {
+            complain(&format_args!("check: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -121,18 +148,13 @@ fn show(words: &[&str]) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(show::Error::Usage(problems)) => {
-            for problem in problems {
-                complain(format_args!("show: {problem}"));
-            }
-            ExitCode::from(USAGE_ERROR)
-        }
+        Err(show::Error::Usage(problems)) => refuse_words("show", words, problems),
         Err(show::Error::Read(problem)) => {
-            complain(format_args!("show: {problem}"));
+            complain(&format_args!("show: {problem}"));
             ExitCode::FAILURE
         }
         Err(show::Error::Write(error)) => {
-            complain(format_args!("show: {error}"));
+            complain(&format_args!("show: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -142,18 +164,28 @@ fn explain(words: &[&str]) -> ExitCode {
     match explain::run(words, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(explain::Error::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(explain::Error::Usage(problem)) => refuse_words("explain", words, vec![problem]),
         Err(error) => {
-            complain(format_args!("explain: {error}"));
-            match error {
-                explain::Error::Usage(_) => ExitCode::from(USAGE_ERROR),
-                _ => ExitCode::FAILURE,
-            }
+            complain(&format_args!("explain: {error}"));
+            ExitCode::FAILURE
         }
     }
 }
 
 /// On a terminal the incidents look as `show` shows them; elsewhere, and with `--json`, they are lines.
-fn replay(folder: &Path, is_json: bool) -> ExitCode {
+fn replay(words: &[&str]) -> ExitCode {
+    let is_json = words.contains(&"--json");
+    let rest: Vec<&str> = words.iter().copied().filter(|word| *word != "--json").collect();
+    let folder = match rest[..] {
+        [folder] if !folder.starts_with('-') => Path::new(folder),
+        [option, ..] if option.starts_with('-') => {
+            return refuse_words("replay", words, vec![format!("unknown option {option:?}")]);
+        }
+        _ => {
+            let problem = "it takes one argument, a folder".to_owned();
+            return refuse_words("replay", words, vec![problem]);
+        }
+    };
     let config = match CommandConfig::from_env(std::env::vars_os()) {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),
@@ -183,7 +215,7 @@ fn replay(folder: &Path, is_json: bool) -> ExitCode {
         // The reader closed the pipe because it has read enough.
         Err(replay::Error::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            error!("{error}");
+            complain(&format_args!("replay: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -192,64 +224,28 @@ fn replay(folder: &Path, is_json: bool) -> ExitCode {
 fn say(text: &str) -> ExitCode {
     match io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
+/// Writes why the process ends, whatever `RUST_LOG` says. It takes the way of the log, because nobody may read standard
+/// error, and the process must end all the same.
+fn fatal(queued: Option<&LogQueue>, problem: &dyn Display) {
+    let Some(queue) = queued else { return complain(problem) };
+    let line = format!("{}\n", escaped(&format!("blackbox-daemon: {problem}")));
+    // The queue takes every line.
+    let _ = queue.clone().write(line.as_bytes());
+    queue.flush_within(FATAL_FLUSH_MAX);
+}
+
 /// Writes a problem to standard error.
-fn complain(problem: impl Display) {
+fn complain(problem: &dyn Display) {
     note(&format!("blackbox-daemon: {problem}"));
 }
 
 /// Writes a line to standard error. The text may contain what a server, a file or the command line says.
-#[expect(clippy::print_stderr, reason = "this is the place")]
 fn note(text: &str) {
-    eprintln!("{}", escaped(text));
-}
-
-fn usage(problem: &str) -> ExitCode {
-    complain(format_args!("{problem}; see blackbox-daemon --help"));
-    ExitCode::from(USAGE_ERROR)
-}
-
-fn help() -> String {
-    let mut help = "\
-Crash flight recorder for Kubernetes nodes: one JSON line for every container that died, and why.
-
-  blackbox-daemon               watch the pods of NODE_NAME; write incidents to stdout and the log to stderr
-  blackbox-daemon check         check everything that the agent needs, and print what to do
-  blackbox-daemon show [FILE]   show incidents, newest first; from FILE, stdin (-), BLACKBOX_INCIDENT_FILE, or the agent
-                                on this host
-"
-    .to_owned();
-    for (option, meaning) in show::OPTIONS {
-        help.push_str(&format!("      {option:<24}  {meaning}\n"));
-    }
-    help.push_str(
-        "\
-  blackbox-daemon explain [FILE] find the cause of a crash in a log: FILE or stdin (-), as the kubelet or kubectl writes it
-      --exit-code N             how the container ended; without it, 1
-      --json                    print one object
-  blackbox-daemon replay DIR    find the incidents in a folder with a recording, without a cluster; on a terminal as
-                                show shows them
-      --json                    lines, also on a terminal
-  blackbox-daemon --version
-  blackbox-daemon --help
-
-Exit codes: 0 success or terminated by a signal, 1 failure, 2 wrong usage or configuration.
-
-Settings (environment):
-",
-    );
-    for setting in SETTINGS {
-        help.push_str(&format!("\n  {}", setting.key));
-        if !setting.default.is_empty() {
-            help.push_str(&format!("={}", setting.default));
-        }
-        help.push_str(&format!(
-            "\n      {}\n      allowed: {}\n",
-            setting.meaning, setting.allowed
-        ));
-    }
-    help
+    // If standard error is closed, there is nobody to tell.
+    let _ = writeln!(io::stderr(), "{}", escaped(text));
 }

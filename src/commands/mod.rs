@@ -1,7 +1,8 @@
-//! The commands besides the agent itself: `check`, `show`, `replay`.
+//! The commands besides the agent itself: `check`, `show`, `explain`, `replay`, `help`.
 
 pub mod check;
 pub mod explain;
+pub mod help;
 mod own_agent;
 pub mod replay;
 pub mod show;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use crate::core::text::nearest;
 use crate::limits;
 
 use super::problem::{Findings, Problem};
@@ -92,9 +93,13 @@ impl Environment {
             .filter(|(key, _)| !SETTINGS.iter().any(|setting| setting.key == key.as_str()))
             .filter(|(key, value)| !is_injected_by_kubernetes(key, value.to_str().unwrap_or("")))
             .map(|(key, _)| {
+                let mut known = SETTINGS.iter().map(|setting| setting.key);
+                let meant =
+                    nearest(key, &mut known).map(|known| format!("; did you mean {known}?"));
                 format!(
-                    "{}: this version has no such setting; the agent ignores it",
-                    shown_key(key)
+                    "{}: this version has no such setting; the agent ignores it{}",
+                    shown_key(key),
+                    meant.unwrap_or_default()
                 )
             });
         let shown = unknown.by_ref().take(limits::UNKNOWN_SETTINGS_SHOWN_MAX);

@@ -27,7 +27,7 @@ mod tests;
 mod values;
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -43,6 +43,7 @@ use self::receivers::alertmanager::{self, Alertmanager};
 use self::receivers::otlp::{self, Otlp};
 use self::receivers::webhook::{self, Webhook};
 pub use self::settings::{SETTINGS, Setting};
+pub use self::values::LogLevel;
 
 /// All settings that an operator can choose, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +129,7 @@ impl Config {
     ) -> Result<Self, ConfigErrors> {
         let mut environment = Environment::new(vars);
         let config = read(&mut environment);
+        check_log_levels(&mut environment);
         environment.warn_of_unknown();
         let findings = environment.findings;
         match config {
@@ -137,6 +139,16 @@ impl Config {
             _ => Err(ConfigErrors { problems: findings.problems }),
         }
     }
+}
+
+/// Returns what this value of `RUST_LOG` sets, or nothing if it is wrong. [`Config`] and [`CommandConfig`] tell what is
+/// wrong with it.
+pub fn log_levels(value: &OsStr) -> Vec<LogLevel> {
+    value.to_str().and_then(|text| values::log_levels(text).ok()).unwrap_or_default()
+}
+
+fn check_log_levels(env: &mut Environment) {
+    env.optional(&settings::RUST_LOG, |text| values::log_levels(text).map(drop));
 }
 
 /// The settings that the commands beside the agent read, checked by the same rules. None of them is required.
@@ -159,6 +171,7 @@ impl CommandConfig {
         let node_name = env.optional(&settings::NODE_NAME, values::node_name);
         let incident_file = env.optional(&settings::INCIDENT_FILE, values::path);
         let listen = env.required(&settings::LISTEN, values::listen_address);
+        check_log_levels(&mut env);
         let problems = env.findings.problems;
         if problems.is_empty() {
             Ok(Self { node_name, incident_file, listen })

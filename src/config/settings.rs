@@ -276,11 +276,10 @@ pub(super) const MIN_SEVERITY: Setting = setting(
     "critical, high, medium or low",
     "the lowest severity that the agent reports",
 );
-/// Read by the logger, not by this module; listed because it is part of the same contract.
-const RUST_LOG: Setting = setting(
+pub(super) const RUST_LOG: Setting = setting(
     "RUST_LOG",
     "info",
-    "error, warn, info, debug or off; can also be set per module",
+    "error, warn, info, debug or off; others for modules, like info,blackbox_daemon::sinks=debug",
     "how much the agent logs about itself on stderr",
 );
 

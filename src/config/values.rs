@@ -7,6 +7,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use log::LevelFilter;
+
 use crate::core::case::Severity;
 use crate::core::text::is_harmful;
 use crate::limits;
@@ -192,6 +194,36 @@ pub(super) fn check_header(name: &str, value: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// How much of the log is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLevel {
+    /// The modules whose path begins like this. `None`: all modules that no other level names.
+    pub module: Option<String>,
+    /// The least severe level that is written.
+    pub level: LevelFilter,
+}
+
+/// Parses levels that are separated by commas: one for all modules, and others for modules. To `env_logger` a word that
+/// is no level is a module, of which it writes everything, and of all others nothing.
+pub(super) fn log_levels(text: &str) -> Result<Vec<LogLevel>, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(log_level).collect()
+}
+
+fn log_level(text: &str) -> Result<LogLevel, String> {
+    let (module, level) = match text.rsplit_once('=') {
+        Some((module, level)) => (Some(module.trim()), level.trim()),
+        None => (None, text),
+    };
+    let is_path = |byte: u8| byte.is_ascii_alphanumeric() || b"_:".contains(&byte);
+    if let Some(module) = module.filter(|m| m.is_empty() || !m.bytes().all(is_path)) {
+        return Err(format!("{module:?} is not a module"));
+    }
+    // Release builds omit the level trace, so the table does not name it.
+    let level = level.parse().map_err(|_| format!("{level:?} is not a level"))?;
+    Ok(LogLevel { module: module.map(str::to_owned), level })
+}
+
 /// Reads a path. Whether it exists is checked by the code that opens it: the file may appear later, and that
 /// code can report what the missing file prevents.
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {
@@ -225,6 +257,34 @@ mod tests {
             ("16MiB", None),
         ] {
             assert_eq!(bytes_in(text, &range).ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_log_takes_levels_and_no_other_words() {
+        let all = |level| LogLevel { module: None, level };
+        let of = |module: &str, level| LogLevel { module: Some(module.to_owned()), level };
+        for (text, expected) in [
+            ("debug", vec![all(LevelFilter::Debug)]),
+            ("OFF", vec![all(LevelFilter::Off)]),
+            (
+                "blackbox_daemon::sinks=debug",
+                vec![of("blackbox_daemon::sinks", LevelFilter::Debug)],
+            ),
+            (" warn , ureq=error ,", vec![all(LevelFilter::Warn), of("ureq", LevelFilter::Error)]),
+        ] {
+            assert_eq!(log_levels(text), Ok(expected), "{text}");
+        }
+        for (text, wrong) in [
+            ("verbose", "\"verbose\" is not a level"),
+            ("info,blackbox_daemon", "\"blackbox_daemon\" is not a level"),
+            ("blackbox_daemon=loud", "\"loud\" is not a level"),
+            ("blackbox_daemon=", "\"\" is not a level"),
+            ("=debug", "\"\" is not a module"),
+            ("a b=debug", "\"a b\" is not a module"),
+            ("info/watch", "\"info/watch\" is not a level"),
+        ] {
+            assert_eq!(log_levels(text), Err(wrong.to_owned()), "{text}");
         }
     }
 

@@ -111,9 +111,53 @@ pub fn is_plain(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
+/// Returns the known word that `word` probably stands for: at most two letters are wrong, and at least half are right.
+pub fn nearest<'k>(word: &str, known: &mut dyn Iterator<Item = &'k str>) -> Option<&'k str> {
+    let near = known.map(|known| (distance(word, known), known));
+    let near = near.filter(|(wrong, known)| *wrong <= 2 && 2 * wrong <= known.len());
+    near.min_by_key(|(wrong, _)| *wrong).map(|(_, known)| known)
+}
+
+/// Counts the letters to insert, remove or replace that turn one word into the other (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (column, wanted) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(letter != wanted);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mistyped_word_is_recognised_and_another_word_is_not() {
+        let known = ["check", "show", "explain", "replay", "help"];
+        for (word, wanted) in [
+            ("check", Some("check")),
+            ("chek", Some("check")),
+            ("checks", Some("check")),
+            ("shwo", Some("show")),
+            ("hlep", Some("help")),
+            ("explian", Some("explain")),
+            ("relay", Some("replay")),
+            ("fly", None),
+            ("", None),
+            ("s", None),
+            ("explanation", None),
+        ] {
+            assert_eq!(nearest(word, &mut known.into_iter()), wanted, "{word:?}");
+        }
+        for (one, other, wrong) in [("", "", 0), ("", "abc", 3), ("kitten", "sitting", 3)] {
+            assert_eq!((distance(one, other), distance(other, one)), (wrong, wrong));
+        }
+    }
 
     #[test]
     fn durations_are_written_in_two_units_at_most() {

@@ -61,9 +61,10 @@ impl ApiError {
             Self::Content(_) => Failure::Transient,
             Self::Http(error) => match error {
                 HttpError::Connect(_) => Failure::Unreachable,
-                HttpError::Timeout(_) | HttpError::Tls(_) | HttpError::Io(_) => {
-                    Failure::Unavailable
-                }
+                HttpError::Timeout(_)
+                | HttpError::Tls(_)
+                | HttpError::NotTls
+                | HttpError::Io(_) => Failure::Unavailable,
                 HttpError::Status(_) | HttpError::Protocol(_) => Failure::Transient,
             },
         }

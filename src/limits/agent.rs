@@ -113,3 +113,6 @@ pub const LOG_THREAD_STACK_BYTES: usize = 64 << 10;
 
 /// How long the process waits at its end for the last log lines to be written.
 pub const LOG_FLUSH_MAX: Duration = Duration::from_millis(50);
+
+/// The same, if the last line says why the process ends. A node in trouble may give the thread no time at once.
+pub const FATAL_FLUSH_MAX: Duration = Duration::from_secs(1);

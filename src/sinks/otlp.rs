@@ -27,6 +27,19 @@ impl LogRecords {
             headers: config.headers.iter().map(header).collect(),
         }
     }
+
+    /// Makes a request without records, which receivers accept by the protocol.
+    pub fn empty_request(&self) -> Request<'static> {
+        self.request_with(Records::default())
+    }
+
+    fn request_with(&self, records: Records) -> Request<'static> {
+        Request {
+            content_type: "application/x-protobuf",
+            headers: self.headers.clone(),
+            body: records.into_body().into(),
+        }
+    }
 }
 
 impl Format for LogRecords {
@@ -47,11 +60,7 @@ impl Format for LogRecords {
         for delivery in lines {
             records.add(&delivery.line, &self.resource);
         }
-        Some(Request {
-            content_type: "application/x-protobuf",
-            headers: self.headers.clone(),
-            body: records.into_body().into(),
-        })
+        Some(self.request_with(records))
     }
 
     /// By the protocol, only these codes are retried ("OTLP/HTTP Response", "Retryable Response Codes").

@@ -1,10 +1,12 @@
 //! The command `check`: everything that the agent needs, present and missing.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 
 use crate::support;
 use crate::support::clock::unix_seconds;
+use crate::support::collector::{Collector, Post, Reply};
 use crate::support::script::{Behaviour, Target};
 use crate::support::tls::Authority;
 use crate::support::tls::Validity;
@@ -99,7 +101,7 @@ impl Node {
 #[test]
 fn on_a_healthy_node_all_is_well() {
     let node = Node::new();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let listen = format!("127.0.0.1:{port}");
     let agent = node.options.clone().env("BLACKBOX_LISTEN", &*listen).start();
     assert!(support::clock::eventually(support::PATIENCE, || {
@@ -188,6 +190,10 @@ fn an_api_server_that_is_gone_silent_foreign_or_unwilling_is_told_apart() {
     let foreign = Authority::new("someone else").issue(&["127.0.0.1"], Validity::Valid);
     node.api.use_identity(&foreign);
     node.check().says("failure", "API server", &["the TLS connection failed", "the CA must be"]);
+    let plain = Collector::start(None);
+    let port = plain.url().rsplit(':').next().unwrap().to_owned();
+    let checked = node.check_with(&[("KUBERNETES_SERVICE_PORT", &port)]);
+    checked.says("failure", "API server", &["perhaps plain HTTP", "KUBERNETES_SERVICE_PORT"]);
     node.api.stop();
     node.check().says("failure", "API server", &["cannot connect"]);
 }
@@ -281,4 +287,164 @@ fn folders_that_are_missing_or_anothers_are_told_with_what_to_do() {
     checked.says("warning", "pod logs", &["none of 1"]);
     checked.says("warning", "cgroups", &["0 of 1"]);
     assert!(checked.good, "the agent works without");
+}
+
+/// The three kinds of receivers: the item, the setting with the URL, and what its name begins with.
+const RECEIVERS: [(&str, &str, &str); 3] = [
+    ("webhook", "BLACKBOX_WEBHOOK_URL", "BLACKBOX_WEBHOOK"),
+    ("otlp", "BLACKBOX_OTLP_ENDPOINT", "BLACKBOX_OTLP"),
+    ("alertmanager", "BLACKBOX_ALERTMANAGER_URL", "BLACKBOX_ALERTMANAGER"),
+];
+
+#[test]
+fn a_receiver_that_works_gets_no_incident() {
+    let node = Node::new();
+    let authority = Authority::new("receivers");
+    let (ca, token) = (node.scratch.join("ca.pem"), node.scratch.join("receiver-token"));
+    write(&ca, &authority.pem());
+    write(&token, "hunter2");
+    for identity in [None, Some(authority.issue(&["127.0.0.1"], Validity::Valid))] {
+        let with_tls = identity.is_some();
+        for (item, url_key, prefix) in RECEIVERS {
+            let collector = Collector::start(identity.as_ref());
+            let url = format!("{}/hooks/s3cret?key=s3cret", collector.url());
+            let (ca_key, token_key) = (format!("{prefix}_CA"), format!("{prefix}_TOKEN_FILE"));
+            let mut env = vec![(url_key, url.as_str()), (&token_key, token.to_str().unwrap())];
+            if with_tls {
+                env.push((&ca_key, ca.to_str().unwrap()));
+            }
+            let checked = node.check_with(&env);
+            let trust = if with_tls { "its certificate is valid" } else { "without TLS" };
+            checked.says("ok", item, &[&collector.url(), trust]);
+            assert!(checked.good && !checked.text.contains("s3cret"), "{}", checked.text);
+            let posts = collector.posts();
+            let targets: Vec<&str> = posts.iter().map(|post| post.target.as_str()).collect();
+            match item {
+                "webhook" => {
+                    assert!(targets.is_empty(), "{targets:?}");
+                    checked.says("ok", item, &["because each POST is an incident"]);
+                }
+                "otlp" => {
+                    assert_eq!(targets, ["POST /hooks/s3cret/v1/logs?key=s3cret"]);
+                    assert_eq!(posts[0].content_type, "application/x-protobuf");
+                }
+                _ => assert_eq!(targets, ["GET /hooks/s3cret/api/v2/status?key=s3cret"]),
+            }
+            let is_known =
+                |post: &Post| post.authorization == "Bearer hunter2" && post.body.is_empty();
+            assert!(posts.iter().all(is_known), "{posts:?}");
+        }
+    }
+}
+
+#[test]
+fn a_receiver_that_cannot_be_reached_or_trusted_is_a_failure_with_what_to_do() {
+    let node = Node::new();
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let ca = node.scratch.join("ca.pem");
+    write(&ca, &ours.pem());
+    let ca = ca.to_str().unwrap();
+    let foreign = Collector::start(Some(&theirs.issue(&["127.0.0.1"], Validity::Valid)));
+    let other_name = Collector::start(Some(&ours.issue(&["elsewhere"], Validity::Valid)));
+    let plain = Collector::start(None);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let as_tls = |url: String| url.replace("http://", "https://");
+    for (item, url_key, prefix) in RECEIVERS {
+        let ca_key = format!("{prefix}_CA");
+        let says = |url: String, words: &[&str]| {
+            let url = format!("{url}/hooks/s3cret?key=s3cret");
+            let checked = node.check_with(&[(url_key, &url), (&ca_key, ca)]);
+            checked.says("failure", item, words);
+            checked.says("failure", item, &[url_key]);
+            assert!(!checked.text.contains("s3cret"), "{}", checked.text);
+        };
+        says(foreign.url(), &["UnknownIssuer", &ca_key]);
+        says(other_name.url(), &["the certificate must name the host"]);
+        says(as_tls(plain.url()), &["perhaps plain HTTP", "write http:// in"]);
+        says(format!("http://{gone}"), &["cannot connect", "NetworkPolicy"]);
+    }
+    assert_eq!(plain.count() + foreign.count() + other_name.count(), 0);
+    // Without TLS, only a request finds out that nobody answers it.
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    let env = [("BLACKBOX_OTLP_ENDPOINT", &*url), ("BLACKBOX_OTLP_CA", ca)];
+    let timeout = ("OTEL_EXPORTER_OTLP_TIMEOUT", "300");
+    node.check_with(&[env[0], env[1], timeout]).says("failure", "otlp", &["timeout"]);
+    let (url, silence) = (plain.url(), Reply::Silence);
+    plain.answer(silence);
+    let checked = node.check_with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &url), timeout]);
+    checked.says("failure", "otlp", &["timeout", "NetworkPolicy"]);
+}
+
+#[test]
+fn plain_http_to_a_port_with_tls_is_named() {
+    let node = Node::new();
+    let tls = Authority::new("ours").issue(&["127.0.0.1"], Validity::Valid);
+    let collector = Collector::start(Some(&tls));
+    let url = collector.url().replace("https://", "http://");
+    for (item, url_key, _) in &RECEIVERS[1..] {
+        let checked = node.check_with(&[(url_key, &url)]);
+        checked.says("failure", item, &["expects TLS", "https:// in", url_key]);
+    }
+}
+
+#[test]
+fn a_receiver_that_refuses_is_told_with_what_to_do() {
+    let node = Node::new();
+    let collector = Collector::start(None);
+    let url = format!("{}/s3cret", collector.url());
+    for (item, url_key, prefix) in &RECEIVERS[1..] {
+        for (code, words) in [
+            (401, &[&*format!("{prefix}_TOKEN_FILE"), "does not know the agent"][..]),
+            (403, &[&*format!("{prefix}_TOKEN_FILE"), "denies access"]),
+            (404, &[url_key, "nothing at the path", "the agent appends"]),
+            (301, &[url_key, "no redirects"]),
+            (415, &[url_key, "the right kind of receiver"]),
+            (503, &["try again"]),
+        ] {
+            collector.answer(Reply::Status(code, "", ""));
+            let checked = node.check_with(&[(url_key, &url)]);
+            checked.says("failure", item, &[&format!("responded with {code}")]);
+            checked.says("failure", item, words);
+            assert!(!checked.good && !checked.text.contains("s3cret"), "{}", checked.text);
+        }
+    }
+}
+
+#[test]
+fn one_of_several_alertmanagers_is_enough() {
+    let node = Node::new();
+    let (one, other) = (Collector::start(None), Collector::start(None));
+    let urls = format!("{},{}", one.url(), other.url());
+    other.answer(Reply::Status(404, "", ""));
+    let checked = node.check_with(&[("BLACKBOX_ALERTMANAGER_URL", &urls)]);
+    let lines: Vec<&str> =
+        checked.text.lines().filter(|line| line.contains("alertmanager")).collect();
+    assert!(lines[0].starts_with("ok") && lines[0].contains(&one.url()), "{lines:?}");
+    assert!(lines[1].starts_with("warning") && lines[1].contains(&other.url()), "{lines:?}");
+    assert_eq!((lines.len(), checked.good), (2, true));
+    one.answer(Reply::Cut);
+    let checked = node.check_with(&[("BLACKBOX_ALERTMANAGER_URL", &urls)]);
+    assert_eq!(checked.text.matches("\nfailure  alertmanager").count(), 2, "{}", checked.text);
+}
+
+#[test]
+fn programs_get_an_object_for_each_item() {
+    let node = Node::new();
+    let text = node.check().text;
+    let output = node.options.run(&["check", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let items = String::from_utf8(output.stdout).unwrap();
+    let items: Vec<serde_json::Value> =
+        items.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(items.len(), text.lines().count());
+    let page =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operating.md")).unwrap();
+    let row = page.lines().find(|line| line.starts_with("| `item` |")).unwrap();
+    for (item, line) in items.iter().zip(text.lines()) {
+        let [name, verdict, _] = ["item", "verdict", "text"].map(|key| item[key].as_str().unwrap());
+        let subject = &line[9..].to_lowercase().replace(' ', "_");
+        assert!(line.starts_with(verdict) && subject.starts_with(name), "{item} {line}");
+        assert!(row.contains(&format!("`{name}`")), "{name} is not documented");
+    }
 }

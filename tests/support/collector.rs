@@ -166,7 +166,17 @@ impl Shared {
     fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
         let tls = self.tls.lock().unwrap().clone();
         let mut wire: Wire = BufReader::new(Conn::new(Arc::new(stream), tls)?);
-        while let Some(request) = Request::read(&mut wire)? {
+        loop {
+            let request = match Request::read(&mut wire) {
+                Ok(Some(request)) => request,
+                Ok(None) => return Ok(()),
+                // As servers answer to what is not HTTP, such as TLS.
+                Err(_) => {
+                    wire.get_mut().write_all(http::head(400, &[], Some(0)).as_bytes())?;
+                    wire.into_inner().cut();
+                    return Ok(());
+                }
+            };
             let next = self.next.lock().unwrap().pop_front();
             let reply = next.unwrap_or_else(|| self.otherwise.lock().unwrap().clone());
             let is_accepted = matches!(reply, Reply::Status(200..300, ..) | Reply::Endless);
@@ -197,6 +207,5 @@ impl Shared {
                 }
             }
         }
-        Ok(())
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::config::endpoint::Trust;
+use crate::config::endpoint::{Endpoint, Trust};
 use crate::core::detect::pods;
 use crate::core::stream::decode;
 use crate::core::text::duration;
@@ -86,11 +86,7 @@ impl Api<'_> {
         let info = match answer {
             // An authorizer may deny access to the version; the API server was reached all the same.
             Ok(info) => {
-                let trust = match self.config.api_server.trust {
-                    Trust::CaFile(_) | Trust::CaData(_) => "its certificate is valid",
-                    Trust::SkipVerification => "its certificate is NOT verified",
-                    Trust::Plaintext => "without TLS",
-                };
+                let trust = trust(&self.config.api_server);
                 let version = info.version.as_deref().unwrap_or("unknown version");
                 let text = format!("{version} at {server}, {trust}; responded in {took_ms} ms");
                 report.ok("API server", &text);
@@ -221,6 +217,15 @@ impl Seen {
     }
 }
 
+/// Returns how much the identity of a server was verified when it was connected to.
+pub(super) fn trust(endpoint: &Endpoint) -> &'static str {
+    match endpoint.trust {
+        Trust::CaFile(_) | Trust::CaData(_) => "its certificate is valid",
+        Trust::SkipVerification => "its certificate is NOT verified",
+        Trust::Plaintext => "without TLS",
+    }
+}
+
 /// Reports how far this node's clock is ahead of the API server's.
 fn clock(report: &mut Report<'_>, ahead_seconds: i64) {
     let far = duration(Duration::from_secs(ahead_seconds.unsigned_abs()));
@@ -241,6 +246,10 @@ fn advice(error: &ApiError) -> &'static str {
         ApiError::Http(HttpError::Connect(_) | HttpError::Timeout(_) | HttpError::Io(_)) => {
             "check whether a NetworkPolicy, a firewall or a proxy blocks the connection, and \
              whether kube-proxy runs on this node"
+        }
+        ApiError::Http(HttpError::NotTls) => {
+            "the API server always speaks TLS: check the port in KUBERNETES_SERVICE_PORT or in the \
+             kubeconfig, or write http:// there for kubectl proxy"
         }
         ApiError::Http(HttpError::Tls(_)) => {
             "the CA must be the cluster's own, and the certificate must name this address: see \

@@ -3,10 +3,11 @@
 //!
 //! It is meant for `kubectl exec` into the agent's own container, where environment, mounts and credentials are the
 //! agent's. It changes nothing, except that where the agent writes files it creates a file in the same folder and
-//! removes it again.
+//! removes it again. It sends no incident.
 
 mod api;
 mod node;
+mod receivers;
 mod say;
 mod token;
 
@@ -26,19 +27,45 @@ use crate::metrics::Metrics;
 use crate::runtime::clock::Clock;
 
 use self::api::Api;
-use self::say::Report;
+use self::say::{Format, Report};
 use self::token::TokenAge;
+
+/// Why a check ends without a result.
+#[derive(Debug)]
+pub enum Error {
+    /// The command line is wrong.
+    Usage(String),
+    /// The lines cannot be written.
+    Write(io::Error),
+}
 
 /// Runs all checks and writes one line for each. Returns true if nothing failed; warnings do not count.
 ///
 /// # Errors
-/// If the lines cannot be written.
+/// The command line is wrong, or the lines cannot be written.
 pub fn run(
+    words: &[&str],
     vars: impl IntoIterator<Item = (OsString, OsString)>,
     out: &mut dyn Write,
+) -> Result<bool, Error> {
+    let report = Report::new(out, format(words).map_err(Error::Usage)?);
+    all(report, vars).map_err(Error::Write)
+}
+
+/// Reads the command line.
+fn format(words: &[&str]) -> Result<Format, String> {
+    match words {
+        [] | ["-o" | "--output", "text"] => Ok(Format::Text),
+        ["-o" | "--output", "json"] | ["-o=json" | "--output=json"] => Ok(Format::Json),
+        _ => Err("it takes -o json, or -o text (the default), and nothing else".to_owned()),
+    }
+}
+
+fn all(
+    mut report: Report<'_>,
+    vars: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> io::Result<bool> {
     let clock = Clock::start();
-    let mut report = Report::new(out);
     let config = match Config::from_env(vars) {
         Ok(config) => config,
         Err(errors) => {
@@ -75,14 +102,7 @@ pub fn run(
     if let Some(path) = &config.recorder_file {
         node::writable(&mut report, "recorder file", "BLACKBOX_RECORDER_FILE", path);
     }
-    let webhook = config.webhook.iter().map(|webhook| ("webhook", &webhook.receiver));
-    let otlp = config.otlp.iter().map(|otlp| ("otlp", &otlp.receiver));
-    let alertmanager = config.alertmanager.iter().flat_map(|a| &a.receivers);
-    let alertmanager = alertmanager.map(|receiver| ("alertmanager", receiver));
-    for (name, receiver) in webhook.chain(otlp).chain(alertmanager) {
-        let server = &receiver.server.server;
-        report.ok(name, &format!("{server}: not tested, because check sends no incidents"));
-    }
+    receivers::check(&mut report, &config, clock);
     report.end()
 }
 
@@ -153,6 +173,31 @@ fn own_token(report: &mut Report<'_>, config: &Config, clock: Clock) {
                 told(seconds)
             );
             report.failure(subject, &text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_is_text_or_json_and_nothing_else_is_asked() {
+        assert_eq!(format(&[]), Ok(Format::Text));
+        assert_eq!(format(&["-o", "text"]), Ok(Format::Text));
+        for words in [&["-o", "json"][..], &["--output", "json"], &["--output=json"], &["-o=json"]]
+        {
+            assert_eq!(format(words), Ok(Format::Json), "{words:?}");
+        }
+        for words in [
+            &["-o"][..],
+            &["-o", "yaml"],
+            &["--output="],
+            &["--json"],
+            &["node1"],
+            &["-o", "json", "node1"],
+        ] {
+            assert!(format(words).is_err(), "{words:?}");
         }
     }
 }

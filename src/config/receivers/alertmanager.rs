@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Given, Receiver, Settings};
+use crate::config::endpoint::Secret;
 use crate::config::environment::Environment;
 use crate::config::settings::{
     ALERT_DURATION, ALERT_MIN_SEVERITY, ALERTMANAGER_CA, ALERTMANAGER_TOKEN_FILE, ALERTMANAGER_URL,
@@ -30,6 +31,14 @@ const SETTINGS: Settings = Settings {
     path: "/api/v2/alerts",
     is_list: true,
 };
+
+/// Returns path and query of the status of an instance, which lies beside its alerts. They are a secret like those.
+pub fn status(instance: &Receiver) -> Secret {
+    let target = instance.target.expose();
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    let path = path.strip_suffix("alerts").unwrap_or(path);
+    Secret::new(format!("{path}status{query}"))
+}
 
 /// Returns Alertmanager, if it is configured and nothing is wrong with it.
 pub(in crate::config) fn read(env: &mut Environment) -> Option<Alertmanager> {

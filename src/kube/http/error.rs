@@ -3,6 +3,7 @@
 use std::time::Duration;
 use std::{fmt, io};
 
+use rustls::InvalidMessage;
 use ureq::{Error as E, Timeout};
 
 use crate::metrics::ErrorCode;
@@ -29,6 +30,8 @@ pub enum HttpError {
     Connect(String),
     /// The TLS handshake or the verification of the certificate failed.
     Tls(String),
+    /// The server's answer to the TLS handshake is not TLS.
+    NotTls,
     /// The connection broke.
     Io(String),
     /// The answer is not valid HTTP.
@@ -48,12 +51,19 @@ impl HttpError {
         match error {
             E::Timeout(timeout) => Self::Timeout(timeout),
             E::Io(error) => Self::from_io(&error),
-            E::Rustls(error) => Self::Tls(error.to_string()),
+            E::Rustls(error) => Self::from_tls(&error),
             E::Tls(text) => Self::Tls(text.to_owned()),
             E::Pem(error) => Self::Tls(error.to_string()),
             E::HostNotFound => Self::Connect("the host name has no address".to_owned()),
             E::ConnectionFailed => Self::Connect("no connection".to_owned()),
             other => Self::Protocol(other.to_string()),
+        }
+    }
+
+    fn from_tls(error: &rustls::Error) -> Self {
+        match error {
+            rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self::NotTls,
+            error => Self::Tls(error.to_string()),
         }
     }
 
@@ -64,7 +74,7 @@ impl HttpError {
             return Self::Timeout(*timeout);
         }
         if let Some(tls) = inner.and_then(|e| e.downcast_ref::<rustls::Error>()) {
-            return Self::Tls(tls.to_string());
+            return Self::from_tls(tls);
         }
         if inner.is_some_and(|e| e.is::<E>()) {
             return Self::Protocol(error.to_string());
@@ -88,6 +98,7 @@ impl fmt::Display for HttpError {
             Self::Timeout(timeout) => write!(f, "timeout in the phase \"{timeout}\""),
             Self::Connect(text) => write!(f, "cannot connect: {text}"),
             Self::Tls(text) => write!(f, "the TLS connection failed: {text}"),
+            Self::NotTls => f.write_str("the server does not speak TLS here, perhaps plain HTTP"),
             Self::Io(text) => write!(f, "the connection was lost: {text}"),
             Self::Protocol(text) => write!(f, "cannot use the response: {text}"),
         }
@@ -102,7 +113,7 @@ impl From<&HttpError> for ErrorCode {
             HttpError::Status(refusal) => Self::http(refusal.code),
             HttpError::Timeout(_) => Self::Timeout,
             HttpError::Connect(_) => Self::Connect,
-            HttpError::Tls(_) => Self::Tls,
+            HttpError::Tls(_) | HttpError::NotTls => Self::Tls,
             HttpError::Io(_) => Self::Io,
             HttpError::Protocol(_) => Self::Protocol,
         }

@@ -137,7 +137,7 @@ impl HttpClient {
         let mut tls_files = TlsFiles::new(endpoint);
         let tls = tls_files.changed(clock.monotonic()).unwrap_or_else(TlsSetUp::no_trust);
         let buffers = Buffers { head: RESPONSE_HEAD_BYTES_MAX, output: HTTP_OUTPUT_BUFFER_BYTES };
-        let agent = agent(timeout, &tls, &resolver, buffers);
+        let agent = agent(timeout, &tls, &resolver, buffers, Tls::new(&tls, None));
         let shared = Shared { agent: Mutex::new(agent), dropped: AtomicBool::new(false) };
         Self {
             base,
@@ -202,6 +202,21 @@ impl HttpClient {
         })
     }
 
+    /// Opens a connection as for a request, and sends no request. TLS is part of it unless the server's certificate is
+    /// not to be verified.
+    ///
+    /// # Errors
+    /// As [`HttpClient::get`].
+    pub fn connect(&self) -> Result<(), HttpError> {
+        let is_connected = Arc::<AtomicBool>::default();
+        let tls = Tls::new(&self.tls, Some(is_connected.clone()));
+        let agent = agent(self.timeout, &self.tls, &self.resolver, self.buffers, tls);
+        match agent.get(self.base.clone()).call() {
+            Err(error) if !is_connected.load(Ordering::Acquire) => Err(HttpError::from_ureq(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Sends one request. Loads changed certificate files first. A transport failure drops the connections;
     /// depending on the failure, the token or the certificate files are read again for the next request.
     fn send<T>(
@@ -227,7 +242,7 @@ impl HttpClient {
                 self.tls_files.recheck();
                 self.renew();
             }
-            Err(HttpError::Io(_) | HttpError::Protocol(_)) => self.renew(),
+            Err(HttpError::NotTls | HttpError::Io(_) | HttpError::Protocol(_)) => self.renew(),
             Ok(_) => {}
         }
         result
@@ -241,7 +256,8 @@ impl HttpClient {
     /// Drops all connections. Callers use it if a body was not read to its end, because its connection cannot
     /// be reused.
     pub fn renew(&mut self) {
-        let agent = agent(self.timeout, &self.tls, &self.resolver, self.buffers);
+        let connector = Tls::new(&self.tls, None);
+        let agent = agent(self.timeout, &self.tls, &self.resolver, self.buffers, connector);
         *self.shared.agent.lock().unwrap_or_else(PoisonError::into_inner) = agent;
         self.shared.dropped.store(false, Ordering::Release);
     }
@@ -353,7 +369,13 @@ impl fmt::Debug for Response {
     }
 }
 
-fn agent(timeout: Duration, tls: &TlsSetUp, resolver: &Pinned, buffers: Buffers) -> Agent {
+fn agent(
+    timeout: Duration,
+    tls: &TlsSetUp,
+    resolver: &Pinned,
+    buffers: Buffers,
+    connector: Tls,
+) -> Agent {
     let mut config = Agent::config_builder();
     if let TlsSetUp::Unverified(tls) = tls {
         config = config.tls_config(tls.clone());
@@ -378,7 +400,7 @@ fn agent(timeout: Duration, tls: &TlsSetUp, resolver: &Pinned, buffers: Buffers)
         .max_idle_age(CONNECTION_IDLE_MAX)
         .build();
     // The HTTP library's own TLS follows ours in the chain and handles the connections that ours leaves to it.
-    let connector = TcpConnector::default().chain(Tls::new(tls)).chain(RustlsConnector::default());
+    let connector = TcpConnector::default().chain(connector).chain(RustlsConnector::default());
     Agent::with_parts(config, connector, resolver.clone())
 }
 

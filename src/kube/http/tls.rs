@@ -8,6 +8,7 @@
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::ClientConfig;
 use rustls::client::UnbufferedClientConnection;
@@ -28,14 +29,19 @@ use crate::runtime::clock::Clock;
 /// Adds TLS to a socket. Servers whose certificate is not verified are left to the next connector in the chain,
 /// the HTTP library's own TLS.
 #[derive(Debug)]
-pub(super) struct Tls(Option<Arc<ClientConfig>>);
+pub(super) struct Tls {
+    config: Option<Arc<ClientConfig>>,
+    /// Set as soon as there is a connection, which is then given up. `None`: connections are for requests.
+    is_connected: Option<Arc<AtomicBool>>,
+}
 
 impl Tls {
-    pub(super) fn new(set_up: &TlsSetUp) -> Self {
-        match set_up {
-            TlsSetUp::Verified(config) => Self(Some(config.clone())),
-            TlsSetUp::Unverified(_) => Self(None),
-        }
+    pub(super) fn new(set_up: &TlsSetUp, is_connected: Option<Arc<AtomicBool>>) -> Self {
+        let config = match set_up {
+            TlsSetUp::Verified(config) => Some(config.clone()),
+            TlsSetUp::Unverified(_) => None,
+        };
+        Self { config, is_connected }
     }
 }
 
@@ -48,18 +54,31 @@ impl<In: Transport> Connector<In> for Tls {
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, E> {
         let Some(socket) = chained else { return Ok(None) };
-        let config = match &self.0 {
-            Some(config) if details.needs_tls() && !socket.is_tls() => config.clone(),
-            _ => return Ok(Some(Either::A(socket))),
+        let config = self.config.clone().filter(|_| details.needs_tls() && !socket.is_tls());
+        let transport = match config {
+            None => Either::A(socket),
+            Some(config) => Either::B(over_tls(config, details, socket)?),
         };
-        let host = details.uri.host().unwrap_or_default();
-        let mut socket = TransportAdapter::new(socket.boxed(), details.current_time.clone());
-        socket.set_timeout(details.timeout);
-        let (input, output) =
-            (details.config.input_buffer_size(), details.config.output_buffer_size());
-        let buffers = LazyBuffers::new(input, output);
-        Ok(Some(Either::B(TlsTransport::new(config, host, socket, buffers)?)))
+        match &self.is_connected {
+            None => Ok(Some(transport)),
+            Some(is_connected) => {
+                is_connected.store(true, Ordering::Release);
+                Err(E::ConnectionFailed)
+            }
+        }
     }
+}
+
+fn over_tls(
+    config: Arc<ClientConfig>,
+    details: &ConnectionDetails<'_>,
+    socket: impl Transport,
+) -> Result<TlsTransport, E> {
+    let host = details.uri.host().unwrap_or_default();
+    let mut socket = TransportAdapter::new(socket.boxed(), details.current_time.clone());
+    socket.set_timeout(details.timeout);
+    let (input, output) = (details.config.input_buffer_size(), details.config.output_buffer_size());
+    TlsTransport::new(config, host, socket, LazyBuffers::new(input, output))
 }
 
 /// A socket with TLS around it.

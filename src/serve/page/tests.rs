@@ -497,8 +497,8 @@ fn the_groups_stand_at_the_top_with_links_to_their_incidents() {
     let words = section(&page).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         words.contains(
-            "count 2 pods 2 first 2026-11-23 03:08:00 UTC last 2026-11-23 03:09:00 UTC shop app oom \
-             4f1c2a9be07d3355 sentence 9. count 1 pods 1 first 2026-11-23 03:07:00 UTC"
+            "count 2 pods 2 first 2026-11-23 03:08:00 UTC last 2026-11-23 03:09:00 UTC shop \
+             Deployment/web app oom 4f1c2a9be07d3355 sentence 9. count 1 pods 1 first 2026-11-23 03:07:00 UTC"
         ),
         "{words}"
     );
