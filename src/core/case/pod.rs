@@ -134,7 +134,7 @@ pub struct ContainerInfo {
     pub exit_code: Option<i32>,
     /// The number of the signal that terminated it.
     pub signal: Option<i32>,
-    /// The name of the exit code in the seed's table.
+    /// The type that the exit code alone gives.
     pub exit_class: Option<&'static str>,
     /// The reason, one word of the runtime or of the kubelet.
     pub reason: Option<String>,
@@ -159,7 +159,7 @@ impl ContainerInfo {
     }
 }
 
-/// The resource analysis of one container, as the seed names it: the values in force, which differ from the spec's
+/// The limits and requests of one container: the values in force, which differ from the spec's
 /// while a resize is not done. `None`: the value is not set, or cannot be parsed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ResourceAnalysis {

@@ -251,7 +251,7 @@ fn describe_termination(
         (IncidentType::RuntimeLost, _) => {
             "was found dead by the runtime after a restart; how it ended is not known".to_owned()
         }
-        (IncidentType::Graceful, _) => "ended with exit code 0, though meant to run on".to_owned(),
+        (IncidentType::Graceful, _) => "ended with exit code 0".to_owned(),
         _ => match end.signal.and_then(classify::signal_name) {
             Some(signal) => format!("was ended by {signal} (exit code {code})"),
             None => format!("exited with code {code}"),
@@ -264,6 +264,9 @@ fn describe_termination(
     {
         let ran = finished.duration_since(started);
         let _ = write!(out, " after {}", duration(ran.try_into().unwrap_or_default()));
+    }
+    if case.kind == IncidentType::Graceful {
+        out.push_str(", though it was meant to run on");
     }
     if let Some(growth) = course.memory_growth_bytes_per_second {
         // Whole bytes are precise enough, and growth is never negative.
