@@ -13,8 +13,8 @@ use crate::support::losses::split;
 use crate::support::workload::{Dice, ID_END};
 use crate::support::{Bed, BedOptions, PATIENCE, Scratch, may_unshare, whole_lines};
 
-/// Upper limit of the agent's memory, however many lines wait: a debug build with full queues.
-const RESIDENT_KIB_MAX: u64 = 24 << 10;
+/// Upper limit of the agent's memory, however many lines wait: a debug build with full queues, and with the page's 1 MiB.
+const RESIDENT_KIB_MAX: u64 = 25 << 10;
 
 fn options(pace: Duration, env: &[(&'static str, &str)]) -> BedOptions {
     let env = env.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
