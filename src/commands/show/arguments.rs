@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::commands::show::filter::{FIELDS, Filter, is_match};
+use crate::commands::show::filter::{FIELDS, Filter};
 use crate::config::duration;
 use crate::core::case::{IncidentType, Severity};
 use crate::core::display::groups::By;
+use crate::core::glob::fits;
 use crate::limits::SHOWN_MAX;
 
 /// Each option with its argument, and what it does.
@@ -129,7 +130,7 @@ impl Arguments {
     fn condition(&mut self, field: &str, globs: &str, is_not: bool) -> Result<(), String> {
         let Some(field) = FIELDS.into_iter().find(|known| *known == field) else { return Ok(()) };
         let types = IncidentType::ALL.map(IncidentType::name);
-        let is_known = |glob: &&str| types.iter().any(|name| is_match(glob, name));
+        let is_known = |glob: &&str| types.iter().any(|name| fits(glob, name));
         if field == "type"
             && let Some(unknown) = globs.split(',').find(|glob| !is_known(glob))
         {
