@@ -25,11 +25,10 @@ impl Default for Workloads {
 impl Workloads {
     /// Counts an incident.
     pub fn add(&self, incident: &Incident, in_crash_loop: bool) {
-        let Some(workload) = &incident.metadata.workload else { return };
+        let Some(workload) = &incident.workload else { return };
         let now = self.clock.monotonic();
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let (workload, kind) = (workload.to_string(), incident.kind.name());
-        table.add([&incident.namespace, &workload, kind], in_crash_loop, now);
+        table.add([&incident.namespace, workload, incident.kind.name()], in_crash_loop, now);
     }
 
     /// Writes the family of all incidents and that of crash loops.

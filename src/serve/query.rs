@@ -41,7 +41,6 @@ impl Query {
     ///
     /// # Errors
     /// What is wrong, as a line of text.
-    #[inline(never)]
     pub fn parse(query: &str, is_page: bool) -> Result<Self, String> {
         if query.len() > PAGE_QUERY_BYTES_MAX {
             return Err(format!("the query is longer than {PAGE_QUERY_BYTES_MAX} bytes\n"));
@@ -76,7 +75,6 @@ impl Query {
     }
 
     /// Returns the value of a parameter; empty if there is none.
-    #[inline(never)]
     pub fn get(&self, name: &str) -> &str {
         let found = self.values.iter().find(|(known, _)| *known == name);
         found.map_or("", |(_, value)| value)
@@ -99,7 +97,6 @@ impl Query {
     }
 
     /// Parses a line, as far as it takes. `None`: it is not wanted, or it is not an incident.
-    #[inline(never)]
     pub fn take(&self, line: &[u8]) -> Option<Value> {
         let parse = if self.get(TEXT).is_empty() { Value::parse_head } else { Value::parse };
         let incident = parse(line)?;
@@ -113,7 +110,6 @@ impl Query {
     }
 
     /// Returns the page's address with another value of one parameter; with an empty value, without it.
-    #[inline(never)]
     pub fn with(&self, name: &'static str, value: &str) -> String {
         let others = self.values.iter().filter(|(known, _)| *known != name);
         let others = others.map(|(known, value)| (*known, value.as_str()));
@@ -121,7 +117,6 @@ impl Query {
     }
 
     /// Returns the address of the lines of the same incidents.
-    #[inline(never)]
     pub fn lines(&self) -> String {
         address("/incidents", &mut self.filters())
     }

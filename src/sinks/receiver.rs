@@ -16,6 +16,7 @@ use crate::config::receivers::Receiver;
 use crate::core::Now;
 use crate::core::backoff::{Backoff, Jitter};
 use crate::core::export::otlp::Rejected;
+use crate::core::text::escaped;
 use crate::kube::http::{Header, HttpClient, HttpError, Post, ResponseTimeout};
 use crate::limits::{
     CONNECTION_IDLE_MAX, RECEIPT_BODY_TIMEOUT, RECEIVER_REST, RECEIVER_RETRY_AFTER_MAX,
@@ -135,6 +136,8 @@ enum Next {
 
 /// A failed try.
 struct Failure {
+    /// The position of its connection.
+    at: usize,
     next: Next,
     code: Option<u16>,
     description: String,
@@ -256,7 +259,7 @@ impl ReceiverSink {
         }
         let refused = usize::try_from(records).map_or(lines, |records| records.min(lines));
         let subject = &self.connections[0].subject;
-        let description = crate::core::text::escaped(&message);
+        let description = escaped(&message);
         self.losses.warn(&format!(
             "{subject} accepted a request, but refused {refused} of its {lines} incidents: \
              {description}"
@@ -282,13 +285,14 @@ impl ReceiverSink {
         let mut backoff = Backoff::new(self.retry_interval);
         let mut new_token = self.connections.iter().any(|connection| connection.has_token);
         for tries_left in (0..tries).rev() {
-            let Failure { next, code, description } = match self.try_once(request) {
-                Ok(answer) => {
-                    self.losses.over("incidents are delivered again");
-                    return Outcome::Delivered(answer);
-                }
-                Err(failure) => failure,
-            };
+            let (accepted, failures) = self.try_once(request);
+            if let Some(answer) = accepted {
+                self.losses.over("incidents are delivered again");
+                return Outcome::Delivered(answer);
+            }
+            // As long as one of the receivers may accept it later, the request is not lost.
+            let worst = failures.into_iter().min_by_key(|failure| failure.next == Next::GiveUp);
+            let Some(Failure { at, next, code, description }) = worst else { break };
             match next {
                 Next::NewToken if new_token && tries_left > 0 => new_token = false,
                 Next::Again(_) if tries_left == 0 => {
@@ -297,6 +301,7 @@ impl ReceiverSink {
                     ));
                 }
                 Next::Again(asked) => {
+                    self.connections[at].retries(&description);
                     let delay = backoff.delay(self.now().monotonic, &mut self.jitter, asked);
                     if self.surroundings.stop.wait(delay) {
                         return Outcome::Kept;
@@ -312,7 +317,8 @@ impl ReceiverSink {
     }
 
     /// Sends the request to each receiver. One that failed while another one accepted is left alone for a while.
-    fn try_once(&mut self, request: &Request<'_>) -> Result<Vec<u8>, Failure> {
+    /// Returns the answer of one that accepted, and the failures of the others.
+    fn try_once(&mut self, request: &Request<'_>) -> (Option<Vec<u8>>, Vec<Failure>) {
         let now = self.now().monotonic;
         let is_one_awake = self.connections.iter().any(|c| c.rests_until <= now);
         let (mut accepted, mut failures) = (None, Vec::new());
@@ -334,36 +340,27 @@ impl ReceiverSink {
                     let description =
                         describe(&error, &connection.subject, self.format.ca_setting());
                     let next = next(&error, &*self.format);
-                    failures.push((at, Failure { next, code: error.code(), description }));
+                    failures.push(Failure { at, next, code: error.code(), description });
                 }
             }
         }
-        for (at, failure) in &failures {
-            let connection = &mut self.connections[*at];
-            if accepted.is_some() {
+        if accepted.is_some() {
+            for Failure { at, description, .. } in &failures {
+                let connection = &mut self.connections[*at];
                 connection.rests_until = now + RECEIVER_REST;
-            }
-            if accepted.is_some() || matches!(failure.next, Next::Again(_)) {
-                let description = &failure.description;
-                connection.trouble.warn(&format!("{description}; the agent retries"));
+                connection.retries(description);
             }
         }
-        let is_hopeless = |failure: &Failure| failure.next == Next::GiveUp;
-        let worst = failures.into_iter().map(|(_, failure)| failure);
-        // As long as one of the receivers may accept it later, the request is not lost.
-        let worst = worst.min_by_key(is_hopeless);
-        accepted.ok_or_else(|| worst.unwrap_or_else(Failure::none))
-    }
-}
-
-impl Failure {
-    /// Not reached: a sink has at least one receiver.
-    fn none() -> Self {
-        Self { next: Next::GiveUp, code: None, description: String::new() }
+        (accepted, failures)
     }
 }
 
 impl Connection {
+    /// Logs a failure after which the receiver is tried again.
+    fn retries(&mut self, description: &str) {
+        self.trouble.warn(&format!("{description}; the agent retries"));
+    }
+
     /// Sends the request, and returns the first bytes of the answer.
     fn post(&mut self, request: &Request<'_>, clock: Clock) -> Result<Vec<u8>, HttpError> {
         let response = self.client.post(&Post {

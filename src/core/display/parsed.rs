@@ -110,7 +110,6 @@ impl Value {
     }
 
     /// Returns the value at this path of names; [`Value::Null`] if there is none.
-    #[inline(never)]
     pub fn at(&self, path: &[&str]) -> &Self {
         let mut here = self;
         for name in path {
@@ -126,7 +125,6 @@ impl Value {
     }
 
     /// Returns the text of this field; empty if there is none.
-    #[inline(never)]
     pub fn text(&self, name: &str) -> &str {
         self.at(&[name]).as_text()
     }
@@ -140,7 +138,6 @@ impl Value {
     }
 
     /// Returns the number of this field.
-    #[inline(never)]
     pub fn number(&self, name: &str) -> Option<f64> {
         match self.at(&[name]) {
             Self::Number(n) => Some(*n),
@@ -154,13 +151,11 @@ impl Value {
     }
 
     /// Returns the time of this field.
-    #[inline(never)]
     pub fn time(&self, name: &str) -> Option<Timestamp> {
         self.text(name).parse().ok()
     }
 
     /// Returns the items of a list; none for other values.
-    #[inline(never)]
     pub fn items(&self) -> &[Self] {
         match self {
             Self::List(items) => items,
@@ -169,7 +164,6 @@ impl Value {
     }
 
     /// Returns the fields of an object; none for other values.
-    #[inline(never)]
     pub fn fields(&self) -> &[(String, Self)] {
         match self {
             Self::Object(fields) => fields,

@@ -23,7 +23,6 @@ pub fn span(seconds: u64) -> String {
 }
 
 /// Formats how long before `now` it was.
-#[inline(never)]
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
     match u64::try_from(now.as_second().saturating_sub(at.as_second())) {
         Ok(seconds) => format!("{} ago", span(seconds)),
@@ -32,7 +31,6 @@ pub fn ago(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// Formats how long before or after `end` it was.
-#[inline(never)]
 pub fn offset(at: Timestamp, end: Timestamp) -> String {
     let seconds = at.as_second().saturating_sub(end.as_second());
     let sign = match seconds {
@@ -44,7 +42,6 @@ pub fn offset(at: Timestamp, end: Timestamp) -> String {
 }
 
 /// Formats date and time, to the second.
-#[inline(never)]
 pub fn date_time(at: Timestamp) -> String {
     let (date, time) = parts(at);
     format!("{date} {time} UTC")

@@ -14,8 +14,7 @@ pub struct ParsedLine<'a> {
     pub(super) containers: Raw<'a>,
     /// `metadata.reboot` and `metadata.lost`, as JSON.
     pub(super) metadata: MetadataParts<'a>,
-    /// The telemetry but for the log lines.
-    pub(super) telemetry: TelemetryParts<'a>,
+    telemetry: Raw<'a>,
     logs: Value,
 }
 
@@ -33,8 +32,6 @@ members!(MetadataParts<'a> {
 /// The telemetry.
 #[derive(Debug, Default)]
 pub(super) struct TelemetryParts<'a> {
-    /// The log lines with what belongs to them.
-    logs: Raw<'a>,
     /// The container's samples.
     pub(super) container: Raw<'a>,
     /// The node's conditions and resources.
@@ -48,10 +45,7 @@ impl<'a> Object<'a> for TelemetryParts<'a> {
         let mut value = Raw::default();
         json::Read::read(&mut value, json)?;
         match name {
-            b"logs" => {
-                self.logs = value;
-                return Ok(());
-            }
+            b"logs" => return Ok(()),
             b"container" => self.container = value,
             b"node" => self.node = value,
             _ => {}
@@ -79,12 +73,21 @@ impl TelemetryParts<'_> {
 struct Parts<'a> {
     containers: Raw<'a>,
     metadata: MetadataParts<'a>,
-    telemetry: TelemetryParts<'a>,
+    telemetry: Raw<'a>,
 }
 members!(Parts<'a> {
     b"containers" => containers,
     b"metadata" => metadata,
     b"telemetry" => telemetry,
+});
+
+/// The log lines with what belongs to them, in the telemetry.
+#[derive(Debug, Default)]
+struct LogsPart<'a> {
+    logs: Raw<'a>,
+}
+members!(LogsPart<'a> {
+    b"logs" => logs,
 });
 
 impl<'a> ParsedLine<'a> {
@@ -95,14 +98,23 @@ impl<'a> ParsedLine<'a> {
         let name = head.text("container");
         let containers = head.at(&["containers"]).items();
         let own = containers.iter().position(|c| !name.is_empty() && c.text("name") == name);
+        let telemetry: LogsPart<'a> = match parts.telemetry.as_str() {
+            "" => LogsPart::default(),
+            text => json::from_slice(text.as_bytes()).ok()?,
+        };
         Some(Self {
             own,
             containers: parts.containers,
             metadata: parts.metadata,
-            logs: Value::of_json(parts.telemetry.logs.as_str()),
+            logs: Value::of_json(telemetry.logs.as_str()),
             telemetry: parts.telemetry,
             head,
         })
+    }
+
+    /// Returns the telemetry but for the log lines.
+    pub(super) fn telemetry(&self) -> TelemetryParts<'a> {
+        json::from_slice(self.telemetry.as_str().as_bytes()).unwrap_or_default()
     }
 
     /// Returns the container of the incident, if it has one.

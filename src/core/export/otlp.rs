@@ -325,9 +325,10 @@ fn metadata(to: &mut Attributes<'_>, line: &ParsedLine<'_>) {
 }
 
 fn telemetry(to: &mut Attributes<'_>, line: &ParsedLine<'_>) {
-    let samples = Value::of_json(line.telemetry.container.as_str());
+    let parts = line.telemetry();
+    let samples = Value::of_json(parts.container.as_str());
     to.add("blackbox.container.memory.peak", Number(samples.number("memory_peak_bytes")));
-    let node = Value::of_json(line.telemetry.node.as_str());
+    let node = Value::of_json(parts.node.as_str());
     // A good node has the condition Ready, and no other.
     let is_bad = |condition: &&Value| {
         let wanted = if condition.text("type") == "Ready" { "True" } else { "False" };
@@ -337,7 +338,7 @@ fn telemetry(to: &mut Attributes<'_>, line: &ParsedLine<'_>) {
     to.add("blackbox.node.conditions", Texts(conditions.map(|c| c.text("type")).collect()));
     to.add("blackbox.logs", Text(&line.last_lines(usize::MAX, usize::MAX)));
     to.add("log.file.path", Text(line.log_file()));
-    to.add("blackbox.telemetry", Text(&line.telemetry.without_logs()));
+    to.add("blackbox.telemetry", Text(&parts.without_logs()));
 }
 
 fn texts(list: &Value) -> Vec<&str> {

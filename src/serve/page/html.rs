@@ -43,13 +43,11 @@ fn is_special(c: char) -> bool {
 }
 
 /// Appends constant markup. Not inlined, like the functions below: there are about a hundred calls.
-#[inline(never)]
 pub(super) fn put(out: &mut String, markup: &'static str) {
     out.push_str(markup);
 }
 
 /// Appends a value as text between constant markup.
-#[inline(never)]
 pub(super) fn element(out: &mut String, open: &'static str, value: &str, close: &'static str) {
     out.push_str(open);
     text(out, value);
@@ -66,7 +64,6 @@ pub(super) fn times(out: &mut String, count: f64) {
 }
 
 /// Appends a whole number.
-#[inline(never)]
 pub(super) fn number(out: &mut String, n: u64) {
     let _ = write!(out, "{n}");
 }
@@ -88,20 +85,17 @@ pub(super) fn clamped(value: f64) -> u64 {
     whole.min(MOST)
 }
 
-#[inline(never)]
 pub(super) fn time_tag(out: &mut String, at: Timestamp, shown: &str) {
     element(out, "<time datetime=\"", &at.to_string(), "\">");
     element(out, "", shown, "</time>");
 }
 
 /// Appends date and time.
-#[inline(never)]
 pub(super) fn date_tag(out: &mut String, at: Timestamp) {
     time_tag(out, at, &date_time(at));
 }
 
 /// Appends the start of a link to the page with these parameters.
-#[inline(never)]
 pub(super) fn link(out: &mut String, pairs: &[(&'static str, &str)]) {
     element(out, "<a href=\"", &query::page(pairs), "\">");
 }

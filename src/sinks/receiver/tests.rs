@@ -135,28 +135,29 @@ fn a_line_is_lost_after_so_many_tries_and_counted_and_done() {
     }
 }
 
-#[test]
-fn what_cannot_be_sent_at_the_end_is_not_done() {
-    let (url, server) = answering("503 S", 1);
+/// Runs a sink at the end of the agent, against a server that responds with this head; returns its metrics and how many
+/// sinks are not done with the line.
+fn run_at_the_end(head: &'static str) -> (Arc<Metrics>, usize) {
+    let (url, server) = answering(head, 1);
     let sink = sink(&url, TokenSource::None);
     sink.surroundings.stop.set();
     let metrics = sink.surroundings.metrics.clone();
     let (queue, delivery) = queue();
     sink.run(&queue);
     assert_eq!(server.join().unwrap(), 1);
+    (metrics, open(&delivery))
+}
+
+#[test]
+fn what_cannot_be_sent_at_the_end_is_not_done() {
+    let (metrics, open) = run_at_the_end("503 S");
     assert_eq!(metrics.sink_dropped.get(SinkName::Webhook), 0);
-    assert_eq!(open(&delivery), 1);
+    assert_eq!(open, 1);
 }
 
 #[test]
 fn what_can_be_sent_at_the_end_is_sent() {
-    let (url, server) = answering("204 N", 1);
-    let sink = sink(&url, TokenSource::None);
-    sink.surroundings.stop.set();
-    let metrics = sink.surroundings.metrics.clone();
-    let (queue, delivery) = queue();
-    sink.run(&queue);
-    assert_eq!(server.join().unwrap(), 1);
+    let (metrics, open) = run_at_the_end("204 N");
     assert_eq!(metrics.sink_written.get(SinkName::Webhook), 1);
-    assert_eq!(open(&delivery), 0);
+    assert_eq!(open, 0);
 }
