@@ -10,6 +10,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::core::case::Severity;
+use crate::core::percent;
 use crate::core::text::is_harmful;
 use crate::limits;
 
@@ -161,18 +162,9 @@ fn pair(pair: &str) -> Result<(String, String), String> {
     let mut decoded = Vec::new();
     let mut rest = value.trim().as_bytes();
     while let [first, after @ ..] = rest {
-        let code = after.get(..2).and_then(|code| std::str::from_utf8(code).ok());
-        let byte = code.and_then(|code| u8::from_str_radix(code, 16).ok());
-        match byte {
-            Some(byte) if *first == b'%' => {
-                decoded.push(byte);
-                rest = &after[2..];
-            }
-            _ => {
-                decoded.push(*first);
-                rest = after;
-            }
-        }
+        let code = percent::code(after).filter(|_| *first == b'%');
+        decoded.push(code.unwrap_or(*first));
+        rest = if code.is_some() { &after[2..] } else { after };
     }
     let value = String::from_utf8(decoded).map_err(|_| "has a value that is not UTF-8")?;
     Ok((name.to_owned(), value))

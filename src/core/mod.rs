@@ -18,6 +18,7 @@ pub mod kernel;
 pub mod logs;
 pub mod node;
 pub mod order;
+pub mod percent;
 pub mod proc;
 pub mod reader;
 pub mod recorder;

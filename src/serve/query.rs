@@ -7,6 +7,7 @@ use crate::core::case::{IncidentType, Severity};
 use crate::core::display::groups::By;
 use crate::core::display::parsed::Value;
 use crate::core::glob;
+use crate::core::percent;
 use crate::limits::{PAGE_QUERY_BYTES_MAX, PAGE_REFRESH_SECONDS, RECENT_MAX};
 
 /// The parameters that choose incidents.
@@ -199,33 +200,22 @@ fn says(value: &Value, words: &str) -> bool {
 /// Decodes a value. `None`: a percent sign without two digits, or bytes that are no text.
 fn decode(value: &str) -> Option<String> {
     let mut out = Vec::with_capacity(value.len());
-    let mut bytes = value.bytes();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digit = |byte: u8| char::from(byte).to_digit(16);
-                let (high, low) = (digit(bytes.next()?)?, digit(bytes.next()?)?);
-                u8::try_from(high << 4 | low).ok()?
-            }
-            byte => byte,
-        });
+    let mut rest = value.as_bytes();
+    while let [first, after @ ..] = rest {
+        let (byte, behind) = match first {
+            b'+' => (b' ', after),
+            b'%' => (percent::code(after)?, &after[2..]),
+            byte => (*byte, after),
+        };
+        out.push(byte);
+        rest = behind;
     }
     String::from_utf8(out).ok()
 }
 
 /// Appends a value to an address.
 fn encode(out: &mut String, value: &str) {
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/*".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            for digit in [byte >> 4, byte & 15] {
-                out.push(char::from(b"0123456789ABCDEF"[usize::from(digit)]));
-            }
-        }
-    }
+    percent::encode(out, value, |byte| byte.is_ascii_alphanumeric() || b"-._~/*".contains(&byte));
 }
 
 #[cfg(test)]

@@ -76,6 +76,19 @@ pub struct Request<'a> {
     pub body: Cow<'a, [u8]>,
 }
 
+impl Request<'_> {
+    /// Returns the request to this path of a receiver.
+    pub fn to<'a>(&'a self, target: &'a Secret) -> Post<'a> {
+        Post {
+            path: target.expose(),
+            content_type: self.content_type,
+            body: &self.body,
+            headers: &self.headers,
+            response_timeout: ResponseTimeout::Receipt,
+        }
+    }
+}
+
 /// What the sinks share with the rest of the agent.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
@@ -363,13 +376,7 @@ impl Connection {
 
     /// Sends the request, and returns the first bytes of the answer.
     fn post(&mut self, request: &Request<'_>, clock: Clock) -> Result<Vec<u8>, HttpError> {
-        let response = self.client.post(&Post {
-            path: self.target.expose(),
-            content_type: request.content_type,
-            body: &request.body,
-            headers: &request.headers,
-            response_timeout: ResponseTimeout::Receipt,
-        })?;
+        let response = self.client.post(&request.to(&self.target))?;
         // A connection can be used again only if its answer was read to the end.
         Ok(response.start(RECEIPT_BODY_TIMEOUT, clock))
     }

@@ -8,7 +8,7 @@ use std::slice::from_ref;
 use crate::config::Config;
 use crate::config::endpoint::Scheme;
 use crate::config::receivers::{Receiver, alertmanager};
-use crate::kube::http::{HttpClient, HttpError, Post, Refusal, ResponseTimeout};
+use crate::kube::http::{HttpClient, HttpError, Refusal, ResponseTimeout};
 use crate::limits::CHECK_TIMEOUT;
 use crate::runtime::clock::Clock;
 use crate::sinks::otlp::LogRecords;
@@ -68,14 +68,7 @@ pub(super) fn check(report: &mut Report<'_>, config: &Config, clock: Clock) {
     if let Some(otlp) = &config.otlp {
         let request = LogRecords::new(otlp).empty_request();
         try_all(report, &OTLP, from_ref(&otlp.receiver), clock, &|client, receiver| {
-            let post = Post {
-                path: receiver.target.expose(),
-                content_type: request.content_type,
-                body: &request.body,
-                headers: &request.headers,
-                response_timeout: ResponseTimeout::Receipt,
-            };
-            client.post(&post).map(drop)
+            client.post(&request.to(&receiver.target)).map(drop)
         });
     }
     if let Some(alertmanager) = &config.alertmanager {

@@ -1,5 +1,6 @@
 //! The headers that make a POST of a line an event by CloudEvents 1.0, in the binary content mode: the body stays the line.
 
+use crate::core::percent;
 use crate::core::wire::json::{self, Text, members};
 
 /// What the headers tell of a line. They are made for each line, so that only these members are parsed.
@@ -58,22 +59,8 @@ pub fn headers(line: &[u8]) -> Vec<(&'static str, String)> {
 /// a segment of a URI.
 fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'%' | b'"' | b'/' | b'?' | b'#' => push_percent(byte, &mut out),
-            b'!'..=b'~' => out.push(char::from(byte)),
-            _ => push_percent(byte, &mut out),
-        }
-    }
+    percent::encode(&mut out, text, |byte| byte.is_ascii_graphic() && !b"%\"/?#".contains(&byte));
     out
-}
-
-fn push_percent(byte: u8, out: &mut String) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    out.push('%');
-    for digit in [byte >> 4, byte & 0xF] {
-        out.push(char::from(DIGITS[usize::from(digit)]));
-    }
 }
 
 #[cfg(test)]
