@@ -9,7 +9,6 @@ use crate::core::wire::json::{self, Json, Object, Raw, Wrong, members};
 #[derive(Debug)]
 pub struct ParsedLine<'a> {
     head: Value,
-    own: Option<usize>,
     /// All containers, as JSON.
     pub(super) containers: Raw<'a>,
     /// `metadata.reboot` and `metadata.lost`, as JSON.
@@ -95,15 +94,11 @@ impl<'a> ParsedLine<'a> {
     pub fn parse(line: &'a [u8]) -> Option<Self> {
         let head = Value::parse_head(line)?;
         let parts: Parts<'a> = json::from_slice(line).ok()?;
-        let name = head.text("container");
-        let containers = head.at(&["containers"]).items();
-        let own = containers.iter().position(|c| !name.is_empty() && c.text("name") == name);
         let telemetry: LogsPart<'a> = match parts.telemetry.as_str() {
             "" => LogsPart::default(),
             text => json::from_slice(text.as_bytes()).ok()?,
         };
         Some(Self {
-            own,
             containers: parts.containers,
             metadata: parts.metadata,
             logs: Value::of_json(telemetry.logs.as_str()),
@@ -115,12 +110,6 @@ impl<'a> ParsedLine<'a> {
     /// Returns the telemetry but for the log lines.
     pub(super) fn telemetry(&self) -> TelemetryParts<'a> {
         json::from_slice(self.telemetry.as_str().as_bytes()).unwrap_or_default()
-    }
-
-    /// Returns the container of the incident, if it has one.
-    pub(super) fn container(&self) -> &Value {
-        let at = self.own.and_then(|own| self.head.at(&["containers"]).items().get(own));
-        at.unwrap_or(&Value::Null)
     }
 
     /// Returns the kind and the name of the workload or of the owner.

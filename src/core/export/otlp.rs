@@ -188,7 +188,7 @@ fn resource(out: &mut Message, line: &ParsedLine<'_>, added: &Resource) {
     let (name, tag) = image(line.text("image"));
     to.add("container.image.name", Text(name));
     to.add("container.image.tags", Texts(vec![tag]));
-    match line.container().text("image_id") {
+    match line.own_container().text("image_id") {
         digest if digest.contains('@') => {
             to.add("container.image.repo_digests", Texts(vec![digest]))
         }
@@ -272,7 +272,7 @@ fn cause(to: &mut Attributes<'_>, cause: &Value) {
 }
 
 fn container(to: &mut Attributes<'_>, line: &ParsedLine<'_>) {
-    let container = line.container();
+    let container = line.own_container();
     let (state, reason) = (container.text("state"), line.text("reason"));
     to.add("process.exit.code", Number(line.number("exit_code")));
     to.add("blackbox.signal", Number(line.number("signal")));

@@ -45,9 +45,8 @@ pub(super) fn write(out: &mut String, incident: &Value) {
     let telemetry = incident.at(&["telemetry"]);
     let samples = telemetry.at(&["container"]);
     if heading(out, "Container", samples, incident) {
-        let own = incident.at(&["containers"]).items().iter();
-        let own = own.into_iter().find(|c| c.text("name") == incident.text("container"));
-        let cpu_limit = own.and_then(|c| c.at(&["resources"]).number("cpu_limit_millicores"));
+        let resources = incident.own_container().at(&["resources"]);
+        let cpu_limit = resources.number("cpu_limit_millicores");
         let memory_limit = samples.number("memory_limit_bytes");
         let limit = |name| match name {
             column::MEMORY_BYTES => memory_limit,
