@@ -12,7 +12,7 @@ use log::{LevelFilter, warn};
 
 use blackbox_daemon::agent as daemon;
 use blackbox_daemon::commands::show::Terminal;
-use blackbox_daemon::commands::{check, explain, help, replay, show};
+use blackbox_daemon::commands::{check, explain, help, options, replay, show};
 use blackbox_daemon::config::{CommandConfig, Config, ConfigErrors, LogLevel, log_levels};
 use blackbox_daemon::core::case::Severity;
 use blackbox_daemon::core::text::escaped;
@@ -111,8 +111,7 @@ fn unknown(word: &str) -> ExitCode {
 }
 
 /// Prints every problem of a command's words.
-fn refuse_words(command: &str, words: &[&str], mut problems: Vec<String>) -> ExitCode {
-    problems.extend(help::hints(command, words));
+fn refuse_words(command: &str, mut problems: Vec<String>) -> ExitCode {
     if let Some(last) = problems.last_mut() {
         last.push_str(&format!("; see blackbox-daemon help {command}"));
     }
@@ -126,7 +125,7 @@ fn check(words: &[&str]) -> ExitCode {
     match check::run(words, std::env::vars_os(), &mut io::stdout().lock()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(check::Error::Usage(problem)) => refuse_words("check", words, vec![problem]),
+        Err(check::Error::Usage(problem)) => refuse_words("check", vec![problem]),
         Err(check::Error::Write(error)) => {
             complain(&format_args!("check: {error}"));
             ExitCode::FAILURE
@@ -148,7 +147,7 @@ fn show(words: &[&str]) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(show::Error::Usage(problems)) => refuse_words("show", words, problems),
+        Err(show::Error::Usage(problems)) => refuse_words("show", problems),
         Err(show::Error::Read(problem)) => {
             complain(&format_args!("show: {problem}"));
             ExitCode::FAILURE
@@ -164,7 +163,7 @@ fn explain(words: &[&str]) -> ExitCode {
     match explain::run(words, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(explain::Error::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(explain::Error::Usage(problem)) => refuse_words("explain", words, vec![problem]),
+        Err(explain::Error::Usage(problem)) => refuse_words("explain", vec![problem]),
         Err(error) => {
             complain(&format_args!("explain: {error}"));
             ExitCode::FAILURE
@@ -179,11 +178,11 @@ fn replay(words: &[&str]) -> ExitCode {
     let folder = match rest[..] {
         [folder] if !folder.starts_with('-') => Path::new(folder),
         [option, ..] if option.starts_with('-') => {
-            return refuse_words("replay", words, vec![format!("unknown option {option:?}")]);
+            return refuse_words("replay", vec![options::unknown(option, replay::OPTIONS)]);
         }
         _ => {
             let problem = "it takes one argument, a folder".to_owned();
-            return refuse_words("replay", words, vec![problem]);
+            return refuse_words("replay", vec![problem]);
         }
     };
     let config = match CommandConfig::from_env(std::env::vars_os()) {
@@ -206,7 +205,10 @@ fn replay(words: &[&str]) -> ExitCode {
                 warn!("bad input ({:?}): {}", flaw.kind, flaw.text);
             }
             let replay::Summary { listed, lines, incidents, .. } = summary;
-            note(&format!("{incidents} incidents in {listed} listed pods and {lines} watch lines"));
+            let order = if is_shown { ", the newest at the top" } else { "" };
+            note(&format!(
+                "incidents: {incidents}{order}; the recording has {listed} pods at its start and {lines} changes after it"
+            ));
             if let Some(passed) = passed {
                 note(&passed);
             }

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 
 use serde_json::json;
 
+use crate::commands::options::{self, Options};
 use crate::core::cause::{Cause, Source, find_in};
 use crate::core::fingerprint;
 use crate::core::logs::last_words::{LastWords, LogEnd, Tail};
@@ -43,6 +44,12 @@ struct Arguments {
     is_json: bool,
 }
 
+/// The options of the command.
+pub const OPTIONS: Options = &[
+    ("--exit-code N", "how the container ended; without it, 1"),
+    ("--json", "print one JSON object"),
+];
+
 impl Arguments {
     fn parse(words: &[&str]) -> Result<Self, Error> {
         let mut parsed = Self::default();
@@ -65,9 +72,7 @@ impl Arguments {
                     parsed.exit_code = Some(code.ok_or_else(wrong)?);
                 }
                 option if option.starts_with("--") => {
-                    return Err(Error::Usage(format!(
-                        "unknown option {option:?}; known are --exit-code, --json"
-                    )));
+                    return Err(Error::Usage(options::unknown(option, OPTIONS)));
                 }
                 file if parsed.file.is_none() => parsed.file = Some(file.to_owned()),
                 second => {

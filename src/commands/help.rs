@@ -1,11 +1,9 @@
 //! `help` and `--help` of every command, and what a wrong word in the command line probably means.
 
-use crate::commands::show;
+use crate::commands::options::{HELP, Options};
+use crate::commands::{check, explain, replay, show};
 use crate::config::SETTINGS;
 use crate::core::text::nearest;
-
-/// An option as the help writes it (`-o, --output FORMAT`), and what it does, in one line.
-type Options = &'static [(&'static str, &'static str)];
 
 /// What the help says of a command.
 struct Command {
@@ -35,7 +33,7 @@ line per item: ok, warning or failure, the item, and what to do. It changes noth
 an OTLP receiver gets a request without records, Alertmanager is asked for its status, and to a webhook
 check only connects.
 ",
-    options: &[("-o, --output FORMAT", "text (the default), or json: one object per item")],
+    options: check::OPTIONS,
     examples: [
         "kubectl -n kube-system exec ds/blackbox-daemon -- /blackbox-daemon check",
         "kubectl -n kube-system exec POD -- /blackbox-daemon check -o json | jq 'select(.verdict != \"ok\")'",
@@ -49,7 +47,8 @@ const SHOW: Command = Command {
     operands: " [FILE|-]",
     summary: "show incidents, newest first",
     details: "\
-It reads FILE, standard input (-), or BLACKBOX_INCIDENT_FILE and its rotated files.
+It reads FILE or standard input (-). With neither, it reads BLACKBOX_INCIDENT_FILE and its rotated files,
+or standard input if it has anything. Otherwise it asks the agent on this host for its last incidents.
 ",
     options: show::OPTIONS,
     examples: [
@@ -68,10 +67,7 @@ const EXPLAIN: Command = Command {
 It reads the end of FILE or of standard input, as the kubelet or kubectl writes it, by the agent's own
 rules.
 ",
-    options: &[
-        ("--exit-code N", "how the container ended; without it, 1"),
-        ("--json", "print one JSON object"),
-    ],
+    options: explain::OPTIONS,
     examples: [
         "kubectl -n shop logs -p checkout-7d9 | blackbox-daemon explain - --exit-code 1",
         "blackbox-daemon explain --json /var/log/pods/shop_checkout-7d9_UID/app/2.log",
@@ -87,7 +83,7 @@ const REPLAY: Command = Command {
     details: "\
 It reads the recording in the folder DIR, and writes one JSON line for each incident.
 ",
-    options: REPLAY_OPTIONS,
+    options: replay::OPTIONS,
     examples: [
         "blackbox-daemon replay fixtures/crash-zoo",
         "blackbox-daemon replay fixtures/crash-zoo | blackbox-daemon show --by type -",
@@ -95,11 +91,6 @@ It reads the recording in the folder DIR, and writes one JSON line for each inci
     failure: "the recording cannot be read",
     refusal: "wrong command line or settings",
 };
-
-const REPLAY_OPTIONS: Options = &[("--json", "print lines, also on a terminal")];
-
-/// The options that every command has.
-const HELP: (&str, &str) = ("-h, --help", "print this help");
 
 const HEAD: &str = "\
 Crash flight recorder for Kubernetes nodes: one JSON line for every container that died, and why.
@@ -139,29 +130,6 @@ pub fn unknown_command(word: &str) -> String {
         put(&mut text, &["; did you mean ", meant, "?"]);
     }
     text
-}
-
-/// Returns, for each word that is nearly an option of the command, a question whether it is meant.
-pub fn hints(name: &str, words: &[&str]) -> Vec<String> {
-    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
-        return Vec::new();
-    };
-    let mut known = vec!["help"];
-    for (option, _) in command.options {
-        known.extend(option.split([' ', ',']).filter_map(|name| name.strip_prefix("--")));
-    }
-    let mut hints = Vec::new();
-    for word in words {
-        let Some(given) = word.strip_prefix("--").and_then(|word| word.split('=').next()) else {
-            continue;
-        };
-        if let Some(meant) = nearest(given, &mut known.iter().copied())
-            && meant != given
-        {
-            hints.push(format!("--{given}: did you mean --{meant}?"));
-        }
-    }
-    hints
 }
 
 fn overview() -> String {
@@ -225,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mistyped_command_or_option_is_recognised() {
+    fn a_mistyped_command_is_recognised() {
         assert_eq!(
             unknown_command("chekc"),
             "unknown command or option \"chekc\"; did you mean check?"
@@ -235,12 +203,6 @@ mod tests {
             "unknown command or option \"--versoin\"; did you mean --version?"
         );
         assert_eq!(unknown_command("fly"), "unknown command or option \"fly\"");
-        let words = ["--ful", "--namespce=shop", "--pod", "--xyz", "--full", "-q", "folow"];
-        assert_eq!(
-            hints("show", &words),
-            ["--ful: did you mean --full?", "--namespce: did you mean --namespace?"]
-        );
-        assert_eq!(hints("check", &["--outptu"]), ["--outptu: did you mean --output?"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod explain;
 pub mod help;
+pub mod options;
 mod own_agent;
 pub mod replay;
 pub mod show;

@@ -1,10 +1,11 @@
 //! `replay DIR`: runs the detection over a recording folder, without a cluster.
 //!
 //! A recording contains `pods.list.json` (a LIST), `pods.watch.jsonl` (the WATCH that followed) and, optionally,
-//! `events.watch.jsonl` (the pods' events in the same period) and `node.jsonl` (a line for each boot of the node). The pieces of the LIST and the lines of the WATCH go into
-//! the same [`Stream`] as in the live agent, but each with a time of its own. The live behaviour of the API server is
-//! simulated: lines of pods and of events are read in the order of their resourceVersions (they share one counter),
-//! time advances by their timestamps, and a lookup of events returns the events read so far.
+//! `events.watch.jsonl` (the pods' events in the same period) and `node.jsonl` (a line for each boot of the node). The
+//! pieces of the LIST and the lines of the WATCH go into the same [`Stream`] as in the live agent, but each with a time
+//! of its own. The live behaviour of the API server is simulated: lines of pods and of events are read in the order of
+//! their resourceVersions (they share one counter), time advances by their timestamps, and a lookup of events returns
+//! the events read so far.
 
 use std::fmt;
 use std::fs::File;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::commands::options::Options;
 use crate::core::Now;
 use crate::core::case::{Case, Severity};
 use crate::core::detect::evidence::PodEvent;
@@ -33,6 +35,9 @@ use crate::core::wire::json::{self, List, Text, members};
 use crate::limits::{
     EVENTS_PER_POD_MAX, NAME_BYTES_MAX, READ_BLOCK_BYTES, REPLAY_BOOTS_MAX, REPLAY_EVENTS_MAX,
 };
+
+/// The options of the command.
+pub const OPTIONS: Options = &[("--json", "print lines, also on a terminal")];
 
 /// Why a recording cannot be replayed.
 #[derive(Debug)]

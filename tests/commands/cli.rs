@@ -21,7 +21,9 @@ fn replay_prints_the_zoos_incidents_and_nothing_else() {
         text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     zoo::assert_all_and_nothing_else(&lines);
     assert!(text(&output.stdout).lines().all(|line| schema::flaw(line).is_none()));
-    assert!(text(&output.stderr).contains("197 incidents in 0 listed pods and 622 watch lines"));
+    assert!(text(&output.stderr).contains(
+        "incidents: 197; the recording has 0 pods at its start and 622 changes after it"
+    ));
 }
 
 /// Queries take these facts from the top of a line, and people read them in its parts.

@@ -146,7 +146,11 @@ fn only_the_newest_are_shown_and_the_rest_is_counted() {
     let output = show(&["--limit", "2", "-"], &incidents());
     assert_eq!(heads(&output), ["2026-11-23 19:02:12Z", "2026-11-23 19:01:44Z"]);
     let older = text(&incidents()).lines().count() - 2;
-    assert!(text(&output.stderr).starts_with(&format!("{older} older incidents")));
+    assert_eq!(text(&output.stderr), format!("{older} older incidents are not shown\n"));
+    let many: String = (0..1_001).map(|n| line("a", n % 60)).collect();
+    let output = show(&["-"], many.as_bytes());
+    let advised = "1 older incident is not shown; use --since,";
+    assert!(text(&output.stderr).starts_with(advised), "{}", text(&output.stderr));
     let output = show(&["--type", "oom", "--pod", "check*", "-"], &incidents());
     assert!(text(&output.stdout).contains("shop/checkout"));
     assert_eq!(heads(&output).len(), 1);

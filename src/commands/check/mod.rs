@@ -16,6 +16,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::commands::options::{self, Options};
 use crate::commands::own_agent;
 use crate::config::endpoint::TokenSource;
 use crate::config::{Config, files};
@@ -52,11 +53,18 @@ pub fn run(
     all(report, vars).map_err(Error::Write)
 }
 
+/// The options of the command.
+pub const OPTIONS: Options =
+    &[("-o, --output FORMAT", "text (the default), or json: one object per item")];
+
 /// Reads the command line.
 fn format(words: &[&str]) -> Result<Format, String> {
     match words {
         [] | ["-o" | "--output", "text"] => Ok(Format::Text),
         ["-o" | "--output", "json"] | ["-o=json" | "--output=json"] => Ok(Format::Json),
+        [option, ..] if option.starts_with("--") && !option.starts_with("--output") => {
+            Err(options::unknown(option, OPTIONS))
+        }
         _ => Err("it takes -o json, or -o text (the default), and nothing else".to_owned()),
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use crate::commands::options::{self, Options};
 use crate::commands::show::filter::{FIELDS, Filter};
 use crate::config::duration;
 use crate::core::case::{IncidentType, Severity};
@@ -12,7 +13,7 @@ use crate::core::glob::fits;
 use crate::limits::SHOWN_MAX;
 
 /// Each option with its argument, and what it does.
-pub const OPTIONS: &[(&str, &str)] = &[
+pub const OPTIONS: Options = &[
     ("--full", "also the minutes before: charts, the kernel's words, events, the log's end"),
     ("--logs", "like --full, with all log lines of the incident"),
     ("-f, --follow", "the oldest first, then each new incident as it arrives"),
@@ -181,7 +182,7 @@ pub(super) fn read(
             },
             Some(_) if is_option => problems.push(format!("{option} takes no value")),
             _ if is_option => {
-                problems.push(format!("{word:?} is an unknown option"));
+                problems.push(options::unknown(word, OPTIONS));
                 unknown = true;
             }
             _ if !named => {

@@ -391,10 +391,7 @@ impl<'o> Show<'o> {
 
     /// Returns a sentence for each reason why something is not shown.
     fn skipped(&self) -> Vec<String> {
-        const OLDER: [&str; 2] = [
-            "older incident is not shown; use --since, --pod, --type or another filter to select fewer",
-            "older incidents are not shown; use --since, --pod, --type or another filter to select fewer",
-        ];
+        const OLDER: [&str; 2] = ["older incident is not shown", "older incidents are not shown"];
         const REPEATED: [&str; 2] = [
             "line repeats an incident and is not counted again",
             "lines repeat an incident and are not counted again",
@@ -408,6 +405,11 @@ impl<'o> Show<'o> {
             if count > 0 {
                 sentences.push(format!("{count} {}", if count == 1 { one } else { more }));
             }
+        }
+        // A limit that was asked for needs no advice.
+        if self.held.older > 0 && self.arguments.limit.is_none() {
+            let advice = "use --since, --pod, --type or another filter to select fewer";
+            sentences.push(advice.to_owned());
         }
         if self.has_forgotten {
             sentences.push(format!(
