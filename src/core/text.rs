@@ -94,8 +94,7 @@ pub fn bytes(n: u64) -> String {
     match units.into_iter().find(|(shift, _)| n >> shift > 0) {
         None => format!("{n} B"),
         Some((shift, unit)) => {
-            // The callers' numbers have 52 bits.
-            let tenths = (n.saturating_mul(10) + (1 << (shift - 1))) >> shift;
+            let tenths = n.saturating_mul(10).saturating_add(1 << (shift - 1)) >> shift;
             match (tenths / 10, tenths % 10) {
                 (whole, 0) => format!("{whole} {unit}"),
                 (whole, tenth) => format!("{whole}.{tenth} {unit}"),
