@@ -97,6 +97,17 @@ fn no_line_is_wider_than_the_terminal_and_nothing_in_one_is_an_order_to_it() {
 }
 
 #[test]
+fn a_width_of_zero_is_not_known() {
+    let shown = |width: &str| {
+        let path = fixture("incidents.jsonl");
+        command(&[path.to_str().unwrap()]).env("COLUMNS", width).output().unwrap().stdout
+    };
+    for unknown in ["0", "", "wide"] {
+        assert_eq!(text(&shown(unknown)), text(&shown("80")), "{unknown:?}");
+    }
+}
+
+#[test]
 fn neither_the_name_nor_the_content_of_a_file_reaches_the_terminal_raw() {
     let hostile = "cls\u{1b}[2J gnp\u{202e}exe\u{2066}\n\r\u{feff}";
     let scratch = Scratch::new("hostile-file");

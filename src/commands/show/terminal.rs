@@ -19,7 +19,9 @@ impl Terminal {
         let var = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let is_terminal = io::stdout().is_terminal();
         let is_dumb = var("TERM").is_some_and(|term| term == "dumb");
+        // Programs that do not know the width say 0.
         let columns = var("COLUMNS").and_then(|columns| columns.to_str()?.parse().ok());
+        let columns = columns.filter(|columns| *columns > 0);
         Self {
             has_colours: is_terminal && var("NO_COLOR").is_none() && !is_dumb,
             columns: columns.or_else(|| if is_terminal { asked() } else { None }),
