@@ -222,6 +222,10 @@ fn what_matches_nothing_is_told() {
     let output = show(&["--pod", "nobody", "-"], &incidents());
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stderr), "none of 9 incidents matches\n");
+    let output = show(&["--pod", "nobody", "-"], line("a", 1).as_bytes());
+    assert_eq!(text(&output.stderr), "the one incident does not match\n");
+    let output = show(&["--by", "node", "-"], b"[INFO] 3 pods are listed\n");
+    assert_eq!(text(&output.stderr), "1 line is not an incident; no incident found\n");
     let output = show(&["--type", "crash", "-"], &incidents());
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("oom, probe_failure"), "{}", text(&output.stderr));
@@ -297,7 +301,7 @@ fn without_any_input_the_agent_on_this_host_is_asked() {
     assert!(text(&output.stderr).contains("name a file, or -"), "{}", text(&output.stderr));
     // Standard input that was asked for may be empty.
     let output = show(&["-"], b"");
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    assert_eq!((output.status.code(), &*text(&output.stderr)), (Some(0), "no incident found\n"));
 }
 
 #[test]

@@ -382,8 +382,13 @@ impl<'o> Show<'o> {
             return Err(Error::Read(text));
         }
         let mut summary = self.skipped();
-        if self.taken == 0 && self.read > 0 {
-            summary.push(format!("none of {} incidents matches", self.read));
+        match (self.read, &self.told) {
+            (0, None) => summary.push("no incident found".to_owned()),
+            (1, _) if self.taken == 0 => summary.push("the one incident does not match".to_owned()),
+            (2.., _) if self.taken == 0 => {
+                summary.push(format!("none of {} incidents matches", self.read));
+            }
+            _ => {}
         }
         summary.extend(self.told.clone());
         Ok(joined(&summary))
