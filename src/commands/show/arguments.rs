@@ -170,7 +170,8 @@ pub(super) fn read(
         let is_option = option.starts_with('-') && option != "-";
         match takes_value(option) {
             Some(true) if is_option => {
-                match own.or_else(|| words.next().copied()).filter(|v| !v.is_empty()) {
+                let next = || words.next().copied().filter(|word| !word.starts_with("--"));
+                match own.or_else(next).filter(|v| !v.is_empty()) {
                     Some(value) => problems.extend(arguments.set(option, value, now).err()),
                     None => problems.push(format!("{option} needs a value")),
                 }
@@ -200,6 +201,9 @@ pub(super) fn read(
     let Arguments { is_following, is_full, is_json, .. } = arguments;
     if arguments.by.is_some() && (is_following || is_full || is_json) {
         problems.push("--by cannot be combined with --follow, --full, --logs or -o".to_owned());
+    }
+    if is_following && arguments.limit.is_some() {
+        problems.push("--limit cannot be combined with --follow".to_owned());
     }
     if is_json && is_full {
         problems.push("-o json cannot be combined with --full or --logs".to_owned());
@@ -337,5 +341,14 @@ mod tests {
             assert!(of(&[&["--by", "node"], other].concat()).is_err(), "{other:?}");
         }
         assert!(of(&["--by"]).is_err());
+    }
+
+    #[test]
+    fn what_would_not_be_done_is_refused() {
+        assert!(of(&["--follow", "--limit", "5"]).is_err(), "all are shown as they arrive");
+        for words in [&["--pod", "--full"][..], &["-n", "--pod=web", "x"], &["--since", "--full"]] {
+            let problems = of(words).unwrap_err();
+            assert_eq!(problems, [format!("{} needs a value", words[0])], "an option is no value");
+        }
     }
 }
