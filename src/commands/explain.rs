@@ -71,7 +71,7 @@ impl Arguments {
                     };
                     parsed.exit_code = Some(code.ok_or_else(wrong)?);
                 }
-                option if option.starts_with("--") => {
+                option if option.starts_with('-') && option != "-" => {
                     return Err(Error::Usage(options::unknown(option, OPTIONS)));
                 }
                 file if parsed.file.is_none() => parsed.file = Some(file.to_owned()),

@@ -197,6 +197,7 @@ fn wrong_usage_is_code_2_and_an_unreadable_log_code_1() {
         &["--exit-code"],
         &["--exit-code=x"],
         &["--fast"],
+        &["-e"],
         &["a", "b"],
     ] {
         let output = explain(arguments, b"");
