@@ -29,6 +29,8 @@ pub(super) fn fit(out: &mut String, text: &str, columns: usize) -> usize {
     let start = out.len();
     let (mut taken, mut whole) = (0, (start, 0));
     for c in text.trim_end().chars() {
+        // The columns of a tab depend on where it stands.
+        let c = if c == '\t' { ' ' } else { c };
         let c = if is_special(c) { '\u{b7}' } else { c };
         if taken + width_of(c) > columns {
             out.truncate(whole.0);
@@ -196,6 +198,12 @@ mod tests {
         let hostile = "a\u{1b}[31mb\rc\nd\u{9b}2Je\u{202e}f\u{200b}g\u{7}h\u{2066}i\u{e0041}";
         let shown = fitted(hostile, 80).0;
         assert_eq!(shown, "a·[31mb·c·d·2Je·f·g·h·i·");
+    }
+
+    #[test]
+    fn a_tab_is_a_space() {
+        assert_eq!(fitted("\tat Main.java:3", 80), (" at Main.java:3".to_owned(), 15));
+        assert_eq!(fitted("a\tb\t", 80), ("a b".to_owned(), 3));
     }
 
     #[test]
