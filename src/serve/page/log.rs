@@ -13,8 +13,12 @@ pub(super) fn write(out: &mut String, incident: &Value) {
         return;
     }
     put(out, "<h3>Log: the last ");
-    number(out, lines.len() as u64);
-    element(out, " lines of <span class=\"f\">", log.text("file"), "</span></h3>");
+    if lines.len() > 1 {
+        number(out, lines.len() as u64);
+    }
+    let unit = if lines.len() > 1 { " lines of " } else { "line of " };
+    put(out, unit);
+    element(out, "<span class=\"f\">", log.text("file"), "</span></h3>");
     let why = match log.text("truncated") {
         "" => "",
         "rotated" => "Older lines are in rotated files that were not read.",

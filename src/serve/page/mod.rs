@@ -87,14 +87,7 @@ impl Page<'_> {
             "</style></head><body><a class=\"skip\" href=\"#main\">To the incidents</a><header>",
         );
         element(out, "<h1><a href=\"/\">", self.node_name, "</a></h1><p>");
-        number(out, self.snapshot.seen_total);
-        put(
-            out,
-            match self.snapshot.seen_total {
-                1 => " incident since ",
-                _ => " incidents since ",
-            },
-        );
+        count(out, self.snapshot.seen_total, " incident since ", " incidents since ");
         text(out, &date_time(self.snapshot.since));
         element(out, " (", &ago(self.snapshot.since, self.now), "); this page was created at ");
         text(out, &date_time(self.now));
@@ -159,6 +152,8 @@ impl Page<'_> {
         put(out, "<h2>Incidents</h2><p class=\"dim\">");
         if kept == 0 {
             put(out, "No incidents since this agent started.");
+        } else if is_filtered && wanted == 0 && kept == 1 {
+            put(out, "The one incident in memory does not fit.");
         } else if is_filtered && wanted == 0 {
             put(out, "None of the ");
             number(out, kept as u64);
@@ -178,19 +173,18 @@ impl Page<'_> {
     fn rest(&self, out: &mut String, left_out: usize) {
         if left_out > 0 {
             put(out, "<p>");
-            number(out, left_out as u64);
-            put(out, " older incidents have no room here; they are among the ");
+            let one = " older incident has no room here; it is among the ";
+            let more = " older incidents have no room here; they are among the ";
+            count(out, left_out as u64, one, more);
             element(out, "<a href=\"", &self.query.lines(), "\">JSON lines</a>.</p>");
         }
         let forgotten = self.forgotten();
         if forgotten > 0 {
             put(out, "<p class=\"dim\">");
-            number(out, forgotten);
-            put(
-                out,
-                " older incidents are no longer in memory; look for them on stdout, in the \
-                 incident file or at the collector.</p>",
-            );
+            let one = " older incident is no longer in memory; look for it";
+            let more = " older incidents are no longer in memory; look for them";
+            count(out, forgotten, one, more);
+            put(out, " on stdout, in the incident file or at the collector.</p>");
         }
     }
 
@@ -215,6 +209,12 @@ impl Page<'_> {
         }
         shown
     }
+}
+
+/// Writes a number, and what there is of it.
+fn count(out: &mut String, n: u64, one: &'static str, more: &'static str) {
+    number(out, n);
+    put(out, if n == 1 { one } else { more });
 }
 
 fn verdict(

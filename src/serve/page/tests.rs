@@ -20,8 +20,13 @@ fn now() -> Timestamp {
 
 /// Returns the page for this query.
 fn page(query: &str, node_name: &str, lines: &[String]) -> String {
+    page_after(3, query, node_name, lines)
+}
+
+/// Returns the page of an agent that has forgotten this many incidents.
+fn page_after(forgotten: u64, query: &str, node_name: &str, lines: &[String]) -> String {
     let lines: Vec<Arc<[u8]>> = lines.iter().map(|line| line.as_bytes().into()).collect();
-    let seen_total = lines.len() as u64 + 3;
+    let seen_total = lines.len() as u64 + forgotten;
     let snapshot = Snapshot { lines, seen_total, since: "2026-11-23T03:00:00Z".parse().unwrap() };
     let (alive, ready) = (Ok(()), Err(Unhealthy::NotSynced));
     let query = &Query::parse(query, true).unwrap();
@@ -566,6 +571,19 @@ fn hostile_groups_stay_text_within_their_bound() {
         let text = section(&list(&all));
         assert!(text.contains("(others)"), "{text}");
     }
+}
+
+#[test]
+fn one_is_told_as_one() {
+    let mut one = incident();
+    let log = &mut one["telemetry"]["logs"]["lines"];
+    *log = json!([log[0]]);
+    let lines = [one.to_string()];
+    let list = text(&page_after(1, "", "node1", &lines));
+    assert!(list.contains("1 older incident is no longer in memory; look for it on"), "{list}");
+    let none = text(&page("pod=x", "node1", &lines));
+    assert!(none.contains("The one incident in memory does not fit."), "{none}");
+    assert!(text(&full(&lines)).contains("Log: the last line of"));
 }
 
 /// Not a test: writes pages into the folder that `BLACKBOX_PAGES` names, for a person to look at.
