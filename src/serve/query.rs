@@ -6,7 +6,6 @@
 use crate::core::case::{IncidentType, Severity};
 use crate::core::display::groups::By;
 use crate::core::display::parsed::Value;
-use crate::core::glob;
 use crate::core::percent;
 use crate::limits::{PAGE_QUERY_BYTES_MAX, PAGE_REFRESH_SECONDS, RECENT_MAX};
 
@@ -61,7 +60,7 @@ impl Query {
             if !parsed.get(name).is_empty() {
                 return Err(format!("{name} is there twice\n"));
             }
-            if name == "type" || name == TEXT {
+            if matches!(name, "type" | "severity" | TEXT) {
                 value.make_ascii_lowercase();
             }
             if let Some(allowed) = refusal(name, &value) {
@@ -171,19 +170,12 @@ fn refusal(name: &str, value: &str) -> Option<String> {
 fn fits(name: &str, wanted: &str, incident: &Value) -> bool {
     match name {
         "limit" => true,
-        "type" => wanted.split(',').any(|kind| kind == incident.text(name)),
         "severity" => {
             let own = Severity::from_name(incident.text(name));
             own.is_some_and(|own| Some(own) >= Severity::from_name(wanted))
         }
         TEXT => says(incident, wanted),
-        "workload" => {
-            let own = incident.text(name);
-            let short = own.split_once('/').map_or(own, |(_, short)| short);
-            glob::fits(wanted, own) || glob::fits(wanted, short)
-        }
-        "pod" => glob::fits(wanted, incident.text("pod_name")),
-        _ => glob::fits(wanted, incident.text(name)),
+        _ => wanted.split(',').any(|glob| incident.fits(name, glob)),
     }
 }
 
@@ -234,6 +226,11 @@ mod tests {
             ("pod=&type=", true),
             ("namespace=shop&pod=web-7f", true),
             ("namespace=sho", false),
+            ("pod=shop/web-*", true),
+            ("pod=other/web-*", false),
+            ("pod=api,web-7f", true),
+            ("namespace=other,shop&workload=shop/Deployment/web", true),
+            ("workload=other/Deployment/web", false),
             ("pod=web-*", true),
             ("pod=web", false),
             ("pod=%2A7f", true),
@@ -244,7 +241,7 @@ mod tests {
             ("type=error,OOM", true),
             ("type=error", false),
             ("severity=medium", true),
-            ("severity=high", true),
+            ("severity=HIGH", true),
             ("severity=critical", false),
             ("fingerprint=4c1d&id=5ef8aa", true),
             ("id=5ef8", false),

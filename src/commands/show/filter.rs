@@ -1,12 +1,9 @@
 //! Which incidents to show.
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
 
 use crate::core::case::Severity;
 use crate::core::display::parsed::Value;
-use crate::core::glob::fits;
 
 /// What `--FIELD GLOB` and `--not FIELD=GLOB` compare.
 pub(super) const FIELDS: [&str; 6] = ["namespace", "pod", "container", "workload", "node", "type"];
@@ -43,32 +40,16 @@ impl Filter {
 
     /// Returns true if the incident matches.
     pub(super) fn takes(&self, incident: &Value) -> bool {
-        self.conditions.iter().all(|c| {
-            c.globs.iter().any(|glob| fits(glob, &value(c.field, glob, incident))) != c.is_not
-        }) && self.severity.is_none_or(|least| {
-            Severity::from_name(incident.text("severity")).is_some_and(|own| own >= least)
-        }) && self.since.is_none_or(|since| {
-            incident.time("occurred_at").is_some_and(|occurred| occurred >= since)
-        }) && self.id.as_ref().is_none_or(|id| incident.text("id").starts_with(id.as_str()))
-    }
-}
-
-/// Returns the text of a field, in as many parts as the pattern has: `web`, `Deployment/web`, `shop/Deployment/web`.
-fn value<'i>(field: &str, glob: &str, incident: &'i Value) -> Cow<'i, str> {
-    let slashes = glob.matches('/').count();
-    match field {
-        "pod" if slashes > 0 => incident.subject().into(),
-        "pod" => incident.text("pod_name").into(),
-        "node" => incident.text("node_name").into(),
-        "workload" => {
-            let workload = incident.workload();
-            match slashes {
-                0 => workload.rsplit('/').next().unwrap_or_default().to_owned().into(),
-                1 => workload.into(),
-                _ => format!("{}/{workload}", incident.text("namespace")).into(),
-            }
-        }
-        field => incident.text(field).into(),
+        self.conditions
+            .iter()
+            .all(|c| c.globs.iter().any(|glob| incident.fits(c.field, glob)) != c.is_not)
+            && self.severity.is_none_or(|least| {
+                Severity::from_name(incident.text("severity")).is_some_and(|own| own >= least)
+            })
+            && self.since.is_none_or(|since| {
+                incident.time("occurred_at").is_some_and(|occurred| occurred >= since)
+            })
+            && self.id.as_ref().is_none_or(|id| incident.text("id").starts_with(id.as_str()))
     }
 }
 

@@ -2,8 +2,12 @@
 //! line would take four times the space in the binary, and people are shown all fields that are present, also
 //! in lines of another version.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::core::glob;
 
 /// A value in a line.
 #[derive(Debug)]
@@ -91,6 +95,27 @@ impl Value {
             "" => self.own_container().text("image"),
             image => image,
         }
+    }
+
+    /// Returns true if a field fits a pattern, in as many parts as the pattern has: `web`, `Deployment/web`,
+    /// `shop/Deployment/web`, `shop/web-*`.
+    pub fn fits(&self, field: &str, glob: &str) -> bool {
+        let slashes = glob.matches('/').count();
+        let text: Cow<'_, str> = match field {
+            "pod" if slashes > 0 => self.subject().into(),
+            "pod" => self.text("pod_name").into(),
+            "node" => self.text("node_name").into(),
+            "workload" => {
+                let workload = self.workload();
+                match slashes {
+                    0 => workload.rsplit('/').next().unwrap_or_default().to_owned().into(),
+                    1 => workload.into(),
+                    _ => format!("{}/{workload}", self.text("namespace")).into(),
+                }
+            }
+            field => self.text(field).into(),
+        };
+        glob::fits(glob, &text)
     }
 
     /// Returns the container that the incident is about; [`Value::Null`] if it is about none.
