@@ -80,7 +80,14 @@ impl Page<'_> {
         if !refresh.is_empty() {
             element(out, "<meta http-equiv=\"refresh\" content=\"", refresh, "\">");
         }
-        element(out, "<title>", self.node_name, " \u{b7} blackbox-daemon</title><style>");
+        put(out, "<title>");
+        if !self.query.get("id").is_empty()
+            && let Some((_, _, incident)) = self.wanted().next()
+        {
+            element(out, "", incident.text("type"), " ");
+            element(out, "", &incident.subject(), " \u{b7} ");
+        }
+        element(out, "", self.node_name, " \u{b7} blackbox-daemon</title><style>");
         put(out, STYLE);
         put(
             out,
