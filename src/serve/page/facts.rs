@@ -79,7 +79,7 @@ pub(super) fn containers(out: &mut String, incident: &Value) {
     }
     put(
         out,
-        "<h3>Containers</h3><div class=\"w\"><table><thead><tr><th scope=\"col\">name</th><th scope=\"col\">state</th>\
+        "<h3>Containers</h3><div class=\"w\" tabindex=\"0\" role=\"region\" aria-label=\"Containers\"><table><thead><tr><th scope=\"col\">name</th><th scope=\"col\">state</th>\
          <th scope=\"col\">last termination</th><th scope=\"col\">restarts</th><th scope=\"col\">limits</th><th scope=\"col\">image</th></tr></thead>\
          <tbody>",
     );

@@ -42,6 +42,11 @@ fn is_special(c: char) -> bool {
     }
 }
 
+/// The start of a table whose columns need no heads for those who see them.
+pub(super) const TABLE: &str = "<table class=\"t\"><thead class=\"v\"><tr><th scope=\"col\">time</th>\
+    <th scope=\"col\">from the incident</th><th scope=\"col\">source</th><th scope=\"col\">text</th>\
+    </tr></thead><tbody>";
+
 /// Appends constant markup. Not inlined, like the functions below: there are about a hundred calls.
 pub(super) fn put(out: &mut String, markup: &'static str) {
     out.push_str(markup);

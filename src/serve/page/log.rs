@@ -3,7 +3,7 @@
 use crate::core::cause;
 use crate::core::display::parsed::Value;
 use crate::core::display::units::{clock_time, offset};
-use crate::serve::page::html::{element, number, put, text, time_tag};
+use crate::serve::page::html::{TABLE, element, number, put, text, time_tag};
 
 /// Writes the section; nothing if the incident has no log.
 pub(super) fn write(out: &mut String, incident: &Value) {
@@ -25,7 +25,8 @@ pub(super) fn write(out: &mut String, incident: &Value) {
         "tail" => "Older lines are in the file; only its end is read.",
         _ => "Older lines had no room in the incident.",
     };
-    element(out, "<p class=\"dim\">", why, "</p><table class=\"t\"><tbody>");
+    element(out, "<p class=\"dim\">", why, "</p>");
+    put(out, TABLE);
     let told = incident.at(&["cause"]).text("line");
     // A line that was repeated is marked where it was written last.
     let is_told = |line: &Value| !told.is_empty() && cause::quote(line.text("text")) == told;

@@ -464,6 +464,7 @@ fn base64(bytes: &[u8]) -> String {
 fn the_timeline_is_in_order() {
     let text = text(&full(&[incident().to_string()]));
     let (_, timeline) = text.split_once("Timeline").unwrap();
+    let (_, timeline) = timeline.split_once("from the incident").unwrap();
     let at =
         |words: &str| timeline.find(words).unwrap_or_else(|| panic!("no {words} in {timeline}"));
     assert!(at("start") < at("back-off restarting") && at("back-off restarting") < at("OOMKilled"));
@@ -570,6 +571,29 @@ fn hostile_groups_stay_text_within_their_bound() {
         all.truncate(25);
         let text = section(&list(&all));
         assert!(text.contains("(others)"), "{text}");
+    }
+}
+
+#[test]
+fn a_reader_who_does_not_see_the_page_is_told_what_columns_are_and_reaches_all_of_them() {
+    let page = full(&[incident().to_string()]);
+    let tags = checker::read(&page).tags;
+    let count = |name: &str| tags.iter().filter(|tag| *tag == name).count();
+    assert_eq!((count("table"), count("thead")), (3, 3));
+    // What scrolls sideways must take the focus of the keyboard.
+    assert_eq!(page.matches("<div class=\"w\" tabindex=\"0\" role=\"region\" ").count(), 1);
+}
+
+#[test]
+fn the_title_says_which_incident_the_page_is_about() {
+    let lines = [incident().to_string()];
+    for (query, want) in [
+        ("", "<title>node1 \u{b7} blackbox-daemon</title>"),
+        ("id=5ef8*", "<title>oom shop/web-1 \u{b7} node1 \u{b7} blackbox-daemon</title>"),
+        ("id=gone", "<title>node1 \u{b7} blackbox-daemon</title>"),
+    ] {
+        let page = page(query, "node1", &lines);
+        assert!(page.contains(want), "{query}");
     }
 }
 

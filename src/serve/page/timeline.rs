@@ -3,14 +3,15 @@
 use crate::core::display::parsed::Value;
 use crate::core::display::timeline::{LOG, THIS, rows};
 use crate::core::display::units::{clock_time, offset};
-use crate::serve::page::html::{element, put, text, time_tag, times};
+use crate::serve::page::html::{TABLE, element, put, text, time_tag, times};
 
 /// Writes the table.
 pub(super) fn write(out: &mut String, incident: &Value) {
     let Some(end) = incident.time("occurred_at") else {
         return;
     };
-    put(out, "<h3>Timeline</h3><table class=\"t\"><tbody>");
+    put(out, "<h3>Timeline</h3>");
+    put(out, TABLE);
     for row in rows(incident, end).into_iter().filter(|row| row.what != LOG) {
         let is_this = row.what == THIS;
         put(
