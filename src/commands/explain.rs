@@ -122,6 +122,11 @@ fn end_of(mut log: impl Read) -> io::Result<Vec<u8>> {
             0 => return Ok(bytes),
             n => bytes.extend_from_slice(&block[..n]),
         }
+        // The kubelet compresses all but the newest two files of a log.
+        if bytes.starts_with(&[0x1f, 0x8b]) {
+            let text = "it is compressed with gzip; use: zcat FILE | blackbox-daemon explain -";
+            return Err(io::Error::other(text));
+        }
         if bytes.len() > 2 * EXPLAIN_BYTES_MAX {
             let from = bytes.len() - EXPLAIN_BYTES_MAX;
             // A line that is cut could be read as another one.

@@ -191,6 +191,14 @@ fn a_large_log_is_read_from_its_end() {
 }
 
 #[test]
+fn a_compressed_log_is_named_with_the_command_for_it() {
+    let output = explain(&[], b"\x1f\x8b\x08\0\0");
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), String::new()));
+    let said = text(&output.stderr);
+    assert!(said.contains("use: zcat FILE | blackbox-daemon explain -"), "{said}");
+}
+
+#[test]
 fn wrong_usage_is_code_2_and_an_unreadable_log_code_1() {
     for arguments in [
         &["--exit-code", "300"][..],
