@@ -141,7 +141,7 @@ fn advice(kind: &Kind, scheme: Scheme, error: &HttpError) -> String {
             401 => "the receiver does not know the agent: check $CREDENTIALS",
             403 => "the receiver knows the agent and denies access: check $CREDENTIALS",
             404 => "there is nothing at the path of $URL: $PATH",
-            429 | 500..=599 => "the receiver is failing or overloaded; try again",
+            429 | 500 | 502..=599 => "the receiver is failing or overloaded; try again",
             _ => "check that $URL names the right kind of receiver",
         },
     };
@@ -163,6 +163,18 @@ mod tests {
                 assert!(SETTINGS.iter().any(|setting| setting.key == word), "{word}");
             }
         }
+    }
+
+    #[test]
+    fn a_server_that_knows_no_post_is_no_receiver_that_fails() {
+        let advised = |code| {
+            let refusal = Refusal { code, retry_after: None, body: vec![] };
+            advice(&OTLP, Scheme::Http, &HttpError::Status(refusal))
+        };
+        for code in [405, 501] {
+            assert!(advised(code).contains("names the right kind of receiver"), "{code}");
+        }
+        assert!(advised(503).contains("try again"));
     }
 
     #[test]
