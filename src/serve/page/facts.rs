@@ -145,7 +145,8 @@ pub(super) fn pod(out: &mut String, incident: &Value) {
     let metadata = incident.at(&["metadata"]);
     let owner = metadata.at(&["owner"]);
     let owner = owner.text("kind").to_owned() + " " + owner.text("name");
-    put(out, "<h3>Pod</h3><ul>");
+    let is_of_node = incident.text("pod_name").is_empty();
+    put(out, if is_of_node { "<h3>Type</h3><ul>" } else { "<h3>Pod</h3><ul>" });
     for (before, value) in [
         ("<li>owner ", owner.trim()),
         ("<li>QoS class ", metadata.text("qos_class")),

@@ -598,6 +598,18 @@ fn the_title_says_which_incident_the_page_is_about() {
 }
 
 #[test]
+fn an_incident_of_a_node_has_no_section_of_a_pod() {
+    let heads = |pod: Value| {
+        let mut incident = incident();
+        incident["pod_name"] = pod;
+        let page = full(&[incident.to_string()]);
+        (page.contains("<h3>Pod</h3>"), page.contains("<h3>Type</h3>"))
+    };
+    assert_eq!(heads(json!("web-1")), (true, false));
+    assert_eq!(heads(Value::Null), (false, true));
+}
+
+#[test]
 fn one_is_told_as_one() {
     let mut one = incident();
     let log = &mut one["telemetry"]["logs"]["lines"];
