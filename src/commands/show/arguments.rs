@@ -193,9 +193,14 @@ pub(super) fn read(
                     file => Source::File(file.into()),
                 };
             }
-            // It may be the value of the unknown option.
+            // It may be the value of the unknown option, or a third file.
             _ if unknown => {}
-            _ => problems.push(format!("{word:?} is a second file")),
+            _ => {
+                problems.push(format!(
+                    "{word:?} is a second file; use: cat FILES | blackbox-daemon show -"
+                ));
+                unknown = true;
+            }
         }
     }
     let Arguments { is_following, is_full, is_json, .. } = arguments;
@@ -249,7 +254,9 @@ mod tests {
         assert_eq!(of(&[]).unwrap().source, file("/var/lib/i.jsonl"));
         assert_eq!(of(&["x", "-f"]).unwrap().source, file("x"));
         assert_eq!(of(&["-"]).unwrap().source, Source::Stdin);
-        assert_eq!(of(&["x", "y"]).unwrap_err(), ["\"y\" is a second file"]);
+        // What a shell makes of `*.jsonl` is one mistake.
+        let problems = of(&["x", "y", "z"]).unwrap_err();
+        assert_eq!(problems, ["\"y\" is a second file; use: cat FILES | blackbox-daemon show -"]);
         assert_eq!(read(&[], None, NOW.parse().unwrap()).unwrap().source, Source::Unnamed);
     }
 
