@@ -308,9 +308,10 @@ impl Style {
             spaces(out, INDENT);
             let (taken, indent) = if self.has_columns() {
                 cell(out, &clock(row.at), WHEN + 1);
-                cell(out, &distance, DISTANCE + 1);
+                let distant = width(&distance).max(DISTANCE);
+                cell(out, &distance, distant + 1);
                 cell(out, what, WHAT + 1);
-                let taken = INDENT + WHEN + DISTANCE + WHAT + 3;
+                let taken = INDENT + WHEN + distant + WHAT + 3;
                 (taken, taken)
             } else {
                 let start = format!("{} {distance} {what} ", clock(row.at));

@@ -110,3 +110,19 @@ fn what_is_written_to_a_screen_is_shown_newest_first() {
 ";
     assert_eq!(shown(&(line(1) + &line(2)), 80, false), wanted);
 }
+
+#[test]
+fn a_long_distance_is_whole_and_apart_from_what_follows() {
+    for (started_at, wanted) in [
+        ("2026-11-23T01:30:11Z", "    01:30:11Z \u{2212}119 min 59 s start     app\n"),
+        ("2026-11-23T01:30:10Z", "    01:30:10Z \u{2212}2 h         start     app\n"),
+        ("1976-11-23T02:29:10Z", "    02:29:10Z \u{2212}18262 d 1 h start     app\n"),
+    ] {
+        let container = format!(r#"[{{"name":"app","started_at":"{started_at}"}}]"#);
+        let line = FULL
+            .replace('\n', "")
+            .replace(r#""containers":[],"#, &format!(r#""containers":{container},"#));
+        let shown = shown(&(line + "\n"), 80, true);
+        assert!(shown.contains(wanted), "{shown}");
+    }
+}
