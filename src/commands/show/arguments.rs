@@ -204,14 +204,16 @@ pub(super) fn read(
         }
     }
     let Arguments { is_following, is_full, is_json, .. } = arguments;
-    if arguments.by.is_some() && (is_following || is_full || is_json) {
-        problems.push("--by cannot be combined with --follow, --full, --logs or -o".to_owned());
-    }
-    if is_following && arguments.limit.is_some() {
-        problems.push("--limit cannot be combined with --follow".to_owned());
-    }
-    if is_json && is_full {
-        problems.push("-o json cannot be combined with --full or --logs".to_owned());
+    let is_limited = arguments.limit.is_some();
+    for (is_wrong, both) in [
+        (
+            arguments.by.is_some() && (is_following || is_full || is_json),
+            "--by cannot be combined with --follow, --full, --logs or -o",
+        ),
+        (is_following && is_limited, "--limit cannot be combined with --follow"),
+        (is_json && is_full, "-o json cannot be combined with --full or --logs"),
+    ] {
+        problems.extend(is_wrong.then(|| both.to_owned()));
     }
     if problems.is_empty() { Ok(arguments) } else { Err(problems) }
 }

@@ -15,10 +15,11 @@ pub(super) fn write(out: &mut String, incident: &Value) {
     put(out, "<h3>Log: the last ");
     if lines.len() > 1 {
         number(out, lines.len() as u64);
+        put(out, " lines");
+    } else {
+        put(out, "line");
     }
-    let unit = if lines.len() > 1 { " lines of " } else { "line of " };
-    put(out, unit);
-    element(out, "<span class=\"f\">", log.text("file"), "</span></h3>");
+    element(out, " of <span class=\"f\">", log.text("file"), "</span></h3>");
     let why = match log.text("truncated") {
         "" => "",
         "rotated" => "Older lines are in rotated files that were not read.",

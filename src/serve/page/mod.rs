@@ -81,9 +81,9 @@ impl Page<'_> {
             element(out, "<meta http-equiv=\"refresh\" content=\"", refresh, "\">");
         }
         put(out, "<title>");
-        if !self.query.get("id").is_empty()
-            && let Some((_, _, incident)) = self.wanted().next()
-        {
+        let is_list = self.query.get("id").is_empty();
+        let mut newest_first = self.snapshot.lines.iter().rev();
+        if !is_list && let Some(incident) = newest_first.find_map(|line| self.query.take(line)) {
             element(out, "", incident.text("type"), " ");
             element(out, "", &incident.subject(), " \u{b7} ");
         }
