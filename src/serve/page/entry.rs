@@ -55,7 +55,7 @@ fn cause(out: &mut String, cause: &Value) {
     let error_type = cause.text("error_type");
     element(out, "", error_type, if error_type.is_empty() { "" } else { ": " });
     element(out, "", cause.text("message"), "</b>");
-    for &(before, name) in &[("; while: ", "context"), ("; in ", "location")] {
+    for &(before, name) in &[("; while: ", "context"), ("; at ", "location")] {
         if !cause.text(name).is_empty() {
             element(out, before, cause.text(name), "");
         }

@@ -79,7 +79,7 @@ fn choice(
     put(out, "</select></label>");
 }
 
-/// Writes what is chosen, each with a link that takes it back.
+/// Writes what is chosen, each with a link that removes it.
 fn chosen(out: &mut String, query: &Query) {
     if query.filters().next().is_none() {
         return;
@@ -90,7 +90,7 @@ fn chosen(out: &mut String, query: &Query) {
         put(out, before);
         put(out, name);
         element(out, " <b><bdi>", value, "</bdi></b> (");
-        element(out, "<a href=\"", &query.with(name, ""), "\">take back<span class=\"v\"> ");
+        element(out, "<a href=\"", &query.with(name, ""), "\">remove<span class=\"v\"> ");
         put(out, name);
         put(out, "</span></a>)");
         before = ", ";
