@@ -7,9 +7,13 @@ use jiff::Timestamp;
 pub use crate::core::text::bytes;
 use crate::core::text::duration;
 
-/// Formats CPU use, given in thousandths of a core.
+/// Formats CPU use, given in thousandths of a core. Less than a hundredth is not nothing.
 pub fn cores(millicores: u64) -> String {
-    format!("{}.{:02} CPU", millicores / 1000, millicores % 1000 / 10)
+    let (part, digits) = match millicores {
+        1..10 => (millicores, 3),
+        _ => (millicores % 1000 / 10, 2),
+    };
+    format!("{}.{part:0digits$} CPU", millicores / 1000)
 }
 
 /// Formats a share.
@@ -79,6 +83,7 @@ mod tests {
             assert_eq!(bytes(n), want);
         }
         assert_eq!([cores(0), cores(350), cores(12_345)], ["0.00 CPU", "0.35 CPU", "12.34 CPU"]);
+        assert_eq!([cores(9), cores(10), cores(1009)], ["0.009 CPU", "0.01 CPU", "1.00 CPU"]);
         for (seconds, want) in
             [(0, "0 s"), (59, "59 s"), (119, "119 s"), (121, "2 min 1 s"), (200_000, "2 d 7 h")]
         {
