@@ -69,7 +69,7 @@ fn a_line_in_two_streams_counts_once() {
     let once = show(&["--by", "node", "-"], fleet().as_bytes());
     let output = show(&["--by", "node", "-"], twice.as_bytes());
     assert_eq!(text(&output.stdout), text(&once.stdout));
-    let told = "2 lines are not incidents; 4 lines repeat an incident and are not counted again\n";
+    let told = "2 lines are not incidents; 4 lines repeat an incident and were left out\n";
     assert_eq!(text(&output.stderr), told);
 }
 

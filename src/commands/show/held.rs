@@ -14,6 +14,8 @@ use crate::core::display::parsed::Value;
 pub(super) struct Entry {
     /// When it occurred. A line without a time counts as the oldest.
     pub(super) at: Option<Timestamp>,
+    /// The id, by which a line is known that comes twice.
+    pub(super) id: String,
     /// The node.
     pub(super) node: String,
     /// The incident.
@@ -40,12 +42,14 @@ pub(super) struct Held {
     dropped_at: Option<Option<Timestamp>>,
     /// How many were dropped or not taken.
     pub(super) older: u64,
+    /// How many came again while they were held.
+    pub(super) repeated: u64,
 }
 
 impl Held {
     pub(super) fn new(count_max: usize, bytes_max: usize) -> Self {
         let (entries, dropped_at) = (VecDeque::new(), None);
-        Self { entries, count_max, bytes: 0, bytes_max, dropped_at, older: 0 }
+        Self { entries, count_max, bytes: 0, bytes_max, dropped_at, older: 0, repeated: 0 }
     }
 
     /// Returns true if an incident of this time is among the newest so far. If it is not, it is counted.
@@ -56,9 +60,14 @@ impl Held {
     }
 
     pub(super) fn add(&mut self, entry: Entry) {
-        self.bytes += entry.bytes();
         // Of the same time, the one that came later counts as newer.
         let place = self.entries.partition_point(|other| other.at <= entry.at);
+        let mut same_time = self.entries.range(..place).rev().take_while(|o| o.at == entry.at);
+        if !entry.id.is_empty() && same_time.any(|other| other.id == entry.id) {
+            self.repeated += 1;
+            return;
+        }
+        self.bytes += entry.bytes();
         self.entries.insert(place, entry);
         while self.entries.len() > self.count_max || self.bytes > self.bytes_max {
             let Some(oldest) = self.entries.pop_front() else { return };
@@ -90,7 +99,7 @@ impl Entry {
             Body::Head(_) => 0,
             Body::Line(line) => line.len(),
         };
-        size_of::<Self>() + self.node.len() + body
+        size_of::<Self>() + self.id.len() + self.node.len() + body
     }
 }
 
@@ -100,7 +109,8 @@ mod tests {
 
     fn entry(second: i64, node: &str) -> Entry {
         let at = Timestamp::from_second(second).ok();
-        Entry { at, node: node.to_owned(), body: Body::Line(vec![b'x'; 1000].into()) }
+        let body = Body::Line(vec![b'x'; 1000].into());
+        Entry { at, id: String::new(), node: node.to_owned(), body }
     }
 
     fn seconds(mut held: Held) -> Vec<i64> {
@@ -130,6 +140,17 @@ mod tests {
             assert_eq!(held.older, 500 - kept as u64);
             assert_eq!(seconds(held), wanted[..kept]);
         }
+    }
+
+    #[test]
+    fn a_line_that_comes_twice_is_held_once() {
+        let mut held = Held::new(9, usize::MAX);
+        for (second, id) in [(1, "a"), (2, "b"), (1, "c"), (1, "a"), (2, "b"), (3, "a"), (1, "")] {
+            held.add(Entry { id: id.to_owned(), ..entry(second, "") });
+        }
+        held.add(entry(1, ""));
+        assert_eq!(held.repeated, 2, "a line without an id may be any");
+        assert_eq!(seconds(held), [3, 2, 1, 1, 1, 1]);
     }
 
     #[test]

@@ -134,7 +134,7 @@ struct Show<'o> {
     taken: u64,
     /// Lines that are not incidents.
     other: u64,
-    /// Incidents that were counted before, in groups.
+    /// Lines that repeat an incident, in groups.
     repeated: u64,
     /// True if there were more incidents than ids can be kept, in groups.
     has_forgotten: bool,
@@ -325,14 +325,14 @@ impl<'o> Show<'o> {
         if !is_streaming && !self.held.wants(at) {
             return Ok(());
         }
-        let node = head.text("node_name").to_owned();
+        let [id, node] = ["id", "node_name"].map(|name| head.text(name).to_owned());
         // Most of a line is telemetry. Only what is sure to be shown is worth to be parsed in whole.
         let body = match self.arguments.is_full || self.arguments.is_json {
             true => Body::Line(line.into()),
             false => Body::Head(head.with_only(&HEAD)),
         };
         if !is_streaming {
-            self.held.add(Entry { at, node, body });
+            self.held.add(Entry { at, id, node, body });
             return Ok(());
         }
         self.style.has_node |= self.node.get_or_insert_with(|| node.clone()) != &node;
@@ -398,14 +398,14 @@ impl<'o> Show<'o> {
     fn skipped(&self) -> Vec<String> {
         const OLDER: [&str; 2] = ["older incident is not shown", "older incidents are not shown"];
         const REPEATED: [&str; 2] = [
-            "line repeats an incident and is not counted again",
-            "lines repeat an incident and are not counted again",
+            "line repeats an incident and was left out",
+            "lines repeat an incident and were left out",
         ];
         let mut sentences = Vec::new();
         for (count, [one, more]) in [
             (self.other, ["line is not an incident", "lines are not incidents"]),
             (self.held.older, OLDER),
-            (self.repeated, REPEATED),
+            (self.repeated + self.held.repeated, REPEATED),
         ] {
             if count > 0 {
                 sentences.push(format!("{count} {}", if count == 1 { one } else { more }));
