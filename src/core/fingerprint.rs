@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::core::cause::Signature;
+use crate::core::wire::json::{Json, Read, Text, Wrong};
 
 /// The version of the rules. A fingerprint is compared with those that older agents wrote, so a change of the rules needs
 /// another number, and this one keeps its meaning for ever.
@@ -14,7 +15,7 @@ const VERSION: &str = "1";
 /// A fingerprint: 16 hexadecimal digits.
 ///
 /// It is the 64-bit FNV-1a hash of words, each followed by a zero byte, so that it can be computed anywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub u64);
 
 impl fmt::Display for Fingerprint {
@@ -26,6 +27,16 @@ impl fmt::Display for Fingerprint {
 impl Serialize for Fingerprint {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl Read<'_> for Fingerprint {
+    fn read(&mut self, json: &mut Json<'_>) -> Result<(), Wrong> {
+        let mut digits = Text::default();
+        digits.read(json)?;
+        // A text that is none is that of no crash.
+        self.0 = u64::from_str_radix(&digits, 16).unwrap_or_default();
+        Ok(())
     }
 }
 

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Serialize;
 
 use crate::core::fingerprint::Fingerprint;
 use crate::core::order::sort_by;
 use crate::core::text::time;
+use crate::core::wire::json::members;
 use crate::limits::{BRIEF_AFTER, BRIEF_WITHIN, SEEN_BYTES_MAX};
 
 /// The crashes with one fingerprint on this node, this one included.
@@ -36,11 +37,10 @@ pub enum First {
 }
 
 /// What is remembered of one fingerprint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Known {
     /// The fingerprint.
-    #[serde(serialize_with = "digits", deserialize_with = "from_digits")]
-    fingerprint: u64,
+    fingerprint: Fingerprint,
     /// Number of incidents.
     count: u64,
     /// The second in which the first one happened.
@@ -49,14 +49,12 @@ pub struct Known {
     recent: Vec<i64>,
 }
 
-fn digits<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&Fingerprint(*value))
-}
-
-fn from_digits<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    u64::from_str_radix(&text, 16).map_err(serde::de::Error::custom)
-}
+members! { Known {
+    b"fingerprint" => fingerprint,
+    b"count" => count,
+    b"first" => first,
+    b"recent" => recent,
+} }
 
 /// Memory of one entry: the entry in its table, and its times.
 const ENTRY_BYTES: usize = 2 * size_of::<(u64, Known)>() + TIMES_MAX * size_of::<i64>();
@@ -85,7 +83,7 @@ impl Seen {
         for mut entry in known.into_iter().take(SEEN_MAX) {
             let excess = entry.recent.len().saturating_sub(TIMES_MAX);
             entry.recent.drain(..excess);
-            self.known.insert(entry.fingerprint, entry);
+            self.known.insert(entry.fingerprint.0, entry);
         }
         // A table that was once full may have forgotten a quarter.
         self.has_forgotten |= self.known.len() >= SEEN_MAX / 2;
@@ -102,7 +100,7 @@ impl Seen {
             self.forget_oldest();
         }
         let at = occurred_at.as_second();
-        let new = || Known { fingerprint: fingerprint.0, count: 0, first: at, recent: Vec::new() };
+        let new = || Known { fingerprint, count: 0, first: at, recent: Vec::new() };
         let entry = self.known.entry(fingerprint.0).or_insert_with(new);
         entry.count = entry.count.saturating_add(1);
         entry.first = entry.first.min(at);
@@ -140,6 +138,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::wire::json;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -172,7 +171,8 @@ mod tests {
         }
         let text = serde_json::to_string(&seen.entries()).unwrap();
         let mut next = Seen::default();
-        next.restore(serde_json::from_str(&text).unwrap());
+        assert!(text.starts_with(r#"[{"fingerprint":"0000000000000000","count":7,"#), "{text}");
+        next.restore(json::from_slice(text.as_bytes()).unwrap());
         assert_eq!(next.entries(), seen.entries());
         assert_eq!(next.note(Fingerprint(0), at(101), at(101)).count, 8);
         assert_eq!(next.note(Fingerprint(7), at(101), at(101)).first, Some(First::OnNode));

@@ -11,12 +11,11 @@
 //! incident again with the same id, so no incident is lost. The incident file, read back line by line ([`reported`]),
 //! gives the same information about the incidents that it holds.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::core::case::{IncidentId, IncidentType, SCHEMA, id};
 use crate::core::seen::Known;
@@ -27,7 +26,7 @@ use crate::limits::{LEDGER_CONTAINERS_MAX, LEDGER_RECENT_MAX, NAME_BYTES_MAX};
 pub const STATE_SCHEMA: &str = "blackbox.state/v1";
 
 /// The record of a pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PodEntry {
     /// The pod's key: its UID, or for a static pod the kubelet's own UID.
     pub key: Box<str>,
@@ -38,20 +37,29 @@ pub struct PodEntry {
     /// The pod's UID in the API.
     pub uid: Box<str>,
     /// True for a static pod.
-    #[serde(default)]
     pub is_static: bool,
     /// True if the failure of the pod as a whole was reported.
-    #[serde(default)]
     pub failed: bool,
     /// The reported episodes of the pod as a whole, by [`IncidentId::short`], oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<u64>,
     /// The pod's containers.
     pub containers: Vec<ContainerEntry>,
 }
 
+members! { PodEntry {
+    b"key" => key,
+    b"namespace" => namespace,
+    b"name" => name,
+    b"uid" => uid,
+    b"is_static" => is_static,
+    b"failed" => failed,
+    b"ids" => ids,
+    b"containers" => containers,
+} }
+
 /// The record of a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ContainerEntry {
     /// The container's name.
     pub name: Box<str>,
@@ -61,8 +69,14 @@ pub struct ContainerEntry {
     pub ids: Vec<u64>,
 }
 
+members! { ContainerEntry {
+    b"name" => name,
+    b"ended" => ended,
+    b"ids" => ids,
+} }
+
 /// The terminations that one incident accounts for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Account {
     /// The incident's id, by [`IncidentId::short`].
     id: u64,
@@ -73,6 +87,13 @@ pub struct Account {
     /// Number of terminations of the container that the incident accounts for.
     ends: i64,
 }
+
+members! { Account {
+    b"id" => id,
+    b"key" => key,
+    b"container" => container,
+    b"ends" => ends,
+} }
 
 impl Account {
     /// Removes the incident from the entry, if the entry is of the same pod.
@@ -234,9 +255,9 @@ impl Ledger {
         let page = Page {
             schema: STATE_SCHEMA.into(),
             node_name: self.node_name.as_str().into(),
-            written_at: now.to_string(),
+            written_at: now.to_string().into(),
             boot_id: self.boot_id.as_str().into(),
-            stopped_at: self.stopped_at.map(|at| at.to_string()),
+            stopped_at: self.stopped_at.map(|at| at.to_string().into()),
             is_partial: self.is_partial,
             pods: self.pods.values().map(|entry| self.delivered(entry)).collect(),
             recent: self.recent.iter().cloned().collect(),
@@ -257,22 +278,34 @@ impl Ledger {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+/// A page, with borrowed texts when it is read.
+#[derive(Default, Serialize)]
 struct Page<'a> {
-    schema: Cow<'a, str>,
-    node_name: Cow<'a, str>,
-    written_at: String,
-    #[serde(default)]
-    boot_id: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    stopped_at: Option<String>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    schema: Text<'a>,
+    node_name: Text<'a>,
+    written_at: Text<'a>,
+    boot_id: Text<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped_at: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_partial: bool,
     pods: Vec<PodEntry>,
     recent: Vec<Account>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     seen: Vec<Known>,
 }
+
+members! { Page<'a> {
+    b"schema" => schema,
+    b"node_name" => node_name,
+    b"written_at" => written_at,
+    b"boot_id" => boot_id,
+    b"stopped_at" => stopped_at,
+    b"is_partial" => is_partial,
+    b"pods" => pods,
+    b"recent" => recent,
+    b"seen" => seen,
+} }
 
 /// Returns the checksum of a page's first line.
 fn checksum(line: &str) -> String {
@@ -313,18 +346,19 @@ pub fn parse(bytes: &[u8], node_name: &str) -> Result<PreviousState, Unusable> {
     let Some((line, check)) = text.strip_suffix('\n').and_then(|text| text.split_once('\n')) else {
         return Err(corrupt("it is cut off"));
     };
+    let damaged = |error: json::Wrong| corrupt(&error.to_string());
     // Check the version before the checksum: another version may use another checksum.
-    let head: Head<'_> =
-        serde_json::from_slice(line.as_bytes()).map_err(|e| Unusable::Corrupt(e.to_string()))?;
-    if head.schema != STATE_SCHEMA {
-        return Err(Unusable::OtherVersion(head.schema.chars().take(80).collect()));
+    let head: Head<'_> = json::from_slice(line.as_bytes()).map_err(damaged)?;
+    match &*head.schema {
+        STATE_SCHEMA => {}
+        "" => return Err(corrupt("it names no version")),
+        schema => return Err(Unusable::OtherVersion(schema.chars().take(80).collect())),
     }
     if check != checksum(line) {
         return Err(corrupt("its checksum does not fit"));
     }
-    let page: Page<'_> =
-        serde_json::from_slice(line.as_bytes()).map_err(|e| Unusable::Corrupt(e.to_string()))?;
-    if page.node_name != node_name {
+    let page: Page<'_> = json::from_slice(line.as_bytes()).map_err(damaged)?;
+    if *page.node_name != *node_name {
         return Err(Unusable::OtherNode(page.node_name.chars().take(253).collect()));
     }
     Ok(PreviousState {
@@ -338,11 +372,15 @@ pub fn parse(bytes: &[u8], node_name: &str) -> Result<PreviousState, Unusable> {
     })
 }
 
-#[derive(Deserialize)]
+/// What every version of a page has.
+#[derive(Default)]
 struct Head<'a> {
-    #[serde(borrow)]
-    schema: Cow<'a, str>,
+    schema: Text<'a>,
 }
+
+members! { Head<'a> {
+    b"schema" => schema,
+} }
 
 /// What an incident line shows about a reported incident: its id, and the pod with the one container.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -86,7 +86,7 @@ fn an_episode_of_a_pod_is_not_its_failure() {
     assert_eq!(left(&ledger).pods, [both]);
     // A page of an agent that knew no such episodes.
     let entry: PodEntry =
-        serde_json::from_str(r#"{"key":"u","namespace":"n","name":"p","uid":"u","containers":[]}"#)
+        json::from_slice(br#"{"key":"u","namespace":"n","name":"p","uid":"u","containers":[]}"#)
             .unwrap();
     assert_eq!(entry.ids, [0; 0]);
 }

@@ -16,6 +16,7 @@ use std::hash::{Hash, Hasher};
 use std::ops::{Deref, Range};
 
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 
 use crate::limits::LIST_ITEMS_MAX;
 
@@ -298,6 +299,20 @@ macro_rules! whole {
 }
 whole!(i64, i32, u32, u16);
 
+impl Read<'_> for u64 {
+    fn read(&mut self, json: &mut Json<'_>) -> Result<(), Wrong> {
+        let mut digits = Raw::default();
+        digits.read(json)?;
+        *self = match digits.0 {
+            "null" => 0,
+            digits => {
+                digits.parse().map_err(|_| Wrong::Form { at: json.at(), wanted: "a count" })?
+            }
+        };
+        Ok(())
+    }
+}
+
 impl Read<'_> for bool {
     fn read(&mut self, json: &mut Json<'_>) -> Result<(), Wrong> {
         let token = json.token()?;
@@ -414,6 +429,18 @@ impl fmt::Display for Text<'_> {
     }
 }
 
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+impl From<String> for Text<'_> {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
 impl<'a> From<&'a str> for Text<'a> {
     fn from(text: &'a str) -> Self {
         Self(Cow::Borrowed(text))
@@ -453,6 +480,15 @@ fn text(bytes: &[u8], at: usize) -> Result<&str, Wrong> {
     std::str::from_utf8(bytes).map_err(|error| Wrong::Syntax(at + error.valid_up_to()))
 }
 
+impl Read<'_> for Box<str> {
+    fn read(&mut self, json: &mut Json<'_>) -> Result<(), Wrong> {
+        let mut text = Text::default();
+        text.read(json)?;
+        *self = text.0.into();
+        Ok(())
+    }
+}
+
 /// A list. `null` is the empty list, and `null` elements are skipped. Elements after the first [`LIST_ITEMS_MAX`]
 /// are dropped.
 #[derive(Clone, Debug)]
@@ -474,23 +510,36 @@ impl<T> Deref for List<T> {
 
 impl<'a, T: Read<'a> + Default> Read<'a> for List<T> {
     fn read(&mut self, json: &mut Json<'a>) -> Result<(), Wrong> {
-        self.0.clear();
-        if !json.opens(b'[', "a list")? || json.closes(b']')? {
+        json.list(&mut self.0, LIST_ITEMS_MAX)
+    }
+}
+
+/// A list of any length, for texts whose length is limited.
+impl<'a, T: Read<'a> + Default> Read<'a> for Vec<T> {
+    fn read(&mut self, json: &mut Json<'a>) -> Result<(), Wrong> {
+        json.list(self, usize::MAX)
+    }
+}
+
+impl<'a> Json<'a> {
+    fn list<T: Read<'a> + Default>(&mut self, list: &mut Vec<T>, max: usize) -> Result<(), Wrong> {
+        list.clear();
+        if !self.opens(b'[', "a list")? || self.closes(b']')? {
             return Ok(());
         }
         loop {
-            if json.token()? == b'n' {
-                json.null()?;
-            } else if self.0.len() == LIST_ITEMS_MAX {
-                json.skip()?;
+            if self.token()? == b'n' {
+                self.null()?;
+            } else if list.len() == max {
+                self.skip()?;
             } else {
                 // The element is read in its final place, since elements are large.
-                self.0.push(T::default());
-                if let Some(item) = self.0.last_mut() {
-                    item.read(json)?;
+                list.push(T::default());
+                if let Some(item) = list.last_mut() {
+                    item.read(self)?;
                 }
             }
-            if json.ends(b']')? {
+            if self.ends(b']')? {
                 return Ok(());
             }
         }

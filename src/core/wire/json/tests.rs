@@ -283,3 +283,16 @@ fn what_is_read_is_what_a_tree_of_everything_holds() {
     });
     assert!(read > 1000, "{read}");
 }
+
+#[test]
+fn a_count_has_the_whole_range_of_its_type_and_a_list_of_them_any_length() {
+    let text = format!("[0,null,{}]", u64::MAX);
+    assert_eq!(from_slice::<Vec<u64>>(text.as_bytes()).unwrap(), [0, u64::MAX]);
+    for other in ["-1", "1.5", "\"1\"", "18446744073709551616", "{}"] {
+        assert!(matches!(from_slice::<u64>(other.as_bytes()), Err(Wrong::Form { .. })), "{other}");
+    }
+    assert!(matches!(from_slice::<u64>(b"1x"), Err(Wrong::Syntax(_))));
+    let long = format!("[{}7]", "7,".repeat(LIST_ITEMS_MAX));
+    assert_eq!(from_slice::<Vec<u64>>(long.as_bytes()).unwrap().len(), LIST_ITEMS_MAX + 1);
+    assert_eq!(from_slice::<List<u32>>(long.as_bytes()).unwrap().len(), LIST_ITEMS_MAX);
+}
