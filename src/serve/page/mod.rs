@@ -158,7 +158,13 @@ impl Page<'_> {
         let is_filtered = self.query.filters().next().is_some();
         put(out, "<h2>Incidents</h2><p class=\"dim\">");
         if kept == 0 {
-            put(out, "No incidents since this agent started.");
+            put(
+                out,
+                match self.snapshot.seen_total {
+                    0 => "No incidents since this agent started.",
+                    _ => "No incidents in memory.",
+                },
+            );
         } else if is_filtered && wanted == 0 && kept == 1 {
             put(out, "The one incident in memory does not fit.");
         } else if is_filtered && wanted == 0 {

@@ -292,7 +292,7 @@ fn what_is_chosen_stands_on_the_page_and_can_be_taken_back() {
     let none = self::page("pod=web", "node1", &lines);
     assert!(checker::read(&none).text.contains("None of the 3 incidents in memory fits."));
     assert!(!list(&lines).contains("http-equiv"));
-    assert!(checker::read(&list(&[])).text.contains("No incidents since this agent started"));
+    assert!(checker::read(&list(&[])).text.contains("No incidents in memory."));
 }
 
 /// Collects the JSON pointer of every value in `value`.
