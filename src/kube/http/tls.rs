@@ -239,9 +239,12 @@ impl TlsTransport {
 
     /// Reads more bytes from the socket.
     fn fill(&mut self) -> Result<(), E> {
-        self.incoming.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
+        // Bytes that stay where they are would be moved as well, by musl one after the other.
+        if self.start > 0 {
+            self.incoming.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
         if self.end == self.incoming.len() {
             if self.end >= TLS_BUFFER_BYTES_MAX {
                 return Err(E::Tls("the server's handshake is too long"));
