@@ -9,6 +9,7 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::client::UnbufferedClientConnection;
@@ -237,6 +238,19 @@ impl TlsTransport {
         }
     }
 
+    /// Waits until the socket has bytes, as long as the timeout has left after `waited`. [`TransportAdapter`] does the
+    /// same without rounding, so that no two reads had the same timeout.
+    fn await_socket(&mut self, mut timeout: NextTimeout, waited: Duration) -> Result<(), E> {
+        if let time::Duration::Exact(after) = timeout.after {
+            timeout.after = after.saturating_sub(waited).into();
+        }
+        let socket = self.socket.get_mut();
+        if socket.buffers().input().is_empty() {
+            socket.await_input(coarse(timeout))?;
+        }
+        Ok(())
+    }
+
     /// Reads more bytes from the socket.
     fn fill(&mut self) -> Result<(), E> {
         // Bytes that stay where they are would be moved as well, by musl one after the other.
@@ -289,7 +303,7 @@ impl Transport for TlsTransport {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, E> {
-        self.socket.set_timeout(coarse(timeout));
+        self.socket.set_timeout(timeout);
         // Without room nothing more is decrypted. A head that never ends is given up by the code that reads it.
         if !self.rest.is_empty() || self.buffers.input_append_buf().is_empty() {
             return Ok(self.hand_over() > 0);
@@ -306,6 +320,7 @@ impl Transport for TlsTransport {
                     if timeout.per_read.is_some_and(|limit| waited >= *limit) {
                         return Err(E::Timeout(Timeout::PerRead));
                     }
+                    self.await_socket(timeout, waited)?;
                     self.fill()?;
                 }
                 Step::Closed => return Ok(false),

@@ -20,6 +20,8 @@ struct Server {
     heard: Vec<u8>,
     /// The error in what the client sent, or an alert that the client sent.
     error: Option<rustls::Error>,
+    /// The timeouts with which the client has waited.
+    waits: Vec<Duration>,
 }
 
 /// The client's socket. The server receives at once what the client sends; the client receives in pieces.
@@ -51,8 +53,12 @@ impl Transport for Socket {
         Ok(())
     }
 
-    fn await_input(&mut self, _: NextTimeout) -> Result<bool, E> {
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, E> {
         let mut server = self.server.lock().unwrap();
+        server.waits.push(timeout.after);
+        if timeout.after.is_zero() {
+            return Err(E::Timeout(timeout.reason));
+        }
         while server.tls.wants_write() {
             let mut out = Vec::new();
             server.tls.write_tls(&mut out)?;
@@ -111,7 +117,8 @@ impl Ends {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let server = Server { tls, wire: VecDeque::new(), heard: Vec::new(), error: None };
+        let (wire, heard, waits) = (VecDeque::new(), Vec::new(), Vec::new());
+        let server = Server { tls, wire, heard, error: None, waits };
         Self { server: Arc::new(Mutex::new(server)), client: Arc::new(client) }
     }
 
@@ -288,18 +295,37 @@ fn without_room_nothing_more_is_decrypted() {
 }
 
 #[test]
-fn a_record_that_trickles_is_given_up_after_the_timeout_of_a_read() {
+fn a_record_that_trickles_is_given_up_after_the_timeout_of_a_read_or_of_the_request() {
     let own = identity(0);
-    for (limit, is_given_up) in [(Some(Duration::from_millis(1)), true), (None, false)] {
+    let (soon, never) = (Duration::from_millis(1), Duration::NotHappening);
+    for (per_read, after, reason) in [
+        (Some(soon), never, Some(Timeout::PerRead)),
+        (None, soon, Some(Timeout::Global)),
+        (None, never, None),
+    ] {
         let ends = Ends::new(&TLS13, &own, &own);
         let mut client = ends.connect(1, 64 << 10).unwrap();
         ends.say(&[b'x'; 16_000]);
-        let timeout = NextTimeout { per_read: limit, ..response_timeout() };
+        let timeout = NextTimeout { per_read, after, ..response_timeout() };
         match client.await_input(timeout) {
-            Err(E::Timeout(Timeout::PerRead)) => assert!(is_given_up),
-            other => assert!(!is_given_up && other.unwrap(), "{limit:?}"),
+            Err(E::Timeout(given_up)) => assert_eq!(Some(given_up), reason),
+            other => assert!(reason.is_none() && other.unwrap(), "{reason:?}"),
         }
     }
+}
+
+/// The socket gets a new timeout, by a system call, for each read whose timeout differs from the one before.
+#[test]
+fn reads_of_a_watch_have_one_timeout() {
+    let own = identity(0);
+    let ends = Ends::new(&TLS13, &own, &own);
+    let mut client = ends.connect(1000, 32 << 10).unwrap();
+    ends.server().waits.clear();
+    ends.say(&[b'x'; 16_000]);
+    let timeout = NextTimeout { after: Duration::from_millis(60_500), ..response_timeout() };
+    assert!(client.await_input(timeout).unwrap());
+    let waits = &ends.server().waits;
+    assert!(waits.len() > 10 && waits.iter().all(|wait| *wait == Duration::from_secs(61)));
 }
 
 #[test]
