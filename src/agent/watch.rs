@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use log::debug;
-use memchr::memchr;
+use memchr::memrchr;
 use ureq::Timeout;
 
 use crate::agent::detection::Detection;
@@ -129,8 +129,9 @@ impl<H: EventHandler> Watch<H> {
                     if self.detection.on_block(block) == Flow::Stop {
                         break Ok(Read::Dropped);
                     }
-                    // Single bytes show that somebody sends, not that the watch works.
-                    if memchr(b'\n', block).is_some() {
+                    // Single bytes show that somebody sends, not that the watch works. A line mostly ends where the
+                    // block does, because the server flushes after each.
+                    if memrchr(b'\n', block).is_some() {
                         inside_since = None;
                         continue;
                     }

@@ -109,8 +109,11 @@ fn name(rest: Rest<'_>) -> Behind<'_> {
 }
 
 /// Skips a word that is not quoted.
-pub(super) fn word<'t>(rest: Rest<'t>, word: &[u8]) -> Behind<'t> {
-    rest.strip_prefix(word).ok_or(rest)
+pub(super) fn word<'t, const LEN: usize>(rest: Rest<'t>, word: &[u8; LEN]) -> Behind<'t> {
+    match rest.split_first_chunk() {
+        Some((first, behind)) if first == word => Ok(behind),
+        _ => Err(rest),
+    }
 }
 
 /// Skips a number. Also returns whether it is a whole number.
@@ -216,10 +219,10 @@ pub(super) fn plain(block: &[u8; 16]) -> Option<usize> {
         backslash | below(word ^ (ONES * 2), (b'"' ^ 2) + 1)
     };
     let block = u128::from_le_bytes(*block);
-    let (low, high) = (special(block as u64), special((block >> 64) as u64));
-    if (low | high) & TOP_BITS == 0 {
+    let (low, high) = (special(block as u64) & TOP_BITS, special((block >> 64) as u64) & TOP_BITS);
+    if low | high == 0 {
         return None;
     }
-    let found = u128::from(high & TOP_BITS) << 64 | u128::from(low & TOP_BITS);
-    Some(found.trailing_zeros() as usize / 8)
+    let (found, before) = if low == 0 { (high, 8) } else { (low, 0) };
+    Some(before + found.trailing_zeros() as usize / 8)
 }
