@@ -204,7 +204,9 @@ def check_references(where, objects, pod):
     named |= {("ConfigMap", s["configMapKeyRef"]["name"]) for s in sources if "configMapKeyRef" in s}
     must(made <= named, f"{where}: generated, but the pod does not name it: {made - named}")
     # A component alone uses existing objects, whose names have no suffix of a generator.
-    must(not made or named == made, f"{where}: the pod names it, but it is not generated: {named - made}")
+    secrets = [v["secret"] for v in pod["volumes"] if "secret" in v]
+    missing = named - made - {("Secret", s["secretName"]) for s in secrets if s.get("optional")}
+    must(not made or not missing, f"{where}: the pod names it, but it is not generated: {missing}")
     plain = {(kind, f"{NAME}-{sink}") for kind in ("Secret", "ConfigMap") for sink in ("webhook", *OPTIONAL_SINKS)}
     must(made or named <= plain, f"{where}: the pod names unexpected objects: {named}")
     text = json.dumps(objects)
