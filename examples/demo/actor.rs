@@ -65,6 +65,12 @@ impl Actor {
         api.apply(self.object(json!({"waiting": {"reason": "CrashLoopBackOff", "message": why}})));
     }
 
+    /// The back-off is over.
+    pub(crate) fn restart(&mut self, api: &FakeApi, now: Timestamp) {
+        self.started = now;
+        self.run(api);
+    }
+
     /// The container terminates, and another one takes its place.
     pub(crate) fn end(&mut self, exit_code: i32, reason: &str, now: Timestamp) {
         self.last = self.terminated(exit_code, reason, now);

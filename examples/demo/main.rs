@@ -49,6 +49,13 @@ const LIFE: Duration = Duration::from_secs(40);
 /// The argument with which the demo starts itself as the agent.
 const AS_AGENT: &str = "--as-agent";
 
+const USAGE: &str = "\
+usage: demo [--pace TIMES] [--once] [--json] [--store]
+  --pace TIMES  play seven recorded minutes so many times faster, in place of the story
+  --once        end after the last incident; otherwise the page stays until Ctrl-C
+  --json        print the lines as they are
+  --store       ask DuckDB about the incidents at the end";
+
 #[derive(Default)]
 struct Arguments {
     /// How much faster than it was to play the recording; `None`: the story.
@@ -64,7 +71,7 @@ fn main() -> ExitCode {
         return agent();
     }
     let Some(arguments) = arguments(&words) else {
-        eprintln!("usage: demo [--pace TIMES] [--once] [--json] [--store]");
+        eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
     match play(&arguments) {
@@ -118,6 +125,9 @@ fn end_with_parent() {
 }
 
 fn play(arguments: &Arguments) -> io::Result<()> {
+    if arguments.asks_store {
+        store::must_answer()?;
+    }
     let clock = Clock::start();
     let mut node = Node::new(arguments.is_json);
     eprintln!(
@@ -139,11 +149,18 @@ fn play(arguments: &Arguments) -> io::Result<()> {
         }
         Some(pace) => play_recording(&mut node, clock, pace)?,
     }
-    eprintln!("\n{} incidents were told.", node.lines().len());
+    eprintln!("\nThe agent reported {} incidents.", node.lines().len());
     if arguments.asks_store {
         store::ask(&node.incident_file())?;
     }
     if !arguments.is_once {
+        if arguments.pace.is_none() {
+            eprintln!(
+                "All of them: target/release/blackbox-daemon show --full {}\n\
+                 The agent since its upgrade keeps the last one for its page.",
+                node.incident_file().display()
+            );
+        }
         eprintln!("That was all; the page stays until Ctrl-C.");
         node.wait();
     }

@@ -6,18 +6,28 @@ use std::process::{Command, Stdio};
 
 use crate::support::fixture;
 
-/// Asks the questions of `deploy/stores/duckdb`, with the first Python that has DuckDB. Without one, says how to get it.
+/// Finds out whether there is a Python that has DuckDB.
+///
+/// # Errors
+/// There is none. The error says how to get it.
+pub(crate) fn must_answer() -> io::Result<()> {
+    python().map(drop)
+}
+
+fn python() -> io::Result<PathBuf> {
+    let pythons = [fixture("..").join("target/ci-tools/stores/bin/python"), "python3".into()];
+    pythons.into_iter().find(|python| has_duckdb(python)).ok_or_else(|| {
+        io::Error::other(
+            "--store needs DuckDB, version 2.0 or later, for python3: `.ci/stores` installs it below target/, or\n  \
+             python3 -m venv target/ci-tools/stores && target/ci-tools/stores/bin/pip install duckdb==2.0.1",
+        )
+    })
+}
+
+/// Asks the questions of `deploy/stores/duckdb`, with the first Python that has DuckDB.
 pub(crate) fn ask(incident_file: &Path) -> io::Result<()> {
     let root = fixture("..");
-    let pythons = [root.join("target/ci-tools/stores/bin/python"), PathBuf::from("python3")];
-    let Some(python) = pythons.iter().find(|python| has_duckdb(python)) else {
-        eprintln!(
-            "--store needs DuckDB, version 2.0 or later, for python3: `.ci/stores` installs it below target/, or\n  \
-             python3 -m venv target/ci-tools/stores && target/ci-tools/stores/bin/pip install duckdb==2.0.1"
-        );
-        return Ok(());
-    };
-    let status = Command::new(python)
+    let status = Command::new(python()?)
         .arg(root.join("examples/demo/ask.py"))
         .arg(root.join("deploy/stores/duckdb"))
         .arg(incident_file)

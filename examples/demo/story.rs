@@ -46,7 +46,9 @@ pub(crate) fn tell(node: &mut Node, clock: Clock) -> io::Result<()> {
 
 impl Story<'_> {
     fn play(&mut self) -> io::Result<()> {
-        say("1. The container of checkout leaks memory, until the kernel kills it at its limit.");
+        say(
+            "1. The container of checkout leaks memory. The kernel kills it in about 14 s; its line comes then.",
+        );
         self.live(3)?;
         say(
             "2. A rollout replaces the three pods of web. The old ones exit with 143. No line follows.",
@@ -57,19 +59,25 @@ impl Story<'_> {
         self.fail_probe();
         self.live(4)?;
         say("4. Release 5.0 of orders lacks a setting. Three pods crash: one fingerprint.");
-        let orders = replicas(0x40, ("orders", "7c6b5d4f98"), "orders:5.0", self.clock.wall());
+        let mut orders = replicas(0x40, ("orders", "7c6b5d4f98"), "orders:5.0", self.clock.wall());
         orders.iter().for_each(|pod| pod.run(&self.node.api));
         self.live(2)?;
-        self.crash(orders);
+        self.crash(&mut orders);
         self.live(8)?;
         say("5. The node loses its power, with the agent, and boots again.");
         self.lose_power()?;
         self.live(6)?;
         say(
-            "6. The agent is upgraded. It says what it still held back: the reboot. It repeats nothing.",
+            "6. The agent is upgraded. It reports what it still held back, the reboot, and repeats nothing.",
         );
         self.node.upgrade_agent()?;
-        self.live(5)?;
+        self.live(3)?;
+        say("   A pod of orders crashes again. Its fingerprint is known, and counted on.");
+        orders.truncate(1);
+        orders[0].restart(&self.node.api, self.clock.wall());
+        self.live(2)?;
+        self.crash(&mut orders);
+        self.live(3)?;
         self.sum_up();
         Ok(())
     }
@@ -106,9 +114,9 @@ impl Story<'_> {
         self.search.run(api);
     }
 
-    fn crash(&self, orders: Vec<Actor>) {
+    fn crash(&self, orders: &mut [Actor]) {
         let (api, now) = (&self.node.api, self.clock.wall());
-        for mut pod in orders {
+        for pod in orders {
             for line in [
                 "Traceback (most recent call last):",
                 "  File \"/app/settings.py\", line 12, in <module>",
@@ -142,7 +150,7 @@ impl Story<'_> {
         let pods = incidents.iter().filter(of_orders);
         let Some(first) = pods.clone().next() else { return };
         let same = pods.filter(|one| one.fingerprint == first.fingerprint).count();
-        say(&format!("{same} pods of orders have the fingerprint {}.", first.fingerprint));
+        say(&format!("{same} crashes of orders have the fingerprint {}.", first.fingerprint));
     }
 }
 
