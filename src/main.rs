@@ -177,11 +177,12 @@ fn replay(words: &[&str]) -> ExitCode {
     let rest: Vec<&str> = words.iter().copied().filter(|word| *word != "--json").collect();
     let folder = match rest[..] {
         [folder] if !folder.starts_with('-') => Path::new(folder),
-        [option, ..] if option.starts_with('-') => {
-            return refuse_words("replay", vec![options::unknown(option, replay::OPTIONS)]);
-        }
         _ => {
-            let problem = "it takes one argument, a folder".to_owned();
+            let option = rest.iter().find(|word| word.starts_with('-'));
+            let problem = match option {
+                Some(option) => options::unknown(option, replay::OPTIONS),
+                None => "it takes one argument, a folder".to_owned(),
+            };
             return refuse_words("replay", vec![problem]);
         }
     };

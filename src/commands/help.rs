@@ -81,7 +81,8 @@ const REPLAY: Command = Command {
     operands: " DIR",
     summary: "find the incidents in a recording, without a cluster",
     details: "\
-It reads the recording in the folder DIR, and writes one JSON line for each incident.
+It reads the recording in the folder DIR. On a terminal it shows the incidents as show does, otherwise it
+writes one JSON line for each. For the minutes before: replay DIR | blackbox-daemon show --full -
 ",
     options: replay::OPTIONS,
     examples: [

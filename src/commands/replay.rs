@@ -44,6 +44,8 @@ pub const OPTIONS: Options = &[("--json", "print lines, also on a terminal")];
 pub enum Error {
     /// A file of the recording cannot be read.
     Read(PathBuf, io::Error),
+    /// The folder does not exist, or has no recording.
+    NoRecording(PathBuf),
     /// The incidents cannot be written.
     Write(io::Error),
 }
@@ -51,6 +53,13 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoRecording(folder) => {
+                write!(
+                    f,
+                    "{} is not a recording: there is no pods.list.json in it",
+                    folder.display()
+                )
+            }
             Self::Read(path, error) => write!(f, "cannot read {}: {error}", path.display()),
             Self::Write(error) => write!(f, "cannot write the incidents: {error}"),
         }
@@ -98,7 +107,11 @@ pub fn run(
         out,
     };
     replay.stream.detector.set_boots(boots(&folder.join("node.jsonl"))?);
-    replay.list(&folder.join("pods.list.json"))?;
+    let list = folder.join("pods.list.json");
+    if !list.exists() {
+        return Err(Error::NoRecording(folder.to_owned()));
+    }
+    replay.list(&list)?;
     let pods = Lines::open(folder.join("pods.watch.jsonl"))?;
     let events = if_there(Lines::open(folder.join("events.watch.jsonl")))?;
     replay.watch(pods, events)?;

@@ -32,7 +32,7 @@ pub(super) const CLUSTER: Setting = setting(
     "BLACKBOX_CLUSTER",
     "",
     "a name of at most 253 bytes, without control characters",
-    "the name of the cluster, for metadata.cluster of each incident; Kubernetes itself knows none",
+    "the name of the cluster, for cluster and metadata.cluster of each incident; Kubernetes itself knows none",
 );
 pub(super) const POD_NAMESPACE: Setting = setting(
     "POD_NAMESPACE",

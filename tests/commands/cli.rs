@@ -58,7 +58,8 @@ fn the_facts_at_the_top_of_a_line_are_those_of_its_parts() {
 fn a_folder_that_is_no_recording_fails_with_its_path() {
     let output = run(&["replay", "/nowhere"], &[]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("/nowhere/pods.list.json"));
+    let told = "/nowhere is not a recording: there is no pods.list.json in it";
+    assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -171,6 +172,7 @@ fn wrong_words_are_code_2_with_what_is_probably_meant() {
         (&["replay"], "a folder; see blackbox-daemon help replay"),
         (&["replay", "a", "b"], "a folder"),
         (&["replay", "--fast"], "unknown option \"--fast\""),
+        (&["replay", "a", "--full"], "unknown option \"--full\""),
     ] {
         let output = run(words, &[]);
         assert_eq!(output.status.code(), Some(2), "{words:?}");

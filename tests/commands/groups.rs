@@ -96,6 +96,16 @@ fn filters_narrow_the_groups() {
 }
 
 #[test]
+fn the_crashes_of_one_release_on_three_pods_are_one_group() {
+    let story = fs::read(fixture("story.jsonl")).unwrap();
+    let shown = text(&show(&["--by", "fingerprint", "-"], &story).stdout);
+    let rows: Vec<_> = shown.lines().filter(|line| line.contains("  11-28 ")).collect();
+    assert_eq!(rows.len(), 4, "{shown}");
+    assert!(rows[0].trim_start().starts_with("3     3 "), "{shown}");
+    assert!(shown.contains("shop Deployment/orders app error"), "{shown}");
+}
+
+#[test]
 fn the_lines_of_an_older_version_are_a_group_of_their_own() {
     let old = fs::read(fixture("incidents.jsonl")).unwrap();
     let incidents = text(&old).lines().count();

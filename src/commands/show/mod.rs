@@ -254,6 +254,11 @@ impl<'o> Show<'o> {
     }
 
     fn whole(&mut self, file: &mut File, path: &Path) -> Result<(), Error> {
+        if path.is_dir() {
+            let text =
+                format!("{0} is a folder; a recording: blackbox-daemon replay {0}", path.display());
+            return Err(Error::Read(text));
+        }
         let mut lines = lines();
         self.read(file, &mut lines, &path.display().to_string(), 0)?;
         self.take(&mut lines, b"\n")
