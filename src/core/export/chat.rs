@@ -120,11 +120,20 @@ fn text(line: &ParsedLine<'_>) -> String {
 
 /// Returns the text without what a chat takes for a link, an entity, or a mention of everybody.
 fn escaped(text: &str) -> String {
-    let mut text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    for name in ["all", "channel", "everyone", "here"] {
-        text = text.replace(&format!("@{name}"), &format!("@ {name}"));
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let mut parts = text.split('@');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // Mattermost takes them in capitals, too.
+        let begins =
+            |name: &str| part.get(..name.len()).is_some_and(|word| word.eq_ignore_ascii_case(name));
+        out.push_str(match ["all", "channel", "everyone", "here"].into_iter().any(begins) {
+            true => "@ ",
+            false => "@",
+        });
+        out.push_str(part);
     }
-    text
+    out
 }
 
 fn body(text: &str) -> Vec<u8> {

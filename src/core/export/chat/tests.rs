@@ -88,3 +88,15 @@ fn fingerprints_without_end_take_no_memory_without_end() {
     }
     assert_eq!(told, 3 * 10 * CHAT_FINGERPRINTS_MAX, "each is told or counted");
 }
+
+#[test]
+fn a_mention_of_everybody_is_broken_up_in_capitals_too() {
+    // Mattermost looks for mentions in lower case.
+    for (said, want) in [
+        ("@HERE and @Channel, @aLL", "@ HERE and @ Channel, @ aLL"),
+        ("\u{e4}@Everyone\u{e4} @", "\u{e4}@ Everyone\u{e4} @"),
+        ("web@sha256:ab, @al", "web@sha256:ab, @al"),
+    ] {
+        assert_eq!(escaped(said), want);
+    }
+}
