@@ -188,7 +188,9 @@ fn resource(out: &mut Message, line: &ParsedLine<'_>, added: &Resource) {
     let (name, tag) = image(line.text("image"));
     to.add("container.image.name", Text(name));
     to.add("container.image.tags", Texts(vec![tag]));
-    match line.own_container().text("image_id") {
+    let image_id = line.own_container().text("image_id");
+    // Docker's begin with `docker://` or `docker-pullable://`.
+    match image_id.split_once("://").map_or(image_id, |(_, id)| id) {
         digest if digest.contains('@') => {
             to.add("container.image.repo_digests", Texts(vec![digest]))
         }

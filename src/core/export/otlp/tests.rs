@@ -225,6 +225,19 @@ fn an_image_has_a_name_and_perhaps_a_tag() {
 }
 
 #[test]
+fn an_image_id_of_docker_is_a_digest_without_dockers_prefix() {
+    for (id, attribute, want) in [
+        ("docker-pullable://shop/api@sha256:ee", "repo_digests", "shop/api@sha256:ee"),
+        ("docker://sha256:ee", "id", "sha256:ee"),
+        ("sha256:ee", "id", "sha256:ee"),
+    ] {
+        let line = OOM.replace("registry:5000/shop/api@sha256:ee", id);
+        let resource = export(&line, &Vec::new()).resource;
+        assert_eq!(resource[&format!("container.image.{attribute}")], want);
+    }
+}
+
+#[test]
 fn what_is_no_incident_is_not_added() {
     let mut request = Request::default();
     for line in ["", "{}", "[]", r#"{"id":""}"#, r#"{"id":"1","telemetry":[]}"#, "{\"id\":\"1\""] {
