@@ -34,7 +34,8 @@ impl Kept {
         if let Some(line) = self.lines.get_mut(at)
             && let Some(short) = without_node_samples(line)
         {
-            self.bytes -= line.len() - short.len().min(line.len());
+            // The words about what is missing may be longer than that was.
+            self.bytes = self.bytes - line.len() + short.len();
             *line = Arc::from(short.as_slice());
         }
     }
@@ -150,6 +151,16 @@ mod tests {
             let newest = format!("{{\"id\":\"{n}\",");
             assert!(kept.last().unwrap().starts_with(&newest));
         }
+    }
+
+    #[test]
+    fn a_line_that_becomes_longer_without_its_samples_is_counted_as_what_it_is() {
+        let recent = RecentIncidents::new(Timestamp::UNIX_EPOCH);
+        for n in 0..30_000 {
+            push(&recent, &full(n, 13_000, 12));
+        }
+        let bytes: usize = lines(&recent).iter().map(String::len).sum();
+        assert!(bytes <= RECENT_BYTES_MAX, "{bytes}");
     }
 
     #[test]
