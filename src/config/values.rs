@@ -180,6 +180,9 @@ pub(super) fn check_header(name: &str, value: &str) -> Result<(), String> {
     if taken.iter().any(|taken| name.eq_ignore_ascii_case(taken)) {
         return Err(format!("has the header {name}, which the agent itself sets"));
     }
+    if name.len() + value.len() > limits::HEADER_BYTES_MAX {
+        return Err(format!("has the header {name}, which is too long"));
+    }
     if !value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
         return Err(format!("has a value of {name} that no header can have"));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::limits::api::BOOKMARK_DUE;
+use crate::limits::api::{BOOKMARK_DUE, RECEIPT_OUTPUT_BUFFER_BYTES};
 
 /// Maximum size of a kubeconfig, CA, certificate, key, token or namespace file. A bundle of every public root
 /// is a quarter of this; a larger file is the wrong file, not a bigger one.
@@ -106,6 +106,12 @@ pub const ALERT_DURATION_MIN: Duration = Duration::from_secs(60);
 
 /// The longest time after which an alert is resolved.
 pub const ALERT_DURATION_MAX: Duration = Duration::from_secs(86_400);
+
+/// The longest header that the operator may add, its name and its value. Most servers refuse longer ones.
+pub const HEADER_BYTES_MAX: usize = 8000;
+
+// With `: ` and the line end.
+const _: () = assert!(HEADER_BYTES_MAX + 4 <= RECEIPT_OUTPUT_BUFFER_BYTES);
 
 /// Maximum number of headers that the operator may add, and of attributes.
 pub const PAIRS_MAX: usize = 32;

@@ -95,6 +95,15 @@ fn what_the_agent_does_not_speak_and_what_no_receiver_takes_stops_the_start() {
 }
 
 #[test]
+fn a_header_that_no_request_has_room_for_stops_the_start() {
+    for (bytes, problems) in [(limits::HEADER_BYTES_MAX, 0), (limits::HEADER_BYTES_MAX + 1, 1)] {
+        let header = format!("a={}", "k".repeat(bytes - 1));
+        let vars = [(ENDPOINT, "http://all"), ("BLACKBOX_OTLP_HEADERS", &header)];
+        assert_eq!(read_with(&vars).1.len(), problems, "{bytes}");
+    }
+}
+
+#[test]
 fn what_is_meant_for_others_does_no_harm() {
     let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
     assert_eq!(target(&[grpc]), None);
