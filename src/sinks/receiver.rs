@@ -241,20 +241,24 @@ impl ReceiverSink {
             Some(request) => self.send(&request, tries),
             None => Outcome::Delivered(Vec::new()),
         };
-        let is_lost = match outcome {
+        let refused = match outcome {
             Outcome::Kept => return false,
             // One of the lines may be what fails.
             Outcome::Lost(Some(400 | 413)) if batch.len() > 1 => {
                 return batch.chunks(1).all(|alone| self.deliver(alone, queue));
             }
-            Outcome::Lost(_) => true,
-            Outcome::Delivered(answer) => self.is_refused(&answer, batch.len()),
+            Outcome::Lost(_) => batch.len(),
+            Outcome::Delivered(answer) => self.refused(&answer, batch.len()),
         };
         let metrics = &self.surroundings.metrics;
-        for delivery in batch {
-            match is_lost {
-                true => lose(delivery, queue, metrics, self.name),
-                false => metrics.sink_written.add(self.name),
+        for (at, delivery) in batch.iter().enumerate() {
+            if refused == batch.len() {
+                lose(delivery, queue, metrics, self.name);
+            } else if at < refused {
+                // The receiver does not say which they are.
+                metrics.sink_dropped.add(self.name);
+            } else {
+                metrics.sink_written.add(self.name);
             }
             delivery.done();
             // Decrement only after delivery: a line that is being retried still counts as queued.
@@ -263,12 +267,11 @@ impl ReceiverSink {
         true
     }
 
-    /// Returns true if the receiver, by its answer, refused all lines of a request. If it refused some of them, it does not
-    /// say which: they are counted and logged.
-    fn is_refused(&mut self, answer: &[u8], lines: usize) -> bool {
+    /// Returns how many lines of a request the receiver refused, by its answer, and logs that.
+    fn refused(&mut self, answer: &[u8], lines: usize) -> usize {
         let Rejected { records, message } = self.format.rejected(answer);
         if records == 0 {
-            return false;
+            return 0;
         }
         let refused = usize::try_from(records).map_or(lines, |records| records.min(lines));
         let subject = &self.connections[0].subject;
@@ -277,11 +280,7 @@ impl ReceiverSink {
             "{subject} accepted a request, but refused {refused} of its {lines} incidents: \
              {description}"
         ));
-        if refused < lines {
-            let metrics = &self.surroundings.metrics;
-            (0..refused).for_each(|_| metrics.sink_dropped.add(self.name));
-        }
-        refused == lines
+        refused
     }
 
     /// Sends the requests that no line causes.

@@ -57,7 +57,11 @@ fn only_what_may_be_better_the_next_time_is_tried_again() {
 }
 
 fn sink(url: &str, token: TokenSource) -> ReceiverSink {
-    let receiver = Receiver {
+    sink_of(webhook::format(WebhookFormat::Incident), [receiver(url, token)])
+}
+
+fn receiver(url: &str, token: TokenSource) -> Receiver {
+    Receiver {
         server: Endpoint {
             server: Server::parse(url).unwrap(),
             tls_server_name: None,
@@ -66,24 +70,36 @@ fn sink(url: &str, token: TokenSource) -> ReceiverSink {
         },
         target: Secret::new("/hook"),
         timeout: RECEIVER_TIMEOUT,
-    };
+    }
+}
+
+fn sink_of<const N: usize>(format: Box<dyn Format>, receivers: [Receiver; N]) -> ReceiverSink {
     let surroundings = Surroundings {
         seed: 1,
         metrics: Arc::default(),
         clock: Clock::start(),
         stop: Stop::default(),
     };
-    let format = webhook::format(WebhookFormat::Incident);
-    let sink = ReceiverSink::new(SinkName::Webhook, &[receiver], format, surroundings);
+    let sink = ReceiverSink::new(SinkName::Webhook, &receivers, format, surroundings);
     ReceiverSink { retry_interval: Duration::from_millis(1), ..sink }
 }
 
 /// Responds to this many requests with this head, one per connection; the thread returns how many there were.
 fn answering(head: &'static str, requests: usize) -> (String, std::thread::JoinHandle<usize>) {
+    let (url, server) = answering_each(vec![(head, ""); requests]);
+    let count = move || server.join().unwrap().len();
+    (url, std::thread::Builder::new().spawn(count).unwrap())
+}
+
+/// Responds to each request with a head and a body, one per connection; the thread returns the bodies of the requests.
+fn answering_each(
+    answers: Vec<(&'static str, &'static str)>,
+) -> (String, std::thread::JoinHandle<Vec<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let run = move || {
-        let answer = |stream: std::net::TcpStream| {
+        let answer = |((head, body), stream): ((&str, &str), _)| {
+            let stream: std::net::TcpStream = stream;
             let mut reader = BufReader::new(&stream);
             let (mut line, mut length) = (String::new(), 0);
             while reader.read_line(&mut line).unwrap() > 2 {
@@ -93,11 +109,13 @@ fn answering(head: &'static str, requests: usize) -> (String, std::thread::JoinH
                 }
                 line.clear();
             }
-            reader.read_exact(&mut vec![0; length]).unwrap();
-            let tail = "Connection: close\r\nContent-Length: 0\r\n\r\n";
+            let mut got = vec![0; length];
+            reader.read_exact(&mut got).unwrap();
+            let tail = format!("Connection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
             write!(&stream, "HTTP/1.1 {head}\r\n{tail}").unwrap();
+            got
         };
-        listener.incoming().take(requests).map(|stream| answer(stream.unwrap())).count()
+        answers.into_iter().zip(listener.incoming().map(Result::unwrap)).map(answer).collect()
     };
     (url, std::thread::Builder::new().spawn(run).unwrap())
 }
@@ -160,4 +178,30 @@ fn what_can_be_sent_at_the_end_is_sent() {
     let (metrics, open) = run_at_the_end("204 N");
     assert_eq!(metrics.sink_written.get(SinkName::Webhook), 1);
     assert_eq!(open, 0);
+}
+
+const LINE: &str = r#"{"id":"1","fingerprint":"a","occurred_at":"2026-11-23T03:31:46Z"}"#;
+
+fn lines(n: usize) -> Queue {
+    let queue = Queue::new(Limits { lines: 8, bytes: 10_000 }, "node1", "webhook");
+    (0..n).for_each(|_| drop(queue.push(Arc::new(Delivery::of_line(LINE, 1)))));
+    queue.close();
+    queue
+}
+
+#[test]
+fn a_line_that_was_refused_in_part_of_a_request_is_dropped_and_not_written() {
+    let (url, server) = answering_each(vec![("200 OK", "\x0a\x02\x08\x01")]);
+    let config = crate::config::receivers::otlp::Otlp {
+        receiver: receiver(&url, TokenSource::None),
+        headers: Vec::new(),
+        resource: Vec::new(),
+    };
+    let records = crate::sinks::otlp::LogRecords::new(&config);
+    let sink = sink_of(Box::new(records), [config.receiver]);
+    let metrics = sink.surroundings.metrics.clone();
+    sink.run(&lines(3));
+    assert_eq!(server.join().unwrap().len(), 1);
+    assert_eq!(metrics.sink_dropped.get(SinkName::Webhook), 1);
+    assert_eq!(metrics.sink_written.get(SinkName::Webhook), 2);
 }
