@@ -328,31 +328,35 @@ impl ReceiverSink {
         Outcome::Lost(None)
     }
 
-    /// Sends the request to each receiver. One that failed while another one accepted is left alone for a while.
-    /// Returns the answer of one that accepted, and the failures of the others.
+    /// Sends the request to each receiver. One that failed while another one accepted is left alone for a while, as long as
+    /// another one accepts. Returns the answer of one that accepted, and the failures of the others.
     fn try_once(&mut self, request: &Request<'_>) -> (Option<Vec<u8>>, Vec<Failure>) {
         let now = self.now().monotonic;
-        let is_one_awake = self.connections.iter().any(|c| c.rests_until <= now);
         let (mut accepted, mut failures) = (None, Vec::new());
         let Surroundings { metrics, clock, .. } = &self.surroundings;
-        for (at, connection) in self.connections.iter_mut().enumerate() {
-            if is_one_awake && connection.rests_until > now {
-                continue;
+        for is_resting in [false, true] {
+            if accepted.is_some() {
+                break;
             }
-            let busy = metrics.heartbeats.busy(self.name.worker());
-            let posted = connection.post(request, *clock);
-            drop(busy);
-            match posted {
-                Ok(answer) => {
-                    connection.trouble.over(&format!("{} responds again", connection.subject));
-                    accepted = Some(answer);
+            for (at, connection) in self.connections.iter_mut().enumerate() {
+                if (connection.rests_until > now) != is_resting {
+                    continue;
                 }
-                Err(error) => {
-                    metrics.sink_errors.add(self.name);
-                    let description =
-                        describe(&error, &connection.subject, self.format.ca_setting());
-                    let next = next(&error, &*self.format);
-                    failures.push(Failure { at, next, code: error.code(), description });
+                let busy = metrics.heartbeats.busy(self.name.worker());
+                let posted = connection.post(request, *clock);
+                drop(busy);
+                match posted {
+                    Ok(answer) => {
+                        connection.trouble.over(&format!("{} responds again", connection.subject));
+                        accepted = Some(answer);
+                    }
+                    Err(error) => {
+                        metrics.sink_errors.add(self.name);
+                        let description =
+                            describe(&error, &connection.subject, self.format.ca_setting());
+                        let next = next(&error, &*self.format);
+                        failures.push(Failure { at, next, code: error.code(), description });
+                    }
                 }
             }
         }

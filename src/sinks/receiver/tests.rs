@@ -205,3 +205,16 @@ fn a_line_that_was_refused_in_part_of_a_request_is_dropped_and_not_written() {
     assert_eq!(metrics.sink_dropped.get(SinkName::Webhook), 1);
     assert_eq!(metrics.sink_written.get(SinkName::Webhook), 2);
 }
+
+#[test]
+fn a_receiver_that_rests_is_asked_before_a_line_is_given_up() {
+    let (failing, first) = answering_each(vec![("503 S", ""), ("200 OK", "")]);
+    let (other, second) = answering_each(vec![("200 OK", ""), ("403 F", "")]);
+    let receivers = [&failing, &other].map(|url| receiver(url, TokenSource::None));
+    let sink = sink_of(webhook::format(WebhookFormat::Incident), receivers);
+    let metrics = sink.surroundings.metrics.clone();
+    sink.run(&lines(2));
+    assert_eq!(metrics.sink_dropped.get(SinkName::Webhook), 0);
+    assert_eq!(metrics.sink_written.get(SinkName::Webhook), 2);
+    assert_eq!((first.join().unwrap().len(), second.join().unwrap().len()), (2, 2));
+}
