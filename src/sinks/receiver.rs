@@ -59,8 +59,9 @@ pub trait Format: Send {
         None
     }
 
-    /// Makes a request that is due; at the end all of them are. Called until it returns `None`.
-    fn late_request(&mut self, _: Now, _is_end: bool) -> Option<Request<'static>> {
+    /// Makes a request that is due, and says for how many incidents it stands; at the end all of them are due. Called until
+    /// it returns `None`.
+    fn late_request(&mut self, _: Now, _is_end: bool) -> Option<(Request<'static>, u64)> {
         None
     }
 }
@@ -285,9 +286,13 @@ impl ReceiverSink {
 
     /// Sends the requests that no line causes.
     fn send_late(&mut self, is_end: bool) {
-        while let Some(request) = self.format.late_request(self.now(), is_end) {
+        while let Some((request, incidents)) = self.format.late_request(self.now(), is_end) {
             let tries = if is_end { 1 } else { RECEIVER_TRIES_MAX };
-            if self.send(&request, tries) == Outcome::Kept {
+            let outcome = self.send(&request, tries);
+            if !matches!(outcome, Outcome::Delivered(_)) {
+                self.surroundings.metrics.sink_dropped.add_many(self.name, incidents);
+            }
+            if outcome == Outcome::Kept {
                 return;
             }
         }

@@ -67,9 +67,10 @@ impl Format for Chat {
         self.due()
     }
 
-    fn late_request(&mut self, now: Now, is_end: bool) -> Option<Request<'static>> {
-        let body = self.count(now.monotonic, is_end)?;
-        Some(Request { content_type: "application/json", headers: Vec::new(), body: body.into() })
+    fn late_request(&mut self, now: Now, is_end: bool) -> Option<(Request<'static>, u64)> {
+        let (body, incidents) = self.count(now.monotonic, is_end)?;
+        let content_type = "application/json";
+        Some((Request { content_type, headers: Vec::new(), body: body.into() }, incidents))
     }
 }
 

@@ -47,9 +47,9 @@ impl Chat {
         self.quiet.first().map(|quiet| quiet.until)
     }
 
-    /// Returns the body of the message with the number of incidents that were not told, if one is due. With `is_end`, all
-    /// are due. Called until it returns `None`.
-    pub fn count(&mut self, now: Duration, is_end: bool) -> Option<Vec<u8>> {
+    /// Returns the body of the message with the number of incidents that were not told, and that number, if one is due. With
+    /// `is_end`, all are due. Called until it returns `None`.
+    pub fn count(&mut self, now: Duration, is_end: bool) -> Option<(Vec<u8>, u64)> {
         while is_end || self.due().is_some_and(|due| due <= now) {
             if self.quiet.is_empty() {
                 return None;
@@ -63,9 +63,8 @@ impl Chat {
                 self.quiet.push(Quiet::new(fingerprint, now));
             }
             let (minutes, last) = (CHAT_QUIET.as_secs() / 60, escaped(&last));
-            return Some(body(&format!(
-                "*{untold} more* within {minutes} minutes. The last: {last}"
-            )));
+            let text = format!("*{untold} more* within {minutes} minutes. The last: {last}");
+            return Some((body(&text), untold));
         }
         None
     }

@@ -218,3 +218,15 @@ fn a_receiver_that_rests_is_asked_before_a_line_is_given_up() {
     assert_eq!(metrics.sink_written.get(SinkName::Webhook), 2);
     assert_eq!((first.join().unwrap().len(), second.join().unwrap().len()), (2, 2));
 }
+
+#[test]
+fn a_number_that_a_chat_refuses_is_counted_as_so_many_lost_incidents() {
+    let (url, server) = answering_each(vec![("200 OK", "ok"), ("403 F", "")]);
+    let format = webhook::format(WebhookFormat::Slack);
+    let sink = sink_of(format, [receiver(&url, TokenSource::None)]);
+    let metrics = sink.surroundings.metrics.clone();
+    sink.run(&lines(4));
+    let bodies = server.join().unwrap();
+    assert!(String::from_utf8_lossy(&bodies[1]).contains("*3 more*"));
+    assert_eq!(metrics.sink_dropped.get(SinkName::Webhook), 3);
+}
