@@ -35,6 +35,11 @@ impl Format for AlertsFor {
         Some(Request { content_type: "application/json", headers: Vec::new(), body: body.into() })
     }
 
+    /// The alerts would else end too early by the time that the tries took, and perhaps before anybody was notified.
+    fn again<'a>(&mut self, lines: &'a [Arc<Delivery>], now: Now) -> Option<Request<'a>> {
+        self.request(lines, now)
+    }
+
     /// Alertmanager answers 400 to alerts that it will never take, and 5xx when it is not ready.
     fn may_try_again(&self, code: u16) -> bool {
         matches!(code, 408 | 429 | 500..600)

@@ -46,6 +46,11 @@ pub trait Format: Send {
     /// Makes the request about these lines. `None`: there is nothing to send about them, and they are done.
     fn request<'a>(&mut self, lines: &'a [Arc<Delivery>], now: Now) -> Option<Request<'a>>;
 
+    /// Makes the request anew for the next try. `None`: it is the same.
+    fn again<'a>(&mut self, _: &'a [Arc<Delivery>], _: Now) -> Option<Request<'a>> {
+        None
+    }
+
     /// Returns true if the same request may be accepted later, after an answer with this code.
     fn may_try_again(&self, code: u16) -> bool;
 
@@ -239,7 +244,7 @@ impl ReceiverSink {
         let is_about_losses = batch.iter().all(|delivery| delivery.losses.is_some());
         let tries = if is_about_losses { 1 } else { RECEIVER_TRIES_MAX };
         let outcome = match self.format.request(batch, self.now()) {
-            Some(request) => self.send(&request, tries),
+            Some(request) => self.send(request, batch, tries),
             None => Outcome::Delivered(Vec::new()),
         };
         let refused = match outcome {
@@ -288,7 +293,7 @@ impl ReceiverSink {
     fn send_late(&mut self, is_end: bool) {
         while let Some((request, incidents)) = self.format.late_request(self.now(), is_end) {
             let tries = if is_end { 1 } else { RECEIVER_TRIES_MAX };
-            let outcome = self.send(&request, tries);
+            let outcome = self.send(request, &[], tries);
             if !matches!(outcome, Outcome::Delivered(_)) {
                 self.surroundings.metrics.sink_dropped.add_many(self.name, incidents);
             }
@@ -298,11 +303,16 @@ impl ReceiverSink {
         }
     }
 
-    fn send(&mut self, request: &Request<'_>, tries: u32) -> Outcome {
+    fn send<'a>(
+        &mut self,
+        mut request: Request<'a>,
+        lines: &'a [Arc<Delivery>],
+        tries: u32,
+    ) -> Outcome {
         let mut backoff = Backoff::new(self.retry_interval);
         let mut new_token = self.connections.iter().any(|connection| connection.has_token);
         for tries_left in (0..tries).rev() {
-            let (accepted, failures) = self.try_once(request);
+            let (accepted, failures) = self.try_once(&request);
             if let Some(answer) = accepted {
                 self.losses.over("incidents are delivered again");
                 return Outcome::Delivered(answer);
@@ -322,6 +332,9 @@ impl ReceiverSink {
                     let delay = backoff.delay(self.now().monotonic, &mut self.jitter, asked);
                     if self.surroundings.stop.wait(delay) {
                         return Outcome::Kept;
+                    }
+                    if let Some(again) = self.format.again(lines, self.now()) {
+                        request = again;
                     }
                 }
                 Next::NewToken | Next::GiveUp => {

@@ -230,3 +230,18 @@ fn a_number_that_a_chat_refuses_is_counted_as_so_many_lost_incidents() {
     assert!(String::from_utf8_lossy(&bodies[1]).contains("*3 more*"));
     assert_eq!(metrics.sink_dropped.get(SinkName::Webhook), 3);
 }
+
+#[test]
+fn an_alert_lasts_from_the_try_that_is_accepted() {
+    let (url, server) = answering_each(vec![("503 S", ""), ("200 OK", "")]);
+    let format = crate::sinks::alertmanager::AlertsFor(Duration::from_secs(60));
+    let sink = sink_of(Box::new(format), [receiver(&url, TokenSource::None)]);
+    sink.run(&lines(1));
+    let bodies = server.join().unwrap();
+    let ends = bodies.iter().map(|body| {
+        let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+        body[0]["endsAt"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap()
+    });
+    let ends: Vec<_> = ends.collect();
+    assert!(ends[0] < ends[1], "{ends:?}");
+}
