@@ -118,6 +118,13 @@ impl Value {
         glob::fits(glob, &text)
     }
 
+    /// Returns true for a condition of a node that is not in its healthy state. A good node has the condition Ready, and no
+    /// other; `Unknown` is neither.
+    pub fn is_bad_condition(&self) -> bool {
+        let healthy = if self.text("type") == "Ready" { "True" } else { "False" };
+        self.text("status") != healthy
+    }
+
     /// Returns the container that the incident is about; [`Value::Null`] if it is about none.
     pub fn own_container(&self) -> &Self {
         let container = self.text("container");
@@ -265,6 +272,22 @@ impl<'de> Visitor<'de> for Tree {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_condition_of_the_node_that_is_unknown_is_bad() {
+        for (kind, status, is_bad) in [
+            ("Ready", "True", false),
+            ("Ready", "False", true),
+            ("Ready", "Unknown", true),
+            ("DiskPressure", "False", false),
+            ("DiskPressure", "True", true),
+            ("DiskPressure", "Unknown", true),
+        ] {
+            let condition = format!(r#"{{"type":"{kind}","status":"{status}"}}"#);
+            let condition = Value::of_json(&condition);
+            assert_eq!(condition.is_bad_condition(), is_bad, "{kind} {status}");
+        }
+    }
 
     #[test]
     fn the_telemetry_is_not_read_only_if_the_agent_wrote_the_line() {

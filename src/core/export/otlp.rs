@@ -72,7 +72,8 @@ pub fn rejected(mut answer: &[u8]) -> Rejected {
     let Some((1, Field::Bytes(mut rest))) = protobuf::next(&mut answer) else { return rejected };
     while let Some(field) = protobuf::next(&mut rest) {
         match field {
-            (1, Field::Number(records)) => rejected.records = records,
+            // A negative number is none.
+            (1, Field::Number(records)) => rejected.records = (records as i64).max(0) as u64,
             (2, Field::Bytes(text)) => {
                 rejected.message = String::from_utf8_lossy(text).into_owned()
             }
@@ -331,12 +332,7 @@ fn telemetry(to: &mut Attributes<'_>, line: &ParsedLine<'_>) {
     let samples = Value::of_json(parts.container.as_str());
     to.add("blackbox.container.memory.peak", Number(samples.number("memory_peak_bytes")));
     let node = Value::of_json(parts.node.as_str());
-    // A good node has the condition Ready, and no other.
-    let is_bad = |condition: &&Value| {
-        let wanted = if condition.text("type") == "Ready" { "True" } else { "False" };
-        condition.text("status") != wanted
-    };
-    let conditions = node.at(&["conditions"]).items().iter().filter(is_bad);
+    let conditions = node.at(&["conditions"]).items().iter().filter(|c| c.is_bad_condition());
     to.add("blackbox.node.conditions", Texts(conditions.map(|c| c.text("type")).collect()));
     to.add("blackbox.logs", Text(&line.last_lines(usize::MAX, usize::MAX)));
     to.add("log.file.path", Text(line.log_file()));

@@ -132,9 +132,8 @@ fn limits(out: &mut String, resources: &Value) {
 
 /// Writes the node's conditions that are not in their healthy state.
 pub(super) fn node(out: &mut String, incident: &Value) {
-    let is_bad = |c: &&Value| (c.text("type") == "Ready") != (c.text("status") == "True");
     let conditions = incident.at(&["telemetry", "node", "conditions"]).items();
-    for (n, condition) in conditions.iter().filter(is_bad).enumerate() {
+    for (n, condition) in conditions.iter().filter(|c| c.is_bad_condition()).enumerate() {
         put(out, if n == 0 { "<h3>Node</h3>" } else { "" });
         element(out, "<p>", condition.text("type"), " is ");
         element(out, "<b>", condition.text("status"), "</b></p>");

@@ -258,4 +258,7 @@ fn a_receiver_that_refuses_some_records_says_how_many_and_why() {
     for none in [&b""[..], b"\x0a\x00", b"{}", b"<html>", &answer[..3]] {
         assert_eq!(rejected(none).records, 0, "{none:?}");
     }
+    // -1, as the protocol's int64 writes it.
+    let minus_one = [&b"\x0a\x0b\x08"[..], &[0xff; 9], b"\x01"].concat();
+    assert_eq!(rejected(&minus_one).records, 0);
 }
