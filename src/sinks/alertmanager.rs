@@ -31,11 +31,10 @@ impl Format for AlertsFor {
         for delivery in lines {
             alerts.add(&delivery.line);
         }
-        let body = alerts.into_body()?;
-        Some(Request { content_type: "application/json", headers: Vec::new(), body: body.into() })
+        alerts.into_body().map(Request::json)
     }
 
-    /// The alerts would else end too early by the time that the tries took, and perhaps before anybody was notified.
+    /// The alerts would otherwise end too early by the time that the tries took, and perhaps before anybody was notified.
     fn again<'a>(&mut self, lines: &'a [Arc<Delivery>], now: Now) -> Option<Request<'a>> {
         self.request(lines, now)
     }

@@ -52,7 +52,9 @@ pub trait Format: Send {
     }
 
     /// Returns true if the same request may be accepted later, after an answer with this code.
-    fn may_try_again(&self, code: u16) -> bool;
+    fn may_try_again(&self, code: u16) -> bool {
+        matches!(code, 408 | 425 | 429 | 500..600)
+    }
 
     /// Reads from the first bytes of an answer what the receiver refused although it accepted the request.
     fn rejected(&self, _: &[u8]) -> Rejected {
@@ -82,9 +84,14 @@ pub struct Request<'a> {
     pub body: Cow<'a, [u8]>,
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    /// Makes the request of a body in JSON.
+    pub fn json(body: impl Into<Cow<'a, [u8]>>) -> Self {
+        Self { content_type: "application/json", headers: Vec::new(), body: body.into() }
+    }
+
     /// Returns the request to this path of a receiver.
-    pub fn to<'a>(&'a self, target: &'a Secret) -> Post<'a> {
+    pub fn to<'p>(&'p self, target: &'p Secret) -> Post<'p> {
         Post {
             path: target.expose(),
             content_type: self.content_type,

@@ -37,11 +37,7 @@ impl Format for Line {
         let key = ("Idempotency-Key", delivery.id.to_string());
         let headers = cloud_event::headers(body).into_iter().chain([key]);
         let headers = headers.map(|(name, value)| (name.into(), value)).collect();
-        Some(Request { content_type: "application/json", headers, body: body.into() })
-    }
-
-    fn may_try_again(&self, code: u16) -> bool {
-        may_try_again(code)
+        Some(Request { headers, ..Request::json(body) })
     }
 }
 
@@ -56,11 +52,7 @@ impl Format for Chat {
 
     fn request<'a>(&mut self, lines: &'a [Arc<Delivery>], now: Now) -> Option<Request<'a>> {
         let body = self.message(&lines.first()?.line, now.monotonic)?;
-        Some(Request { content_type: "application/json", headers: Vec::new(), body: body.into() })
-    }
-
-    fn may_try_again(&self, code: u16) -> bool {
-        may_try_again(code)
+        Some(Request::json(body))
     }
 
     fn due(&self) -> Option<Duration> {
@@ -69,11 +61,6 @@ impl Format for Chat {
 
     fn late_request(&mut self, now: Now, is_end: bool) -> Option<(Request<'static>, u64)> {
         let (body, incidents) = self.count(now.monotonic, is_end)?;
-        let content_type = "application/json";
-        Some((Request { content_type, headers: Vec::new(), body: body.into() }, incidents))
+        Some((Request::json(body), incidents))
     }
-}
-
-fn may_try_again(code: u16) -> bool {
-    matches!(code, 408 | 425 | 429 | 500..600)
 }
