@@ -149,8 +149,8 @@ enum Outcome {
     Kept,
 }
 
-/// What to do after a failed try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What to do after a failed try. If several receivers failed, the first of these counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Next {
     /// Retry, not before this time has passed.
     Again(Option<Duration>),
@@ -325,8 +325,8 @@ impl ReceiverSink {
                 return Outcome::Delivered(answer);
             }
             // As long as one of the receivers may accept it later, the request is not lost.
-            let worst = failures.into_iter().min_by_key(|failure| failure.next == Next::GiveUp);
-            let Some(Failure { at, next, code, description }) = worst else { break };
+            let best = failures.into_iter().min_by_key(|failure| failure.next);
+            let Some(Failure { at, next, code, description }) = best else { break };
             match next {
                 Next::NewToken if new_token && tries_left > 0 => new_token = false,
                 Next::Again(_) if tries_left == 0 => {

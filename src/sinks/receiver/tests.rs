@@ -120,6 +120,12 @@ fn answering_each(
     (url, std::thread::Builder::new().spawn(run).unwrap())
 }
 
+/// Returns the URL of a receiver that nobody runs.
+fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
 fn queue() -> (Queue, Arc<Delivery>) {
     let queue = Queue::new(Limits { lines: 8, bytes: 100 }, "node1", "stdout");
     let delivery = Arc::new(Delivery::of_line("{1}\n", 1));
@@ -244,4 +250,18 @@ fn an_alert_lasts_from_the_try_that_is_accepted() {
     });
     let ends: Vec<_> = ends.collect();
     assert!(ends[0] < ends[1], "{ends:?}");
+}
+
+#[test]
+fn a_receiver_that_refuses_the_token_does_not_end_the_tries_of_another_one() {
+    let tries = u64::from(RECEIVER_TRIES_MAX);
+    for token in [TokenSource::None, TokenSource::Inline(Secret::new("abc"))] {
+        let (refusing, _) = answering("401 U", 100);
+        let receivers = [&refusing, &nobody()].map(|url| receiver(url, token.clone()));
+        let sink = sink_of(webhook::format(WebhookFormat::Incident), receivers);
+        let metrics = sink.surroundings.metrics.clone();
+        sink.run(&lines(1));
+        // The line that tells the loss is tried once.
+        assert_eq!(metrics.sink_errors.get(SinkName::Webhook), 2 * (tries + 1));
+    }
 }
