@@ -143,8 +143,8 @@ struct Connection {
 enum Outcome {
     /// A receiver accepted it; these are the first bytes of its answer.
     Delivered(Vec<u8>),
-    /// It was refused for good, with this code if there was one, or every try failed.
-    Lost(Option<u16>),
+    /// It was refused for good, or every try failed. True if a receiver called it malformed or too large.
+    Lost(bool),
     /// The agent shut down before it was delivered.
     Kept,
 }
@@ -257,7 +257,7 @@ impl ReceiverSink {
         let refused = match outcome {
             Outcome::Kept => return false,
             // One of the lines may be what fails.
-            Outcome::Lost(Some(400 | 413)) if batch.len() > 1 => {
+            Outcome::Lost(true) if batch.len() > 1 => {
                 return batch.chunks(1).all(|alone| self.deliver(alone, queue));
             }
             Outcome::Lost(_) => batch.len(),
@@ -316,6 +316,7 @@ impl ReceiverSink {
         lines: &'a [Arc<Delivery>],
         tries: u32,
     ) -> Outcome {
+        let mut is_refused = false;
         let mut backoff = Backoff::new(self.retry_interval);
         let mut new_token = self.connections.iter().any(|connection| connection.has_token);
         for tries_left in (0..tries).rev() {
@@ -324,9 +325,10 @@ impl ReceiverSink {
                 self.losses.over("incidents are delivered again");
                 return Outcome::Delivered(answer);
             }
+            is_refused = failures.iter().any(|failure| matches!(failure.code, Some(400 | 413)));
             // As long as one of the receivers may accept it later, the request is not lost.
             let best = failures.into_iter().min_by_key(|failure| failure.next);
-            let Some(Failure { at, next, code, description }) = best else { break };
+            let Some(Failure { at, next, description, .. }) = best else { break };
             match next {
                 Next::NewToken if new_token && tries_left > 0 => new_token = false,
                 Next::Again(_) if tries_left == 0 => {
@@ -346,11 +348,11 @@ impl ReceiverSink {
                 }
                 Next::NewToken | Next::GiveUp => {
                     self.losses.warn(&format!("the agent dropped an incident: {description}"));
-                    return Outcome::Lost(code);
+                    return Outcome::Lost(is_refused);
                 }
             }
         }
-        Outcome::Lost(None)
+        Outcome::Lost(is_refused)
     }
 
     /// Sends the request to each receiver. One that failed while another one accepted is left alone for a while, as long as

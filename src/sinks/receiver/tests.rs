@@ -265,3 +265,16 @@ fn a_receiver_that_refuses_the_token_does_not_end_the_tries_of_another_one() {
         assert_eq!(metrics.sink_errors.get(SinkName::Webhook), 2 * (tries + 1));
     }
 }
+
+#[test]
+fn a_request_that_one_refuses_and_another_never_gets_is_sent_line_by_line() {
+    let (refusing, _) = answering("400 B", 100);
+    let receivers = [&refusing, &nobody()].map(|url| receiver(url, TokenSource::None));
+    let alerts = crate::sinks::alertmanager::AlertsFor(Duration::from_secs(60));
+    let sink = sink_of(Box::new(alerts), receivers);
+    let metrics = sink.surroundings.metrics.clone();
+    sink.run(&lines(2));
+    // Both together, then each alone, and the line that tells the loss once.
+    let tries = 3 * u64::from(RECEIVER_TRIES_MAX) + 1;
+    assert_eq!(metrics.sink_errors.get(SinkName::Webhook), 2 * tries);
+}
