@@ -188,9 +188,9 @@ fn answer(
         (Method::Post, Some(post)) => {
             connection.body(head, &bytes[head.bytes..], post.body_bytes_max)?
         }
-        (_, Some(_)) => return Ok(Answer::not_allowed("POST")),
+        (method, Some(_)) => return Ok(Answer::not_allowed("POST", method)),
         (Method::Get | Method::Head, None) => Ok(Vec::new()),
-        (Method::Post | Method::Other, None) => return Ok(Answer::not_allowed("GET, HEAD")),
+        (method, None) => return Ok(Answer::not_allowed("GET, HEAD", method)),
     };
     let response = handler(&Request {
         method: head.method,
@@ -223,12 +223,12 @@ impl Answer {
     }
 
     /// Returns a 405 response for a method that the path does not take.
-    fn not_allowed(allow: &'static str) -> Self {
+    fn not_allowed(allow: &'static str, method: Method) -> Self {
         let body = format!("this path accepts only {allow}\n").into_bytes();
         Self {
             response: Response { body, ..refusal(405) },
             allow,
-            with_body: true,
+            with_body: method != Method::Head,
             is_whole: false,
         }
     }

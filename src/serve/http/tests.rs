@@ -144,6 +144,9 @@ fn bodies_are_taken_where_a_path_takes_them() {
             false => "\r\nAllow: GET, HEAD\r\n",
         };
         assert_eq!(got.contains(allow), want.starts_with("405"), "{got}");
+        if lines.starts_with("HEAD") {
+            assert!(got.ends_with("\r\n\r\n"), "an answer to HEAD has no content: {got}");
+        }
         if want.starts_with("200") {
             let length = body.len().min(if body == "abcdef" { 3 } else { 100 });
             assert!(got.ends_with(&format!("\r\n\r\n{}", &body[..length])), "{got}");
