@@ -156,7 +156,8 @@ fn refusal(name: &str, value: &str) -> Option<String> {
         let is_known = |value: &str| words.contains(&value);
         if name == "type" { value.split(',').all(is_known) } else { is_known(value) }
     } else {
-        *range.start() == 0 || value.parse().is_ok_and(|n| range.contains(&n))
+        let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+        *range.start() == 0 || is_number && value.parse().is_ok_and(|n| range.contains(&n))
     };
     if is_allowed || value.is_empty() && name != "by" {
         return None;
@@ -289,6 +290,8 @@ mod tests {
             ("refresh=4", true, "unknown value of refresh; allowed: 5 to 3600\n"),
             ("refresh=10;url=http://x", true, "unknown value of refresh"),
             ("refresh=3601", true, "unknown value of refresh"),
+            // A browser does not load a page again after "+10" seconds.
+            ("refresh=%2B10", true, "unknown value of refresh"),
             ("pod=a&pod=b", true, "pod is there twice\n"),
             ("pod=%4", true, "the value of pod is no text in percent-encoding\n"),
             ("pod=%zz", true, "the value of pod"),
