@@ -159,14 +159,7 @@ fn pair(pair: &str) -> Result<(String, String), String> {
     if name.is_empty() {
         return Err("has a part without a name".to_owned());
     }
-    let mut decoded = Vec::new();
-    let mut rest = value.trim().as_bytes();
-    while let [first, after @ ..] = rest {
-        let code = percent::code(after).filter(|_| *first == b'%');
-        decoded.push(code.unwrap_or(*first));
-        rest = if code.is_some() { &after[2..] } else { after };
-    }
-    let value = String::from_utf8(decoded).map_err(|_| "has a value that is not UTF-8")?;
+    let value = percent::decode(value.trim(), false).ok_or("has a value that is not UTF-8")?;
     Ok((name.to_owned(), value))
 }
 

@@ -192,18 +192,7 @@ fn says(value: &Value, words: &str) -> bool {
 
 /// Decodes a value. `None`: a percent sign without two digits, or bytes that are no text.
 fn decode(value: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let [first, after @ ..] = rest {
-        let (byte, behind) = match first {
-            b'+' => (b' ', after),
-            b'%' => (percent::code(after)?, &after[2..]),
-            byte => (*byte, after),
-        };
-        out.push(byte);
-        rest = behind;
-    }
-    String::from_utf8(out).ok()
+    percent::decode(&value.replace('+', " "), true)
 }
 
 /// Appends a value to an address.
