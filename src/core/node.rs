@@ -43,6 +43,12 @@ pub struct NodeCondition {
     pub since: Option<Timestamp>,
 }
 
+/// Returns true for a condition that is not in its healthy state. A good node has the condition Ready, and no other;
+/// `Unknown` is neither.
+pub fn is_bad_condition(kind: &str, status: &str) -> bool {
+    status != if kind == "Ready" { "True" } else { "False" }
+}
+
 /// The node's resources for pods. `None`: the value is absent, or cannot be parsed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Allocatable {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::config::endpoint::{Endpoint, Trust};
 use crate::core::detect::pods;
+use crate::core::node::is_bad_condition;
 use crate::core::stream::decode;
 use crate::core::text::duration;
 use crate::core::wire::Pod;
@@ -136,9 +137,7 @@ impl Api<'_> {
         let name = &self.config.node_name;
         match self.client.get_node() {
             Ok(node) => {
-                // Ready must be True, and every pressure condition must not.
-                let bad =
-                    node.conditions.iter().find(|c| (c.kind == "Ready") != (c.status == "True"));
+                let bad = node.conditions.iter().find(|c| is_bad_condition(&c.kind, &c.status));
                 match bad {
                     None => report.ok("node", &format!("{name} exists and is healthy")),
                     Some(bad) => {

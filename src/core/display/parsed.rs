@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::core::glob;
+use crate::core::node::is_bad_condition;
 
 /// A value in a line.
 #[derive(Debug)]
@@ -118,11 +119,9 @@ impl Value {
         glob::fits(glob, &text)
     }
 
-    /// Returns true for a condition of a node that is not in its healthy state. A good node has the condition Ready, and no
-    /// other; `Unknown` is neither.
+    /// Returns true for a condition of a node that is not in its healthy state.
     pub fn is_bad_condition(&self) -> bool {
-        let healthy = if self.text("type") == "Ready" { "True" } else { "False" };
-        self.text("status") != healthy
+        is_bad_condition(self.text("type"), self.text("status"))
     }
 
     /// Returns the container that the incident is about; [`Value::Null`] if it is about none.
