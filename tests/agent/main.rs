@@ -37,6 +37,7 @@ mod recorder;
 mod sinks;
 mod soak;
 mod stalls;
+mod stop;
 mod storm;
 mod telemetry;
 mod webhook;

@@ -32,6 +32,8 @@ pub enum Part {
     OtherContainers,
     /// The messages of the pod's other containers.
     OtherMessages,
+    /// What became of the pod.
+    Pod,
     /// The numbers that the pod posted about itself.
     Sidecar,
     /// The samples of the node.
@@ -57,6 +59,7 @@ impl Part {
             Self::Node => "node",
             Self::OtherContainers => "other containers",
             Self::OtherMessages => "messages of the other containers",
+            Self::Pod => "pod",
             Self::Sidecar => "sidecar",
             Self::System => "system",
             Self::Telemetry => "telemetry",

@@ -467,7 +467,8 @@ fn no_start<'p, 'a>(pod: &'p wire::Pod<'a>, key: &str) -> Shown<'p, 'a> {
     // An instance that was created since then is another start.
     let ids: Vec<&str> = containers(pod).map(|container| &*container.status.container_id).collect();
     let mark = format!("start {}", ids.concat());
-    let scheduled = condition(pod, "PodScheduled").and_then(|c| c.last_transition_time.time());
+    let scheduled =
+        pod.status.condition("PodScheduled").and_then(|c| c.last_transition_time.time());
     let got_on = containers(pod).filter_map(|container| {
         let (state, last) = (&container.status.state, &container.status.last_state);
         let ran = state.running.as_ref().and_then(|running| running.started_at.time());
@@ -511,7 +512,8 @@ fn not_ready<'p, 'a>(
     let status = container.status;
     // While a container is not ready, this condition does not change. It changes when the container becomes ready and
     // then is not ready again.
-    let changed = condition(pod, "ContainersReady").and_then(|c| c.last_transition_time.time());
+    let changed =
+        pod.status.condition("ContainersReady").and_then(|c| c.last_transition_time.time());
     let mark = format!("{} {}", &*status.container_id, changed.map_or(0, Timestamp::as_second));
     let started = status.state.running.as_ref().and_then(|running| running.started_at.time());
     Shown {
@@ -521,10 +523,6 @@ fn not_ready<'p, 'a>(
         since: started.max(changed),
         got_on: None,
     }
-}
-
-fn condition<'p, 'a>(pod: &'p wire::Pod<'a>, kind: &str) -> Option<&'p wire::PodCondition<'a>> {
-    pod.status.conditions.iter().find(|condition| &*condition.kind == kind)
 }
 
 /// Adds to the case what the events say about the cause.

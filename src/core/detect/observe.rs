@@ -11,13 +11,12 @@ use crate::core::detect::open::CaseOpener;
 use crate::core::detect::output::{Output, PodName, emit, report, report_folded, report_unseen};
 use crate::core::detect::pods::{ContainerRecord, PodTable};
 use crate::core::detect::reboot::Reboots;
-use crate::core::detect::settle::{Held, PodState, Settling};
+use crate::core::detect::settle::{Awaits, Held, PodState, Settling, stopping_time};
 use crate::core::detect::storm::{Fold, Storms};
 use crate::core::text::cut;
 use crate::core::wire;
 use crate::limits::{
-    EVENT_MESSAGE_BYTES_MAX, EXPLAINED_MAX, NAME_BYTES_MAX, SETTLE_STOPPING_MARGIN,
-    SETTLE_STOPPING_MAX, STATUS_MESSAGE_BYTES_MAX,
+    EVENT_MESSAGE_BYTES_MAX, EXPLAINED_MAX, NAME_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX,
 };
 
 /// One API object while the rules are applied to it.
@@ -135,8 +134,9 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
     }
 
     /// Returns the incidents of containers, reported before, that ended with an exit code of their own shortly before the
-    /// pod failed. The kubelet shows the end of a container before it shows why it stopped the pod, and a program
-    /// chooses its exit code after SIGTERM, so the failure of the pod probably ended them.
+    /// pod failed, or that waited in vain for the pod's phase. The kubelet shows the end of a container before it shows why
+    /// it stopped the pod, and a program chooses its exit code after SIGTERM, so the failure of the pod probably ended
+    /// them.
     fn explained_by_pod_failure(&mut self) -> Vec<IncidentId> {
         let pod = self.opener.pod;
         let mut explained = Vec::new();
@@ -144,12 +144,12 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             let status = container.status;
             let Some(end) = &status.state.terminated else { continue };
             let id = IncidentId::of_termination(self.key, &status.name, &end.container_id);
-            let is_reported =
-                self.record(&status.name).is_some_and(|r| r.reported_end == id.short());
+            let Some(record) = self.record(&status.name) else { continue };
+            let (is_reported, is_open) = (record.reported_end == id.short(), record.is_end_open);
             let grace = container.grace(pod.spec.termination_grace_period_seconds);
-            let within = (grace + SETTLE_STOPPING_MARGIN).min(SETTLE_STOPPING_MAX);
+            let within = stopping_time(grace);
             let age = end.finished_at.time().map(|at| self.opener.now.wall.duration_since(at));
-            if is_reported && age.is_some_and(|age| age.unsigned_abs() <= within) {
+            if is_reported && (is_open || age.is_some_and(|age| age.unsigned_abs() <= within)) {
                 explained.push(id);
             }
         }
@@ -176,9 +176,8 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
     /// Returns what the condition `DisruptionTarget` says, if the kubelet terminated the pod as a whole. The pod's own
     /// reason is lost where the phase changed with it (kubelet `generateAPIPodStatus`).
     fn disruption(&self) -> Option<((IncidentType, Severity), PodStop)> {
-        let mut conditions = self.opener.pod.status.conditions.iter();
-        let condition =
-            conditions.find(|c| &*c.kind == "DisruptionTarget" && &*c.status == "True")?;
+        let condition = self.opener.pod.status.condition("DisruptionTarget");
+        let condition = condition.filter(|c| &*c.status == "True")?;
         let verdict = classify::disruption(&condition.reason, &condition.message)?;
         let fact = format!("condition DisruptionTarget, reason {}", condition.reason);
         let stop = PodStop {
@@ -287,7 +286,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
                 Verdict::Quiet(quiet) if self.may_be_stopped(container, end, quiet, is_current) => {
                     let verdict = classify::exit_code(end.exit_code);
                     let case = self.opener.termination(container, end, verdict, 0);
-                    self.hold(case, Held::Unless(quiet), is_current, out);
+                    self.hold(container, case, Held::Unless(quiet), is_current, out);
                 }
                 Verdict::Quiet(quiet) => out.push(Output::Quiet(quiet)),
                 Verdict::Incident(kind, severity) => {
@@ -405,21 +404,32 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
                 container.may_be_a_stop(exit_code)
                     || container.has_probe_or_hook()
                     || self.disruption().is_some()
-                    || is_current && self.is_stopped_pod(container, exit_code)
+                    || is_current
+                        && (self.lacks_its_phase(container, exit_code)
+                            || self.is_stopped_pod(container, exit_code))
             }
         };
-        if is_held {
-            self.hold(case, Held::Report, is_current, out);
-            return;
+        match is_held {
+            true => self.hold(container, case, Held::Report, is_current, out),
+            false => self.report(case, out),
         }
-        let is_own_code = case.termination().is_some_and(|end| end.signal.is_none());
-        if is_current
-            && is_own_code
-            && let Some(record) = self.record(&container.status.name)
-        {
-            record.reported_end = case.id.short();
-        }
-        self.report(case, out);
+    }
+
+    /// Returns true if the kubelet has decided the pod's last phase, but the object does not show it yet, and the pod may
+    /// have been stopped as a whole. The kubelet holds back the phase and its reason while it stops the pod
+    /// (`status_manager.go`, `mergePodStatus`), but not the reason that it gives to `ContainersReady`, and not that the
+    /// sandbox is down, which it stops after the containers (`kuberuntime_manager.go`, `killPodWithSyncResult`). While
+    /// the sandbox is up, a container that is not restarted has ended by itself, and that decided the phase.
+    fn lacks_its_phase(&self, container: &Container<'p, 'a>, exit_code: i32) -> bool {
+        let status = &self.opener.pod.status;
+        let is_decided = status
+            .condition("ContainersReady")
+            .is_some_and(|c| matches!(&*c.reason, "PodFailed" | "PodCompleted"));
+        let sandbox = status.condition("PodReadyToStartContainers");
+        let is_sandbox_up = sandbox.is_some_and(|c| &*c.status == "True");
+        self.pod_state == PodState::Alive
+            && is_decided
+            && (!is_sandbox_up || container.restarts(exit_code))
     }
 
     /// Returns true if the kubelet may have stopped the pod as a whole, which then only an event says: the pod is over
@@ -431,21 +441,51 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
                 || self.settling.may_look_up_job(self.opener.now.monotonic))
     }
 
-    fn hold(&mut self, case: Case, held: Held, is_current: bool, out: &mut Vec<Output>) {
-        // A pod that the kubelet stops as a whole fails later. Where the exit code cannot come from a stop of the whole
-        // pod, only a probe or a hook is in question, and the events name those.
-        let moved_on = !is_current
-            || self.pod_state == PodState::Ended
-            || held != Held::Report
-            || !(case.termination().is_some_and(|end| end.may_be_a_stop)
-                || self.disruption().is_some());
+    fn hold(
+        &mut self,
+        container: &Container<'p, 'a>,
+        case: Case,
+        held: Held,
+        is_current: bool,
+        out: &mut Vec<Output>,
+    ) {
+        let awaits = self.awaits(container, &case, held, is_current);
         let mut settled = Vec::new();
         if held == Held::Report {
             // A clean exit is rarely reported, so its log is only read when it is.
             out.extend(case.instance().map(|instance| Output::Held(Box::new(instance))));
         }
-        self.settling.hold(self.key, case, held, moved_on, self.opener.now, &mut settled);
+        self.settling.hold(self.key, case, held, awaits, self.opener.now, &mut settled);
         emit(self.table, self.settling, settled, out);
+    }
+
+    /// Returns what decides the cause of a termination that is held back.
+    fn awaits(
+        &mut self,
+        container: &Container<'p, 'a>,
+        case: &Case,
+        held: Held,
+        is_current: bool,
+    ) -> Awaits {
+        let Some(end) = case.termination().filter(|_| is_current && held == Held::Report) else {
+            return Awaits::Events;
+        };
+        if self.lacks_its_phase(container, end.exit_code) {
+            // Where the container is restarted, only a stop of the whole pod decides the phase. Else the phase will mostly
+            // say that the container ended by itself.
+            let events = end.may_be_a_stop
+                || container.has_probe_or_hook()
+                || container.restarts(end.exit_code)
+                || self.settling.may_look_up_job(self.opener.now.monotonic);
+            return Awaits::Phase { events };
+        }
+        // A pod that the kubelet stops as a whole fails later. Where the exit code cannot come from a stop of the whole
+        // pod, only a probe or a hook is in question, and the events name those.
+        let may_be_stopped = end.may_be_a_stop || self.disruption().is_some();
+        match self.pod_state {
+            PodState::Alive if may_be_stopped => Awaits::Pod,
+            _ => Awaits::Events,
+        }
     }
 
     /// Detects a waiting reason that is an incident by itself.
@@ -537,7 +577,8 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         if classify::lacks_cause(&waiting.reason, &waiting.message) {
             let mut settled = Vec::new();
             let now = self.opener.now;
-            self.settling.hold(self.key, case, Held::Report, true, now, &mut settled);
+            let awaits = Awaits::Events;
+            self.settling.hold(self.key, case, Held::Report, awaits, now, &mut settled);
             emit(self.table, self.settling, settled, out);
         } else {
             self.report(case, out);

@@ -1,6 +1,6 @@
 //! The outputs of the detection, and how a judged termination becomes an output.
 
-use crate::core::case::{Case, IncidentId, IncidentType, InstanceRef};
+use crate::core::case::{Case, IncidentId, IncidentType, InstanceRef, Part};
 use crate::core::detect::classify::{Episode, Quiet};
 use crate::core::detect::hang::Over;
 use crate::core::detect::ledger::PodEntry;
@@ -90,8 +90,24 @@ pub(super) fn report(
         restarts.ended = table.counted(key, container, held);
         case.restarts = Some(restarts);
     }
+    remember_end(table, key, &case);
     table.touch(key);
     Output::Crash(case)
+}
+
+/// Remembers the end of a container that the failure of its pod may explain later: one with an exit code of its own, or
+/// one that waited in vain for the pod's phase. A SIGKILL may be an OOM kill as well, so it is not among them.
+fn remember_end(table: &mut PodTable, key: &str, case: &Case) {
+    let (Some(container), Some(end)) = (case.container_name(), case.termination()) else { return };
+    let is_open = case.gaps.iter().any(|gap| gap.part == Part::Pod);
+    let may_be_explained = end.signal.is_none() || is_open && case.kind != IncidentType::Killed;
+    if may_be_explained
+        && case.stopped_for.is_none()
+        && let Some(record) = table.get(key).and_then(|pod| pod.container(container))
+    {
+        record.reported_end = case.id.short();
+        record.is_end_open = is_open;
+    }
 }
 
 /// Reports a case of unseen terminations. `later`: number of terminations of the container that are reported right

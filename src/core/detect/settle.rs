@@ -8,10 +8,11 @@
 //! * for the pod to move on: a restart means that only this container failed; phase Failed with a reason means that
 //!   the termination was part of the pod's failure;
 //! * for an answer to one to three lookups of the pod's events;
-//! * for twelve seconds at most; while the kubelet reports that it stops the pod, for the grace period plus 15
-//!   seconds, but at most 120 seconds.
+//! * for twelve seconds at most; while the kubelet reports that it stops the pod, or has decided its last phase and does
+//!   not show it yet, for the grace period plus 15 seconds, but at most 120 seconds.
 //!
-//! The wait is over as soon as the evidence is complete. Other terminations are never held back.
+//! With a phase that is decided and not shown, so waits any termination that may come from a stop of the whole pod
+//! ([`Awaits::Phase`]). The wait is over as soon as the evidence is complete. Other terminations are never held back.
 //!
 //! A clean exit is no crash. It is held all the same where a stop may explain it ([`Held::Unless`]): a probe that failed,
 //! or an eviction of a job that handled SIGTERM and exited with 0, whose pod then succeeds without a reason. For jobs
@@ -83,6 +84,20 @@ pub enum Held {
     Report,
     /// It is not a crash, for this reason.
     Unless(Quiet),
+}
+
+/// What decides the cause of a termination that is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaits {
+    /// The pod's events alone.
+    Events,
+    /// The events, and whether the pod goes on or fails as a whole.
+    Pod,
+    /// The pod's last phase, which the kubelet has decided and not shown yet.
+    Phase {
+        /// True if the events count too.
+        events: bool,
+    },
 }
 
 /// What is done with a termination whose evidence is complete.
@@ -159,14 +174,13 @@ impl Settling {
         is_within
     }
 
-    /// Holds back the case of a termination. `moved_on`: the kubelet already shows the container's next instance, or
-    /// the pod has completed.
+    /// Holds back the case of a termination.
     pub fn hold(
         &mut self,
         key: &str,
         case: Case,
         held: Held,
-        moved_on: bool,
+        awaits: Awaits,
         now: Now,
         out: &mut Vec<Settled>,
     ) {
@@ -179,16 +193,23 @@ impl Settling {
             let oldest = self.pending.remove(quiet.unwrap_or(0));
             out.push(oldest.settle(Some("too many terminations were held back at the same time")));
         }
+        let wants_events = awaits != Awaits::Phase { events: false };
+        let longest = match awaits {
+            Awaits::Events | Awaits::Pod => SETTLE_MAX,
+            Awaits::Phase { .. } => {
+                stopping_time(case.termination().map_or(Duration::ZERO, |end| end.grace))
+            }
+        };
         self.pending.push(Pending {
             key: key.into(),
             case: Box::new(case),
             held,
             since: now.monotonic,
-            deadline: now.monotonic + SETTLE_MAX,
-            lookup_at: Some(now.monotonic + SETTLE_LOOKUPS[0]),
+            deadline: now.monotonic + longest,
+            lookup_at: wants_events.then(|| now.monotonic + SETTLE_LOOKUPS[0]),
             lookups: 0,
-            wants_pod: !moved_on,
-            wants_events: true,
+            wants_pod: awaits != Awaits::Events,
+            wants_events,
             gone: false,
             judgement: Judgement::default(),
             events: Vec::new(),
@@ -267,7 +288,7 @@ impl Settling {
             }
         }
         for overdue in self.pending.extract_if(.., |p| p.deadline <= now) {
-            let gap = (overdue.lookups == 0).then_some("no answer in time");
+            let gap = overdue.lacks_events().then_some("no answer in time");
             out.push(overdue.settle(gap));
         }
         lookups
@@ -277,7 +298,7 @@ impl Settling {
     pub fn finish(&mut self, out: &mut Vec<Settled>) {
         for p in self.pending.drain(..) {
             let gap = "the agent was stopped before they could be asked for";
-            let gap = (p.lookups == 0).then_some(gap);
+            let gap = p.lacks_events().then_some(gap);
             out.push(p.settle(gap));
         }
     }
@@ -332,6 +353,11 @@ impl Pending {
         self.case.own_bytes() + self.events.iter().map(EventInfo::bytes).sum::<usize>()
     }
 
+    /// Returns true if no lookup of the events that count has been answered.
+    fn lacks_events(&self) -> bool {
+        self.wants_events && self.lookups == 0
+    }
+
     fn take(&mut self, lookup: &Lookup) {
         self.lookups += 1;
         match lookup {
@@ -375,8 +401,7 @@ impl Pending {
                 if self.judgement.restarting {
                     self.wants_pod = false;
                 } else if self.judgement.stopping_pod {
-                    let wait = (end.grace + SETTLE_STOPPING_MARGIN).min(SETTLE_STOPPING_MAX);
-                    self.deadline = self.deadline.max(self.since + wait);
+                    self.deadline = self.deadline.max(self.since + stopping_time(end.grace));
                 }
             }
             Lookup::Denied => {
@@ -471,17 +496,22 @@ impl Pending {
             // Of other pods the deletion is known before their terminations, but the mirror of a static pod is
             // deleted after them.
             return self.quiet(Quiet::Deletion);
-        } else if case.kind == IncidentType::Killed {
-            // Anybody may send SIGKILL; the kernel is asked for its OOM kills later.
-            case.confidence = Confidence::Probable;
-        } else if case.termination().is_none() {
-            // The reason of a waiting container is certain; the events only add its cause.
-        } else if case.gaps.iter().any(|gap| gap.part == Part::Events)
-            || self.wants_events
-            || self.wants_pod
-        {
-            // Evidence that would have decided could not be had, or is not there yet.
-            case.confidence = Confidence::Probable;
+        } else if case.termination().is_some() {
+            if self.wants_pod {
+                let why = "whether it goes on or fails as a whole was not shown";
+                Gap::new(Part::Pod, why).add_to(&mut case.gaps);
+            }
+            // Anybody may send SIGKILL; the kernel is asked for its OOM kills later. Of all others, evidence that would have
+            // decided could not be had, or is not there yet. The reason of a waiting container is certain; the events only
+            // add its cause.
+            let lacks = |part| case.gaps.iter().any(|gap| gap.part == part);
+            if case.kind == IncidentType::Killed
+                || self.wants_events
+                || lacks(Part::Events)
+                || lacks(Part::Pod)
+            {
+                case.confidence = Confidence::Probable;
+            }
         }
         Settled { key: self.key, outcome: Outcome::Report(self.case) }
     }
@@ -489,6 +519,11 @@ impl Pending {
     fn quiet(self, why: Quiet) -> Settled {
         Settled { key: self.key, outcome: Outcome::Quiet(why, self.case) }
     }
+}
+
+/// Returns how long the kubelet may take to stop a pod with this grace period and to show that it failed.
+pub fn stopping_time(grace: Duration) -> Duration {
+    (grace + SETTLE_STOPPING_MARGIN).min(SETTLE_STOPPING_MAX)
 }
 
 /// Returns true if the instance ended a grace period after the kubelet began to stop it, that is by the kubelet's

@@ -302,6 +302,13 @@ pub struct PodStatus<'a> {
     pub ephemeral_container_statuses: List<ContainerStatus<'a>>,
 }
 
+impl<'a> PodStatus<'a> {
+    /// Returns the pod's condition of this type, if it has one.
+    pub fn condition(&self, kind: &str) -> Option<&PodCondition<'a>> {
+        self.conditions.iter().find(|condition| &*condition.kind == kind)
+    }
+}
+
 /// core/v1 `PodCondition`.
 #[derive(Debug, Default)]
 pub struct PodCondition<'a> {

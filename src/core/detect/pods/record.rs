@@ -125,9 +125,11 @@ pub struct ContainerRecord {
     pub unseen: i64,
     /// Hash of the instance whose failed start was reported. It may run all the same: the runtime may have been slow.
     pub start_failed: u64,
-    /// Short id of the last incident that was reported at once, for a termination with an exit code of the program's own
-    /// choice; 0 if there was none.
+    /// Short id of the last incident that was reported for a termination with an exit code of the program's own choice;
+    /// 0 if there was none.
     pub reported_end: u64,
+    /// True if that incident was reported before it was known whether the pod goes on.
+    pub is_end_open: bool,
     /// Terminations that the current object shows and that are not judged yet.
     pub unjudged: i64,
     /// True if an earlier agent knew the container: later terminations are then news, whatever their age.
@@ -158,6 +160,7 @@ impl ContainerRecord {
             unseen: 0,
             start_failed: 0,
             reported_end: 0,
+            is_end_open: false,
             unjudged: 0,
             is_restored: false,
         }

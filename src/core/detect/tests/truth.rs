@@ -195,6 +195,109 @@ fn a_failed_pod_names_the_lines_of_containers_that_it_probably_ended() {
     }
 }
 
+/// What the kubelet shows of a pod while it holds back the phase.
+fn undecided(pod: Value, containers_ready: &str, sandbox: Option<&str>) -> Value {
+    let mut conditions = vec![
+        json!({"type": "Ready", "status": "False", "reason": containers_ready}),
+        json!({"type": "ContainersReady", "status": "False", "reason": containers_ready}),
+    ];
+    let sandbox =
+        sandbox.map(|is_up| json!({"type": "PodReadyToStartContainers", "status": is_up}));
+    conditions.extend(sandbox);
+    with(pod, "/status/conditions", json!(conditions))
+}
+
+/// The end of a container as an object shows it that does not show the pod's last phase yet.
+const BEFORE_THE_PHASE: [(&str, &str, Option<&str>, bool); 11] = [
+    // The policy, the reason of `ContainersReady`, the status of `PodReadyToStartContainers`, and whether the phase decides.
+    ("Always", "PodFailed", Some("False"), true),
+    ("Always", "PodFailed", None, true),
+    // The sandbox could not be stopped: a container that is restarted does not decide the phase.
+    ("Always", "PodFailed", Some("True"), true),
+    ("OnFailure", "PodFailed", Some("True"), true),
+    ("Never", "PodFailed", Some("False"), true),
+    ("Never", "PodFailed", None, true),
+    ("Never", "PodCompleted", Some("False"), true),
+    // Recorded of every pod whose program ends by itself and is not restarted: `node-v2`, exits/exit1.
+    ("Never", "PodFailed", Some("True"), false),
+    ("Always", "ContainersNotReady", Some("True"), false),
+    // The sandbox died.
+    ("Always", "ContainersNotReady", Some("False"), false),
+    ("Never", "ContainersNotReady", None, false),
+];
+
+#[test]
+fn an_end_waits_for_the_phase_that_the_kubelet_has_decided_and_not_shown() {
+    for (policy, containers_ready, sandbox, is_held) in BEFORE_THE_PHASE {
+        for (code, own) in [(1, "error"), (2, "misuse"), (139, "signal")] {
+            for (reason, want) in [("Evicted", "evicted"), ("", own)] {
+                let name = format!("{policy} {containers_ready} {sandbox:?} {code} {reason}");
+                let mut b = Bench::new();
+                let dead = status(0, "c1", ended("c1", code, "Error", 5, 20), json!({}));
+                let dead = with(pod(3, dead), "/spec/restartPolicy", json!(policy));
+                b.apply(21, &undecided(dead.clone(), containers_ready, sandbox));
+                assert_eq!(b.detector.held(), usize::from(is_held), "{name}");
+                if !is_held {
+                    assert_eq!(b.types(), [own], "{name}");
+                    continue;
+                }
+                b.pass(22);
+                b.detector.on_events("u1", &Lookup::Found(Vec::new()), &mut b.out);
+                // The pod's grace period is 10 s.
+                b.pass(21 + 10 + 14);
+                let failed = with(dead, "/metadata/resourceVersion", json!("4"));
+                let failed = with(failed, "/status/phase", json!("Failed"));
+                b.apply(45, &with(failed, "/status/reason", json!(reason)));
+                let line = b.only();
+                assert_eq!(line.kind.name(), want, "{name}");
+                assert_eq!(line.metadata.explains, [], "{name}");
+                assert_eq!(line.metadata.confidence, Confidence::Confirmed, "{name}");
+                let quiet = if reason.is_empty() { vec![] } else { vec![Quiet::PodFailure] };
+                assert_eq!(b.quiets(), quiet, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_phase_that_does_not_come_leaves_a_probable_end_that_a_later_one_explains() {
+    let mut b = Bench::new();
+    let dead = pod(3, status(0, "c1", ended("c1", 1, "Error", 5, 20), json!({})));
+    b.apply(21, &undecided(dead.clone(), "PodFailed", Some("False")));
+    b.pass(22);
+    b.detector.on_events("u1", &Lookup::Found(Vec::new()), &mut b.out);
+    b.pass(21 + 10 + 14);
+    assert_eq!((b.types().len(), b.detector.held()), (0, 1));
+    b.pass(21 + 10 + 15);
+    let line = b.only();
+    assert_eq!((line.kind.name(), line.metadata.confidence), ("error", Confidence::Probable));
+    let gap = Gap::new(Part::Pod, "whether it goes on or fails as a whole was not shown");
+    assert_eq!(line.telemetry.gaps, [gap]);
+    let failed = with(dead, "/metadata/resourceVersion", json!("4"));
+    let failed = with(failed, "/status/phase", json!("Failed"));
+    b.apply(90, &with(failed, "/status/reason", json!("Evicted")));
+    assert_eq!(b.types(), ["error", "evicted"]);
+    assert_eq!(b.incidents().last().unwrap().metadata.explains, [line.id]);
+}
+
+#[test]
+fn jobs_that_fail_do_not_exceed_the_budget_of_lookups_while_their_phase_is_awaited() {
+    let mut b = Bench::new();
+    let count = 5 * i64::from(JOB_LOOKUP_BURST);
+    for n in 0..count {
+        let dead = pod(3, status(0, "c1", ended("c1", 1, "Error", 5, 20), json!({})));
+        let dead = with(dead, "/spec/restartPolicy", json!("Never"));
+        let dead = with(dead, "/metadata/uid", json!(format!("u{n}")));
+        b.apply(21, &undecided(dead.clone(), "PodFailed", Some("False")));
+        let failed = with(dead, "/metadata/resourceVersion", json!("4"));
+        b.apply(21, &with(failed, "/status/phase", json!("Failed")));
+    }
+    assert_eq!(b.types().len(), (count - i64::from(JOB_LOOKUP_BURST)) as usize);
+    b.answer(&[]);
+    assert!(b.lookups() <= JOB_LOOKUP_BURST as usize);
+    assert_eq!(b.types(), vec!["error"; count as usize]);
+}
+
 #[test]
 fn lookups_for_finished_jobs_have_a_budget_of_their_own() {
     let mut b = Bench::new();

@@ -1,5 +1,5 @@
 //! A kubelet that ends instances for random reasons with random exit codes, and shows each end once or several times, in
-//! any of its forms.
+//! any of its forms: the end of a pod that it stops also before the pod's phase.
 
 use super::*;
 
@@ -49,11 +49,24 @@ impl Reason {
     }
 }
 
+/// The conditions of a pod that the kubelet writes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Conditions {
+    /// All that a kubelet of version 1.29 or later writes.
+    All,
+    /// Those of a kubelet of version 1.25 or later, which does not show whether the sandbox is up.
+    Ready,
+    /// None.
+    None,
+}
+
 /// The kubelet, the API server and the agent.
 struct History {
     b: Bench,
     dice: Jitter,
     is_probed: bool,
+    policy: &'static str,
+    conditions: Conditions,
     /// Some lookups of events fail.
     fails: bool,
     /// The same words again raise the count of an event and move its end.
@@ -69,11 +82,17 @@ struct History {
 }
 
 impl History {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, policy: &'static str) -> Self {
         let mut dice = Jitter::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         Self {
             b: Bench::new(),
-            is_probed: dice.unit() < 0.5,
+            is_probed: dice.unit() < 0.5 && policy == "Always",
+            policy,
+            conditions: match (dice.unit() * 4.0) as u8 {
+                0 => Conditions::None,
+                1 => Conditions::Ready,
+                _ => Conditions::All,
+            },
             fails: dice.unit() < 0.3,
             dice,
             events: Vec::new(),
@@ -106,11 +125,29 @@ impl History {
     }
 
     fn show(&mut self, status: Value, changes: &[(&str, &str)]) -> Value {
+        let reason = if status["state"]["running"].is_object() { "" } else { "ContainersNotReady" };
+        self.show_with(status, changes, reason, true)
+    }
+
+    /// Shows the pod with this reason of `ContainersReady`.
+    fn show_with(
+        &mut self,
+        status: Value,
+        changes: &[(&str, &str)],
+        reason: &str,
+        is_sandbox_up: bool,
+    ) -> Value {
         self.version += 1;
         let mut shown =
             if self.is_probed { probed(self.version, status) } else { pod(self.version, status) };
+        shown["spec"]["restartPolicy"] = json!(self.policy);
         for (pointer, value) in changes {
             shown = with(shown, pointer, json!(value));
+        }
+        let sandbox = if is_sandbox_up { "True" } else { "False" };
+        let sandbox = (self.conditions == Conditions::All).then_some(sandbox);
+        if self.conditions != Conditions::None {
+            shown = undecided(shown, reason, sandbox);
         }
         self.b.apply(self.at, &shown);
         shown
@@ -189,23 +226,74 @@ impl History {
         }
     }
 
-    /// Shows that the pod was evicted; before that perhaps only that its container ended.
+    /// Shows that the pod was evicted; before that perhaps only that its container ended, and that its sandbox is down,
+    /// unless it could not be stopped.
     fn fail(&mut self, status: &Value, code: i32) {
         self.evictions += 1;
         if self.dice.unit() < 0.5 {
             let before = self.b.incidents().count();
-            self.show(status.clone(), &[]);
-            // With a code of its own, an end that comes before the phase cannot be told from a crash, so it has a line. The
-            // line of the pod has to name it: see docs/incident.md.
-            if !self.is_probed && !classify::may_be_a_stop(code) {
-                let line = self.b.incidents().nth(before).expect("the end has a line at once");
-                self.explained.push(line.id);
-                let end = self.truths.last_mut().expect("the instance has an end");
-                end.1 = Reason::Own.truth(code);
-            }
-            self.pass_until(self.at + 1);
+            // Of a pod that is not restarted this looks like the end of the program by itself.
+            let is_sandbox_up = self.policy == "Always" && self.dice.unit() < 0.2;
+            self.show_with(status.clone(), &[], "PodFailed", is_sandbox_up);
+            let longest = match self.conditions {
+                // Without a condition, an end with a code of its own that comes before the phase cannot be told from a
+                // crash, so it has a line. The line of the pod has to name it: see docs/incident.md.
+                Conditions::None if !self.is_probed && !classify::may_be_a_stop(code) => {
+                    let line = self.b.incidents().nth(before).expect("the end has a line at once");
+                    self.explained.push(line.id);
+                    let end = self.truths.last_mut().expect("the instance has an end");
+                    end.1 = Reason::Own.truth(code);
+                    1
+                }
+                Conditions::None => 1,
+                Conditions::Ready | Conditions::All => {
+                    10 + SETTLE_STOPPING_MARGIN.as_secs() as usize - 1
+                }
+            };
+            let shown_at = self.at + 1 + self.below(longest) as i64;
+            self.pass_until(shown_at);
         }
-        self.show(status.clone(), &[("/status/phase", "Failed"), ("/status/reason", "Evicted")]);
+        let phase = [("/status/phase", "Failed"), ("/status/reason", "Evicted")];
+        self.show_with(status.clone(), &phase, "PodFailed", false);
+    }
+
+    /// Runs the only instance of a pod that is not restarted, and ends it and the pod.
+    fn job(&mut self) {
+        let started = self.at;
+        self.event(started, "Started", "Started container app", true);
+        self.show(status(0, "c0", running(started), json!({})), &[]);
+        let finished = started + 20;
+        self.pass_until(finished);
+        let reason = [Reason::Own, Reason::Oom, Reason::Evicted][self.below(3)];
+        let codes = reason.codes();
+        let code = codes[self.below(codes.len())];
+        self.send_events(reason, code, finished);
+        let truth = reason.truth(code).filter(|_| code != 0);
+        self.truths.push(("c0".to_owned(), truth));
+        let end = ended("c0", code, reason.word(code), started, finished);
+        let end = status(0, "c0", end, json!({}));
+        self.at += 1;
+        if reason == Reason::Evicted {
+            self.fail(&end, code);
+            return;
+        }
+        // The kubelet shows the end, stops the sandbox, and shows the phase. It may be late, and skip all but the last.
+        if self.dice.unit() < 0.2 {
+            let shown_at = self.at + self.below(40) as i64;
+            self.pass_until(shown_at);
+        }
+        let (word, phase) = match code {
+            0 => ("PodCompleted", "Succeeded"),
+            _ => ("PodFailed", "Failed"),
+        };
+        for is_sandbox_up in [true, false] {
+            if self.dice.unit() < 0.5 {
+                self.show_with(end.clone(), &[], word, is_sandbox_up);
+                let shown_at = self.at + self.below(5) as i64;
+                self.pass_until(shown_at);
+            }
+        }
+        self.show_with(end, &[("/status/phase", phase)], word, false);
     }
 
     fn show_end(&mut self, n: i64, id: &str, end: &Value) {
@@ -252,12 +340,23 @@ impl History {
 fn random_ends_are_each_named_once_by_what_ended_them() {
     const INSTANCES: i64 = 6;
     for seed in 1..=rounds(4000) {
-        let mut history = History::new(seed);
+        let mut history = History::new(seed, "Always");
         if (0..INSTANCES).all(|n| history.instance(n, n == INSTANCES - 1)) {
             history.event(history.at, "Started", "Started container app", true);
             let runs = running(history.at);
             history.show(status(INSTANCES, "c6", runs, history.last.clone()), &[]);
         }
+        history.pass_until(history.at + 300);
+        assert_eq!(history.b.detector.held(), 0, "seed {seed}");
+        history.check(seed);
+    }
+}
+
+#[test]
+fn random_ends_of_jobs_are_each_named_once_by_what_ended_them() {
+    for seed in 1..=rounds(4000) {
+        let mut history = History::new(seed, "Never");
+        history.job();
         history.pass_until(history.at + 300);
         assert_eq!(history.b.detector.held(), 0, "seed {seed}");
         history.check(seed);
