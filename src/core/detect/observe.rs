@@ -425,11 +425,15 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         let is_decided = status
             .condition("ContainersReady")
             .is_some_and(|c| matches!(&*c.reason, "PodFailed" | "PodCompleted"));
-        let sandbox = status.condition("PodReadyToStartContainers");
-        let is_sandbox_up = sandbox.is_some_and(|c| &*c.status == "True");
         self.pod_state == PodState::Alive
             && is_decided
-            && (!is_sandbox_up || container.restarts(exit_code))
+            && (!self.is_sandbox_up() || container.restarts(exit_code))
+    }
+
+    /// Returns true if the kubelet shows that the pod's sandbox is up.
+    fn is_sandbox_up(&self) -> bool {
+        let sandbox = self.opener.pod.status.condition("PodReadyToStartContainers");
+        sandbox.is_some_and(|c| &*c.status == "True")
     }
 
     /// Returns true if the kubelet may have stopped the pod as a whole, which then only an event says: the pod is over
@@ -480,8 +484,9 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             return Awaits::Phase { events };
         }
         // A pod that the kubelet stops as a whole fails later. Where the exit code cannot come from a stop of the whole
-        // pod, only a probe or a hook is in question, and the events name those.
-        let may_be_stopped = end.may_be_a_stop || self.disruption().is_some();
+        // pod, or its sandbox is still up, only a stop of the container is in question, and the events name that.
+        let may_be_stopped =
+            end.may_be_a_stop && !self.is_sandbox_up() || self.disruption().is_some();
         match self.pod_state {
             PodState::Alive if may_be_stopped => Awaits::Pod,
             _ => Awaits::Events,

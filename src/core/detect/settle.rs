@@ -6,13 +6,14 @@
 //! elsewhere, and later: in the pod's events, or in the pod's phase, which the kubelet does not change until no container
 //! can be running (kubelet `status_manager.go`, `mergePodStatus`). So such a termination waits
 //! * for the pod to move on: a restart means that only this container failed; phase Failed with a reason means that
-//!   the termination was part of the pod's failure;
+//!   the termination was part of the pod's failure. While the kubelet shows that the pod's sandbox is up, it is not
+//!   stopping the pod, and there is nothing to wait for;
 //! * for an answer to one to three lookups of the pod's events;
 //! * for twelve seconds at most; while the kubelet reports that it stops the pod, or has decided its last phase and does
 //!   not show it yet, for the grace period plus 15 seconds, but at most 120 seconds.
 //!
-//! With a phase that is decided and not shown, so waits any termination that may come from a stop of the whole pod
-//! ([`Awaits::Phase`]). The wait is over as soon as the evidence is complete. Other terminations are never held back.
+//! While the phase is decided and not shown, a termination with any exit code waits so ([`Awaits::Phase`]). The wait is
+//! over as soon as the evidence is complete. Other terminations are never held back.
 //!
 //! A clean exit is no crash. It is held all the same where a stop may explain it ([`Held::Unless`]): a probe that failed,
 //! or an eviction of a job that handled SIGTERM and exited with 0, whose pod then succeeds without a reason. For jobs

@@ -260,6 +260,32 @@ fn an_end_waits_for_the_phase_that_the_kubelet_has_decided_and_not_shown() {
 }
 
 #[test]
+fn a_pod_whose_sandbox_is_up_is_not_being_stopped() {
+    let (confirmed, probable) = (Confidence::Confirmed, Confidence::Probable);
+    for (code, want, confidence) in [
+        (0, "graceful", confirmed),
+        (143, "terminated", confirmed),
+        // Anybody may send SIGKILL.
+        (137, "killed", probable),
+    ] {
+        for (sandbox, is_up) in [(Some("True"), true), (Some("False"), false), (None, false)] {
+            let mut b = Bench::new();
+            let dead = pod(3, status(0, "c1", ended("c1", code, "Error", 5, 20), json!({})));
+            b.apply(21, &undecided(dead, "ContainersNotReady", sandbox));
+            b.pass(22);
+            assert_eq!((b.lookups(), b.detector.held()), (1, 1), "the container may be restarted");
+            b.detector.on_events("u1", &Lookup::Found(Vec::new()), &mut b.out);
+            assert_eq!(b.detector.held(), usize::from(!is_up), "{code} {sandbox:?}");
+            b.answer(&[]);
+            let line = b.only();
+            assert_eq!(line.kind.name(), want);
+            assert_eq!(line.metadata.confidence, if is_up { confidence } else { probable });
+            assert_eq!(line.telemetry.gaps.len(), usize::from(!is_up), "{code} {sandbox:?}");
+        }
+    }
+}
+
+#[test]
 fn a_phase_that_does_not_come_leaves_a_probable_end_that_a_later_one_explains() {
     let mut b = Bench::new();
     let dead = pod(3, status(0, "c1", ended("c1", 1, "Error", 5, 20), json!({})));
