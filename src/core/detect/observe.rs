@@ -406,6 +406,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
                     || self.disruption().is_some()
                     || is_current
                         && (self.lacks_its_phase(container, exit_code)
+                            || self.sandbox() == Some(false)
                             || self.is_stopped_pod(container, exit_code))
             }
         };
@@ -427,13 +428,17 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             .is_some_and(|c| matches!(&*c.reason, "PodFailed" | "PodCompleted"));
         self.pod_state == PodState::Alive
             && is_decided
-            && (!self.is_sandbox_up() || container.restarts(exit_code))
+            && (self.sandbox() != Some(true) || container.restarts(exit_code))
     }
 
-    /// Returns true if the kubelet shows that the pod's sandbox is up.
-    fn is_sandbox_up(&self) -> bool {
-        let sandbox = self.opener.pod.status.condition("PodReadyToStartContainers");
-        sandbox.is_some_and(|c| &*c.status == "True")
+    /// Returns whether the pod's sandbox is up, if the kubelet shows that (since Kubernetes 1.29). It is down if the pod is
+    /// being stopped, or if it was lost: then the kubelet stops the containers as well, and starts them in a new one.
+    fn sandbox(&self) -> Option<bool> {
+        match &*self.opener.pod.status.condition("PodReadyToStartContainers")?.status {
+            "True" => Some(true),
+            "False" => Some(false),
+            _ => None,
+        }
     }
 
     /// Returns true if the kubelet may have stopped the pod as a whole, which then only an event says: the pod is over
@@ -483,12 +488,14 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
                 || self.settling.may_look_up_job(self.opener.now.monotonic);
             return Awaits::Phase { events };
         }
-        // A pod that the kubelet stops as a whole fails later. Where the exit code cannot come from a stop of the whole
-        // pod, or its sandbox is still up, only a stop of the container is in question, and the events name that.
-        let may_be_stopped =
-            end.may_be_a_stop && !self.is_sandbox_up() || self.disruption().is_some();
+        // A pod that the kubelet stops as a whole fails or goes later. Where its sandbox is still up, or the exit code cannot
+        // come from a stop of the whole pod, only a stop of the container is in question, and the events name that.
+        let may_be_stopped = match self.sandbox() {
+            Some(is_up) => !is_up,
+            None => end.may_be_a_stop,
+        };
         match self.pod_state {
-            PodState::Alive if may_be_stopped => Awaits::Pod,
+            PodState::Alive if may_be_stopped || self.disruption().is_some() => Awaits::Pod,
             _ => Awaits::Events,
         }
     }

@@ -208,7 +208,7 @@ fn undecided(pod: Value, containers_ready: &str, sandbox: Option<&str>) -> Value
 }
 
 /// The end of a container as an object shows it that does not show the pod's last phase yet.
-const BEFORE_THE_PHASE: [(&str, &str, Option<&str>, bool); 11] = [
+const BEFORE_THE_PHASE: [(&str, &str, Option<&str>, bool); 10] = [
     // The policy, the reason of `ContainersReady`, the status of `PodReadyToStartContainers`, and whether the phase decides.
     ("Always", "PodFailed", Some("False"), true),
     ("Always", "PodFailed", None, true),
@@ -221,8 +221,6 @@ const BEFORE_THE_PHASE: [(&str, &str, Option<&str>, bool); 11] = [
     // Recorded of every pod whose program ends by itself and is not restarted: `node-v2`, exits/exit1.
     ("Never", "PodFailed", Some("True"), false),
     ("Always", "ContainersNotReady", Some("True"), false),
-    // The sandbox died.
-    ("Always", "ContainersNotReady", Some("False"), false),
     ("Never", "ContainersNotReady", None, false),
 ];
 
@@ -282,6 +280,52 @@ fn a_pod_whose_sandbox_is_up_is_not_being_stopped() {
             assert_eq!(line.metadata.confidence, if is_up { confidence } else { probable });
             assert_eq!(line.telemetry.gaps.len(), usize::from(!is_up), "{code} {sandbox:?}");
         }
+    }
+}
+
+#[test]
+fn an_end_without_a_sandbox_may_be_a_stop_whatever_its_exit_code() {
+    let lost = event("SandboxChanged", "Pod sandbox changed, it will be killed", false, (20, 20));
+    let stopping = event("Killing", "Stopping container app", true, (19, 19));
+    let gap = "pod: whether it goes on or fails as a whole was not shown";
+    for (events, then, want) in [
+        // The kubelet starts the container in a new sandbox.
+        (vec![lost], "told", "error, confirmed, sandbox was lost"),
+        (vec![], "restarts", "error, confirmed"),
+        // A static pod whose manifest was removed or changed: the kubelet writes no last phase and no deletion.
+        (vec![stopping.clone()], "is gone", "quiet"),
+        (vec![], "is gone", "error, confirmed"),
+        (vec![], "stays", gap),
+        (vec![stopping], "stays", gap),
+    ] {
+        let mut b = Bench::new();
+        let dead = pod(3, status(0, "c1", ended("c1", 1, "Error", 5, 20), json!({})));
+        let dead = undecided(dead, "ContainersNotReady", Some("False"));
+        b.apply(21, &dead);
+        assert_eq!((b.types().len(), b.detector.held()), (0, 1), "{then} {want}");
+        b.pass(22);
+        b.detector.on_events("u1", &Lookup::Found(events), &mut b.out);
+        assert_eq!(b.detector.held(), usize::from(then != "told"), "{then} {want}");
+        match then {
+            "restarts" => {
+                let last = ended("c1", 1, "Error", 5, 20);
+                b.apply(25, &pod(4, status(1, "c2", running(24), last)));
+            }
+            "is gone" => _ = b.delete(25, &dead),
+            _ => _ = b.answer(&[]),
+        }
+        if want == "quiet" {
+            assert_eq!((b.types().len(), b.quiets()), (0, vec![Quiet::Deletion]), "{then}");
+            continue;
+        }
+        let line = b.only();
+        let gaps: Vec<String> = line.telemetry.gaps.iter().map(ToString::to_string).collect();
+        let confidence = match line.metadata.confidence {
+            Confidence::Confirmed => "confirmed",
+            Confidence::Probable => "probable",
+        };
+        let told = format!("{}, {confidence}, {} {gaps:?}", line.kind.name(), line.message);
+        assert!(want.split(", ").all(|part| told.contains(part)), "{told}");
     }
 }
 
