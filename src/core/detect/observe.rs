@@ -369,7 +369,8 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             || (is_current && self.pod_state == PodState::Ended)
     }
 
-    /// Returns true if a clean exit may be the kubelet's doing, so that it is held back until that is known.
+    /// Returns true if a clean exit may be the kubelet's doing, so that it is held back until that is known. While its
+    /// sandbox is up, the pod was not stopped as a whole.
     fn may_be_stopped(
         &mut self,
         container: &Container<'p, 'a>,
@@ -381,7 +382,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             return false;
         }
         end.finished_at.time().is_some()
-            && (container.has_probe_or_hook() || is_current)
+            && (container.has_probe_or_hook() || is_current && self.sandbox() != Some(true))
             && self.settling.may_look_up_job(self.opener.now.monotonic)
     }
 

@@ -330,6 +330,25 @@ fn an_end_without_a_sandbox_may_be_a_stop_whatever_its_exit_code() {
 }
 
 #[test]
+fn a_job_that_is_done_while_its_sandbox_is_up_costs_no_lookup() {
+    for (sandbox, has_probe, lookups) in [
+        (Some("True"), false, 0),
+        (Some("True"), true, 1),
+        (Some("False"), false, 1),
+        (None, false, 1),
+    ] {
+        let mut b = Bench::new();
+        let done = status(0, "c1", ended("c1", 0, "Completed", 5, 20), json!({}));
+        let done = if has_probe { probed(3, done) } else { pod(3, done) };
+        let done = with(done, "/spec/restartPolicy", json!("Never"));
+        b.apply(21, &undecided(done, "PodCompleted", sandbox));
+        assert_eq!(b.detector.held(), lookups, "{sandbox:?} {has_probe}");
+        assert_eq!(b.answer(&[]).min(1), lookups, "{sandbox:?} {has_probe}");
+        assert_eq!((b.types().len(), b.quiets()), (0, vec![Quiet::CleanExit]));
+    }
+}
+
+#[test]
 fn a_phase_that_does_not_come_leaves_a_probable_end_that_a_later_one_explains() {
     let mut b = Bench::new();
     let dead = pod(3, status(0, "c1", ended("c1", 1, "Error", 5, 20), json!({})));
