@@ -54,8 +54,10 @@ impl Pod {
         // The kubelet has not written any status yet.
         let status = match statuses {
             [] => json!({"phase": phase, "qosClass": "Burstable"}),
-            _ => json!({"phase": phase, "qosClass": "Burstable",
-                "initContainerStatuses": listed(&init), "containerStatuses": listed(&self.apps)}),
+            _ => {
+                json!({"phase": phase, "qosClass": "Burstable", "conditions": conditions(phase, statuses),
+                "initContainerStatuses": listed(&init), "containerStatuses": listed(&self.apps)})
+            }
         };
         let resources = self.pod_limit_mib.map_or_else(|| json!({}), memory);
         json!({
@@ -83,6 +85,22 @@ impl Pod {
             "ready": status.state["running"].is_object(), "state": status.state,
             "lastState": status.last_state, "containerID": format!("containerd://{}", status.id)})
     }
+}
+
+/// Returns the conditions that say whether the sandbox is up, and why the containers are not ready.
+fn conditions(phase: &str, statuses: &[Status]) -> Value {
+    // The sandbox is not up any more when the pod is over, nor when the runtime lost the container.
+    let is_lost = |status: &Status| status.state["terminated"]["reason"] == "Unknown";
+    let is_sandbox_up = phase != "Failed" && !statuses.iter().any(is_lost);
+    let is_ready = statuses.iter().all(|status| status.state["running"].is_object());
+    let reason = match (phase, is_ready) {
+        ("Failed", _) => "PodFailed",
+        (_, true) => "",
+        (_, false) => "ContainersNotReady",
+    };
+    let word = |is_so| if is_so { "True" } else { "False" };
+    json!([{"type": "PodReadyToStartContainers", "status": word(is_sandbox_up)},
+        {"type": "ContainersReady", "status": word(is_ready), "reason": reason}])
 }
 
 /// Returns the state of a running container.
