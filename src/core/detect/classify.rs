@@ -174,7 +174,7 @@ pub fn signal_number(name: &str) -> Option<i32> {
 }
 
 /// Returns true for SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV: nobody sends these to stop a container.
-fn is_fault(exit_code: i32, number: i32) -> bool {
+pub fn is_fault(exit_code: i32, number: i32) -> bool {
     matches!(signal(exit_code, number), Some(4 | 6 | 7 | 8 | 11))
 }
 

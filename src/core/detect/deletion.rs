@@ -57,6 +57,11 @@ impl Deletion {
             || self.is_known_before && may_be_a_stop(exit_code)
     }
 
+    /// Returns true if the deletion was requested. The kubelet then stops the pod for it, and no other reason is to come.
+    pub fn is_requested(self) -> bool {
+        self.requested.is_some()
+    }
+
     /// Returns true if a container that waits does so in a pod that is being deleted.
     pub fn silences_waiting(self) -> bool {
         self.requested.is_some()

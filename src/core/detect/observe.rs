@@ -429,12 +429,17 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             .is_some_and(|c| matches!(&*c.reason, "PodFailed" | "PodCompleted"));
         self.pod_state == PodState::Alive
             && is_decided
+            && !self.deletion.is_requested()
             && (self.sandbox() != Some(true) || container.restarts(exit_code))
     }
 
-    /// Returns whether the pod's sandbox is up, if the kubelet shows that (since Kubernetes 1.29). It is down if the pod is
-    /// being stopped, or if it was lost: then the kubelet stops the containers as well, and starts them in a new one.
+    /// Returns whether the pod's sandbox is up, if the kubelet shows that (since Kubernetes 1.29) and it tells more than the
+    /// pod's deletion. It is down if the pod is being stopped, or if it was lost: then the kubelet stops the containers as
+    /// well, and starts them in a new one.
     fn sandbox(&self) -> Option<bool> {
+        if self.deletion.is_requested() {
+            return None;
+        }
         match &*self.opener.pod.status.condition("PodReadyToStartContainers")?.status {
             "True" => Some(true),
             "False" => Some(false),

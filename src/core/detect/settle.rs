@@ -27,7 +27,7 @@ use crate::core::case::{
     Case, Confidence, ContainerKind, EventInfo, Gap, IncidentType, Part, PodStop, Severity,
     StopCause, StopKind, Subject, bytes_together,
 };
-use crate::core::detect::classify::Quiet;
+use crate::core::detect::classify::{self, Quiet};
 use crate::core::detect::container::Container;
 use crate::core::detect::evidence::{self, Cause, Instance, Judgement, PodEvent};
 use crate::core::order::sort_by;
@@ -463,6 +463,9 @@ impl Pending {
         }
         let case = &mut self.case;
         case.events = std::mem::take(&mut self.events);
+        let is_fault = case
+            .termination()
+            .is_some_and(|end| classify::is_fault(end.exit_code, end.signal.unwrap_or_default()));
         let is_stopped_with_pod =
             self.judgement.pod_failure.is_some() && !self.judgement.restarting;
         let cause = self.judgement.cause.take();
@@ -493,9 +496,9 @@ impl Pending {
             };
         } else if let Held::Unless(quiet) = self.held {
             return self.quiet(quiet);
-        } else if self.gone && self.judgement.stopping_pod {
+        } else if self.gone && self.judgement.stopping_pod && !is_fault {
             // Of other pods the deletion is known before their terminations, but the mirror of a static pod is
-            // deleted after them.
+            // deleted after them. A fault of the program is one all the same.
             return self.quiet(Quiet::Deletion);
         } else if case.termination().is_some() {
             if self.wants_pod {

@@ -288,18 +288,20 @@ fn an_end_without_a_sandbox_may_be_a_stop_whatever_its_exit_code() {
     let lost = event("SandboxChanged", "Pod sandbox changed, it will be killed", false, (20, 20));
     let stopping = event("Killing", "Stopping container app", true, (19, 19));
     let gap = "pod: whether it goes on or fails as a whole was not shown";
-    for (events, then, want) in [
+    for (code, events, then, want) in [
         // The kubelet starts the container in a new sandbox.
-        (vec![lost], "told", "error, confirmed, sandbox was lost"),
-        (vec![], "restarts", "error, confirmed"),
+        (1, vec![lost], "told", "error, confirmed, sandbox was lost"),
+        (1, vec![], "restarts", "error, confirmed"),
         // A static pod whose manifest was removed or changed: the kubelet writes no last phase and no deletion.
-        (vec![stopping.clone()], "is gone", "quiet"),
-        (vec![], "is gone", "error, confirmed"),
-        (vec![], "stays", gap),
-        (vec![stopping], "stays", gap),
+        (1, vec![stopping.clone()], "is gone", "quiet"),
+        (1, vec![], "is gone", "error, confirmed"),
+        // A fault of the program, while it is stopped.
+        (139, vec![stopping.clone()], "is gone", "signal, confirmed"),
+        (1, vec![], "stays", gap),
+        (1, vec![stopping], "stays", gap),
     ] {
         let mut b = Bench::new();
-        let dead = pod(3, status(0, "c1", ended("c1", 1, "Error", 5, 20), json!({})));
+        let dead = pod(3, status(0, "c1", ended("c1", code, "Error", 5, 20), json!({})));
         let dead = undecided(dead, "ContainersNotReady", Some("False"));
         b.apply(21, &dead);
         assert_eq!((b.types().len(), b.detector.held()), (0, 1), "{then} {want}");
@@ -326,6 +328,30 @@ fn an_end_without_a_sandbox_may_be_a_stop_whatever_its_exit_code() {
         };
         let told = format!("{}, {confidence}, {} {gaps:?}", line.kind.name(), line.message);
         assert!(want.split(", ").all(|part| told.contains(part)), "{told}");
+    }
+}
+
+#[test]
+fn a_deletion_that_is_known_leaves_nothing_to_wait_for() {
+    let stopping = event("Killing", "Stopping container app", true, (19, 19));
+    for (code, finished, containers_ready, want) in [
+        // A fault of the program, also while it is stopped.
+        (139, 30, "PodFailed", "signal"),
+        (134, 30, "ContainersNotReady", "signal"),
+        // It ended before the deletion was requested.
+        (1, 14, "PodFailed", "error"),
+        (1, 14, "ContainersNotReady", "error"),
+    ] {
+        let mut b = Bench::new();
+        let dead = pod(3, status(0, "c1", ended("c1", code, "Error", 5, finished), json!({})));
+        let dead = with(dead, "/metadata/deletionTimestamp", json!(t(25)));
+        let dead = with(dead, "/metadata/deletionGracePeriodSeconds", json!(10));
+        let dead = undecided(dead, containers_ready, Some("False"));
+        b.apply(31, &dead);
+        assert_eq!((b.types(), b.detector.held()), (vec![want], 0), "{code} {containers_ready}");
+        b.delete(32, &dead);
+        b.answer(std::slice::from_ref(&stopping));
+        assert_eq!((b.types(), b.quiets()), (vec![want], vec![]), "{code} {containers_ready}");
     }
 }
 
