@@ -11,8 +11,55 @@ enum Reason {
     Change,
     Oom,
     Lost,
-    Evicted,
+    /// The sandbox was lost; the kubelet stops the container and starts it in a new one.
+    Sandbox,
+    /// The kubelet stopped the pod as a whole.
+    Stopped,
 }
+
+/// Why the kubelet stops a pod as a whole.
+#[derive(Debug)]
+struct Stop {
+    /// The pod's `status.reason`.
+    reason: &'static str,
+    /// The reason of its event, if there is one.
+    event: Option<&'static str>,
+    message: &'static str,
+    /// True if the pod gets the condition `DisruptionTarget`.
+    has_condition: bool,
+    kind: &'static str,
+}
+
+const STOPS: [Stop; 4] = [
+    Stop {
+        reason: "Evicted",
+        event: Some("Evicted"),
+        message: "The node was low on resource: memory.",
+        has_condition: true,
+        kind: "evicted",
+    },
+    Stop {
+        reason: "Preempting",
+        event: Some("Preempting"),
+        message: "Preempted in order to admit critical pod",
+        has_condition: true,
+        kind: "preempted",
+    },
+    Stop {
+        reason: "Terminated",
+        event: None,
+        message: "Pod was terminated in response to imminent node shutdown.",
+        has_condition: true,
+        kind: "node_shutdown",
+    },
+    Stop {
+        reason: "DeadlineExceeded",
+        event: Some("DeadlineExceeded"),
+        message: "Pod was active on the node longer than the specified deadline",
+        has_condition: false,
+        kind: "timeout",
+    },
+];
 
 impl Reason {
     /// Returns the exit codes that fit.
@@ -21,7 +68,7 @@ impl Reason {
             Self::Own => &[0, 1, 2, 3, 130, 137, 139, 143],
             Self::Probe => &[0, 1, 2, 130, 137, 143],
             Self::Change => &[0, 137, 143],
-            Self::Evicted => &[0, 1, 2, 137, 143],
+            Self::Sandbox | Self::Stopped => &[0, 1, 2, 130, 137, 139, 143],
             Self::Oom => &[137],
             Self::Lost => &[255],
         }
@@ -40,11 +87,11 @@ impl Reason {
     /// Returns the type of the container's line; `None` for a quiet end.
     fn truth(self, code: i32) -> Option<&'static str> {
         match self {
-            Self::Own => Some(classify::exit_code(code).0.name()),
+            Self::Own | Self::Sandbox => Some(classify::exit_code(code).0.name()),
             Self::Probe => Some("probe_failure"),
             Self::Oom => Some("oom"),
             Self::Lost => Some("runtime_lost"),
-            Self::Change | Self::Evicted => None,
+            Self::Change | Self::Stopped => None,
         }
     }
 }
@@ -76,8 +123,11 @@ struct History {
     /// The state of the instance before, as the API shows it.
     last: Value,
     truths: Vec<(String, Option<&'static str>)>,
-    evictions: usize,
-    /// The ids of the lines that an eviction has to explain.
+    /// Why the kubelet stopped the pod.
+    stop: Option<&'static Stop>,
+    /// The message of the condition `DisruptionTarget`.
+    disruption: Option<&'static str>,
+    /// The ids of the lines that this stop has to explain.
     explained: Vec<IncidentId>,
 }
 
@@ -100,7 +150,8 @@ impl History {
             at: 5,
             last: json!({}),
             truths: Vec::new(),
-            evictions: 0,
+            stop: None,
+            disruption: None,
             explained: Vec::new(),
         }
     }
@@ -148,6 +199,12 @@ impl History {
         let sandbox = (self.conditions == Conditions::All).then_some(sandbox);
         if self.conditions != Conditions::None {
             shown = undecided(shown, reason, sandbox);
+            let disruption = self.disruption.map(|message| {
+                json!({"type": "DisruptionTarget", "status": "True", "message": message,
+                    "reason": "TerminationByKubelet"})
+            });
+            let conditions = shown["status"]["conditions"].as_array_mut();
+            conditions.expect("it has some").extend(disruption);
         }
         self.b.apply(self.at, &shown);
         shown
@@ -175,18 +232,19 @@ impl History {
     }
 
     /// Runs an instance and ends it. Returns false if the pod is over.
-    fn instance(&mut self, n: i64, may_evict: bool) -> bool {
+    fn instance(&mut self, n: i64, may_be_stopped: bool) -> bool {
         let (id, started) = (format!("c{n}"), self.at);
         self.event(started, "Started", "Started container app", true);
         self.show(status(n, &id, running(started), self.last.clone()), &[]);
         let finished = started + 20 + self.below(30) as i64;
         self.pass_until(finished);
-        let reason = match self.below(6) {
+        let reason = match self.below(7) {
             1 if self.is_probed => Reason::Probe,
             2 => Reason::Change,
             3 => Reason::Oom,
             4 => Reason::Lost,
-            5 if may_evict => Reason::Evicted,
+            5 => Reason::Sandbox,
+            6 if may_be_stopped => Reason::Stopped,
             _ => Reason::Own,
         };
         let codes = reason.codes();
@@ -195,11 +253,11 @@ impl History {
         self.truths.push((id.clone(), reason.truth(code)));
         let end = ended(&id, code, reason.word(code), started, finished);
         self.at += 1;
-        if reason == Reason::Evicted {
+        if reason == Reason::Stopped {
             self.fail(&status(n, &id, end, self.last.clone()), code);
             return false;
         }
-        self.show_end(n, &id, &end);
+        self.show_end(n, &id, &end, reason != Reason::Sandbox);
         self.last = end;
         true
     }
@@ -210,13 +268,21 @@ impl History {
             self.event(finished - 4, "Unhealthy", "Liveness probe failed: x", true);
             self.event(finished - 2, "Unhealthy", "Liveness probe failed: x", true);
         }
-        if reason == Reason::Evicted {
-            self.event(finished - 2, "Evicted", "The node was low on resource: memory.", false);
+        if reason == Reason::Stopped {
+            let stop = &STOPS[self.below(STOPS.len())];
+            self.stop = Some(stop);
+            if let Some(event) = stop.event {
+                self.event(finished - 2, event, stop.message, false);
+            }
+        }
+        if reason == Reason::Sandbox {
+            let message = "Pod sandbox changed, it will be killed and re-created.";
+            self.event(finished - 1, "SandboxChanged", message, false);
         }
         let stop = match reason {
             Reason::Probe => "Container app failed liveness probe, will be restarted",
             Reason::Change => "Container app definition changed, will be restarted",
-            Reason::Evicted => "Stopping container app",
+            Reason::Sandbox | Reason::Stopped => "Stopping container app",
             Reason::Own | Reason::Oom | Reason::Lost => return,
         };
         // For these codes, the failed probe alone must do.
@@ -226,10 +292,10 @@ impl History {
         }
     }
 
-    /// Shows that the pod was evicted; before that perhaps only that its container ended, and that its sandbox is down,
-    /// unless it could not be stopped.
+    /// Shows that the kubelet stopped the pod; before that perhaps only that its container ended, and that its sandbox is
+    /// down, unless it could not be stopped.
     fn fail(&mut self, status: &Value, code: i32) {
-        self.evictions += 1;
+        let stop = self.stop.expect("the pod was stopped for a reason");
         if self.dice.unit() < 0.5 {
             let before = self.b.incidents().count();
             // Of a pod that is not restarted this looks like the end of the program by itself.
@@ -240,7 +306,9 @@ impl History {
                 // crash, so it has a line. The line of the pod has to name it: see docs/incident.md.
                 Conditions::None if !self.is_probed && !classify::may_be_a_stop(code) => {
                     let line = self.b.incidents().nth(before).expect("the end has a line at once");
-                    self.explained.push(line.id);
+                    if classify::signal(code, 0).is_none() {
+                        self.explained.push(line.id);
+                    }
                     let end = self.truths.last_mut().expect("the instance has an end");
                     end.1 = Reason::Own.truth(code);
                     1
@@ -253,8 +321,14 @@ impl History {
             let shown_at = self.at + 1 + self.below(longest) as i64;
             self.pass_until(shown_at);
         }
-        let phase = [("/status/phase", "Failed"), ("/status/reason", "Evicted")];
-        self.show_with(status.clone(), &phase, "PodFailed", false);
+        // The reason is lost where the phase changed with it. The condition stays.
+        let is_lost =
+            stop.has_condition && self.conditions != Conditions::None && self.dice.unit() < 0.3;
+        let phase = if is_lost && code == 0 { "Succeeded" } else { "Failed" };
+        let reason = if is_lost { "" } else { stop.reason };
+        let changes = [("/status/phase", phase), ("/status/reason", reason)];
+        self.disruption = stop.has_condition.then_some(stop.message);
+        self.show_with(status.clone(), &changes, "PodFailed", false);
     }
 
     /// Runs the only instance of a pod that is not restarted, and ends it and the pod.
@@ -264,7 +338,7 @@ impl History {
         self.show(status(0, "c0", running(started), json!({})), &[]);
         let finished = started + 20;
         self.pass_until(finished);
-        let reason = [Reason::Own, Reason::Oom, Reason::Evicted][self.below(3)];
+        let reason = [Reason::Own, Reason::Oom, Reason::Stopped][self.below(3)];
         let codes = reason.codes();
         let code = codes[self.below(codes.len())];
         self.send_events(reason, code, finished);
@@ -273,7 +347,7 @@ impl History {
         let end = ended("c0", code, reason.word(code), started, finished);
         let end = status(0, "c0", end, json!({}));
         self.at += 1;
-        if reason == Reason::Evicted {
+        if reason == Reason::Stopped {
             self.fail(&end, code);
             return;
         }
@@ -296,9 +370,10 @@ impl History {
         self.show_with(end, &[("/status/phase", phase)], word, false);
     }
 
-    fn show_end(&mut self, n: i64, id: &str, end: &Value) {
+    fn show_end(&mut self, n: i64, id: &str, end: &Value, is_sandbox_up: bool) {
         if self.dice.unit() < 0.5 {
-            self.show(status(n, id, end.clone(), self.last.clone()), &[]);
+            let dead = status(n, id, end.clone(), self.last.clone());
+            self.show_with(dead, &[], "ContainersNotReady", is_sandbox_up);
         }
         self.at += 1;
         if self.dice.unit() < 0.5 {
@@ -319,7 +394,8 @@ impl History {
             self.b.incidents().map(|i| (i.container_id, i.kind.name())).collect();
         let of_pod = lines.iter().filter(|(id, _)| id.is_none());
         let of_pod: Vec<&str> = of_pod.map(|(_, kind)| *kind).collect();
-        assert_eq!(of_pod, vec!["evicted"; self.evictions], "seed {seed}");
+        let stop: Vec<&str> = self.stop.iter().map(|stop| stop.kind).collect();
+        assert_eq!(of_pod, stop, "seed {seed}");
         let explained: Vec<IncidentId> =
             self.b.incidents().flat_map(|i| i.metadata.explains).collect();
         assert_eq!(explained, self.explained, "seed {seed}");
