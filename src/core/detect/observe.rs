@@ -145,7 +145,8 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             let Some(end) = &status.state.terminated else { continue };
             let id = IncidentId::of_termination(self.key, &status.name, &end.container_id);
             let Some(record) = self.record(&status.name) else { continue };
-            let (is_reported, is_open) = (record.reported_end == id.short(), record.is_end_open);
+            let is_reported = record.reported_end == id.short() && record.own_end != id.short();
+            let is_open = record.is_end_open;
             let grace = container.grace(pod.spec.termination_grace_period_seconds);
             let within = stopping_time(grace);
             let age = end.finished_at.time().map(|at| self.opener.now.wall.duration_since(at));
@@ -395,20 +396,29 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         out: &mut Vec<Output>,
     ) {
         let exit_code = case.termination().map_or(0, |end| end.exit_code);
+        let id = case.id.short();
+        if is_current
+            && self.is_own_end()
+            && let Some(record) = self.record(&container.status.name)
+        {
+            record.own_end = id;
+        }
+        let is_shown_stopped = is_current
+            && (self.lacks_its_phase(container, exit_code) || self.sandbox() == Some(false));
         let is_held = match case.kind {
             IncidentType::HookFailure | IncidentType::StartError | IncidentType::RuntimeLost => {
                 false
             }
-            // Only a SIGKILL after a failed probe looks the same.
-            IncidentType::Oom => exit_code == 137 && container.probe_period().is_some(),
+            // Only a SIGKILL by the kubelet looks the same: after a failed probe, or in a stop of the whole pod.
+            IncidentType::Oom => {
+                exit_code == 137 && (container.probe_period().is_some() || is_shown_stopped)
+            }
             _ => {
                 container.may_be_a_stop(exit_code)
                     || container.has_probe_or_hook()
                     || self.disruption().is_some()
-                    || is_current
-                        && (self.lacks_its_phase(container, exit_code)
-                            || self.sandbox() == Some(false)
-                            || self.is_stopped_pod(container, exit_code))
+                    || is_shown_stopped
+                    || is_current && self.is_stopped_pod(container, exit_code)
             }
         };
         match is_held {
@@ -423,14 +433,24 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
     /// sandbox is down, which it stops after the containers (`kuberuntime_manager.go`, `killPodWithSyncResult`). While
     /// the sandbox is up, a container that is not restarted has ended by itself, and that decided the phase.
     fn lacks_its_phase(&self, container: &Container<'p, 'a>, exit_code: i32) -> bool {
-        let status = &self.opener.pod.status;
-        let is_decided = status
-            .condition("ContainersReady")
-            .is_some_and(|c| matches!(&*c.reason, "PodFailed" | "PodCompleted"));
         self.pod_state == PodState::Alive
-            && is_decided
+            && self.is_phase_decided()
             && !self.deletion.is_requested()
             && (self.sandbox() != Some(true) || container.restarts(exit_code))
+    }
+
+    /// Returns true if the kubelet has decided the pod's last phase.
+    fn is_phase_decided(&self) -> bool {
+        let condition = self.opener.pod.status.condition("ContainersReady");
+        condition.is_some_and(|c| matches!(&*c.reason, "PodFailed" | "PodCompleted"))
+    }
+
+    /// Returns true if the object shows that nothing stops the pod as a whole, so that a current end in it is the
+    /// container's own.
+    fn is_own_end(&self) -> bool {
+        self.pod_state == PodState::Alive
+            && self.sandbox() == Some(true)
+            && !self.is_phase_decided()
     }
 
     /// Returns whether the pod's sandbox is up, if the kubelet shows that (since Kubernetes 1.29) and it tells more than the
@@ -502,6 +522,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         };
         match self.pod_state {
             PodState::Alive if may_be_stopped || self.disruption().is_some() => Awaits::Pod,
+            _ if self.is_own_end() => Awaits::OwnEvents,
             _ => Awaits::Events,
         }
     }

@@ -92,6 +92,9 @@ pub enum Held {
 pub enum Awaits {
     /// The pod's events alone.
     Events,
+    /// The pod's events, as far as they are about the container: the pod was not being stopped as a whole when the end was
+    /// shown.
+    OwnEvents,
     /// The events, and whether the pod goes on or fails as a whole.
     Pod,
     /// The pod's last phase, which the kubelet has decided and not shown yet.
@@ -121,6 +124,8 @@ struct Pending {
     wants_pod: bool,
     /// True if the pod's events may name a cause.
     wants_events: bool,
+    /// True if the pod was not being stopped as a whole: what happens to the pod later did not end the container.
+    is_own: bool,
     /// True if the pod is gone.
     gone: bool,
     judgement: Judgement,
@@ -196,7 +201,7 @@ impl Settling {
         }
         let wants_events = awaits != Awaits::Phase { events: false };
         let longest = match awaits {
-            Awaits::Events | Awaits::Pod => SETTLE_MAX,
+            Awaits::Events | Awaits::OwnEvents | Awaits::Pod => SETTLE_MAX,
             Awaits::Phase { .. } => {
                 stopping_time(case.termination().map_or(Duration::ZERO, |end| end.grace))
             }
@@ -209,8 +214,9 @@ impl Settling {
             deadline: now.monotonic + longest,
             lookup_at: wants_events.then(|| now.monotonic + SETTLE_LOOKUPS[0]),
             lookups: 0,
-            wants_pod: awaits != Awaits::Events,
+            wants_pod: !matches!(awaits, Awaits::Events | Awaits::OwnEvents),
             wants_events,
+            is_own: awaits == Awaits::OwnEvents,
             gone: false,
             judgement: Judgement::default(),
             events: Vec::new(),
@@ -241,10 +247,11 @@ impl Settling {
             let state = &container.status.state;
             let is_current =
                 state.terminated.as_ref().is_some_and(|t| Some(&*t.container_id) == id);
-            if is_current && pod == PodState::Failed {
+            if is_current && pod == PodState::Failed && !p.is_own {
                 return Some(Decision::Quiet(Quiet::PodFailure));
             }
-            if is_current && pod == PodState::Ended && container.kind == ContainerKind::Sidecar {
+            let is_sidecar = container.kind == ContainerKind::Sidecar;
+            if is_current && pod == PodState::Ended && is_sidecar && !p.is_own {
                 return Some(Decision::Quiet(Quiet::SidecarTeardown));
             }
             if !is_current || pod == PodState::Ended {
@@ -467,7 +474,7 @@ impl Pending {
             .termination()
             .is_some_and(|end| classify::is_fault(end.exit_code, end.signal.unwrap_or_default()));
         let is_stopped_with_pod =
-            self.judgement.pod_failure.is_some() && !self.judgement.restarting;
+            self.judgement.pod_failure.is_some() && !self.judgement.restarting && !self.is_own;
         let cause = self.judgement.cause.take();
         // What is only probable does not stand against what the kubelet says about the pod.
         let cause = cause.filter(|c| c.confidence == Confidence::Confirmed || !is_stopped_with_pod);

@@ -128,7 +128,9 @@ pub struct ContainerRecord {
     /// Short id of the last incident that was reported for a termination with an exit code of the program's own choice;
     /// 0 if there was none.
     pub reported_end: u64,
-    /// True if that incident was reported before it was known whether the pod goes on.
+    /// Short id of the last incident of a termination that was shown while nothing stopped the pod; 0 if there was none.
+    pub own_end: u64,
+    /// True if the incident of `reported_end` was reported before it was known whether the pod goes on.
     pub is_end_open: bool,
     /// Terminations that the current object shows and that are not judged yet.
     pub unjudged: i64,
@@ -160,6 +162,7 @@ impl ContainerRecord {
             unseen: 0,
             start_failed: 0,
             reported_end: 0,
+            own_end: 0,
             is_end_open: false,
             unjudged: 0,
             is_restored: false,

@@ -356,6 +356,49 @@ fn a_deletion_that_is_known_leaves_nothing_to_wait_for() {
 }
 
 #[test]
+fn what_ends_while_nothing_stops_the_pod_is_no_part_of_a_later_eviction() {
+    for (code, reason, has_probe, want) in [
+        (1, "Error", false, "error"),
+        (1, "Error", true, "error"),
+        (137, "OOMKilled", false, "oom"),
+        (137, "OOMKilled", true, "oom"),
+        (137, "Error", false, "killed"),
+        (143, "Error", true, "terminated"),
+    ] {
+        let mut b = Bench::new();
+        let end = status(0, "c1", ended("c1", code, reason, 5, 20), json!({}));
+        let dead = if has_probe { probed(3, end) } else { pod(3, end) };
+        b.apply(21, &undecided(dead.clone(), "ContainersNotReady", Some("True")));
+        let failed = with(dead, "/metadata/resourceVersion", json!("4"));
+        let failed = with(failed, "/status/phase", json!("Failed"));
+        b.apply(24, &with(failed, "/status/reason", json!("Evicted")));
+        b.answer(&[event("Evicted", "low on memory", false, (23, 23))]);
+        let mut types = b.types();
+        types.sort_unstable();
+        let mut both = vec!["evicted", want];
+        both.sort_unstable();
+        assert_eq!((types, b.quiets()), (both, vec![]), "{code} {reason} {has_probe}");
+        assert!(b.incidents().all(|line| line.metadata.explains.is_empty()), "{code} {reason}");
+    }
+}
+
+#[test]
+fn an_oom_kill_that_is_shown_without_a_sandbox_may_be_the_kubelets_kill() {
+    // The reason is that of an earlier kill of a child, which containerd keeps.
+    for (sandbox, want) in [(Some("False"), vec!["evicted"]), (None, vec!["oom", "evicted"])] {
+        let mut b = Bench::new();
+        let dead = status(0, "c1", ended("c1", 137, "OOMKilled", 5, 20), json!({}));
+        let dead = pod(3, dead);
+        b.apply(21, &undecided(dead.clone(), "ContainersNotReady", sandbox));
+        let failed = with(dead, "/metadata/resourceVersion", json!("4"));
+        let failed = with(failed, "/status/phase", json!("Failed"));
+        b.apply(24, &with(failed, "/status/reason", json!("Evicted")));
+        b.answer(&[]);
+        assert_eq!(b.types(), want, "{sandbox:?}");
+    }
+}
+
+#[test]
 fn a_job_that_is_done_while_its_sandbox_is_up_costs_no_lookup() {
     for (sandbox, has_probe, lookups) in [
         (Some("True"), false, 0),
