@@ -275,6 +275,11 @@ pub fn pod_failure(reason: &str, message: &str) -> Option<(IncidentType, Severit
         {
             IncidentType::AdmissionRejected
         }
+        // Under disk or memory pressure, the node refuses pods with the reason of an eviction (kubelet
+        // `eviction_manager.go`, `Admit`).
+        "Evicted" if message.contains("The node had condition: ") => {
+            IncidentType::AdmissionRejected
+        }
         "Evicted" => IncidentType::Evicted,
         "DeadlineExceeded" => IncidentType::Timeout,
         "Preempting" => IncidentType::Preempted,
@@ -483,6 +488,8 @@ mod tests {
             ("NodeShutdown", "Pod was rejected as the node is shutting down."),
             ("NodeShutdown", "Pod Pod was rejected as the node is shutting down."),
             ("Shutdown", "Pod Node is in progress of shutting down, not admitting any new pods"),
+            ("Evicted", "Pod The node had condition: [DiskPressure]. "),
+            ("Evicted", "Pod was rejected: The node had condition: [MemoryPressure]. "),
         ] {
             let rejected = pod_failure(reason, message);
             assert_eq!(rejected, Some((T::AdmissionRejected, S::High)), "{reason} {message}");

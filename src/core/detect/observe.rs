@@ -55,7 +55,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             }
             phase @ ("Succeeded" | "Failed") => {
                 self.pod_state = PodState::Ended;
-                record.succeeded |= phase == "Succeeded";
+                record.is_done |= phase == "Succeeded" || self.opener.pod.status.reason.is_empty();
                 if !record.stopped && !self.is_baseline {
                     out.push(Output::Stopped(name()));
                 }
@@ -83,8 +83,8 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         let Some(record) = self.table.get(self.key) else {
             return;
         };
-        if verdict.0 == IncidentType::AdmissionRejected && record.succeeded {
-            // A restarted kubelet admits a finished pod again, and may refuse it (kubernetes#117955). Its work is done.
+        if verdict.0 == IncidentType::AdmissionRejected && record.is_done {
+            // A restarted kubelet admits a finished pod again, and may refuse it (kubernetes#117955, #124345). It was over.
             return;
         }
         self.pod_state = PodState::Failed;

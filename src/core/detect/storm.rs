@@ -120,12 +120,15 @@ impl Storm {
 }
 
 /// Returns a fingerprint of the workload whose pod was refused, and of the reason. `None`: the case is no refusal, or
-/// nothing owns the pod.
+/// nothing owns the pod. The node owns the mirrors of its static pods, which are different workloads.
 fn workload(case: &Case) -> Option<u64> {
     let Subject::Pod { reason, .. } = &case.subject else {
         return None;
     };
-    let owner = case.pod.owner.as_ref().filter(|_| case.kind == IncidentType::AdmissionRejected)?;
+    let owner = case.pod.owner.as_ref().filter(|owner| owner.kind != "Node")?;
+    if case.kind != IncidentType::AdmissionRejected {
+        return None;
+    }
     let mut hasher = DefaultHasher::new();
     (&case.pod.namespace, &owner.kind, &owner.name, reason).hash(&mut hasher);
     Some(hasher.finish().max(1))

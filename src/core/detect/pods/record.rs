@@ -90,8 +90,8 @@ pub struct PodRecord {
     pub stopped: bool,
     /// True if the failure of the pod as a whole was reported, or was before the agent's time.
     pub failed: bool,
-    /// True if the pod was seen in phase Succeeded.
-    pub succeeded: bool,
+    /// True if the pod was seen in phase Succeeded, or in phase Failed without a reason.
+    pub is_done: bool,
     /// Fingerprint of the workload in whose storm the failure of the pod waits for its line; 0 if it does not wait.
     pub waits_in_storm: u64,
     /// Fingerprint of the pod's place as it was last output.

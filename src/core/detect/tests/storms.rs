@@ -78,6 +78,13 @@ fn only_refusals_of_one_workload_for_one_reason_are_folded() {
     let mut b = Bench::new();
     b.apply(9, &refused(7, None, "OutOfcpu")).apply(9, &refused(8, None, "OutOfcpu"));
     assert_eq!(b.types().len(), 2, "nothing owns them");
+    let mut b = Bench::new();
+    for n in 7..10 {
+        let mut mirror = refused(n, Some("node1"), "OutOfcpu");
+        mirror["metadata"]["ownerReferences"][0]["kind"] = "Node".into();
+        b.apply(9, &mirror);
+    }
+    assert_eq!(b.types().len(), 3, "the node owns the mirrors of different static pods");
 }
 
 #[test]
