@@ -433,6 +433,8 @@ fn hangs_at_start(pod: &wire::Pod<'_>) -> bool {
         "Running" => false,
         _ => return false,
     };
+    let sandbox = pod.status.condition("PodReadyToStartContainers");
+    let has_no_sandbox = sandbox.is_some_and(|condition| &*condition.status == "False");
     let mut waits = is_new && pod.status.container_statuses.is_empty();
     for container in containers(pod) {
         let state = &container.status.state;
@@ -445,9 +447,20 @@ fn hangs_at_start(pod: &wire::Pod<'_>) -> bool {
             }
             waits = true;
         }
-        let failed = state.terminated.as_ref().is_some_and(|end| end.exit_code != 0);
-        if container.kind == ContainerKind::Init && (state.running.is_some() || failed) {
-            return false;
+        let end = state.terminated.as_ref();
+        // Without a sandbox, a container that the kubelet would restart keeps the state of its end (kubelet
+        // `convertToAPIContainerStatuses`).
+        let lacks_start = has_no_sandbox && end.is_some_and(|e| container.restarts(e.exit_code));
+        match container.kind {
+            ContainerKind::Init => {
+                let failed = end.is_some_and(|end| end.exit_code != 0);
+                if state.running.is_some() || failed && !lacks_start {
+                    return false;
+                }
+                waits |= failed;
+            }
+            ContainerKind::App => waits |= lacks_start,
+            ContainerKind::Sidecar | ContainerKind::Ephemeral => {}
         }
         if let (ContainerKind::Sidecar, Some(_)) = (container.kind, &state.running)
             && !container.status.started
@@ -570,9 +583,13 @@ fn telling<'e>(events: &[&'e EventInfo], hang: Hang) -> Option<&'e EventInfo> {
             };
             newest(&of("Readiness probe")).or_else(|| newest(&of("Startup probe")))
         }
+        // Other warnings are older than the deletion, or about something else.
         Hang::End => newest(&|info| {
             is_warning(info)
-                && !matches!(&*info.reason, "Unhealthy" | "BackOff" | "FailedScheduling")
+                && matches!(
+                    &*info.reason,
+                    "FailedKillPod" | "FailedPreStopHook" | "FailedSync" | "NodeNotReady"
+                )
         }),
         Hang::Start => {
             // The kubelet says every two minutes that it waits for volumes; why it waits is said in other events.
@@ -595,9 +612,17 @@ fn telling<'e>(events: &[&'e EventInfo], hang: Hang) -> Option<&'e EventInfo> {
                 );
                 is_before && began.is_some_and(|began| info.last_at < began.last_at)
             };
+            // Some warnings come again and again about pods that run well.
             let is_cause = |info: &EventInfo| {
                 is_warning(info)
-                    && !matches!(&*info.reason, "Unhealthy" | "FailedScheduling")
+                    && !matches!(
+                        &*info.reason,
+                        "Unhealthy"
+                            | "FailedScheduling"
+                            | "DNSConfigForming"
+                            | "FailedToRetrieveImagePullSecret"
+                            | "PolicyViolation"
+                    )
                     && !has_passed(info)
             };
             let pulled = newest(&|info| info.reason == "Pulled");
@@ -614,12 +639,16 @@ fn telling<'e>(events: &[&'e EventInfo], hang: Hang) -> Option<&'e EventInfo> {
 }
 
 /// Returns true for a configuration error that mostly passes in seconds: nothing is missing, but the kubelet has not
-/// received the objects yet (kubelet `pkg/kubelet/util/manager/watch_based_manager.go`).
+/// received the objects yet (kubelet `pkg/kubelet/util/manager/watch_based_manager.go`), or the Services after its own
+/// start (`kubelet_pods.go`, `makeEnvironmentVariables`).
 pub(super) fn is_cache_sync(message: &str) -> bool {
     let synchronises = message.contains("failed to sync ") && message.contains(" cache");
     // `object "shop"/"settings" not registered`: the kubelet does not watch the object for this pod yet.
     let is_unregistered = message.contains("object \"") && message.contains(" not registered");
-    synchronises || is_unregistered || message.contains("couldn't propagate object cache")
+    synchronises
+        || is_unregistered
+        || message.contains("couldn't propagate object cache")
+        || message.contains("services have not yet been read at least once")
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ fn a_cache_that_is_not_synchronised_yet_lacks_nothing() {
         ("failed to sync configmap cache: timed out waiting for the condition", true),
         ("couldn't propagate object cache: timed out waiting for the condition", true),
         ("object \"shop\"/\"settings\" not registered", true),
+        ("services have not yet been read at least once, cannot construct envvars", true),
         ("secret \"cache\" not found", false),
         ("couldn't find key cache in Secret shop/s", false),
         ("", false),
@@ -40,6 +41,10 @@ fn the_event_that_tells_most_is_the_cause() {
     let startup = info("Warning", "Unhealthy", "Startup probe failed: x", 74);
     let readiness = info("Warning", "Unhealthy", "Readiness probe failed: x", 76);
     let kill = info("Warning", "FailedKillPod", "error killing pod", 80);
+    // Warnings of pods that run well.
+    let dns = info("Warning", "DNSConfigForming", "Nameserver limits were exceeded", 90);
+    let secret = info("Warning", "FailedToRetrieveImagePullSecret", "Unable to retrieve", 92);
+    let policy = info("Warning", "PolicyViolation", "policy x fail: y", 94);
     let none: &[&EventInfo] = &[];
     for (hang, events, want) in [
         (Hang::Start, none, None),
@@ -53,7 +58,11 @@ fn the_event_that_tells_most_is_the_cause() {
         (Hang::Start, &[&mount, &pulling, &pulled, &sandbox], Some(&sandbox)),
         (Hang::Start, &[&pulling, &sandbox], Some(&sandbox)),
         (Hang::End, &[&mount, &liveness, &kill], Some(&kill)),
+        (Hang::Start, &[&sandbox, &dns, &secret, &policy], Some(&sandbox)),
+        (Hang::Start, &[&dns, &secret, &policy], None),
         (Hang::End, &[&liveness], None),
+        (Hang::End, &[&mount, &sandbox, &dns, &secret], None),
+        (Hang::End, &[&kill, &dns], Some(&kill)),
         (Hang::Ready, &[&liveness, &startup, &readiness], Some(&readiness)),
         (Hang::Ready, &[&liveness, &startup], Some(&startup)),
         (Hang::Ready, &[&mount, &liveness], None),
@@ -93,5 +102,35 @@ fn a_pod_hangs_at_its_start_if_nothing_goes_on_in_it_and_nothing_was_told_of_it(
         );
         let pod: wire::Pod<'_> = json::from_slice(text.as_bytes()).unwrap();
         assert_eq!(hangs_at_start(&pod), want, "{text}");
+    }
+}
+
+#[test]
+fn a_pod_without_a_sandbox_whose_containers_stay_ended_is_not_started_again() {
+    let running = r#"{"running":{}}"#;
+    let ended = r#"{"terminated":{"exitCode":255}}"#;
+    let done = r#"{"terminated":{"exitCode":0}}"#;
+    for (sandbox, policy, init, apps, want) in [
+        ("False", "Always", done, [ended, ended], true),
+        ("False", "OnFailure", done, [ended, done], true),
+        // The init container has to run again.
+        ("False", "Always", ended, [ended, ended], true),
+        ("False", "Always", ended, [running, ended], false),
+        ("False", "Always", done, [ended, running], false),
+        ("False", "OnFailure", done, [done, done], false),
+        ("False", "Never", done, [ended, ended], false),
+        // The kubelet is about to start it.
+        ("True", "Always", done, [ended, ended], false),
+        ("", "Always", done, [ended, ended], false),
+    ] {
+        let [a, b] = apps;
+        let text = format!(
+            r#"{{"spec":{{"restartPolicy":"{policy}"}},"status":{{"phase":"Running",
+            "conditions":[{{"type":"PodReadyToStartContainers","status":"{sandbox}"}}],
+            "initContainerStatuses":[{{"name":"i","state":{init}}}],
+            "containerStatuses":[{{"name":"a","state":{a}}},{{"name":"b","state":{b}}}]}}}}"#
+        );
+        let pod: wire::Pod<'_> = json::from_slice(text.as_bytes()).unwrap();
+        assert_eq!(hangs_at_start(&pod), want, "{sandbox} {policy} {init} {apps:?}");
     }
 }
