@@ -274,16 +274,45 @@ pub struct Termination {
     pub finished: Option<Timestamp>,
     /// The longest possible time between SIGTERM and SIGKILL.
     pub grace: Duration,
-    /// The longest period of the container's liveness and startup probes; `None` if it has none.
-    pub probe_period: Option<Duration>,
-    /// After how many failures in a row the first of these probes has failed.
-    pub probe_threshold: i64,
+    /// The container's probes whose failure stops it.
+    pub probes: Probes,
     /// True if the container has a probe or a hook whose failure stops it.
     pub has_probe_or_hook: bool,
     /// True if the exit code is one that a stop of the container causes by itself: 0, 137, 143, its stop signal.
     pub may_be_a_stop: bool,
     /// True if the kubelet restarts the container after this exit code.
     pub restarts: bool,
+}
+
+/// The probes of a container whose failure stops it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Probes {
+    /// The liveness probe.
+    pub liveness: Option<ProbeTimes>,
+    /// The startup probe.
+    pub startup: Option<ProbeTimes>,
+}
+
+/// The times of one probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeTimes {
+    /// The time between two tries.
+    pub period: Duration,
+    /// After how many failures in a row the probe has failed.
+    pub threshold: i64,
+    /// The time from SIGTERM to SIGKILL if this probe fails: its own, or else the pod's.
+    pub grace: Duration,
+}
+
+impl Probes {
+    /// Returns the probe whose failure is this kind of stop.
+    pub fn of(&self, kind: StopKind) -> Option<ProbeTimes> {
+        match kind {
+            StopKind::LivenessProbe => self.liveness,
+            StopKind::StartupProbe => self.startup,
+            StopKind::Hook | StopKind::SpecChange | StopKind::Sandbox => None,
+        }
+    }
 }
 
 /// Names a terminated container instance, so that its log and its records on the node can be found.

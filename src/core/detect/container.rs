@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::core::case::ContainerKind;
+use crate::core::case::{ContainerKind, ProbeTimes, Probes};
 use crate::core::detect::classify;
 use crate::core::wire;
 use crate::limits::{CONTAINERS_PER_POD_MAX, GRACE_MAX};
@@ -57,30 +57,35 @@ impl<'p> Container<'p, '_> {
             || signal.and_then(classify::signal_number).is_some_and(|n| exit_code == 128 + n)
     }
 
-    /// Returns the longest period of the container's liveness and startup probes; `None` if it has none.
-    pub(super) fn probe_period(&self) -> Option<Duration> {
-        let spec = self.spec?;
-        let probes = [spec.liveness_probe, spec.startup_probe];
-        probes.into_iter().flatten().map(|p| seconds(p.period_seconds)).max()
-    }
-
-    /// Returns after how many failures in a row the first of the container's liveness and startup probes has failed.
-    pub(super) fn probe_threshold(&self) -> i64 {
-        let probes = self.spec.into_iter().flat_map(|s| [s.liveness_probe, s.startup_probe]);
-        let thresholds = probes.flatten().map(|probe| probe.failure_threshold.unwrap_or(1));
-        thresholds.min().unwrap_or(1).max(1)
+    /// Returns the container's probes whose failure stops it.
+    pub(super) fn probes(&self, pod_grace: Option<i64>) -> Probes {
+        let times = |probe: wire::Probe| ProbeTimes {
+            period: seconds(probe.period_seconds),
+            threshold: probe.failure_threshold.unwrap_or(1).max(1),
+            grace: seconds(probe.termination_grace_period_seconds.or(pod_grace).unwrap_or(30)),
+        };
+        let spec = self.spec;
+        Probes {
+            liveness: spec.and_then(|spec| spec.liveness_probe).map(times),
+            startup: spec.and_then(|spec| spec.startup_probe).map(times),
+        }
     }
 
     /// Returns the longest time that the container may have been given between SIGTERM and SIGKILL.
     pub(super) fn grace(&self, pod_grace: Option<i64>) -> Duration {
-        let probes = self.spec.into_iter().flat_map(|s| [s.liveness_probe, s.startup_probe]);
-        let probes = probes.flatten().filter_map(|p| p.termination_grace_period_seconds);
-        probes.chain(pod_grace.or(Some(30))).map(seconds).max().unwrap_or_default()
+        let Probes { liveness, startup } = self.probes(pod_grace);
+        let probes = [liveness, startup].into_iter().flatten().map(|probe| probe.grace);
+        probes.max().unwrap_or_default().max(seconds(pod_grace.unwrap_or(30)))
+    }
+
+    /// Returns true if the container has a probe whose failure stops it.
+    pub(super) fn has_probe(&self) -> bool {
+        self.spec.is_some_and(|s| s.liveness_probe.is_some() || s.startup_probe.is_some())
     }
 
     /// Returns true if a failed probe or hook may terminate the container.
     pub(super) fn has_probe_or_hook(&self) -> bool {
-        self.probe_period().is_some() || self.spec.is_some_and(|s| s.lifecycle.post_start.is_some())
+        self.has_probe() || self.spec.is_some_and(|s| s.lifecycle.post_start.is_some())
     }
 }
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::core::case::{
-    Confidence, EventInfo, IncidentType, PodStop, Severity, StopKind, Termination,
+    Confidence, EventInfo, IncidentType, PodStop, ProbeTimes, Probes, Severity, StopKind,
+    Termination,
 };
 use crate::core::detect::classify;
 use crate::core::text::cut;
@@ -63,10 +64,8 @@ pub struct Instance<'a> {
     pub finished: Timestamp,
     /// The time from the first SIGTERM to SIGKILL.
     pub grace: Duration,
-    /// The longest period of the container's liveness and startup probes; `None` if it has none.
-    pub probe_period: Option<Duration>,
-    /// After how many failures in a row the first of these probes has failed.
-    pub probe_threshold: i64,
+    /// The container's probes whose failure stops it.
+    pub probes: Probes,
     /// True if a failed probe alone may explain the exit code. For the code of a program's own choice, or a clean exit,
     /// the kubelet must say that it stopped the container: a program that ends on its own also fails its probe.
     pub is_probe_enough: bool,
@@ -82,8 +81,7 @@ impl<'a> Instance<'a> {
             started: end.started,
             finished: end.finished?,
             grace: end.grace,
-            probe_period: end.probe_period,
-            probe_threshold: end.probe_threshold,
+            probes: end.probes,
             is_probe_enough: end.may_be_a_stop,
             restarts: end.restarts,
         })
@@ -203,9 +201,12 @@ fn cause(
         ("Killing", m) if m.contains("definition changed") || m.contains("requires restart") => {
             StopKind::SpecChange
         }
-        ("Unhealthy", m) if is_just_before(info, stopped_at, instance) => {
+        ("Unhealthy", m) => {
             let (kind, _) = failed_probe(m)?;
-            if failures(events, kind, instance) < instance.probe_threshold {
+            let probe = instance.probes.of(kind)?;
+            if !is_just_before(info, stopped_at, &probe, instance)
+                || !may_have_failed(&failures(events, kind, instance), &probe, instance)
+            {
                 return None;
             }
             return Some(Cause {
@@ -245,11 +246,40 @@ fn of_container<'e>(
     own.map(|event| &event.info)
 }
 
-/// Returns how often the events say that the probe failed. A probe that fails with other words is another event.
-fn failures(events: &[PodEvent], kind: StopKind, instance: &Instance<'_>) -> i64 {
+/// What the events say about the failures of a probe.
+#[derive(Default)]
+struct Failures {
+    count: i64,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+}
+
+/// Returns the failures of a probe. A probe that fails with other words is another event.
+fn failures(events: &[PodEvent], kind: StopKind, instance: &Instance<'_>) -> Failures {
     let own = of_container(events, instance).filter(|info| info.reason == "Unhealthy");
     let own = own.filter(|info| failed_probe(&info.message).is_some_and(|(k, _)| k == kind));
-    own.fold(0, |sum, info| sum.saturating_add(info.count))
+    own.fold(Failures::default(), |sum, info| Failures {
+        count: sum.count.saturating_add(info.count),
+        first: sum.first.into_iter().chain(info.first_at).min(),
+        last: sum.last.max(info.last_at),
+    })
+}
+
+/// Returns true if the probe may have failed as often in a row as stops the instance. The count of an event says how often,
+/// not when: those of earlier instances are in it, and those between which the probe succeeded (kubelet
+/// `prober/worker.go` counts anew after both).
+fn may_have_failed(failures: &Failures, probe: &ProbeTimes, instance: &Instance<'_>) -> bool {
+    let (Some(first), Some(last)) = (failures.first, failures.last) else { return false };
+    let threshold = u32::try_from(probe.threshold).unwrap_or(u32::MAX);
+    let least = probe.period.saturating_mul(threshold.saturating_sub(1));
+    let lived = |started: Timestamp| last.duration_since(started).unsigned_abs() + PROBE_SLACK;
+    let is_own = instance.started.is_some_and(|started| first >= started);
+    // A probe that hangs takes its time, and the events of a noisy pod are thinned out.
+    let count = u32::try_from(failures.count).unwrap_or(u32::MAX);
+    let longest = probe.period.saturating_mul(count).saturating_mul(2).saturating_add(PROBE_SLACK);
+    failures.count >= probe.threshold
+        && instance.started.is_none_or(|started| lived(started) >= least)
+        && (!is_own || last.duration_since(first).unsigned_abs() <= longest)
 }
 
 /// Returns why a probe or hook failed, in its own words: from the newest event that has them.
@@ -312,11 +342,10 @@ fn stopped_at(events: &[PodEvent], instance: &Instance<'_>) -> Option<Timestamp>
 fn is_just_before(
     info: &EventInfo,
     stopped_at: Option<Timestamp>,
+    probe: &ProbeTimes,
     instance: &Instance<'_>,
 ) -> bool {
-    let (Some(last), Some(period)) = (info.last_at, instance.probe_period) else {
-        return false;
-    };
+    let Some(last) = info.last_at else { return false };
     // For the failed probe of a container that it restarts, the kubelet gives the reason with the stop. A stop without
     // it is that of the whole pod.
     let is_explained = match stopped_at {
@@ -326,10 +355,10 @@ fn is_just_before(
     if !is_explained {
         return false;
     }
-    let reach = period.saturating_mul(2).saturating_add(PROBE_SLACK);
+    let reach = probe.period.saturating_mul(2).saturating_add(PROBE_SLACK);
     let from = match stopped_at {
         Some(stopped) => earlier(stopped, reach.saturating_add(STOP_DELAY)),
-        None => earlier(instance.finished, reach.saturating_add(instance.grace)),
+        None => earlier(instance.finished, reach.saturating_add(probe.grace)),
     };
     let from = instance.started.map_or(from, |started| started.max(from));
     last >= from && last <= later(instance.finished, EVENT_SKEW)
@@ -377,6 +406,13 @@ mod tests {
         }
     }
 
+    /// Returns a liveness and a startup probe, every 2 s, with a grace period of 3 s.
+    fn probes(threshold: i64) -> Probes {
+        let period = Duration::from_secs(2);
+        let probe = Some(ProbeTimes { period, threshold, grace: Duration::from_secs(3) });
+        Probes { liveness: probe, startup: probe }
+    }
+
     /// Returns an instance that ran from second 100 to second 110, with a probe every 2 s and a grace period of 3 s.
     fn instance() -> Instance<'static> {
         Instance {
@@ -384,8 +420,7 @@ mod tests {
             started: Some(at(100)),
             finished: at(110),
             grace: Duration::from_secs(3),
-            probe_period: Some(Duration::from_secs(2)),
-            probe_threshold: 2,
+            probes: probes(2),
             is_probe_enough: true,
             restarts: true,
         }
@@ -428,7 +463,7 @@ mod tests {
         assert_eq!(judge(&[early], &long).cause, None, "a probe that failed long ago");
         let ready = event("Unhealthy", "Readiness probe failed: x", Some("app"), (108, 108));
         assert_eq!(caused(&[ready]), None);
-        let unprobed = Instance { probe_period: None, ..instance() };
+        let unprobed = Instance { probes: Probes::default(), ..instance() };
         let stray = event("Unhealthy", "Liveness probe failed: ", Some("app"), (108, 108));
         assert_eq!(judge(&[stray], &unprobed).cause, None);
     }
@@ -443,6 +478,50 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_may_have_failed_only_as_often_as_there_was_time_and_without_gaps() {
+        let period = Duration::from_secs(10);
+        let probe = ProbeTimes { period, threshold: 3, grace: Duration::from_secs(30) };
+        for (started, count, first, last, want) in [
+            (0, 3, 100, 120, true),
+            (0, 2, 100, 110, false),
+            // Each try takes longer than the period.
+            (0, 3, 100, 155, true),
+            // It succeeded in between: three failures in three hours.
+            (0, 3, 100, 10_900, false),
+            // Failures of earlier instances, and a life in which three fit, or do not.
+            (880, 40, 100, 905, true),
+            (900, 40, 100, 907, false),
+        ] {
+            let (first, last) = (Some(at(first)), Some(at(last)));
+            let instance = Instance { started: Some(at(started)), ..instance() };
+            let may = may_have_failed(&Failures { count, first, last }, &probe, &instance);
+            assert_eq!(may, want, "{started} {count} {last:?}");
+        }
+    }
+
+    #[test]
+    fn each_probe_has_a_threshold_and_a_grace_period_of_its_own() {
+        let times = |threshold, grace| {
+            let period = Duration::from_secs(2);
+            Some(ProbeTimes { period, threshold, grace: Duration::from_secs(grace) })
+        };
+        let probes = Probes { liveness: times(2, 3), startup: times(30, 3) };
+        let instance = Instance { probes, ..instance() };
+        for (words, want) in [
+            ("Liveness probe failed: x", Some(StopKind::LivenessProbe)),
+            ("Startup probe failed: x", None),
+        ] {
+            let events = [event("Unhealthy", words, Some("app"), (106, 108))];
+            assert_eq!(judge(&events, &instance).cause.map(|cause| cause.kind), want, "{words}");
+        }
+        // A kill by this probe takes three seconds, whatever the pod's grace period.
+        let patient =
+            Instance { grace: Duration::from_secs(3600), started: Some(at(0)), ..instance };
+        let events = [event("Unhealthy", "Liveness probe failed: x", Some("app"), (58, 60))];
+        assert_eq!(judge(&events, &patient).cause, None);
+    }
+
+    #[test]
     fn a_failed_probe_alone_explains_only_what_it_may_have_caused() {
         use StopKind::{LivenessProbe, Sandbox};
         let unhealthy = event("Unhealthy", "Liveness probe failed: ", Some("app"), (90, 108));
@@ -451,7 +530,7 @@ mod tests {
         let stopped = event("Killing", "Stopping container app", Some("app"), (109, 109));
         let lost = event("SandboxChanged", "Pod sandbox changed", None, (108, 108));
         let twice = instance();
-        let thrice = Instance { probe_threshold: 3, ..instance() };
+        let thrice = Instance { probes: probes(3), ..instance() };
         let own_code = Instance { is_probe_enough: false, ..instance() };
         let never = Instance { restarts: false, ..instance() };
         for (case, events, instance, want) in [

@@ -410,9 +410,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
                 false
             }
             // Only a SIGKILL by the kubelet looks the same: after a failed probe, or in a stop of the whole pod.
-            IncidentType::Oom => {
-                exit_code == 137 && (container.probe_period().is_some() || is_shown_stopped)
-            }
+            IncidentType::Oom => exit_code == 137 && (container.has_probe() || is_shown_stopped),
             _ => {
                 container.may_be_a_stop(exit_code)
                     || container.has_probe_or_hook()

@@ -541,7 +541,8 @@ pub fn stopping_time(grace: Duration) -> Duration {
 /// SIGKILL. The runtime's reason OOMKilled then comes from an earlier kill of a child: containerd keeps it until the
 /// end (internal/cri/server/events.go). An end before that is the OOM kill itself.
 fn outlasted(cause: &Cause, instance: &Instance<'_>) -> bool {
-    let killed_at = cause.at.and_then(|at| at.checked_add(instance.grace).ok());
+    let grace = instance.probes.of(cause.kind).map_or(instance.grace, |probe| probe.grace);
+    let killed_at = cause.at.and_then(|at| at.checked_add(grace).ok());
     killed_at
         .is_some_and(|at| instance.finished.saturating_add(EVENT_SKEW).is_ok_and(|end| end >= at))
 }
