@@ -20,6 +20,7 @@ use crate::core::case::{
     bytes_together,
 };
 use crate::core::detect::classify;
+use crate::core::detect::conditions;
 use crate::core::detect::container::{Container, containers};
 use crate::core::detect::evidence::PodEvent;
 use crate::core::detect::open::CaseOpener;
@@ -433,8 +434,8 @@ fn hangs_at_start(pod: &wire::Pod<'_>) -> bool {
         "Running" => false,
         _ => return false,
     };
-    let sandbox = pod.status.condition("PodReadyToStartContainers");
-    let has_no_sandbox = sandbox.is_some_and(|condition| &*condition.status == "False");
+    let has_no_sandbox = conditions::sandbox(&pod.status) == Some(false)
+        && !conditions::is_phase_decided(&pod.status);
     let mut waits = is_new && pod.status.container_statuses.is_empty();
     for container in containers(pod) {
         let state = &container.status.state;

@@ -12,6 +12,7 @@
 //! counted, and their number is reported.
 
 pub mod classify;
+mod conditions;
 mod container;
 pub mod deletion;
 pub mod evidence;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::core::case::{Case, ContainerKind, IncidentId, IncidentType, PodStop, Severity};
 use crate::core::detect::classify::{self, Episode, Quiet, TerminationFacts, Verdict};
+use crate::core::detect::conditions;
 use crate::core::detect::container::{Container, containers, ran, started};
 use crate::core::detect::deletion::Deletion;
 use crate::core::detect::hang::{self, Hangs, Sight};
@@ -191,7 +192,9 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
 
     pub(super) fn container(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
         let mut settled = Vec::new();
-        self.settling.on_container(self.key, container, self.pod_state, &mut settled);
+        let pod = self.opener.pod;
+        let is_teardown = |finished| is_after_the_mains(pod, finished);
+        self.settling.on_container(self.key, container, self.pod_state, is_teardown, &mut settled);
         emit(self.table, self.settling, settled, out);
         self.count_unseen(container, out);
         self.terminations(container, out);
@@ -365,9 +368,10 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
 
     /// Returns true if the kubelet stops the sidecars: the main containers are done, or will never start.
     fn sidecars_are_done(&self, finished: Option<Timestamp>, is_current: bool) -> bool {
-        let done = mains_done(self.opener.pod);
-        done.is_some_and(|done| finished.is_none_or(|at| at >= done))
-            || (is_current && self.pod_state == PodState::Ended)
+        if is_current && self.pod_state == PodState::Ended {
+            return is_after_the_mains(self.opener.pod, finished);
+        }
+        mains_done(self.opener.pod).is_some_and(|done| finished.is_none_or(|at| at >= done))
     }
 
     /// Returns true if a clean exit may be the kubelet's doing, so that it is held back until that is known. While its
@@ -426,21 +430,13 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
     }
 
     /// Returns true if the kubelet has decided the pod's last phase, but the object does not show it yet, and the pod may
-    /// have been stopped as a whole. The kubelet holds back the phase and its reason while it stops the pod
-    /// (`status_manager.go`, `mergePodStatus`), but not the reason that it gives to `ContainersReady`, and not that the
-    /// sandbox is down, which it stops after the containers (`kuberuntime_manager.go`, `killPodWithSyncResult`). While
-    /// the sandbox is up, a container that is not restarted has ended by itself, and that decided the phase.
+    /// have been stopped as a whole. While the sandbox is up, a container that is not restarted has ended by itself, and
+    /// that decided the phase.
     fn lacks_its_phase(&self, container: &Container<'p, 'a>, exit_code: i32) -> bool {
         self.pod_state == PodState::Alive
-            && self.is_phase_decided()
+            && conditions::is_phase_decided(&self.opener.pod.status)
             && !self.deletion.is_requested()
             && (self.sandbox() != Some(true) || container.restarts(exit_code))
-    }
-
-    /// Returns true if the kubelet has decided the pod's last phase.
-    fn is_phase_decided(&self) -> bool {
-        let condition = self.opener.pod.status.condition("ContainersReady");
-        condition.is_some_and(|c| matches!(&*c.reason, "PodFailed" | "PodCompleted"))
     }
 
     /// Returns true if the object shows that nothing stops the pod as a whole, so that a current end in it is the
@@ -448,21 +444,12 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
     fn is_own_end(&self) -> bool {
         self.pod_state == PodState::Alive
             && self.sandbox() == Some(true)
-            && !self.is_phase_decided()
+            && !conditions::is_phase_decided(&self.opener.pod.status)
     }
 
-    /// Returns whether the pod's sandbox is up, if the kubelet shows that (since Kubernetes 1.29) and it tells more than the
-    /// pod's deletion. It is down if the pod is being stopped, or if it was lost: then the kubelet stops the containers as
-    /// well, and starts them in a new one.
+    /// Returns whether the pod's sandbox is up, if that is shown and tells more than the pod's deletion.
     fn sandbox(&self) -> Option<bool> {
-        if self.deletion.is_requested() {
-            return None;
-        }
-        match &*self.opener.pod.status.condition("PodReadyToStartContainers")?.status {
-            "True" => Some(true),
-            "False" => Some(false),
-            _ => None,
-        }
+        conditions::sandbox(&self.opener.pod.status).filter(|_| !self.deletion.is_requested())
     }
 
     /// Returns true if the kubelet may have stopped the pod as a whole, which then only an event says: the pod is over
@@ -650,6 +637,15 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         let past = self.past.filter(|_| !is_restored);
         past.is_some_and(|cut_off| at.is_none_or(|at| at < cut_off))
     }
+}
+
+/// Returns true if a sidecar of a pod that is over ended then, or may have: not before the last of the main containers, as
+/// far as their ends are shown. The kubelet stops the sidecars after those.
+fn is_after_the_mains(pod: &wire::Pod<'_>, finished: Option<Timestamp>) -> bool {
+    let mains = containers(pod).filter(|c| c.kind == ContainerKind::App);
+    let ends = mains.filter_map(|main| main.status.state.terminated.as_ref());
+    let last = ends.filter_map(|end| end.finished_at.time()).max();
+    last.is_none_or(|last| finished.is_none_or(|at| at >= last))
 }
 
 /// Returns when the last of the pod's main containers was done, if all are done and none is restarted.

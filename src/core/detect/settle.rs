@@ -22,6 +22,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::core::Now;
 use crate::core::case::{
     Case, Confidence, ContainerKind, EventInfo, Gap, IncidentType, Part, PodStop, Severity,
@@ -231,12 +233,14 @@ impl Settling {
         bytes_together(held.chain([(&case.pod, case.own_bytes(), case.pod.bytes())]))
     }
 
-    /// Takes in a container of a pod that was seen again, with the state of its pod.
+    /// Takes in a container of a pod that was seen again, with the state of its pod. `is_teardown`: a sidecar that ended at
+    /// this time ended with its pod.
     pub fn on_container(
         &mut self,
         key: &str,
         container: &Container<'_, '_>,
         pod: PodState,
+        is_teardown: impl Fn(Option<Timestamp>) -> bool,
         out: &mut Vec<Settled>,
     ) {
         self.update(key, out, |p| {
@@ -250,8 +254,13 @@ impl Settling {
             if is_current && pod == PodState::Failed && !p.is_own {
                 return Some(Decision::Quiet(Quiet::PodFailure));
             }
-            let is_sidecar = container.kind == ContainerKind::Sidecar;
-            if is_current && pod == PodState::Ended && is_sidecar && !p.is_own {
+            let finished = p.case.termination().and_then(|end| end.finished);
+            if is_current
+                && pod == PodState::Ended
+                && container.kind == ContainerKind::Sidecar
+                && !p.is_own
+                && is_teardown(finished)
+            {
                 return Some(Decision::Quiet(Quiet::SidecarTeardown));
             }
             if !is_current || pod == PodState::Ended {

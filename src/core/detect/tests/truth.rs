@@ -538,6 +538,40 @@ fn an_instance_that_runs_after_a_failed_start_ends_for_real_later() {
 }
 
 #[test]
+fn a_sidecar_that_ends_before_the_main_container_is_not_torn_down() {
+    // The main container fails at second 20, because its proxy is gone.
+    for (code, finished, is_split, want) in [
+        (1, 19, false, vec!["error", "error"]),
+        (1, 19, true, vec!["error", "error"]),
+        (143, 19, true, vec!["error", "terminated"]),
+        (139, 19, false, vec!["error", "signal"]),
+        (1, 20, false, vec!["error"]),
+        (143, 21, true, vec!["error"]),
+    ] {
+        let object = |version: u64, phase: &str, main: Value| {
+            let main = status(0, "m1", main, json!({}));
+            let mut pod = with(pod(version, main), "/spec/restartPolicy", json!("Never"));
+            pod["spec"]["initContainers"] = json!([{"name": "proxy", "restartPolicy": "Always"}]);
+            let end = ended("p1", code, "Error", 5, finished);
+            let mut proxy = status(0, "p1", end, json!({}));
+            proxy["name"] = "proxy".into();
+            pod["status"]["initContainerStatuses"] = json!([proxy]);
+            pod["status"]["phase"] = json!(phase);
+            pod
+        };
+        let mut b = Bench::new();
+        if is_split && finished < 20 {
+            b.apply(19, &object(3, "Running", running(5)));
+        }
+        b.apply(21, &object(4, "Failed", ended("m1", 1, "Error", 5, 20)));
+        b.answer(&[]);
+        let mut types = b.types();
+        types.sort_unstable();
+        assert_eq!(types, want, "{code} {finished} {is_split}");
+    }
+}
+
+#[test]
 fn rules_of_restart_come_before_the_policy() {
     let rules = json!([{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]);
     for (rules, code, want) in [
