@@ -185,9 +185,10 @@ pub fn is_start_reason(reason: &str) -> bool {
 
 /// Returns true if the runtime found the instance dead and does not know how it ended (containerd
 /// `internal/cri/server/restart.go`: exit code 255, reason Unknown, and the time of the discovery as its end): after a
-/// reboot of the node, or after a restart of the runtime.
+/// reboot of the node, or after a restart of the runtime. CRI-O gives the exit code -1 where the file with the code is gone
+/// (`server/container_status.go`).
 pub fn is_lost_by_runtime(exit_code: i32, reason: &str) -> bool {
-    exit_code == 255 && reason == "Unknown"
+    exit_code == -1 || exit_code == 255 && reason == "Unknown"
 }
 
 /// Returns true for records that the kubelet makes up (`pkg/kubelet/kubelet_pods.go`); no instance terminated.

@@ -99,9 +99,13 @@ impl Container<'_, '_> {
         waits && last.is_some_and(|t| Some(&*t.container_id) == container_id)
     }
 
-    /// Returns true if the kubelet reports that this instance could not be started. The record of CRI-O does not show
-    /// the failed start: its reason is Error. False for an instance that ran.
+    /// Returns true if the kubelet reports that this instance could not be started. The record of CRI-O has the reason
+    /// Error: it shows the failed start by an exit code that no process has, and by an end in the second of the start.
+    /// False for an instance that ran.
     pub(super) fn start_failed(&self, end: &wire::Terminated<'_>) -> bool {
+        if end.exit_code == -1 && started(end).is_some() && started(end) == finished(end) {
+            return true;
+        }
         let status = self.status;
         let waits =
             status.state.waiting.as_ref().is_some_and(|w| &*w.reason == "RunContainerError");
@@ -113,7 +117,13 @@ impl Container<'_, '_> {
 
 /// Returns true if the record shows that the process ran.
 pub(super) fn ran(end: &wire::Terminated<'_>) -> bool {
-    started(end).is_some_and(|at| end.finished_at.time() > Some(at))
+    started(end).is_some_and(|at| finished(end) > Some(at))
+}
+
+/// Returns when the process of a terminated record ended. Where CRI-O does not know it, it writes a time in 1754 (cri-o
+/// `server/container_status.go`: the nanoseconds of Go's zero time).
+pub(super) fn finished(end: &wire::Terminated<'_>) -> Option<Timestamp> {
+    end.finished_at.time().filter(|at| *at > Timestamp::UNIX_EPOCH)
 }
 
 fn seconds(n: i64) -> Duration {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::core::case::{ContainerInfo, NodeIdentity, Owner, PodFacts, ResourceAnalysis};
 use crate::core::detect::classify;
-use crate::core::detect::container::{Container, containers, started};
+use crate::core::detect::container::{Container, containers, finished, started};
 use crate::core::detect::workload::{RevisionLabels, workload};
 use crate::core::text::cut;
 use crate::core::wire;
@@ -127,7 +127,7 @@ pub(super) fn info(container: &Container<'_, '_>, message_bytes: usize) -> Conta
             Some(end) => started(end),
             None => running.and_then(|r| r.started_at.time()),
         },
-        finished_at: end.and_then(|e| e.finished_at.time()),
+        finished_at: end.and_then(finished),
         message: message.and_then(|m| text(m, message_bytes)),
         resources: resources(container),
     }

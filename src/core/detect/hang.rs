@@ -21,7 +21,7 @@ use crate::core::case::{
 };
 use crate::core::detect::classify;
 use crate::core::detect::conditions;
-use crate::core::detect::container::{Container, containers};
+use crate::core::detect::container::{Container, containers, finished};
 use crate::core::detect::evidence::PodEvent;
 use crate::core::detect::open::CaseOpener;
 use crate::core::detect::pods::PodTable;
@@ -487,7 +487,7 @@ fn no_start<'p, 'a>(pod: &'p wire::Pod<'a>, key: &str) -> Shown<'p, 'a> {
         let (state, last) = (&container.status.state, &container.status.last_state);
         let ran = state.running.as_ref().and_then(|running| running.started_at.time());
         let ends = [&state.terminated, &last.terminated].into_iter().flatten();
-        ran.max(ends.filter_map(|end| end.finished_at.time()).max())
+        ran.max(ends.filter_map(finished).max())
     });
     let got_on = got_on.max();
     let is_new = &*pod.status.phase == "Pending";

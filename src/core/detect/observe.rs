@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::core::case::{Case, ContainerKind, IncidentId, IncidentType, PodStop, Severity};
 use crate::core::detect::classify::{self, Episode, Quiet, TerminationFacts, Verdict};
 use crate::core::detect::conditions;
-use crate::core::detect::container::{Container, containers, ran, started};
+use crate::core::detect::container::{Container, containers, finished, ran, started};
 use crate::core::detect::deletion::Deletion;
 use crate::core::detect::hang::{self, Hangs, Sight};
 use crate::core::detect::open::CaseOpener;
@@ -128,7 +128,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         // is long ago as well, and the time of detection is used.
         let apps = containers(self.opener.pod).filter(|c| c.kind == ContainerKind::App);
         let ends = apps.filter_map(|c| c.status.state.terminated.as_ref());
-        ends.filter_map(|t| t.finished_at.time()).max().or_else(|| match started {
+        ends.filter_map(finished).max().or_else(|| match started {
             true => Some(self.opener.now.wall),
             false => self.opener.pod.status.start_time.time(),
         })
@@ -150,7 +150,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             let is_open = record.is_end_open;
             let grace = container.grace(pod.spec.termination_grace_period_seconds);
             let within = stopping_time(grace);
-            let age = end.finished_at.time().map(|at| self.opener.now.wall.duration_since(at));
+            let age = finished(end).map(|at| self.opener.now.wall.duration_since(at));
             if is_reported && (is_open || age.is_some_and(|age| age.unsigned_abs() <= within)) {
                 explained.push(id);
             }
@@ -312,13 +312,16 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         end: &wire::Terminated<'_>,
         is_restored: bool,
     ) -> bool {
-        let found = end.finished_at.time();
+        let found = finished(end);
         // A recording begins with a LIST, in which a boot of the recording may show.
-        let is_history = self.past != Some(Timestamp::MAX) && self.is_past(found, is_restored);
+        let is_history = self.past != Some(Timestamp::MAX)
+            && found.is_some()
+            && self.is_past(found, is_restored);
         // Docker and CRI-O give the reason Error.
-        if is_history || end.exit_code != 255 {
+        if is_history || !matches!(end.exit_code, 255 | -1) {
             return false;
         }
+        let found = found.or(Some(self.opener.now.wall));
         let is_lost = classify::is_lost_by_runtime(end.exit_code, &end.reason);
         let meta = &self.opener.pod.metadata;
         let name = || format!("{}/{}/{}", meta.namespace, meta.name, container.status.name);
@@ -345,7 +348,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         is_current: bool,
         is_restored: bool,
     ) -> Verdict {
-        let finished = end.finished_at.time();
+        let finished = finished(end);
         if self.is_past(finished, is_restored) {
             return Verdict::Quiet(Quiet::History);
         }
@@ -386,7 +389,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         if quiet != Quiet::CleanExit || container.kind != ContainerKind::App {
             return false;
         }
-        end.finished_at.time().is_some()
+        finished(end).is_some()
             && (container.has_probe_or_hook() || is_current && self.sandbox() != Some(true))
             && self.settling.may_look_up_job(self.opener.now.monotonic)
     }
@@ -641,11 +644,11 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
 
 /// Returns true if a sidecar of a pod that is over ended then, or may have: not before the last of the main containers, as
 /// far as their ends are shown. The kubelet stops the sidecars after those.
-fn is_after_the_mains(pod: &wire::Pod<'_>, finished: Option<Timestamp>) -> bool {
+fn is_after_the_mains(pod: &wire::Pod<'_>, ended: Option<Timestamp>) -> bool {
     let mains = containers(pod).filter(|c| c.kind == ContainerKind::App);
     let ends = mains.filter_map(|main| main.status.state.terminated.as_ref());
-    let last = ends.filter_map(|end| end.finished_at.time()).max();
-    last.is_none_or(|last| finished.is_none_or(|at| at >= last))
+    let last = ends.filter_map(finished).max();
+    last.is_none_or(|last| ended.is_none_or(|at| at >= last))
 }
 
 /// Returns when the last of the pod's main containers was done, if all are done and none is restarted.
@@ -658,7 +661,7 @@ fn mains_done(pod: &wire::Pod<'_>) -> Option<Timestamp> {
     for main in mains {
         let end = main.status.state.terminated.as_ref()?;
         let is_done = !main.restarts(end.exit_code);
-        last = last.max(end.finished_at.time().filter(|_| is_done)?);
+        last = last.max(finished(end).filter(|_| is_done)?);
     }
     Some(last)
 }

@@ -12,7 +12,7 @@ use crate::core::case::{
     PodFacts, PodStop, Restarts, Severity, StopCause, StopKind, Subject, Termination,
 };
 use crate::core::detect::classify;
-use crate::core::detect::container::{Container, containers, started};
+use crate::core::detect::container::{Container, containers, finished, started};
 use crate::core::detect::facts::{facts, info};
 use crate::core::detect::unseen;
 use crate::core::text::cut;
@@ -60,7 +60,7 @@ impl<'p, 'a> CaseOpener<'p, 'a> {
         verdict: (IncidentType, Severity),
         unseen: i64,
     ) -> Case {
-        let finished = end.finished_at.time();
+        let finished = finished(end);
         let mut evidence = vec![end_fact(end.exit_code, &end.reason)];
         if &*end.reason == "OOMKilled" && end.exit_code != 137 {
             let fact = "reason OOMKilled without exit code 137: a child was killed at some time";
@@ -246,7 +246,7 @@ fn end_fact(exit_code: i32, reason: &str) -> String {
 /// instance at once, and delays each later one, unless the instance before ran for ten minutes (kubelet
 /// `kuberuntime_manager.go`, `doBackOff`; client-go `util/flowcontrol/backoff.go`, twice the longest delay).
 fn is_backing_off(container: &Container<'_, '_>, end: &wire::Terminated<'_>) -> bool {
-    let ran = started(end).zip(end.finished_at.time()).map(|(from, to)| to.duration_since(from));
+    let ran = started(end).zip(finished(end)).map(|(from, to)| to.duration_since(from));
     let is_short = ran.is_none_or(|ran| ran.unsigned_abs() < CRASH_LOOP_RESET);
     let kind = container.kind;
     kind != ContainerKind::Ephemeral

@@ -63,8 +63,11 @@ pub fn sentence(case: &Case, cause: Option<&Cause>, course: &Course<'_>) -> Stri
         Subject::Waiting { reason, message, .. } => {
             match case.kind {
                 IncidentType::ImagePull => {
-                    let image = case.container().map_or("", |container| &*container.image);
-                    _ = write!(out, "cannot get its image {image}: {reason}");
+                    let own = case.container().map_or("", |container| &*container.image);
+                    _ = match other_image(message, own) {
+                        Some(other) => write!(out, "cannot get the image {other}: {reason}"),
+                        None => write!(out, "cannot get its image {own}: {reason}"),
+                    };
                 }
                 IncidentType::ConfigError if names_missing(message) => {
                     out.push_str("lacks a part of its configuration");
@@ -96,6 +99,15 @@ pub fn sentence(case: &Case, cause: Option<&Cause>, course: &Course<'_>) -> Stri
         }
     }
     out
+}
+
+/// Returns the image that the message names, if it is not the container's own: the image of one of its volumes. The kubelet
+/// reports a failed pull of either in the same words (`kuberuntime_manager.go`, `toKubeContainerImageVolumes`).
+fn other_image<'m>(message: &'m str, own: &str) -> Option<&'m str> {
+    let (_, rest) = message.split_once("image \"")?;
+    let (named, _) = rest.split_once('"')?;
+    // The runtime adds the registry and the tag that are not given.
+    (!named.is_empty() && !named.contains(own) && !own.contains(named)).then_some(named)
 }
 
 /// Says how the pod failed as a whole, and what that explains.
@@ -437,6 +449,25 @@ mod tests {
         let mut none = String::new();
         quote(&mut none, " \n ");
         assert_eq!(none, "");
+    }
+
+    #[test]
+    fn the_image_of_a_volume_is_not_the_containers() {
+        for (message, own, want) in [
+            (
+                "failed to pull and unpack image \"r/model:v9\": not found",
+                "r/app:1",
+                Some("r/model:v9"),
+            ),
+            ("Container image \"r/model:v9\" is not present", "r/app:1", Some("r/model:v9")),
+            ("Back-off pulling image \"r/app:1\"", "r/app:1", None),
+            ("failed to pull image \"docker.io/library/nginx:latest\": denied", "nginx", None),
+            ("failed to pull image \"nginx\": denied", "docker.io/library/nginx:latest", None),
+            ("failed to pull image \"", "nginx", None),
+            ("manifest unknown", "nginx", None),
+        ] {
+            assert_eq!(other_image(message, own), want, "{message}");
+        }
     }
 
     #[test]

@@ -876,7 +876,8 @@ fn a_start_that_fails_is_told_once_whatever_the_runtime_calls_it() {
     }
     // An instance that ran, and a next one that cannot even be created, are two incidents.
     let mut b = Bench::new();
-    b.apply(7, &pod(3, status(0, "c0", waiting("CreateContainerError"), end())));
+    let ran = ended("c0", 3, "Error", 5, 6);
+    b.apply(7, &pod(3, status(0, "c0", waiting("CreateContainerError"), ran)));
     assert_eq!(b.types(), ["unknown", "start_error"]);
 }
 

@@ -571,6 +571,41 @@ fn a_sidecar_that_ends_before_the_main_container_is_not_torn_down() {
     }
 }
 
+fn boot(at: i64) -> Boot {
+    Boot {
+        id: "boot".to_owned(),
+        booted_at: now(at).wall,
+        is_recent_until: Duration::ZERO,
+        before: None,
+        minutes: None,
+    }
+}
+
+#[test]
+fn an_exit_code_that_no_process_has_is_an_end_that_the_runtime_does_not_know() {
+    let nowhere = "1754-08-30T22:43:41Z";
+    for (started, finished, has_reboot, want) in [
+        (5, t(20), false, "runtime_lost"),
+        (5, nowhere.to_owned(), false, "runtime_lost"),
+        (5, nowhere.to_owned(), true, "node_reboot"),
+        // CRI-O's record of a failed start.
+        (20, t(20), false, "start_error"),
+    ] {
+        let mut b = Bench::new();
+        if has_reboot {
+            b.detector.set_boots(vec![boot(15)]);
+        }
+        let mut end = ended("c1", -1, "Error", started, 20);
+        end["terminated"]["finishedAt"] = json!(finished);
+        b.apply(21, &pod(3, status(1, "c2", running(21), end)));
+        b.pass(21 + REBOOT_HELD.as_secs() as i64);
+        let line = b.only();
+        assert_eq!(line.kind.name(), want, "{finished}");
+        assert!(line.occurred_at > now(0).wall, "{}", line.occurred_at);
+        assert!(!line.message.contains("after 15 s"), "{}", line.message);
+    }
+}
+
 #[test]
 fn rules_of_restart_come_before_the_policy() {
     let rules = json!([{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]);
@@ -642,13 +677,6 @@ fn an_image_back_off_without_its_cause_takes_it_from_the_event() {
 fn what_a_reboot_ended_is_one_incident_of_the_node() {
     let lost =
         |n: i64| status(1, "c2", running(130), ended(&format!("c{n}"), 255, "Unknown", 5, 120));
-    let boot = |at: i64| Boot {
-        id: "boot".to_owned(),
-        booted_at: now(at).wall,
-        is_recent_until: Duration::ZERO,
-        before: None,
-        minutes: None,
-    };
     let mut b = Bench::new();
     b.detector.set_boots(vec![boot(100)]);
     for n in 0..3 {
