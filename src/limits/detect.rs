@@ -8,6 +8,10 @@ use crate::limits::node::CGROUP_DIRECTORIES_MAX;
 /// node's clock and are cut to whole seconds.
 pub const EVENT_SKEW: Duration = Duration::from_secs(1);
 
+/// How far the clocks of the node and of the API server may be apart in the comparison of an end with a deletion that was
+/// known before. Both times are cut to whole seconds. A crash within this time before the deletion is silent.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
+
 /// How much later than the grace period plus two probe periods a kill may follow the last recorded probe
 /// failure. It allows for the kubelet's own rounds and for a slow runtime.
 pub const PROBE_SLACK: Duration = Duration::from_secs(5);

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::core::detect::classify::may_be_a_stop;
 use crate::core::wire;
+use crate::limits::CLOCK_SKEW;
 
 /// The deletion of a pod: a rollout, a scale-down, a drain. Whether it silences a termination, an episode of waiting
 /// or a failure of the pod is decided here. SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV are reported all the same: they
@@ -49,12 +50,16 @@ impl Deletion {
         Self { is_known_before: self.requested.is_some(), ..self }
     }
 
-    /// Returns true if the container terminated after the deletion was requested. If the clocks disagree: if the exit
-    /// code may come from a stop, and the agent already knew the deletion.
+    /// Returns true if the container terminated after the deletion was requested. The clocks of the node and of the API
+    /// server may disagree, so if the agent already knew the deletion: also if it terminated very shortly before, or if
+    /// the exit code may come from a stop.
     pub fn silences_termination(self, finished: Option<Timestamp>, exit_code: i32) -> bool {
         let requested = self.requested;
-        requested.is_some_and(|requested| finished.is_none_or(|at| at >= requested))
-            || self.is_known_before && may_be_a_stop(exit_code)
+        let skew = if self.is_known_before { CLOCK_SKEW } else { Duration::ZERO };
+        let is_after = |requested: Timestamp| {
+            finished.is_none_or(|at| at.saturating_add(skew).is_ok_and(|at| at >= requested))
+        };
+        requested.is_some_and(is_after) || self.is_known_before && may_be_a_stop(exit_code)
     }
 
     /// Returns true if the deletion was requested. The kubelet then stops the pod for it, and no other reason is to come.
@@ -92,8 +97,9 @@ mod tests {
             // The clocks of node and API server disagree.
             (later, at(9), 143, true),
             (later, at(9), 137, true),
-            (later, at(9), 0, true),
-            (later, at(9), 1, false),
+            (later, at(7), 0, true),
+            (later, at(8), 1, true),
+            (later, at(7), 1, false),
         ] {
             let silenced = deletion.silences_termination(finished, exit_code);
             assert_eq!(silenced, is_silenced, "{deletion:?} {finished:?} {exit_code}");

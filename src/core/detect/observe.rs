@@ -17,7 +17,8 @@ use crate::core::detect::storm::{Fold, Storms};
 use crate::core::text::cut;
 use crate::core::wire;
 use crate::limits::{
-    EVENT_MESSAGE_BYTES_MAX, EXPLAINED_MAX, NAME_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX,
+    EVENT_MESSAGE_BYTES_MAX, EXPLAINED_MAX, NAME_BYTES_MAX, SETTLE_STOPPING_MAX,
+    STATUS_MESSAGE_BYTES_MAX,
 };
 
 /// One API object while the rules are applied to it.
@@ -124,14 +125,22 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
 
     /// Returns when the pod failed, as far as the object shows it. `started`: the pod was seen to run.
     fn failed_at(&self, started: bool) -> Option<Timestamp> {
-        // Init containers terminated long ago, so only app containers count. If the pod has been running, its start
-        // is long ago as well, and the time of detection is used.
-        let apps = containers(self.opener.pod).filter(|c| c.kind == ContainerKind::App);
+        let pod = self.opener.pod;
+        if !started && containers(pod).all(|c| c.status.container_id.is_empty()) {
+            return pod.status.start_time.time();
+        }
+        // Init containers terminated long ago, so only app containers count. They may have ended long before as well, or
+        // not have run; then the sandbox was stopped when the pod was.
+        let apps = containers(pod).filter(|c| c.kind == ContainerKind::App);
         let ends = apps.filter_map(|c| c.status.state.terminated.as_ref());
-        ends.filter_map(finished).max().or_else(|| match started {
-            true => Some(self.opener.now.wall),
-            false => self.opener.pod.status.start_time.time(),
-        })
+        let last = ends.filter_map(finished).max();
+        let down = pod.status.condition("PodReadyToStartContainers");
+        let down = down.filter(|c| &*c.status == "False");
+        let down = down.and_then(|condition| condition.last_transition_time.time());
+        let is_near = |last: &Timestamp| {
+            down.is_none_or(|down| down.duration_since(*last).unsigned_abs() <= SETTLE_STOPPING_MAX)
+        };
+        last.filter(is_near).or(down).or(Some(self.opener.now.wall))
     }
 
     /// Returns the incidents of containers, reported before, that ended with an exit code of their own shortly before the

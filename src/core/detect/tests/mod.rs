@@ -242,8 +242,10 @@ fn what_ends_after_its_deletion_was_asked_for_is_nobodys_crash() {
         (143, 22, 20, None),
         (1, 20, 20, None),
         (139, 22, 20, Some("signal")),
-        (1, 19, 20, Some("error")),
-        (143, 19, 20, None), // the deletion was known before; the clocks disagree
+        (1, 17, 20, Some("error")),
+        // The deletion was known before; the clocks disagree.
+        (1, 18, 20, None),
+        (143, 17, 20, None),
     ] {
         let mut b = Bench::new();
         let mut alive = pod(2, status(0, "c1", running(5), json!({})));

@@ -571,6 +571,40 @@ fn a_sidecar_that_ends_before_the_main_container_is_not_torn_down() {
     }
 }
 
+#[test]
+fn a_pod_that_fails_between_its_instances_failed_when_its_sandbox_was_stopped() {
+    let crashed = status(3, "c1", ended("c1", 1, "Error", 5, 20), json!({}));
+    let killed = status(3, "c1", ended("c1", 137, "Error", 5, 598), json!({}));
+    let waits = status(0, "", waiting("PodInitializing"), json!({}));
+    let init =
+        json!([{"name": "i", "containerID": "i1", "state": ended("i1", 137, "Error", 5, 597)}]);
+    let none = json!([]);
+    for (app, init, sandbox_down_at, want) in [
+        // It ended long before, and was waiting for its next start.
+        (&crashed, &none, Some(600), 600),
+        (&killed, &none, Some(600), 598),
+        (&killed, &none, None, 598),
+        // Its init container was running.
+        (&waits, &init, Some(600), 600),
+        (&waits, &init, None, 601),
+        // It was refused.
+        (&waits, &none, Some(600), 4),
+    ] {
+        let mut b = Bench::new();
+        let mut pod = with(pod(3, app.clone()), "/status/phase", json!("Failed"));
+        pod["status"]["reason"] = "Evicted".into();
+        pod["status"]["startTime"] = t(4).into();
+        pod["status"]["initContainerStatuses"] = init.clone();
+        if let Some(at) = sandbox_down_at {
+            pod = undecided(pod, "PodFailed", Some("False"));
+            pod["status"]["conditions"][2]["lastTransitionTime"] = t(at).into();
+        }
+        b.apply(601, &pod);
+        let line = b.incidents().find(|line| line.kind.name() == "evicted").unwrap();
+        assert_eq!(line.occurred_at, now(want).wall, "{pod}");
+    }
+}
+
 fn boot(at: i64) -> Boot {
     Boot {
         id: "boot".to_owned(),
