@@ -27,6 +27,7 @@ pub(super) fn facts(
     let (name, owner) = (cut(&meta.name, NAME_BYTES_MAX), owner(meta));
     let revision_labels = RevisionLabels::of(meta);
     let policy = pod.spec.restart_policy.some().unwrap_or("Always");
+    let in_force = pod.status.resources.as_ref().unwrap_or(&pod.spec.resources);
     PodFacts {
         namespace: cut(&meta.namespace, NAME_BYTES_MAX),
         workload: workload(&name, owner.as_ref(), &revision_labels),
@@ -40,7 +41,7 @@ pub(super) fn facts(
         labels: labels(meta),
         qos_class: pod.status.qos_class.some().map(|q| cut(q, NAME_BYTES_MAX)),
         restart_policy: cut(policy, NAME_BYTES_MAX),
-        memory_limit_bytes: quantity::whole(&pod.spec.resources.limits.memory),
+        memory_limit_bytes: quantity::whole(&in_force.limits.memory),
         containers,
         containers_left_out,
     }

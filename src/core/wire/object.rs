@@ -294,6 +294,8 @@ pub struct PodStatus<'a> {
     pub conditions: List<PodCondition<'a>>,
     /// The pod's addresses, one for each IP family.
     pub pod_ips: List<PodIp<'a>>,
+    /// The resources that the pod as a whole really has; they differ from the spec while a resize is not done (KEP-5419).
+    pub resources: Option<Resources<'a>>,
     /// Statuses of the regular containers.
     pub container_statuses: List<ContainerStatus<'a>>,
     /// Statuses of init containers and sidecars.

@@ -734,13 +734,15 @@ fn what_a_reboot_ended_is_one_incident_of_the_node() {
 
 #[test]
 fn the_limit_in_the_sentence_is_the_one_in_force() {
-    for (spec, actual, of_pod, want) in [
-        (Some("2Gi"), Some("1Gi"), None, "at its 1 GiB limit"),
-        (Some("64Mi"), None, None, "at its 64 MiB limit"),
-        (None, None, Some("64Mi"), "at the pod's 64 MiB limit"),
-        (Some("128Mi"), None, Some("64Mi"), "at the pod's 64 MiB limit"),
-        (Some("32Mi"), None, Some("64Mi"), "at its 32 MiB limit"),
-        (None, None, None, "without a memory limit of its own"),
+    for (spec, actual, of_pod, actual_of_pod, want) in [
+        (Some("2Gi"), Some("1Gi"), None, None, "at its 1 GiB limit"),
+        (Some("64Mi"), None, None, None, "at its 64 MiB limit"),
+        (None, None, Some("64Mi"), None, "at the pod's 64 MiB limit"),
+        (Some("128Mi"), None, Some("64Mi"), None, "at the pod's 64 MiB limit"),
+        (Some("32Mi"), None, Some("64Mi"), None, "at its 32 MiB limit"),
+        // A resize of the pod that the node has no room for.
+        (None, None, Some("2Gi"), Some("1Gi"), "at the pod's 1 GiB limit"),
+        (None, None, None, None, "without a memory limit of its own"),
     ] {
         let mut b = Bench::new();
         let limits = |memory: Option<&str>| {
@@ -751,6 +753,9 @@ fn the_limit_in_the_sentence_is_the_one_in_force() {
         p["spec"]["resources"] = limits(of_pod);
         if actual.is_some() {
             p["status"]["containerStatuses"][0]["resources"] = limits(actual);
+        }
+        if actual_of_pod.is_some() {
+            p["status"]["resources"] = limits(actual_of_pod);
         }
         b.apply(21, &p);
         let message = b.only().message;
