@@ -203,7 +203,16 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         let mut settled = Vec::new();
         let pod = self.opener.pod;
         let is_teardown = |finished| is_after_the_mains(pod, finished);
-        self.settling.on_container(self.key, container, self.pod_state, is_teardown, &mut settled);
+        let is_deleted = self.deletion.is_requested();
+        let state = self.pod_state;
+        self.settling.on_container(
+            self.key,
+            container,
+            state,
+            is_deleted,
+            is_teardown,
+            &mut settled,
+        );
         emit(self.table, self.settling, settled, out);
         self.count_unseen(container, out);
         self.terminations(container, out);
@@ -519,6 +528,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         };
         match self.pod_state {
             PodState::Alive if may_be_stopped || self.disruption().is_some() => Awaits::Pod,
+            PodState::Ended if end.restarts && !self.deletion.is_requested() => Awaits::Stop,
             _ if self.is_own_end() => Awaits::OwnEvents,
             _ => Awaits::Events,
         }

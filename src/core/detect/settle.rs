@@ -97,6 +97,8 @@ pub enum Awaits {
     /// The pod's events, as far as they are about the container: the pod was not being stopped as a whole when the end was
     /// shown.
     OwnEvents,
+    /// The pod's events: it is over although the container would be restarted, so it was stopped as a whole.
+    Stop,
     /// The events, and whether the pod goes on or fails as a whole.
     Pod,
     /// The pod's last phase, which the kubelet has decided and not shown yet.
@@ -124,6 +126,8 @@ struct Pending {
     lookups: usize,
     /// True if the pod as a whole may have failed.
     wants_pod: bool,
+    /// True if the pod was stopped as a whole.
+    is_stopped: bool,
     /// True if the pod's events may name a cause.
     wants_events: bool,
     /// True if the pod was not being stopped as a whole: what happens to the pod later did not end the container.
@@ -203,7 +207,7 @@ impl Settling {
         }
         let wants_events = awaits != Awaits::Phase { events: false };
         let longest = match awaits {
-            Awaits::Events | Awaits::OwnEvents | Awaits::Pod => SETTLE_MAX,
+            Awaits::Events | Awaits::OwnEvents | Awaits::Stop | Awaits::Pod => SETTLE_MAX,
             Awaits::Phase { .. } => {
                 stopping_time(case.termination().map_or(Duration::ZERO, |end| end.grace))
             }
@@ -216,7 +220,8 @@ impl Settling {
             deadline: now.monotonic + longest,
             lookup_at: wants_events.then(|| now.monotonic + SETTLE_LOOKUPS[0]),
             lookups: 0,
-            wants_pod: !matches!(awaits, Awaits::Events | Awaits::OwnEvents),
+            wants_pod: matches!(awaits, Awaits::Pod | Awaits::Phase { .. }),
+            is_stopped: awaits == Awaits::Stop,
             wants_events,
             is_own: awaits == Awaits::OwnEvents,
             gone: false,
@@ -233,13 +238,14 @@ impl Settling {
         bytes_together(held.chain([(&case.pod, case.own_bytes(), case.pod.bytes())]))
     }
 
-    /// Takes in a container of a pod that was seen again, with the state of its pod. `is_teardown`: a sidecar that ended at
-    /// this time ended with its pod.
+    /// Takes in a container of a pod that was seen again, with the state of its pod. `is_deleted`: the deletion of the pod
+    /// was requested. `is_teardown`: a sidecar that ended at this time ended with its pod.
     pub fn on_container(
         &mut self,
         key: &str,
         container: &Container<'_, '_>,
         pod: PodState,
+        is_deleted: bool,
         is_teardown: impl Fn(Option<Timestamp>) -> bool,
         out: &mut Vec<Settled>,
     ) {
@@ -266,6 +272,11 @@ impl Settling {
             if !is_current || pod == PodState::Ended {
                 p.wants_pod = false;
             }
+            p.is_stopped |= is_current
+                && pod == PodState::Ended
+                && !is_deleted
+                && !p.is_own
+                && p.case.termination().is_some_and(|end| end.restarts);
             if container.hook_failed(id) {
                 return Some(p.blame_hook());
             }
@@ -519,6 +530,9 @@ impl Pending {
         } else if case.termination().is_some() {
             if self.wants_pod {
                 let why = "whether it goes on or fails as a whole was not shown";
+                Gap::new(Part::Pod, why).add_to(&mut case.gaps);
+            } else if self.is_stopped {
+                let why = "it was stopped as a whole, and nothing says for what";
                 Gap::new(Part::Pod, why).add_to(&mut case.gaps);
             }
             // Anybody may send SIGKILL; the kernel is asked for its OOM kills later. Of all others, evidence that would have

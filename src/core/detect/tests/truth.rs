@@ -249,7 +249,10 @@ fn an_end_waits_for_the_phase_that_the_kubelet_has_decided_and_not_shown() {
                 let line = b.only();
                 assert_eq!(line.kind.name(), want, "{name}");
                 assert_eq!(line.metadata.explains, [], "{name}");
-                assert_eq!(line.metadata.confidence, Confidence::Confirmed, "{name}");
+                let is_unexplained = reason.is_empty() && policy != "Never";
+                let confidence =
+                    if is_unexplained { Confidence::Probable } else { Confidence::Confirmed };
+                assert_eq!(line.metadata.confidence, confidence, "{name}");
                 let quiet = if reason.is_empty() { vec![] } else { vec![Quiet::PodFailure] };
                 assert_eq!(b.quiets(), quiet, "{name}");
             }
@@ -602,6 +605,34 @@ fn a_pod_that_fails_between_its_instances_failed_when_its_sandbox_was_stopped() 
         b.apply(601, &pod);
         let line = b.incidents().find(|line| line.kind.name() == "evicted").unwrap();
         assert_eq!(line.occurred_at, now(want).wall, "{pod}");
+    }
+}
+
+#[test]
+fn a_pod_that_is_over_although_it_restarts_was_stopped_for_something() {
+    let gap = Gap::new(Part::Pod, "it was stopped as a whole, and nothing says for what");
+    for (policy, code, is_split, is_stopped) in [
+        ("Always", 0, false, true),
+        ("Always", 1, false, true),
+        ("Always", 143, true, true),
+        ("OnFailure", 1, false, true),
+        ("Never", 1, false, false),
+        ("Never", 143, true, false),
+    ] {
+        let mut b = Bench::new();
+        let dead = pod(3, status(0, "c1", ended("c1", code, "Error", 5, 20), json!({})));
+        let dead = with(dead, "/spec/restartPolicy", json!(policy));
+        if is_split {
+            b.apply(21, &dead);
+        }
+        let over = with(dead, "/metadata/resourceVersion", json!("4"));
+        b.apply(22, &with(over, "/status/phase", json!("Failed")));
+        b.answer(&[]);
+        let line = b.only();
+        let want = if is_stopped { Confidence::Probable } else { Confidence::Confirmed };
+        assert_eq!(line.metadata.confidence, want, "{policy} {code}");
+        let gaps = if is_stopped { vec![gap.clone()] } else { vec![] };
+        assert_eq!(line.telemetry.gaps, gaps, "{policy} {code}");
     }
 }
 
