@@ -1,6 +1,28 @@
 //! What the conditions of a pod say, apart from its phase.
 
+use jiff::Timestamp;
+
+use crate::core::case::{IncidentType, PodStop, Severity};
+use crate::core::detect::classify;
+use crate::core::text::cut;
 use crate::core::wire;
+use crate::limits::{EVENT_MESSAGE_BYTES_MAX, NAME_BYTES_MAX, STATUS_MESSAGE_BYTES_MAX};
+
+/// Returns what the condition `DisruptionTarget` says, if the kubelet terminated the pod as a whole. The pod's own reason is
+/// lost where the phase changed with it (kubelet `generateAPIPodStatus`).
+pub(super) fn disruption(
+    status: &wire::PodStatus<'_>,
+) -> Option<((IncidentType, Severity), PodStop)> {
+    let condition = status.condition("DisruptionTarget").filter(|c| &*c.status == "True")?;
+    let verdict = classify::disruption(&condition.reason, &condition.message)?;
+    let fact = format!("condition DisruptionTarget, reason {}", condition.reason);
+    let stop = PodStop {
+        reason: cut(&condition.reason, NAME_BYTES_MAX),
+        message: cut(&condition.message, STATUS_MESSAGE_BYTES_MAX),
+        fact: cut(&fact, EVENT_MESSAGE_BYTES_MAX),
+    };
+    Some((verdict, stop))
+}
 
 /// Returns true if the kubelet has decided the pod's last phase. It holds back the phase and its reason while it stops the
 /// pod (kubelet `status_manager.go`, `mergePodStatus`), but not the reason that it gives to `ContainersReady`.
@@ -18,6 +40,12 @@ pub(super) fn sandbox(status: &wire::PodStatus<'_>) -> Option<bool> {
         "False" => Some(false),
         _ => None,
     }
+}
+
+/// Returns since when the pod's sandbox is down.
+pub(super) fn sandbox_down_at(status: &wire::PodStatus<'_>) -> Option<Timestamp> {
+    let condition = status.condition("PodReadyToStartContainers");
+    condition.filter(|c| &*c.status == "False")?.last_transition_time.time()
 }
 
 #[cfg(test)]

@@ -183,3 +183,27 @@ fn named<'p, 'a>(
 pub(super) fn started(end: &wire::Terminated<'_>) -> Option<Timestamp> {
     end.started_at.time().filter(|at| *at > Timestamp::UNIX_EPOCH)
 }
+
+/// Returns true if a sidecar of a pod that is over ended then, or may have: not before the last of the main containers, as
+/// far as their ends are shown. The kubelet stops the sidecars after those.
+pub(super) fn is_after_the_mains(pod: &wire::Pod<'_>, ended: Option<Timestamp>) -> bool {
+    let mains = containers(pod).filter(|c| c.kind == ContainerKind::App);
+    let ends = mains.filter_map(|main| main.status.state.terminated.as_ref());
+    let last = ends.filter_map(finished).max();
+    last.is_none_or(|last| ended.is_none_or(|at| at >= last))
+}
+
+/// Returns when the last of the pod's main containers was done, if all are done and none is restarted.
+pub(super) fn mains_done(pod: &wire::Pod<'_>) -> Option<Timestamp> {
+    let mains: Vec<_> = containers(pod).filter(|c| c.kind == ContainerKind::App).collect();
+    if mains.is_empty() || mains.len() < pod.spec.containers.len() {
+        return None;
+    }
+    let mut last = Timestamp::MIN;
+    for main in mains {
+        let end = main.status.state.terminated.as_ref()?;
+        let is_done = !main.restarts(end.exit_code);
+        last = last.max(finished(end).filter(|_| is_done)?);
+    }
+    Some(last)
+}

@@ -2,10 +2,12 @@
 
 use jiff::Timestamp;
 
-use crate::core::case::{Case, ContainerKind, IncidentId, IncidentType, PodStop, Severity};
+use crate::core::case::{Case, ContainerKind, IncidentId, IncidentType};
 use crate::core::detect::classify::{self, Episode, Quiet, TerminationFacts, Verdict};
 use crate::core::detect::conditions;
-use crate::core::detect::container::{Container, containers, finished, ran, started};
+use crate::core::detect::container::{
+    Container, containers, finished, is_after_the_mains, mains_done, ran, started,
+};
 use crate::core::detect::deletion::Deletion;
 use crate::core::detect::hang::{self, Hangs, Sight};
 use crate::core::detect::open::CaseOpener;
@@ -14,12 +16,8 @@ use crate::core::detect::pods::{ContainerRecord, PodTable};
 use crate::core::detect::reboot::Reboots;
 use crate::core::detect::settle::{Awaits, Held, PodState, Settling, stopping_time};
 use crate::core::detect::storm::{Fold, Storms};
-use crate::core::text::cut;
 use crate::core::wire;
-use crate::limits::{
-    EVENT_MESSAGE_BYTES_MAX, EXPLAINED_MAX, NAME_BYTES_MAX, SETTLE_STOPPING_MAX,
-    STATUS_MESSAGE_BYTES_MAX,
-};
+use crate::limits::{EXPLAINED_MAX, SETTLE_STOPPING_MAX};
 
 /// One API object while the rules are applied to it.
 #[derive(Debug)]
@@ -76,7 +74,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         let by_status = classify::pod_failure(&status.reason, &status.message)
             .filter(|_| &*status.phase == "Failed")
             .map(|verdict| (verdict, self.opener.pod_stop()));
-        let Some((verdict, stop)) = by_status.or_else(|| self.disruption()) else {
+        let Some((verdict, stop)) = by_status.or_else(|| conditions::disruption(status)) else {
             return;
         };
         if self.deletion.silences_pod_failure() {
@@ -134,9 +132,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         let apps = containers(pod).filter(|c| c.kind == ContainerKind::App);
         let ends = apps.filter_map(|c| c.status.state.terminated.as_ref());
         let last = ends.filter_map(finished).max();
-        let down = pod.status.condition("PodReadyToStartContainers");
-        let down = down.filter(|c| &*c.status == "False");
-        let down = down.and_then(|condition| condition.last_transition_time.time());
+        let down = conditions::sandbox_down_at(&pod.status);
         let is_near = |last: &Timestamp| {
             down.is_none_or(|down| down.duration_since(*last).unsigned_abs() <= SETTLE_STOPPING_MAX)
         };
@@ -184,35 +180,11 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         }
     }
 
-    /// Returns what the condition `DisruptionTarget` says, if the kubelet terminated the pod as a whole. The pod's own
-    /// reason is lost where the phase changed with it (kubelet `generateAPIPodStatus`).
-    fn disruption(&self) -> Option<((IncidentType, Severity), PodStop)> {
-        let condition = self.opener.pod.status.condition("DisruptionTarget");
-        let condition = condition.filter(|c| &*c.status == "True")?;
-        let verdict = classify::disruption(&condition.reason, &condition.message)?;
-        let fact = format!("condition DisruptionTarget, reason {}", condition.reason);
-        let stop = PodStop {
-            reason: cut(&condition.reason, NAME_BYTES_MAX),
-            message: cut(&condition.message, STATUS_MESSAGE_BYTES_MAX),
-            fact: cut(&fact, EVENT_MESSAGE_BYTES_MAX),
-        };
-        Some((verdict, stop))
-    }
-
     pub(super) fn container(&mut self, container: &Container<'p, 'a>, out: &mut Vec<Output>) {
         let mut settled = Vec::new();
-        let pod = self.opener.pod;
-        let is_teardown = |finished| is_after_the_mains(pod, finished);
         let is_deleted = self.deletion.is_requested();
-        let state = self.pod_state;
-        self.settling.on_container(
-            self.key,
-            container,
-            state,
-            is_deleted,
-            is_teardown,
-            &mut settled,
-        );
+        let (pod, state) = (self.opener.pod, self.pod_state);
+        self.settling.on_container(self.key, container, pod, state, is_deleted, &mut settled);
         emit(self.table, self.settling, settled, out);
         self.count_unseen(container, out);
         self.terminations(container, out);
@@ -439,7 +411,7 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             _ => {
                 container.may_be_a_stop(exit_code)
                     || container.has_probe_or_hook()
-                    || self.disruption().is_some()
+                    || conditions::disruption(&self.opener.pod.status).is_some()
                     || is_shown_stopped
                     || is_current && self.is_stopped_pod(container, exit_code)
             }
@@ -527,7 +499,11 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
             None => end.may_be_a_stop,
         };
         match self.pod_state {
-            PodState::Alive if may_be_stopped || self.disruption().is_some() => Awaits::Pod,
+            PodState::Alive
+                if may_be_stopped || conditions::disruption(&self.opener.pod.status).is_some() =>
+            {
+                Awaits::Pod
+            }
             PodState::Ended if end.restarts && !self.deletion.is_requested() => Awaits::Stop,
             _ if self.is_own_end() => Awaits::OwnEvents,
             _ => Awaits::Events,
@@ -659,28 +635,4 @@ impl<'p, 'a> Observation<'_, 'p, 'a> {
         let past = self.past.filter(|_| !is_restored);
         past.is_some_and(|cut_off| at.is_none_or(|at| at < cut_off))
     }
-}
-
-/// Returns true if a sidecar of a pod that is over ended then, or may have: not before the last of the main containers, as
-/// far as their ends are shown. The kubelet stops the sidecars after those.
-fn is_after_the_mains(pod: &wire::Pod<'_>, ended: Option<Timestamp>) -> bool {
-    let mains = containers(pod).filter(|c| c.kind == ContainerKind::App);
-    let ends = mains.filter_map(|main| main.status.state.terminated.as_ref());
-    let last = ends.filter_map(finished).max();
-    last.is_none_or(|last| ended.is_none_or(|at| at >= last))
-}
-
-/// Returns when the last of the pod's main containers was done, if all are done and none is restarted.
-fn mains_done(pod: &wire::Pod<'_>) -> Option<Timestamp> {
-    let mains: Vec<_> = containers(pod).filter(|c| c.kind == ContainerKind::App).collect();
-    if mains.is_empty() || mains.len() < pod.spec.containers.len() {
-        return None;
-    }
-    let mut last = Timestamp::MIN;
-    for main in mains {
-        let end = main.status.state.terminated.as_ref()?;
-        let is_done = !main.restarts(end.exit_code);
-        last = last.max(finished(end).filter(|_| is_done)?);
-    }
-    Some(last)
 }

@@ -22,17 +22,16 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::core::Now;
 use crate::core::case::{
     Case, Confidence, ContainerKind, EventInfo, Gap, IncidentType, Part, PodStop, Severity,
     StopCause, StopKind, Subject, bytes_together,
 };
 use crate::core::detect::classify::{self, Quiet};
-use crate::core::detect::container::Container;
+use crate::core::detect::container::{Container, is_after_the_mains};
 use crate::core::detect::evidence::{self, Cause, Instance, Judgement, PodEvent};
 use crate::core::order::sort_by;
+use crate::core::wire;
 use crate::limits::{
     EVENT_SKEW, EVENTS_PER_INCIDENT_MAX, JOB_LOOKUP_BURST, JOB_LOOKUP_INTERVAL, OWN_CODE_LOOKUPS,
     PENDING_BYTES_MAX, PENDING_MAX, SETTLE_LOOKUPS, SETTLE_MAX, SETTLE_STOPPING_MARGIN,
@@ -114,6 +113,28 @@ enum Decision {
     Quiet(Quiet),
 }
 
+/// What is known about the pod of a termination that is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// The pod as a whole may have failed.
+    Open,
+    /// The pod goes on or is over, without having failed as a whole so far.
+    Known,
+    /// The pod was stopped as a whole.
+    Stopped,
+    /// The pod was not being stopped as a whole: what happens to it later did not end the container.
+    Apart,
+}
+
+impl Fate {
+    /// Takes in that the pod goes on or is over.
+    fn settle(&mut self) {
+        if *self == Self::Open {
+            *self = Self::Known;
+        }
+    }
+}
+
 /// One termination that is held back.
 #[derive(Debug)]
 struct Pending {
@@ -124,14 +145,9 @@ struct Pending {
     deadline: Duration,
     lookup_at: Option<Duration>,
     lookups: usize,
-    /// True if the pod as a whole may have failed.
-    wants_pod: bool,
-    /// True if the pod was stopped as a whole.
-    is_stopped: bool,
+    pod: Fate,
     /// True if the pod's events may name a cause.
     wants_events: bool,
-    /// True if the pod was not being stopped as a whole: what happens to the pod later did not end the container.
-    is_own: bool,
     /// True if the pod is gone.
     gone: bool,
     judgement: Judgement,
@@ -220,10 +236,13 @@ impl Settling {
             deadline: now.monotonic + longest,
             lookup_at: wants_events.then(|| now.monotonic + SETTLE_LOOKUPS[0]),
             lookups: 0,
-            wants_pod: matches!(awaits, Awaits::Pod | Awaits::Phase { .. }),
-            is_stopped: awaits == Awaits::Stop,
+            pod: match awaits {
+                Awaits::Events => Fate::Known,
+                Awaits::OwnEvents => Fate::Apart,
+                Awaits::Stop => Fate::Stopped,
+                Awaits::Pod | Awaits::Phase { .. } => Fate::Open,
+            },
             wants_events,
-            is_own: awaits == Awaits::OwnEvents,
             gone: false,
             judgement: Judgement::default(),
             events: Vec::new(),
@@ -238,15 +257,15 @@ impl Settling {
         bytes_together(held.chain([(&case.pod, case.own_bytes(), case.pod.bytes())]))
     }
 
-    /// Takes in a container of a pod that was seen again, with the state of its pod. `is_deleted`: the deletion of the pod
-    /// was requested. `is_teardown`: a sidecar that ended at this time ended with its pod.
+    /// Takes in a container of a pod that was seen again, with the pod and its state. `is_deleted`: the deletion of the pod
+    /// was requested.
     pub fn on_container(
         &mut self,
         key: &str,
         container: &Container<'_, '_>,
+        object: &wire::Pod<'_>,
         pod: PodState,
         is_deleted: bool,
-        is_teardown: impl Fn(Option<Timestamp>) -> bool,
         out: &mut Vec<Settled>,
     ) {
         self.update(key, out, |p| {
@@ -257,26 +276,28 @@ impl Settling {
             let state = &container.status.state;
             let is_current =
                 state.terminated.as_ref().is_some_and(|t| Some(&*t.container_id) == id);
-            if is_current && pod == PodState::Failed && !p.is_own {
+            if is_current && pod == PodState::Failed && p.pod != Fate::Apart {
                 return Some(Decision::Quiet(Quiet::PodFailure));
             }
             let finished = p.case.termination().and_then(|end| end.finished);
             if is_current
                 && pod == PodState::Ended
                 && container.kind == ContainerKind::Sidecar
-                && !p.is_own
-                && is_teardown(finished)
+                && p.pod != Fate::Apart
+                && is_after_the_mains(object, finished)
             {
                 return Some(Decision::Quiet(Quiet::SidecarTeardown));
             }
             if !is_current || pod == PodState::Ended {
-                p.wants_pod = false;
+                p.pod.settle();
             }
-            p.is_stopped |= is_current
-                && pod == PodState::Ended
-                && !is_deleted
-                && !p.is_own
-                && p.case.termination().is_some_and(|end| end.restarts);
+            let is_stopped = is_current && pod == PodState::Ended && !is_deleted;
+            if is_stopped
+                && p.pod == Fate::Known
+                && p.case.termination().is_some_and(|end| end.restarts)
+            {
+                p.pod = Fate::Stopped;
+            }
             if container.hook_failed(id) {
                 return Some(p.blame_hook());
             }
@@ -290,7 +311,7 @@ impl Settling {
     /// Takes in that the pod is gone: its status will not change any more.
     pub fn on_gone(&mut self, key: &str, out: &mut Vec<Settled>) {
         self.update(key, out, |p| {
-            p.wants_pod = false;
+            p.pod.settle();
             p.gone = true;
             p.settle_if_complete()
         });
@@ -427,7 +448,7 @@ impl Pending {
                 let is_last = self.lookups >= OWN_CODE_LOOKUPS && !end.may_be_a_stop;
                 self.wants_events = end.has_probe_or_hook && !is_last;
                 if self.judgement.restarting {
-                    self.wants_pod = false;
+                    self.pod.settle();
                 } else if self.judgement.stopping_pod {
                     self.deadline = self.deadline.max(self.since + stopping_time(end.grace));
                 }
@@ -468,7 +489,7 @@ impl Pending {
         // A cause that is only probable does not end the wait: the pod may fail as a whole.
         let is_proven =
             self.judgement.cause.as_ref().is_some_and(|c| c.confidence == Confidence::Confirmed);
-        let complete = is_proven || !(self.wants_pod || self.wants_events);
+        let complete = is_proven || !(self.pod == Fate::Open || self.wants_events);
         complete.then_some(Decision::Settle)
     }
 
@@ -493,8 +514,9 @@ impl Pending {
         let is_fault = case
             .termination()
             .is_some_and(|end| classify::is_fault(end.exit_code, end.signal.unwrap_or_default()));
-        let is_stopped_with_pod =
-            self.judgement.pod_failure.is_some() && !self.judgement.restarting && !self.is_own;
+        let is_stopped_with_pod = self.judgement.pod_failure.is_some()
+            && !self.judgement.restarting
+            && self.pod != Fate::Apart;
         let cause = self.judgement.cause.take();
         // What is only probable does not stand against what the kubelet says about the pod.
         let cause = cause.filter(|c| c.confidence == Confidence::Confirmed || !is_stopped_with_pod);
@@ -528,11 +550,12 @@ impl Pending {
             // deleted after them. A fault of the program is one all the same.
             return self.quiet(Quiet::Deletion);
         } else if case.termination().is_some() {
-            if self.wants_pod {
-                let why = "whether it goes on or fails as a whole was not shown";
-                Gap::new(Part::Pod, why).add_to(&mut case.gaps);
-            } else if self.is_stopped {
-                let why = "it was stopped as a whole, and nothing says for what";
+            let why = match self.pod {
+                Fate::Open => Some("whether it goes on or fails as a whole was not shown"),
+                Fate::Stopped => Some("it was stopped as a whole, and nothing says for what"),
+                Fate::Known | Fate::Apart => None,
+            };
+            if let Some(why) = why {
                 Gap::new(Part::Pod, why).add_to(&mut case.gaps);
             }
             // Anybody may send SIGKILL; the kernel is asked for its OOM kills later. Of all others, evidence that would have

@@ -195,8 +195,8 @@ fn a_failed_pod_names_the_lines_of_containers_that_it_probably_ended() {
     }
 }
 
-/// What the kubelet shows of a pod while it holds back the phase.
-fn undecided(pod: Value, containers_ready: &str, sandbox: Option<&str>) -> Value {
+/// Returns the pod with the conditions that say why it is not ready, and whether its sandbox is up.
+fn with_conditions(pod: Value, containers_ready: &str, sandbox: Option<&str>) -> Value {
     let mut conditions = vec![
         json!({"type": "Ready", "status": "False", "reason": containers_ready}),
         json!({"type": "ContainersReady", "status": "False", "reason": containers_ready}),
@@ -233,7 +233,7 @@ fn an_end_waits_for_the_phase_that_the_kubelet_has_decided_and_not_shown() {
                 let mut b = Bench::new();
                 let dead = status(0, "c1", ended("c1", code, "Error", 5, 20), json!({}));
                 let dead = with(pod(3, dead), "/spec/restartPolicy", json!(policy));
-                b.apply(21, &undecided(dead.clone(), containers_ready, sandbox));
+                b.apply(21, &with_conditions(dead.clone(), containers_ready, sandbox));
                 assert_eq!(b.detector.held(), usize::from(is_held), "{name}");
                 if !is_held {
                     assert_eq!(b.types(), [own], "{name}");
@@ -272,7 +272,7 @@ fn a_pod_whose_sandbox_is_up_is_not_being_stopped() {
         for (sandbox, is_up) in [(Some("True"), true), (Some("False"), false), (None, false)] {
             let mut b = Bench::new();
             let dead = pod(3, status(0, "c1", ended("c1", code, "Error", 5, 20), json!({})));
-            b.apply(21, &undecided(dead, "ContainersNotReady", sandbox));
+            b.apply(21, &with_conditions(dead, "ContainersNotReady", sandbox));
             b.pass(22);
             assert_eq!((b.lookups(), b.detector.held()), (1, 1), "the container may be restarted");
             b.detector.on_events("u1", &Lookup::Found(Vec::new()), &mut b.out);
@@ -305,7 +305,7 @@ fn an_end_without_a_sandbox_may_be_a_stop_whatever_its_exit_code() {
     ] {
         let mut b = Bench::new();
         let dead = pod(3, status(0, "c1", ended("c1", code, "Error", 5, 20), json!({})));
-        let dead = undecided(dead, "ContainersNotReady", Some("False"));
+        let dead = with_conditions(dead, "ContainersNotReady", Some("False"));
         b.apply(21, &dead);
         assert_eq!((b.types().len(), b.detector.held()), (0, 1), "{then} {want}");
         b.pass(22);
@@ -349,7 +349,7 @@ fn a_deletion_that_is_known_leaves_nothing_to_wait_for() {
         let dead = pod(3, status(0, "c1", ended("c1", code, "Error", 5, finished), json!({})));
         let dead = with(dead, "/metadata/deletionTimestamp", json!(t(25)));
         let dead = with(dead, "/metadata/deletionGracePeriodSeconds", json!(10));
-        let dead = undecided(dead, containers_ready, Some("False"));
+        let dead = with_conditions(dead, containers_ready, Some("False"));
         b.apply(31, &dead);
         assert_eq!((b.types(), b.detector.held()), (vec![want], 0), "{code} {containers_ready}");
         b.delete(32, &dead);
@@ -371,7 +371,7 @@ fn what_ends_while_nothing_stops_the_pod_is_no_part_of_a_later_eviction() {
         let mut b = Bench::new();
         let end = status(0, "c1", ended("c1", code, reason, 5, 20), json!({}));
         let dead = if has_probe { probed(3, end) } else { pod(3, end) };
-        b.apply(21, &undecided(dead.clone(), "ContainersNotReady", Some("True")));
+        b.apply(21, &with_conditions(dead.clone(), "ContainersNotReady", Some("True")));
         let failed = with(dead, "/metadata/resourceVersion", json!("4"));
         let failed = with(failed, "/status/phase", json!("Failed"));
         b.apply(24, &with(failed, "/status/reason", json!("Evicted")));
@@ -392,7 +392,7 @@ fn an_oom_kill_that_is_shown_without_a_sandbox_may_be_the_kubelets_kill() {
         let mut b = Bench::new();
         let dead = status(0, "c1", ended("c1", 137, "OOMKilled", 5, 20), json!({}));
         let dead = pod(3, dead);
-        b.apply(21, &undecided(dead.clone(), "ContainersNotReady", sandbox));
+        b.apply(21, &with_conditions(dead.clone(), "ContainersNotReady", sandbox));
         let failed = with(dead, "/metadata/resourceVersion", json!("4"));
         let failed = with(failed, "/status/phase", json!("Failed"));
         b.apply(24, &with(failed, "/status/reason", json!("Evicted")));
@@ -413,7 +413,7 @@ fn a_job_that_is_done_while_its_sandbox_is_up_costs_no_lookup() {
         let done = status(0, "c1", ended("c1", 0, "Completed", 5, 20), json!({}));
         let done = if has_probe { probed(3, done) } else { pod(3, done) };
         let done = with(done, "/spec/restartPolicy", json!("Never"));
-        b.apply(21, &undecided(done, "PodCompleted", sandbox));
+        b.apply(21, &with_conditions(done, "PodCompleted", sandbox));
         assert_eq!(b.detector.held(), lookups, "{sandbox:?} {has_probe}");
         assert_eq!(b.answer(&[]).min(1), lookups, "{sandbox:?} {has_probe}");
         assert_eq!((b.types().len(), b.quiets()), (0, vec![Quiet::CleanExit]));
@@ -424,7 +424,7 @@ fn a_job_that_is_done_while_its_sandbox_is_up_costs_no_lookup() {
 fn a_phase_that_does_not_come_leaves_a_probable_end_that_a_later_one_explains() {
     let mut b = Bench::new();
     let dead = pod(3, status(0, "c1", ended("c1", 1, "Error", 5, 20), json!({})));
-    b.apply(21, &undecided(dead.clone(), "PodFailed", Some("False")));
+    b.apply(21, &with_conditions(dead.clone(), "PodFailed", Some("False")));
     b.pass(22);
     b.detector.on_events("u1", &Lookup::Found(Vec::new()), &mut b.out);
     b.pass(21 + 10 + 14);
@@ -449,7 +449,7 @@ fn jobs_that_fail_do_not_exceed_the_budget_of_lookups_while_their_phase_is_await
         let dead = pod(3, status(0, "c1", ended("c1", 1, "Error", 5, 20), json!({})));
         let dead = with(dead, "/spec/restartPolicy", json!("Never"));
         let dead = with(dead, "/metadata/uid", json!(format!("u{n}")));
-        b.apply(21, &undecided(dead.clone(), "PodFailed", Some("False")));
+        b.apply(21, &with_conditions(dead.clone(), "PodFailed", Some("False")));
         let failed = with(dead, "/metadata/resourceVersion", json!("4"));
         b.apply(21, &with(failed, "/status/phase", json!("Failed")));
     }
@@ -599,7 +599,7 @@ fn a_pod_that_fails_between_its_instances_failed_when_its_sandbox_was_stopped() 
         pod["status"]["startTime"] = t(4).into();
         pod["status"]["initContainerStatuses"] = init.clone();
         if let Some(at) = sandbox_down_at {
-            pod = undecided(pod, "PodFailed", Some("False"));
+            pod = with_conditions(pod, "PodFailed", Some("False"));
             pod["status"]["conditions"][2]["lastTransitionTime"] = t(at).into();
         }
         b.apply(601, &pod);

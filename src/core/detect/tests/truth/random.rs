@@ -198,7 +198,7 @@ impl History {
         let sandbox = if is_sandbox_up { "True" } else { "False" };
         let sandbox = (self.conditions == Conditions::All).then_some(sandbox);
         if self.conditions != Conditions::None {
-            shown = undecided(shown, reason, sandbox);
+            shown = with_conditions(shown, reason, sandbox);
             let disruption = self.disruption.map(|message| {
                 json!({"type": "DisruptionTarget", "status": "True", "message": message,
                     "reason": "TerminationByKubelet"})
